@@ -1,0 +1,79 @@
+//! The header value that goes out, and the login it belongs to.
+
+use std::{
+    num::NonZeroU64,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use http::HeaderValue;
+
+use crate::token::{Scheme, Token};
+
+/// The number of the login that a credential came from, within this process.
+///
+/// Numbers come from one counter and are never used twice. They are compared only for equality:
+/// news about a generation that is no longer current is late, and harms nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Generation(NonZeroU64);
+
+impl Generation {
+    /// A number that nothing in this process has had before.
+    #[must_use]
+    pub fn next() -> Self {
+        static USED: AtomicU64 = AtomicU64::new(0);
+        // Relaxed: each number need only be unique, it orders nothing.
+        Self(NonZeroU64::MIN.saturating_add(USED.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+/// A header value made from a token, ready to send, with the generation it belongs to.
+///
+/// The value is marked sensitive: `Debug` hides it, and HTTP/2 never puts it into a compression
+/// table ([RFC 7541, section 7.1.3]).
+///
+/// [RFC 7541, section 7.1.3]: https://www.rfc-editor.org/rfc/rfc7541#section-7.1.3
+#[derive(Clone, Debug)]
+pub struct Authorization {
+    value: HeaderValue,
+    generation: Generation,
+}
+
+impl Authorization {
+    /// The value `{scheme} {token}`, as a generation of its own.
+    ///
+    /// Keep it and hand out clones for as long as the token stays the same: that is what makes a
+    /// late refusal of an earlier token harmless.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "both parts were checked")]
+    pub fn new(scheme: Scheme, token: &Token) -> Self {
+        let value = HeaderValue::try_from(format!("{} {}", scheme.as_str(), token.expose()))
+            .expect("a scheme is made of tchar and a token of visible ASCII, both fit a header");
+        Self::from_value(value)
+    }
+
+    /// A value that somebody else has made, as a generation of its own. It is marked sensitive.
+    #[must_use]
+    pub fn from_value(mut value: HeaderValue) -> Self {
+        value.set_sensitive(true);
+        Self {
+            value,
+            generation: Generation::next(),
+        }
+    }
+
+    /// The header value, marked sensitive.
+    #[must_use]
+    pub fn value(&self) -> &HeaderValue {
+        &self.value
+    }
+
+    /// The login that the value came from.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    pub(crate) fn into_parts(self) -> (HeaderValue, Generation) {
+        (self.value, self.generation)
+    }
+}

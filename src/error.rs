@@ -1,0 +1,233 @@
+//! What can go wrong, in types that hold no secret.
+
+use std::{error, fmt, sync::Arc, time::Duration, time::Instant};
+
+/// A boxed error, the same type as tower's `BoxError`.
+pub type BoxError = Box<dyn error::Error + Send + Sync>;
+
+/// The layer's own failure: there was no credential to send the request with.
+///
+/// It reaches the caller as the [`BoxError`] of the service; find it by `downcast_ref`. Errors of
+/// the wrapped service pass through as they are. All requests that waited for one login get
+/// clones of one `Error`, whose [`source`](error::Error::source) is what the login failed with.
+#[derive(Clone, Debug)]
+pub struct Error(Arc<Failure>);
+
+#[derive(Debug)]
+struct Failure {
+    kind: Kind,
+    next_attempt: Option<Instant>,
+    source: Option<BoxError>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    LoginFailed,
+    LoginTimedOut { timeout: Duration },
+    LoginPanicked,
+    LoginLost,
+    LoginThroughItself,
+    ShortLived { needed: Duration },
+    NoRuntime,
+}
+
+impl Error {
+    /// A login that failed with `source`, for providers of one's own.
+    pub fn login_failed(source: impl Into<BoxError>) -> Self {
+        Self::with_source(Kind::LoginFailed, Some(source.into()))
+    }
+
+    pub(crate) fn login_timed_out(timeout: Duration) -> Self {
+        Self::with_source(Kind::LoginTimedOut { timeout }, None)
+    }
+
+    pub(crate) fn login_panicked() -> Self {
+        Self::with_source(Kind::LoginPanicked, None)
+    }
+
+    pub(crate) fn login_lost() -> Self {
+        Self::with_source(Kind::LoginLost, None)
+    }
+
+    pub(crate) fn login_through_itself() -> Self {
+        Self::with_source(Kind::LoginThroughItself, None)
+    }
+
+    pub(crate) fn short_lived(needed: Duration) -> Self {
+        Self::with_source(Kind::ShortLived { needed }, None)
+    }
+
+    pub(crate) fn no_runtime() -> Self {
+        Self::with_source(Kind::NoRuntime, None)
+    }
+
+    fn with_source(kind: Kind, source: Option<BoxError>) -> Self {
+        Self(Arc::new(Failure {
+            kind,
+            next_attempt: None,
+            source,
+        }))
+    }
+
+    /// The same failure with the time of the next attempt, before anybody else has seen it.
+    pub(crate) fn until(mut self, next_attempt: Instant) -> Self {
+        if let Some(failure) = Arc::get_mut(&mut self.0) {
+            failure.next_attempt = Some(next_attempt);
+        }
+        self
+    }
+
+    /// Whether the login itself answered with an error, which is the [`source`](error::Error::source).
+    #[must_use]
+    pub fn is_login_failed(&self) -> bool {
+        self.0.kind == Kind::LoginFailed
+    }
+
+    /// Whether the login did not end within its timeout.
+    #[must_use]
+    pub fn is_login_timed_out(&self) -> bool {
+        matches!(self.0.kind, Kind::LoginTimedOut { .. })
+    }
+
+    /// Whether the login panicked.
+    #[must_use]
+    pub fn is_login_panicked(&self) -> bool {
+        self.0.kind == Kind::LoginPanicked
+    }
+
+    /// Whether the login's runtime was dropped, or was no longer driven. The next request starts
+    /// a login of its own.
+    #[must_use]
+    pub fn is_login_lost(&self) -> bool {
+        self.0.kind == Kind::LoginLost
+    }
+
+    /// Whether the login sent its own request through the layer that was waiting for it.
+    #[must_use]
+    pub fn is_login_through_itself(&self) -> bool {
+        self.0.kind == Kind::LoginThroughItself
+    }
+
+    /// Whether even a new credential would not live as long as was asked for.
+    #[must_use]
+    pub fn is_short_lived(&self) -> bool {
+        matches!(self.0.kind, Kind::ShortLived { .. })
+    }
+
+    /// When the next login may be made, by the provider's clock. Until then requests fail at once
+    /// with this error. `None`: the next request makes one.
+    #[must_use]
+    pub fn next_attempt(&self) -> Option<Instant> {
+        self.0.next_attempt
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.kind {
+            Kind::LoginFailed => f.write_str("login failed"),
+            Kind::LoginTimedOut { timeout } => {
+                write!(f, "login did not end within {timeout:?}")
+            }
+            Kind::LoginPanicked => f.write_str("login panicked"),
+            Kind::LoginLost => f.write_str("login was lost with the runtime it ran on"),
+            Kind::LoginThroughItself => f.write_str(
+                "login sent its request through the layer that waits for it: give it a client without the layer",
+            ),
+            Kind::ShortLived { needed } => {
+                write!(f, "credentials of this login do not live for {needed:?}")
+            }
+            Kind::NoRuntime => {
+                f.write_str("no Tokio runtime to log in on: poll the request within one")
+            }
+        }
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// What a login over HTTP failed with.
+///
+/// It holds status, content type and length of the answer and never a part of its body.
+#[cfg(feature = "json")]
+#[derive(Debug)]
+pub struct LoginError {
+    flaw: Flaw,
+    answer: Option<Answer>,
+    source: Option<BoxError>,
+}
+
+#[cfg(feature = "json")]
+#[derive(Debug)]
+pub(crate) enum Flaw {
+    NotSent,
+    Unread,
+    TooLong,
+    Refused,
+    NotJson,
+    NoToken,
+    Token,
+}
+
+/// What may be said of an answer without repeating it.
+#[cfg(feature = "json")]
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: http::StatusCode,
+    pub(crate) content_type: Option<String>,
+    pub(crate) length: Option<usize>,
+}
+
+#[cfg(feature = "json")]
+impl LoginError {
+    pub(crate) fn new(flaw: Flaw, answer: Option<Answer>, source: Option<BoxError>) -> Self {
+        Self {
+            flaw,
+            answer,
+            source,
+        }
+    }
+
+    /// The status of the answer, where there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<http::StatusCode> {
+        self.answer.as_ref().map(|answer| answer.status)
+    }
+}
+
+#[cfg(feature = "json")]
+impl fmt::Display for LoginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.flaw {
+            Flaw::NotSent => "the login request got no answer",
+            Flaw::Unread => "the login's answer broke off",
+            Flaw::TooLong => "the login's answer is longer than 64 KiB",
+            Flaw::Refused => "the login was refused",
+            Flaw::NotJson => "the login's answer is not JSON",
+            Flaw::NoToken => "the login's answer has no token where one was expected",
+            Flaw::Token => "the login's answer has an unusable token",
+        })?;
+        let Some(answer) = &self.answer else {
+            return Ok(());
+        };
+        write!(f, " ({}", answer.status)?;
+        if let Some(content_type) = &answer.content_type {
+            write!(f, ", {content_type}")?;
+        }
+        if let Some(length) = answer.length {
+            write!(f, ", {length} bytes")?;
+        }
+        f.write_str(")")
+    }
+}
+
+#[cfg(feature = "json")]
+impl error::Error for LoginError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

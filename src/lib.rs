@@ -1,0 +1,42 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+// Flat strata: a module uses only names from those above it.
+mod origin;
+mod token;
+mod authorization;
+mod credential;
+mod error;
+mod login;
+mod clock;
+mod lifespan;
+mod flight;
+mod provider;
+mod settings;
+mod future;
+mod service;
+mod layer;
+#[cfg(feature = "quable")]
+pub mod presets;
+
+pub use crate::{
+    authorization::{Authorization, Generation},
+    clock::{Clock, SystemClock},
+    credential::Credential,
+    error::{BoxError, Error},
+    future::ResponseFuture,
+    layer::BearerAuthLayer,
+    login::{Login, LoginFn, LoginRequest, Session, login_fn},
+    origin::{InvalidOrigin, Origins},
+    provider::{
+        Acquire, CachePolicy, CachedProvider, CachedProviderBuilder, CredentialProvider,
+        RequestHead, StaticProvider,
+    },
+    service::BearerAuth,
+    token::{InvalidToken, Scheme, Secret, Token},
+};
+#[cfg(feature = "json")]
+pub use crate::{
+    error::LoginError,
+    login::{JsonLogin, Lifetime},
+};

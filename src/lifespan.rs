@@ -1,0 +1,133 @@
+//! How long a credential is good for: pure questions about moments.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::{clock::Moment, credential::Credential, login::Session};
+
+/// Margin before the expiry, where none is set: the smaller of this and a tenth of the lifetime.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// The shortest use of a credential. It bounds the logins that a lifetime of nothing, or one
+/// shorter than the login itself, can cause.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// The part of the lifetime in which the background login of a concurrent session may begin:
+/// spread, so that a fleet that was started together does not log in together.
+const REFRESH_AHEAD: std::ops::Range<f64> = 0.7..0.9;
+
+/// From when a credential is aging, and until when it is used.
+#[derive(Clone, Debug)]
+pub(crate) struct Lifespan {
+    aging_from: Option<Instant>,
+    /// `None` where a clock cannot hold the moment.
+    until: Option<Instant>,
+    wall_until: Option<SystemTime>,
+    /// How long it was good for when the login was answered; `None` without an expiry.
+    whole: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    Fresh,
+    Aging,
+    Expired,
+}
+
+impl Lifespan {
+    /// The life of a credential whose login was sent and answered at these moments.
+    ///
+    /// `jitter` is a random number from 0 to 1.
+    pub(crate) fn new(
+        credential: &Credential,
+        (sent, answered): (Moment, Moment),
+        session: Session,
+        margin: Option<Duration>,
+        jitter: f64,
+    ) -> Self {
+        let announced = credential.lifetime();
+        let lifetime = announced.or_else(|| {
+            let expires_at = credential.expires_at()?;
+            Some(expires_at.duration_since(sent.wall).unwrap_or_default())
+        });
+        let Some(lifetime) = lifetime else {
+            return Self {
+                aging_from: None,
+                until: None,
+                wall_until: None,
+                whole: None,
+            };
+        };
+        let margin = match margin {
+            // Half of the lifetime at most: a margin that eats it all would be a login a request.
+            Some(margin) => margin.min(lifetime / 2),
+            None => MARGIN.min(lifetime / 10),
+        };
+        let used_for = lifetime.saturating_sub(margin);
+        let earliest = answered.monotonic + SHORTEST;
+        let earliest_wall = answered.wall + SHORTEST;
+        let until = sent
+            .monotonic
+            .checked_add(used_for)
+            .map(|until| until.max(earliest));
+        let share = REFRESH_AHEAD.start + jitter * (REFRESH_AHEAD.end - REFRESH_AHEAD.start);
+        let aging_from = match session {
+            Session::Exclusive => None,
+            Session::Concurrent => sent
+                .monotonic
+                .checked_add(lifetime.mul_f64(share))
+                .map(|from| from.max(earliest)),
+        };
+        Self {
+            aging_from,
+            until,
+            wall_until: sent
+                .wall
+                .checked_add(used_for)
+                .map(|until| until.max(earliest_wall)),
+            whole: Some(until.map_or(Duration::MAX, |until| {
+                until.saturating_duration_since(answered.monotonic)
+            })),
+        }
+    }
+
+    /// `now` is read only where there is an expiry to compare it with.
+    pub(crate) fn freshness(&self, now: impl FnOnce() -> Moment) -> Freshness {
+        if self.whole.is_none() {
+            return Freshness::Fresh;
+        }
+        let now = now();
+        if self.is_over(now, Duration::ZERO) {
+            Freshness::Expired
+        } else if self.aging_from.is_some_and(|from| now.monotonic >= from) {
+            Freshness::Aging
+        } else {
+            Freshness::Fresh
+        }
+    }
+
+    /// Whether it is still used once `needed` has passed.
+    pub(crate) fn outlasts(&self, now: Moment, needed: Duration) -> bool {
+        !self.is_over(now, needed)
+    }
+
+    /// Whether it was, when new, good for `needed`: if not, another login cannot help.
+    pub(crate) fn could_outlast(&self, needed: Duration) -> bool {
+        self.whole.is_none_or(|whole| needed < whole)
+    }
+
+    /// Whether either clock says that it is over `later` than now.
+    fn is_over(&self, now: Moment, later: Duration) -> bool {
+        let by_monotonic = self.until.is_some_and(|until| {
+            now.monotonic
+                .checked_add(later)
+                .is_none_or(|then| then >= until)
+        });
+        let by_wall = self
+            .wall_until
+            .is_some_and(|until| now.wall.checked_add(later).is_none_or(|then| then >= until));
+        by_monotonic || by_wall
+    }
+}
+
+#[cfg(test)]
+mod tests;

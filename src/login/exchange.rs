@@ -1,0 +1,124 @@
+//! One request and its answer, through any HTTP service.
+
+use std::{future::poll_fn, marker::PhantomData, pin::Pin};
+
+use bytes::Bytes;
+use http::{Request, Response, header::CONTENT_TYPE, response::Parts};
+use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tower_service::Service;
+
+use crate::{
+    error::{Answer, BoxError, Flaw, LoginError},
+    token::Secret,
+};
+
+/// The longest answer that is read.
+const LIMIT: usize = 64 * 1024;
+
+/// The body of a request, wiped when the last of it is sent.
+pub(super) struct SecretBytes(pub(super) Secret);
+
+impl AsRef<[u8]> for SecretBytes {
+    fn as_ref(&self) -> &[u8] {
+        self.0.expose().as_bytes()
+    }
+}
+
+/// An answer that was read to its end.
+pub(super) struct Read {
+    parts: Parts,
+    body: Bytes,
+}
+
+impl Read {
+    pub(super) fn is_success(&self) -> bool {
+        self.parts.status.is_success()
+    }
+
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    pub(super) fn described(&self) -> Answer {
+        describe(&self.parts, Some(self.body.len()))
+    }
+}
+
+fn describe(parts: &Parts, length: Option<usize>) -> Answer {
+    Answer {
+        status: parts.status,
+        content_type: content_type(parts),
+        length,
+    }
+}
+
+/// Type and subtype alone: a parameter is free text.
+fn content_type(parts: &Parts) -> Option<String> {
+    let value = parts.headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next()?.trim().to_owned())
+}
+
+/// An HTTP service without its type.
+pub(super) trait Client: Send + Sync {
+    fn send(
+        &self,
+        request: Request<Bytes>,
+    ) -> Pin<Box<dyn Future<Output = Result<Read, LoginError>> + Send + '_>>;
+}
+
+pub(super) struct Erased<S, B> {
+    service: S,
+    body: PhantomData<fn(B)>,
+}
+
+impl<S, B> Erased<S, B> {
+    pub(super) fn new(service: S) -> Self {
+        Self {
+            service,
+            body: PhantomData,
+        }
+    }
+}
+
+impl<S, B, R> Client for Erased<S, B>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    B: From<Bytes> + Send + 'static,
+    R: Body + Send + 'static,
+    R::Data: Send,
+    R::Error: Into<BoxError>,
+{
+    fn send(
+        &self,
+        request: Request<Bytes>,
+    ) -> Pin<Box<dyn Future<Output = Result<Read, LoginError>> + Send + '_>> {
+        let mut service = self.service.clone();
+        Box::pin(async move {
+            let not_sent =
+                |source: S::Error| LoginError::new(Flaw::NotSent, None, Some(source.into()));
+            poll_fn(|cx| service.poll_ready(cx))
+                .await
+                .map_err(not_sent)?;
+            let response = service.call(request.map(B::from)).await.map_err(not_sent)?;
+            let (parts, body) = response.into_parts();
+            match Limited::new(body, LIMIT).collect().await {
+                Ok(body) => Ok(Read {
+                    parts,
+                    body: body.to_bytes(),
+                }),
+                Err(source) => {
+                    let flaw = if source.is::<LengthLimitError>() {
+                        Flaw::TooLong
+                    } else {
+                        Flaw::Unread
+                    };
+                    let answer = describe(&parts, None);
+                    Err(LoginError::new(flaw, Some(answer), Some(source)))
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,76 @@
+//! Logins that are a closure.
+
+use std::fmt;
+
+use super::{Login, LoginRequest, Session};
+use crate::{credential::Credential, error::BoxError};
+
+/// Makes a [`Login`] of an async closure or function.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_bearer::{Credential, login_fn};
+///
+/// let login = login_fn(|_request| async {
+///     let (token, seconds) = ("mF_9.B5f-4.1JqM", "3600"); // ask the API here
+///     let lifetime = Duration::from_secs(seconds.parse()?);
+///     Ok(Credential::new(token)?.with_lifetime(lifetime))
+/// });
+/// # let provider = tower_bearer::CachedProvider::new(login);
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// assert_eq!(provider.acquire().await?.value(), "Bearer mF_9.B5f-4.1JqM");
+/// # Ok::<_, tower_bearer::BoxError>(()) })?;
+/// # Ok::<_, tower_bearer::BoxError>(())
+/// ```
+pub fn login_fn<F, Fut>(function: F) -> LoginFn<F>
+where
+    F: Fn(LoginRequest) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Credential, BoxError>> + Send,
+{
+    LoginFn {
+        function,
+        session: Session::Exclusive,
+    }
+}
+
+/// A [`Login`] made of a closure by [`login_fn`].
+#[derive(Clone, Copy)]
+pub struct LoginFn<F> {
+    function: F,
+    session: Session,
+}
+
+impl<F> LoginFn<F> {
+    /// Says what a login does to the credential before it. Defaults to [`Session::Exclusive`].
+    #[must_use]
+    pub fn with_session(self, session: Session) -> Self {
+        Self { session, ..self }
+    }
+}
+
+impl<F, Fut> Login for LoginFn<F>
+where
+    F: Fn(LoginRequest) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Credential, BoxError>> + Send,
+{
+    fn login(
+        &self,
+        request: LoginRequest,
+    ) -> impl Future<Output = Result<Credential, BoxError>> + Send {
+        (self.function)(request)
+    }
+
+    fn session(&self) -> Session {
+        self.session
+    }
+}
+
+impl<F> fmt::Debug for LoginFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginFn")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}

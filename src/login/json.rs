@@ -1,0 +1,247 @@
+//! Logins that are one JSON exchange, told by a description.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response, Uri,
+    header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE},
+};
+use http_body::Body;
+use serde_json::Value;
+use tower_service::Service;
+
+use super::{
+    Login, LoginRequest, Session,
+    exchange::{Client, Erased, SecretBytes},
+};
+use crate::{
+    credential::Credential,
+    error::{BoxError, Flaw, LoginError},
+    origin::{self, InvalidOrigin},
+    token::{Scheme, Secret, Token},
+};
+
+/// A login that posts a JSON document and reads a token from the JSON that comes back.
+///
+/// What differs from one API to the next is told, not programmed: where to post what, and where
+/// the answer has token and lifetime. Any 2xx is success. At most 64 KiB of the answer are read,
+/// and its body is in no error.
+///
+/// # Examples
+///
+/// ```
+/// # use bytes::Bytes;
+/// # use http::{Request, Response};
+/// # use http_body_util::Full;
+/// use std::time::Duration;
+/// use tower_bearer::{CachedProvider, JsonLogin, Lifetime};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// # let client = tower::service_fn(|_: Request<Full<Bytes>>| async {
+/// #     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(r#"{"data":{"key":"abc"}}"#)))
+/// # });
+/// let body = r#"{"user":"me","password":"secret"}"#;
+/// let login = JsonLogin::new(client, "https://api.example.com/login", body)?
+///     .token_at("/data/key")
+///     .lifetime(Lifetime::Fixed(Duration::from_secs(600)));
+///
+/// let provider = CachedProvider::new(login);
+/// assert_eq!(provider.acquire().await?.value(), "Bearer abc");
+/// # Ok::<_, tower_bearer::BoxError>(()) })?;
+/// # Ok::<_, tower_bearer::BoxError>(())
+/// ```
+pub struct JsonLogin {
+    client: Box<dyn Client>,
+    url: Uri,
+    body: Secret,
+    token_at: String,
+    lifetime_at: String,
+    lifetime: Lifetime,
+    scheme: Scheme,
+    session: Session,
+}
+
+/// Which lifetime of a credential to believe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lifetime {
+    /// What the login's answer says; without that, as `UntilRejected`. The default.
+    #[default]
+    Announced,
+    /// This long, whatever the answer says.
+    Fixed(Duration),
+    /// No expiry: the credential is used until a server refuses it.
+    UntilRejected,
+}
+
+impl JsonLogin {
+    /// A login by POST of the JSON text `body` to `url`, through `client`.
+    ///
+    /// The client is any tower HTTP service *without* the layer. The login itself follows no
+    /// redirect; give it a client that follows none either.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidOrigin`] for a URL that is not absolute, holds user information, or is plain
+    /// `http` to a host other than loopback.
+    pub fn new<S, B, R>(
+        client: S,
+        url: &str,
+        body: impl Into<Secret>,
+    ) -> Result<Self, InvalidOrigin>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: From<Bytes> + Send + 'static,
+        R: Body + Send + 'static,
+        R::Data: Send,
+        R::Error: Into<BoxError>,
+    {
+        let url = origin::parse_url(url)?;
+        Ok(Self::at(client, url, body.into()))
+    }
+
+    /// A login at a URL that was checked.
+    pub(crate) fn at<S, B, R>(client: S, url: Uri, body: Secret) -> Self
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: From<Bytes> + Send + 'static,
+        R: Body + Send + 'static,
+        R::Data: Send,
+        R::Error: Into<BoxError>,
+    {
+        Self {
+            client: Box::new(Erased::new(client)),
+            url,
+            body,
+            token_at: "/access_token".to_owned(),
+            lifetime_at: "/expires_in".to_owned(),
+            lifetime: Lifetime::Announced,
+            scheme: Scheme::BEARER,
+            session: Session::Exclusive,
+        }
+    }
+
+    /// Says where the answer has the token, as a JSON pointer ([RFC 6901]). Defaults to
+    /// `/access_token`.
+    ///
+    /// [RFC 6901]: https://www.rfc-editor.org/rfc/rfc6901
+    #[must_use]
+    pub fn token_at(self, pointer: impl Into<String>) -> Self {
+        Self {
+            token_at: pointer.into(),
+            ..self
+        }
+    }
+
+    /// Says where the answer has the lifetime in seconds, a number or a string of one, as a JSON
+    /// pointer. Defaults to `/expires_in`.
+    ///
+    /// What is no such number is no lifetime: a login that may have revoked the credential before
+    /// it is not thrown away for that.
+    #[must_use]
+    pub fn lifetime_at(self, pointer: impl Into<String>) -> Self {
+        Self {
+            lifetime_at: pointer.into(),
+            ..self
+        }
+    }
+
+    /// Says which lifetime to believe. Defaults to [`Lifetime::Announced`].
+    #[must_use]
+    pub fn lifetime(self, lifetime: Lifetime) -> Self {
+        Self { lifetime, ..self }
+    }
+
+    /// Puts another word than `Bearer` before the token.
+    #[must_use]
+    pub fn with_scheme(self, scheme: Scheme) -> Self {
+        Self { scheme, ..self }
+    }
+
+    /// Says what a login does to the credential before it. Defaults to [`Session::Exclusive`].
+    #[must_use]
+    pub fn with_session(self, session: Session) -> Self {
+        Self { session, ..self }
+    }
+
+    async fn exchange(&self) -> Result<Credential, LoginError> {
+        let answer = self.client.send(self.request()).await?;
+        let error = |flaw| LoginError::new(flaw, Some(answer.described()), None);
+        if !answer.is_success() {
+            return Err(error(Flaw::Refused));
+        }
+        let json: Value =
+            serde_json::from_slice(answer.body()).map_err(|_| error(Flaw::NotJson))?;
+        let token = json
+            .pointer(&self.token_at)
+            .and_then(Value::as_str)
+            .ok_or_else(|| error(Flaw::NoToken))?;
+        let token = Token::new(token).map_err(|source| {
+            LoginError::new(Flaw::Token, Some(answer.described()), Some(source.into()))
+        })?;
+        let credential = Credential::from(token).with_scheme(self.scheme);
+        let lifetime = match self.lifetime {
+            Lifetime::Announced => json.pointer(&self.lifetime_at).and_then(seconds),
+            Lifetime::Fixed(lifetime) => Some(lifetime),
+            Lifetime::UntilRejected => None,
+        };
+        Ok(match lifetime {
+            Some(lifetime) => credential.with_lifetime(lifetime),
+            None => credential,
+        })
+    }
+
+    fn request(&self) -> Request<Bytes> {
+        let mut request = Request::new(Bytes::from_owner(SecretBytes(self.body.clone())));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.url.clone();
+        let headers = request.headers_mut();
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(CONTENT_TYPE, json.clone());
+        headers.insert(ACCEPT, json);
+        // RFC 6749, section 5.1 asks it of the answer: no cache on the way keeps the secrets.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        request
+    }
+}
+
+impl Login for JsonLogin {
+    async fn login(&self, _request: LoginRequest) -> Result<Credential, BoxError> {
+        Ok(self.exchange().await?)
+    }
+
+    fn session(&self) -> Session {
+        self.session
+    }
+}
+
+impl fmt::Debug for JsonLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JsonLogin")
+            .field("session", &self.session)
+            .field("lifetime", &self.lifetime)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A lifetime as servers send it: 3600, 3600.0, "3600". Below zero is zero, too long is the
+/// longest.
+fn seconds(value: &Value) -> Option<Duration> {
+    let seconds = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }?;
+    if seconds.is_nan() {
+        return None;
+    }
+    Some(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
+}
+
+#[cfg(test)]
+mod tests;

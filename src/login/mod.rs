@@ -1,0 +1,153 @@
+//! One act of getting a credential.
+
+mod function;
+#[cfg(feature = "json")]
+mod exchange;
+#[cfg(feature = "json")]
+mod json;
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+pub use self::function::{LoginFn, login_fn};
+#[cfg(feature = "json")]
+pub use self::json::{JsonLogin, Lifetime};
+use crate::{credential::Credential, error::BoxError, token::Secret};
+
+/// How to get a credential: a password login, a refresh grant, the reading of a file.
+///
+/// A [`CachedProvider`](crate::CachedProvider) calls it when it must, one call at a time, in a
+/// Tokio task of its own that no caller can cancel.
+///
+/// # Examples
+///
+/// Any error goes through `?`:
+///
+/// ```
+/// use tower_bearer::{BoxError, Credential, Login, LoginRequest};
+///
+/// struct TokenFile(std::path::PathBuf);
+///
+/// impl Login for TokenFile {
+///     async fn login(&self, _request: LoginRequest) -> Result<Credential, BoxError> {
+///         let token = std::fs::read_to_string(&self.0)?;
+///         Ok(Credential::new(token.trim())?)
+///     }
+/// }
+/// ```
+///
+/// For a closure there is [`login_fn`].
+pub trait Login: Send + Sync + 'static {
+    /// Logs in.
+    ///
+    /// Send the login through a client *without* the layer: one that goes through it would wait
+    /// for itself, and fails.
+    ///
+    /// # Errors
+    ///
+    /// Whatever went wrong; it becomes the source of the [`Error`](crate::Error) that all waiting
+    /// requests get. Keep secrets out of it.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future is dropped when it does not end within the provider's login timeout, or with
+    /// the runtime it runs on.
+    fn login(
+        &self,
+        request: LoginRequest,
+    ) -> impl Future<Output = Result<Credential, BoxError>> + Send;
+
+    /// What a login does to the credential before it. Defaults to [`Session::Exclusive`], where a
+    /// mistake costs a wait and not a refused request.
+    fn session(&self) -> Session {
+        Session::Exclusive
+    }
+}
+
+/// What a login does to the credential before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Session {
+    /// It revokes it: the credential in use is kept to its end, and requests then wait for the
+    /// login.
+    Exclusive,
+    /// It leaves it alone: late in the credential's life one login is made in the background
+    /// while the credential goes on being used.
+    Concurrent,
+}
+
+/// What a login has to work with.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct LoginRequest {
+    refresh_token: RefreshTokenSlot,
+}
+
+impl LoginRequest {
+    /// A request with a refresh token to take, for tests of one's own [`Login`].
+    #[must_use]
+    pub fn with_refresh_token(refresh_token: impl Into<Secret>) -> Self {
+        let slot = RefreshTokenSlot::default();
+        slot.put(refresh_token.into());
+        Self::new(slot)
+    }
+
+    pub(crate) fn new(refresh_token: RefreshTokenSlot) -> Self {
+        Self { refresh_token }
+    }
+
+    /// Takes the refresh token of the credential before, if it had one.
+    ///
+    /// Taken is spent: no later login is offered it again, also when this one panics, times out
+    /// or fails. One that is not taken stays for the next login.
+    #[must_use = "a refresh token that is taken is spent"]
+    pub fn take_refresh_token(&mut self) -> Option<Secret> {
+        self.refresh_token.take()
+    }
+}
+
+/// The place where a refresh token waits for the login that takes it; clones share it, so that
+/// only one login can.
+#[derive(Clone, Default)]
+pub(crate) struct RefreshTokenSlot(Arc<Mutex<Option<Secret>>>);
+
+impl RefreshTokenSlot {
+    pub(crate) fn put(&self, refresh_token: Secret) {
+        *self.lock() = Some(refresh_token);
+    }
+
+    fn take(&self) -> Option<Secret> {
+        self.lock().take()
+    }
+
+    /// Only moves happen under the lock, so that a poisoned one is as good as any.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Secret>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for RefreshTokenSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RefreshTokenSlot").finish_non_exhaustive()
+    }
+}
+
+/// A [`Login`] without its type.
+pub(crate) trait AnyLogin: Send + Sync {
+    fn login(
+        &self,
+        request: LoginRequest,
+    ) -> Pin<Box<dyn Future<Output = Result<Credential, BoxError>> + Send + '_>>;
+}
+
+impl<L: Login> AnyLogin for L {
+    fn login(
+        &self,
+        request: LoginRequest,
+    ) -> Pin<Box<dyn Future<Output = Result<Credential, BoxError>> + Send + '_>> {
+        Box::pin(Login::login(self, request))
+    }
+}

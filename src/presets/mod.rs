@@ -1,0 +1,5 @@
+//! APIs that are known by name.
+
+mod quable;
+
+pub use self::quable::Quable;

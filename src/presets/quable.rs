@@ -1,0 +1,166 @@
+//! Quable PIM.
+
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body::Body;
+use serde_json::json;
+use tower_service::Service;
+
+use crate::{
+    error::BoxError,
+    layer::BearerAuthLayer,
+    login::{JsonLogin, Lifetime, Session},
+    origin::{self, InvalidOrigin, Origins},
+    provider::CachedProvider,
+    token::Secret,
+};
+
+/// Quable PIM, REST API v4 and v5.
+///
+/// # Which token
+///
+/// - A **generic token** is made in Quable's interface (System > API token), for full access or
+///   for reading alone. It never changes: give [`layer_with`](Self::layer_with) a
+///   [`StaticProvider`](crate::StaticProvider).
+/// - A **user's token** comes from a login, for which there is [`layer`](Self::layer).
+///
+/// # One login throws out another
+///
+/// A new login revokes the account's token before it. Two processes that share an account revoke
+/// each other's tokens, and **a login of ours throws out a person who is signed in to the web
+/// interface with the same account**, as that person's signing in revokes ours. Give each job an
+/// account of its own.
+///
+/// # Which lifetime to believe
+///
+/// Quable's answer announces `expires_in: 3600`, its documentation a session of 30 days. Since
+/// every login revokes the token in use, logging in more often than needed is not harmless. Choose:
+///
+/// | lifetime | logs in | when |
+/// | --- | --- | --- |
+/// | [`Lifetime::Announced`] | every hour | the announcement is right, or a login an hour hurts nobody |
+/// | [`Lifetime::Fixed`] | as often as you say | you know the session's length at your instance |
+/// | [`Lifetime::UntilRejected`] | after a refusal | you can bear one refused request for each session's end |
+///
+/// # Examples
+///
+/// ```no_run
+/// use bytes::Bytes;
+/// use http_body_util::Full;
+/// use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+/// use tower::ServiceBuilder;
+/// use tower_bearer::{Lifetime, presets::Quable};
+///
+/// # fn main() -> Result<(), tower_bearer::BoxError> {
+/// let http = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+/// let layer = Quable::instance("acme")?.layer(
+///     http.clone(),
+///     "export-job",
+///     std::env::var("QUABLE_PASSWORD")?,
+///     Lifetime::Announced,
+/// );
+/// let client = ServiceBuilder::new().layer(layer).service(http);
+/// # let _ = client;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Quable {
+    login_url: Uri,
+    origins: Origins,
+}
+
+impl Quable {
+    /// The instance at `https://{name}.quable.com`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidOrigin`] when the name is not letters, digits and hyphens.
+    pub fn instance(name: &str) -> Result<Self, InvalidOrigin> {
+        let is_label = !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if !is_label {
+            return Err(InvalidOrigin::INSTANCE);
+        }
+        Self::base_url(&format!("https://{name}.quable.com"))
+    }
+
+    /// An instance behind another URL, such as `http://127.0.0.1:8080` in a test.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidOrigin`] for a URL that is not absolute, holds user information or a query, or is
+    /// plain `http` to a host other than loopback.
+    pub fn base_url(url: &str) -> Result<Self, InvalidOrigin> {
+        let uri = origin::parse_url(url)?;
+        if uri.query().is_some() {
+            return Err(InvalidOrigin::QUERY);
+        }
+        let base_url = uri.to_string();
+        let login_url = format!("{}/api_1.php/sessions", base_url.trim_end_matches('/'));
+        Ok(Self {
+            login_url: origin::parse_url(&login_url)?,
+            origins: Origins::of(&uri)?,
+        })
+    }
+
+    /// A layer that logs in as a user, through `http`.
+    ///
+    /// `http` is any tower HTTP service without the layer; a clone of the client that the layer
+    /// goes around is the usual one.
+    pub fn layer<S, B, R>(
+        &self,
+        http: S,
+        user: &str,
+        password: impl Into<Secret>,
+        lifetime: Lifetime,
+    ) -> BearerAuthLayer
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: From<Bytes> + Send + 'static,
+        R: Body + Send + 'static,
+        R::Data: Send,
+        R::Error: Into<BoxError>,
+    {
+        self.layer_with(CachedProvider::new(
+            self.login(http, user, password, lifetime),
+        ))
+    }
+
+    /// A layer with a provider of one's own: a [`StaticProvider`](crate::StaticProvider) for a
+    /// generic token, or a [`CachedProvider::builder`] around [`login`](Self::login) for settings
+    /// of one's own.
+    pub fn layer_with<P>(&self, provider: P) -> BearerAuthLayer<P> {
+        BearerAuthLayer::new(provider, self.origins.clone())
+    }
+
+    /// The login alone.
+    pub fn login<S, B, R>(
+        &self,
+        http: S,
+        user: &str,
+        password: impl Into<Secret>,
+        lifetime: Lifetime,
+    ) -> JsonLogin
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: From<Bytes> + Send + 'static,
+        R: Body + Send + 'static,
+        R::Data: Send,
+        R::Error: Into<BoxError>,
+    {
+        let password = password.into();
+        let body = json!({"signin": {"username": user, "password": password.expose()}});
+        JsonLogin::at(http, self.login_url.clone(), body.to_string().into())
+            .token_at("/oauth/access_token")
+            .lifetime_at("/oauth/expires_in")
+            .lifetime(lifetime)
+            .with_session(Session::Exclusive)
+    }
+}

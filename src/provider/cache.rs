@@ -1,0 +1,320 @@
+//! The life of a credential: what is current, the one flight, and what a failed login leaves.
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use tokio::{runtime::Handle, time};
+
+use super::policy::CachePolicy;
+use crate::{
+    authorization::{Authorization, Generation},
+    clock::{Clock, Moment},
+    credential::Credential,
+    error::Error,
+    flight::Flight,
+    lifespan::{Freshness, Lifespan},
+    login::{AnyLogin, LoginRequest, RefreshTokenSlot, Session},
+};
+
+/// After a failed login requests fail at once for this long.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A login ends itself at its timeout. Where it has not done so this much later, its task is no
+/// longer driven.
+const OVERDUE: Duration = Duration::from_secs(1);
+
+pub(super) struct Cache {
+    login: Box<dyn AnyLogin>,
+    session: Session,
+    policy: CachePolicy,
+    clock: Box<dyn Clock>,
+    refresh_token: RefreshTokenSlot,
+    /// Read without a lock, written only under the lock of `course`.
+    current: ArcSwapOption<Held>,
+    /// No code of the user's runs under this lock: not the clock, not the login, and no future of
+    /// his is dropped there.
+    course: Mutex<Course>,
+}
+
+/// A credential, ready to send.
+pub(super) struct Held {
+    authorization: Authorization,
+    lifespan: Lifespan,
+}
+
+/// What the next request that finds no credential does.
+#[derive(Default)]
+struct Course {
+    flight: Option<Arc<Flight<Arc<Held>>>>,
+    failure: Option<Error>,
+}
+
+enum Boarding {
+    Current(Arc<Held>),
+    Waiting(Arc<Flight<Arc<Held>>>),
+}
+
+impl Cache {
+    pub(super) fn new(
+        login: Box<dyn AnyLogin>,
+        session: Session,
+        policy: CachePolicy,
+        clock: Box<dyn Clock>,
+        credential: Option<Credential>,
+    ) -> Self {
+        let cache = Self {
+            login,
+            session,
+            policy,
+            clock,
+            refresh_token: RefreshTokenSlot::default(),
+            current: ArcSwapOption::empty(),
+            course: Mutex::default(),
+        };
+        if let Some(credential) = credential {
+            let now = Moment::of(&*cache.clock);
+            let held = cache.hold(&credential, (now, now));
+            cache.keep_refresh_token(&credential);
+            cache.current.store(Some(held));
+        }
+        cache
+    }
+
+    pub(super) fn session(&self) -> Session {
+        self.session
+    }
+
+    pub(super) fn policy(&self) -> CachePolicy {
+        self.policy
+    }
+
+    pub(super) fn generation(&self) -> Option<Generation> {
+        let current = self.current.load();
+        Some(current.as_ref()?.authorization.generation())
+    }
+
+    /// The hot path: one snapshot, and a look at the clock where there is an expiry.
+    pub(super) fn current(self: &Arc<Self>) -> Option<Authorization> {
+        let current = self.current.load();
+        let held = current.as_ref()?;
+        match held.lifespan.freshness(|| Moment::of(&*self.clock)) {
+            Freshness::Fresh => {}
+            Freshness::Aging => self.refresh_ahead(),
+            Freshness::Expired => return None,
+        }
+        Some(held.authorization.clone())
+    }
+
+    /// `needed` is how long the authorization must go on being valid.
+    pub(super) async fn acquire(self: Arc<Self>, needed: Duration) -> Result<Authorization, Error> {
+        let flight = match self.board(needed)? {
+            Boarding::Current(held) => return Ok(held.authorization.clone()),
+            Boarding::Waiting(flight) => flight,
+        };
+        if flight.is_piloted_here() {
+            return Err(Error::login_through_itself());
+        }
+        let deadline = self.policy.time_to_log_in().saturating_add(OVERDUE);
+        let outcome = match time::timeout(deadline, flight.landed()).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                self.land(&flight, Err(Error::login_lost()));
+                flight.landed().await
+            }
+        };
+        let held = outcome?;
+        if needed > Duration::ZERO && !held.lifespan.outlasts(Moment::of(&*self.clock), needed) {
+            return Err(Error::short_lived(needed));
+        }
+        Ok(held.authorization.clone())
+    }
+
+    /// Takes a refused generation out of use, if it is the current one.
+    pub(super) fn reject(&self, refused: Generation) {
+        // Looked at first without the lock: late refusals come in crowds.
+        if self.generation() == Some(refused) {
+            let _course = self.course();
+            if self.generation() == Some(refused) {
+                self.current.store(None);
+            }
+        }
+    }
+
+    /// Joins the flight, or starts it, unless there is no need to or no hope.
+    fn board(self: &Arc<Self>, needed: Duration) -> Result<Boarding, Error> {
+        let now = Moment::of(&*self.clock);
+        let course = self.course();
+        // Looked at again under the lock: a flight may have landed since.
+        if let Some(held) = self.current.load_full()
+            && held.lifespan.outlasts(now, Duration::ZERO)
+        {
+            if held.lifespan.outlasts(now, needed) {
+                return Ok(Boarding::Current(held));
+            }
+            if !held.lifespan.could_outlast(needed) {
+                return Err(Error::short_lived(needed));
+            }
+        }
+        if let Some(flight) = &course.flight {
+            return Ok(Boarding::Waiting(Arc::clone(flight)));
+        }
+        if let Some(failure) = course.pause_at(now) {
+            return Err(failure.clone());
+        }
+        let runtime = Handle::try_current().map_err(|_| Error::no_runtime())?;
+        Ok(Boarding::Waiting(self.take_off(course, &runtime)))
+    }
+
+    /// Starts one login in the background, unless one is under way or has just failed.
+    fn refresh_ahead(self: &Arc<Self>) {
+        let Ok(runtime) = Handle::try_current() else {
+            return; // A request that is polled on a runtime will do it.
+        };
+        let now = Moment::of(&*self.clock);
+        // Whoever holds the lock is about to start or to end a flight: no request waits for that.
+        let Ok(course) = self.course.try_lock() else {
+            return;
+        };
+        // Looked at again under the lock: a flight may have landed since.
+        let is_aging = self
+            .current
+            .load()
+            .as_ref()
+            .is_some_and(|held| held.lifespan.freshness(|| now) == Freshness::Aging);
+        if is_aging && course.flight.is_none() && course.pause_at(now).is_none() {
+            self.take_off(course, &runtime);
+        }
+    }
+
+    fn take_off(
+        self: &Arc<Self>,
+        mut course: MutexGuard<'_, Course>,
+        runtime: &Handle,
+    ) -> Arc<Flight<Arc<Held>>> {
+        let flight = Arc::new(Flight::new());
+        course.flight = Some(Arc::clone(&flight));
+        // A runtime that is shutting down drops the task at once, and that takes the lock.
+        drop(course);
+        runtime.spawn(fly(Pilot {
+            cache: Arc::clone(self),
+            flight: Arc::clone(&flight),
+        }));
+        flight
+    }
+
+    /// Publishes the outcome of the flight, unless it was declared lost: then another login may
+    /// be under way already, and what this one got is discarded.
+    fn land(&self, flight: &Arc<Flight<Arc<Held>>>, outcome: Result<Landing, Error>) {
+        let next_attempt = self.clock.now() + PAUSE;
+        let mut course = self.course();
+        if !course.is_flown_by(flight) {
+            return;
+        }
+        course.flight = None;
+        let (outcome, failure) = match outcome {
+            Ok(Landing { held, credential }) => {
+                self.keep_refresh_token(&credential);
+                self.current.store(Some(Arc::clone(&held)));
+                (Ok(held), None)
+            }
+            Err(error) if error.is_login_lost() => (Err(error), None),
+            Err(error) => {
+                let error = error.until(next_attempt);
+                (Err(error.clone()), Some(error))
+            }
+        };
+        let _dropped_unlocked = mem::replace(&mut course.failure, failure);
+        drop(course);
+        flight.land(outcome);
+    }
+
+    fn hold(&self, credential: &Credential, (sent, answered): (Moment, Moment)) -> Arc<Held> {
+        Arc::new(Held {
+            authorization: Authorization::new(credential.scheme(), credential.token()),
+            lifespan: Lifespan::new(
+                credential,
+                (sent, answered),
+                self.session,
+                self.policy.margin_before_expiry(),
+                fastrand::f64(),
+            ),
+        })
+    }
+
+    fn keep_refresh_token(&self, credential: &Credential) {
+        if let Some(refresh_token) = credential.refresh_token() {
+            self.refresh_token.put(refresh_token.clone());
+        }
+    }
+
+    /// Each change under the lock is whole before anything can panic, so that a poisoned one is
+    /// as good as any.
+    fn course(&self) -> MutexGuard<'_, Course> {
+        self.course.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Course {
+    fn is_flown_by(&self, flight: &Arc<Flight<Arc<Held>>>) -> bool {
+        self.flight
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, flight))
+    }
+
+    /// The failure that requests are answered with for now.
+    fn pause_at(&self, now: Moment) -> Option<&Error> {
+        self.failure
+            .as_ref()
+            .filter(|failure| failure.next_attempt().is_some_and(|at| now.monotonic < at))
+    }
+}
+
+/// What a login that went well has brought.
+struct Landing {
+    held: Arc<Held>,
+    credential: Credential,
+}
+
+/// Lands the flight in any case: when the login panics, and when its runtime drops the task.
+struct Pilot {
+    cache: Arc<Cache>,
+    flight: Arc<Flight<Arc<Held>>>,
+}
+
+impl Drop for Pilot {
+    fn drop(&mut self) {
+        let error = if thread::panicking() {
+            Error::login_panicked()
+        } else {
+            Error::login_lost()
+        };
+        // Without effect where the flight has landed.
+        self.cache.land(&self.flight, Err(error));
+    }
+}
+
+/// The task of one login.
+async fn fly(pilot: Pilot) {
+    pilot.flight.board_pilot();
+    let cache = &*pilot.cache;
+    let timeout = cache.policy.time_to_log_in();
+    let sent = Moment::of(&*cache.clock);
+    let request = LoginRequest::new(cache.refresh_token.clone());
+    let outcome = match time::timeout(timeout, cache.login.login(request)).await {
+        Ok(Ok(credential)) => {
+            let answered = Moment::of(&*cache.clock);
+            Ok(Landing {
+                held: cache.hold(&credential, (sent, answered)),
+                credential,
+            })
+        }
+        Ok(Err(source)) => Err(Error::login_failed(source)),
+        Err(_) => Err(Error::login_timed_out(timeout)),
+    };
+    cache.land(&pilot.flight, outcome);
+}

@@ -1,0 +1,227 @@
+//! A login behind a cache.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use super::{CachePolicy, CredentialProvider, RequestHead, cache::Cache};
+use crate::{
+    authorization::{Authorization, Generation},
+    clock::{Clock, SystemClock},
+    credential::Credential,
+    error::Error,
+    login::{AnyLogin, Login, Session},
+};
+
+/// A provider that logs in when it must, and keeps what it got.
+///
+/// - Reads take no lock: each request sees one snapshot of the current credential.
+/// - There is **one login in flight**, in a Tokio task of its own. Requests that need it wait for
+///   it and share its outcome, good or bad. None of them cancels it by giving up.
+/// - A credential is no longer used a [margin](CachePolicy::margin) before its expiry, and not at
+///   all from the moment a server refuses it.
+/// - In a [concurrent](Session::Concurrent) session one background login is made late in the
+///   credential's life (from 70 to 90 % of it on, at random), while the credential goes on being
+///   used. In an [exclusive](Session::Exclusive) one there is none: it would revoke the credential
+///   in use.
+/// - A lifetime of less than a second, zero included, counts as one second.
+/// - For a second after a failed login requests fail at once with its error. A credential that is
+///   still valid is served all the while.
+///
+/// Clones share one cache. Nothing needs a runtime to be constructed; logging in needs a Tokio
+/// runtime with its time driver.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_bearer::{CachePolicy, CachedProvider, Credential, login_fn};
+///
+/// let provider = CachedProvider::builder(login_fn(|_| async { Ok(Credential::new("abc")?) }))
+///     .policy(CachePolicy::default().login_timeout(Duration::from_secs(3)))
+///     .build();
+/// assert!(provider.current().is_none());
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let authorization = provider.acquire().await?; // warms up
+/// assert_eq!(authorization.value(), "Bearer abc");
+/// assert!(provider.current().is_some());
+/// # Ok::<_, tower_bearer::Error>(()) })?;
+/// # Ok::<_, tower_bearer::BoxError>(())
+/// ```
+#[derive(Clone)]
+pub struct CachedProvider(Arc<Cache>);
+
+impl CachedProvider {
+    /// A provider with the default [`CachePolicy`], that logs in for the first request.
+    pub fn new(login: impl Login) -> Self {
+        Self::builder(login).build()
+    }
+
+    /// A provider with settings of its own.
+    pub fn builder(login: impl Login) -> CachedProviderBuilder {
+        CachedProviderBuilder {
+            session: login.session(),
+            login: Box::new(login),
+            policy: CachePolicy::default(),
+            clock: Box::new(SystemClock),
+            credential: None,
+        }
+    }
+
+    /// The current authorization, without waiting and without a lock: for a synchronous caller.
+    ///
+    /// `None` before the first login, from the margin before an expiry on, and after a rejection.
+    #[must_use]
+    pub fn current(&self) -> Option<Authorization> {
+        self.0.current()
+    }
+
+    /// Gets an authorization, and logs in if there is none: for a warm-up at start.
+    ///
+    /// # Errors
+    ///
+    /// An [`Error`] when the login fails, or has failed within the last second; when it is lost
+    /// with its runtime; when there is no Tokio runtime; when the login itself asks.
+    ///
+    /// # Panics
+    ///
+    /// When polled on a Tokio runtime without a time driver.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing starts before the first poll. A login that was started goes on when the future is
+    /// dropped, and what it gets is kept.
+    pub fn acquire(&self) -> Acquire {
+        self.acquire_valid_for(Duration::ZERO)
+    }
+
+    /// Gets an authorization that stays valid for at least `needed`, for what takes long to send.
+    ///
+    /// Logs in ahead of time where the current one ends sooner. In an exclusive session that
+    /// revokes the current one: requests that are on their way may be refused.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire); also when the credentials of this login do not live that
+    /// long. That is found out by one login, not by one for each call.
+    ///
+    /// # Panics
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    pub fn acquire_valid_for(&self, needed: Duration) -> Acquire {
+        Acquire(Box::pin(Arc::clone(&self.0).acquire(needed)))
+    }
+}
+
+impl CredentialProvider for CachedProvider {
+    type Acquire = Acquire;
+
+    fn current(&self, _head: RequestHead<'_>) -> Option<Authorization> {
+        self.0.current()
+    }
+
+    fn acquire(&self, _head: RequestHead<'_>) -> Self::Acquire {
+        Self::acquire(self)
+    }
+
+    fn reject(&self, refused: Generation) -> bool {
+        self.0.reject(refused);
+        true
+    }
+}
+
+impl fmt::Debug for CachedProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedProvider")
+            .field("session", &self.0.session())
+            .field("policy", &self.0.policy())
+            .field("generation", &self.0.generation())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings of a [`CachedProvider`] to be.
+#[must_use]
+pub struct CachedProviderBuilder {
+    login: Box<dyn AnyLogin>,
+    session: Session,
+    policy: CachePolicy,
+    clock: Box<dyn Clock>,
+    credential: Option<Credential>,
+}
+
+impl CachedProviderBuilder {
+    /// Sets timeout and margin.
+    pub fn policy(self, policy: CachePolicy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// Reads the time from `clock`. Defaults to [`SystemClock`]. Timeouts of logins and waits are
+    /// Tokio timers, and not its business.
+    pub fn clock(self, clock: impl Clock) -> Self {
+        Self {
+            clock: Box::new(clock),
+            ..self
+        }
+    }
+
+    /// Starts with a credential that exists already. Its lifetime counts from
+    /// [`build`](Self::build).
+    pub fn starting_with(self, credential: Credential) -> Self {
+        Self {
+            credential: Some(credential),
+            ..self
+        }
+    }
+
+    /// Makes the provider. Nothing is sent yet.
+    #[must_use]
+    pub fn build(self) -> CachedProvider {
+        let Self {
+            login,
+            session,
+            policy,
+            clock,
+            credential,
+        } = self;
+        CachedProvider(Arc::new(Cache::new(
+            login, session, policy, clock, credential,
+        )))
+    }
+}
+
+impl fmt::Debug for CachedProviderBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedProviderBuilder")
+            .field("session", &self.session)
+            .field("policy", &self.policy)
+            .field("credential", &self.credential)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The wait of a [`CachedProvider`] for an authorization.
+#[must_use = "futures do nothing unless polled"]
+pub struct Acquire(Pin<Box<dyn Future<Output = Result<Authorization, Error>> + Send>>);
+
+impl Future for Acquire {
+    type Output = Result<Authorization, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Acquire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acquire").finish_non_exhaustive()
+    }
+}

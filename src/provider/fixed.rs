@@ -1,0 +1,64 @@
+//! A token that never changes.
+
+use std::future::{Ready, ready};
+
+use super::{CredentialProvider, RequestHead};
+use crate::{
+    authorization::{Authorization, Generation},
+    error::Error,
+    token::{InvalidToken, Scheme, Secret, Token},
+};
+
+/// A provider of one token that never changes, such as one made in an API's web interface.
+///
+/// A refusal changes nothing, since there is no other token to turn to: it goes to its caller.
+///
+/// # Examples
+///
+/// ```
+/// use tower_bearer::{BearerAuthLayer, Origins, StaticProvider};
+///
+/// let layer = BearerAuthLayer::new(
+///     StaticProvider::new("94fa500c0fbd1214")?,
+///     Origins::new(["https://api.example.com"])?,
+/// );
+/// # let _ = layer;
+/// # Ok::<_, tower_bearer::BoxError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct StaticProvider(Authorization);
+
+impl StaticProvider {
+    /// A bearer token.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidToken`], as [`Token::new`] has it. For another scheme or an odd token use
+    /// [`StaticProvider::from`] and an [`Authorization`].
+    pub fn new(token: impl Into<Secret>) -> Result<Self, InvalidToken> {
+        let token = Token::new(token)?;
+        Ok(Authorization::new(Scheme::BEARER, &token).into())
+    }
+}
+
+impl From<Authorization> for StaticProvider {
+    fn from(authorization: Authorization) -> Self {
+        Self(authorization)
+    }
+}
+
+impl CredentialProvider for StaticProvider {
+    type Acquire = Ready<Result<Authorization, Error>>;
+
+    fn current(&self, _head: RequestHead<'_>) -> Option<Authorization> {
+        Some(self.0.clone())
+    }
+
+    fn acquire(&self, _head: RequestHead<'_>) -> Self::Acquire {
+        ready(Ok(self.0.clone()))
+    }
+
+    fn reject(&self, _refused: Generation) -> bool {
+        false
+    }
+}

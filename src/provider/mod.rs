@@ -1,0 +1,216 @@
+//! Where authorizations come from.
+
+mod cache;
+mod cached;
+mod fixed;
+mod policy;
+
+use std::sync::Arc;
+
+use http::{Extensions, HeaderMap, Method, Request, Uri};
+
+pub use self::{
+    cached::{Acquire, CachedProvider, CachedProviderBuilder},
+    fixed::StaticProvider,
+    policy::CachePolicy,
+};
+use crate::{
+    authorization::{Authorization, Generation},
+    error::Error,
+};
+
+/// Where the layer gets an [`Authorization`] for each request.
+///
+/// [`StaticProvider`] holds a token that never changes and [`CachedProvider`] logs in when it
+/// must. Write your own around somebody else's cache, or to choose an account by the request.
+///
+/// # Examples
+///
+/// Many accounts, chosen by an extension of the request:
+///
+/// ```
+/// use std::{collections::HashMap, pin::Pin};
+/// use tower_bearer::{
+///     Authorization, CachedProvider, CredentialProvider, Error, Generation, RequestHead,
+/// };
+///
+/// #[derive(Clone, PartialEq, Eq, Hash)]
+/// struct Account(String);
+///
+/// struct Accounts(HashMap<Account, CachedProvider>);
+///
+/// impl Accounts {
+///     fn of(&self, head: RequestHead<'_>) -> Option<&CachedProvider> {
+///         self.0.get(head.extensions.get::<Account>()?)
+///     }
+/// }
+///
+/// impl CredentialProvider for Accounts {
+///     type Acquire = Pin<Box<dyn Future<Output = Result<Authorization, Error>> + Send>>;
+///
+///     fn current(&self, head: RequestHead<'_>) -> Option<Authorization> {
+///         self.of(head)?.current()
+///     }
+///
+///     fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire {
+///         match self.of(head) {
+///             Some(provider) => Box::pin(provider.acquire()),
+///             None => Box::pin(async { Err(Error::login_failed("no such account")) }),
+///         }
+///     }
+///
+///     fn reject(&self, refused: Generation) -> bool {
+///         // A generation belongs to one account, and the others do not know it.
+///         self.0.values().fold(false, |any, provider| provider.reject(refused) | any)
+///     }
+/// }
+/// ```
+///
+/// An SDK with a cache of its own; the same token stays the same generation:
+///
+/// ```
+/// # mod sdk {
+/// #     #[derive(Clone)] pub struct Client;
+/// #     impl Client {
+/// #         pub async fn token(&self) -> Result<String, std::io::Error> { Ok("abc".to_owned()) }
+/// #         pub fn forget_token(&self) {}
+/// #     }
+/// # }
+/// use std::{pin::Pin, sync::{Arc, Mutex}};
+/// use tower_bearer::{
+///     Authorization, CredentialProvider, Error, Generation, RequestHead, Scheme, Token,
+/// };
+///
+/// #[derive(Clone)]
+/// struct Sdk {
+///     client: sdk::Client,
+///     last: Arc<Mutex<Option<(String, Authorization)>>>,
+/// }
+///
+/// impl CredentialProvider for Sdk {
+///     type Acquire = Pin<Box<dyn Future<Output = Result<Authorization, Error>> + Send>>;
+///
+///     fn current(&self, _head: RequestHead<'_>) -> Option<Authorization> {
+///         None // this SDK cannot be asked without waiting
+///     }
+///
+///     fn acquire(&self, _head: RequestHead<'_>) -> Self::Acquire {
+///         let sdk = self.clone();
+///         Box::pin(async move {
+///             let token = sdk.client.token().await.map_err(Error::login_failed)?;
+///             let mut last = sdk.last.lock().unwrap();
+///             if let Some((known, authorization)) = &*last && *known == token {
+///                 return Ok(authorization.clone());
+///             }
+///             let checked = Token::new(token.as_str()).map_err(Error::login_failed)?;
+///             let authorization = Authorization::new(Scheme::BEARER, &checked);
+///             *last = Some((token, authorization.clone()));
+///             Ok(authorization)
+///         })
+///     }
+///
+///     fn reject(&self, refused: Generation) -> bool {
+///         let last = self.last.lock().unwrap();
+///         if last.as_ref().is_some_and(|(_, held)| held.generation() == refused) {
+///             self.client.forget_token();
+///         }
+///         true
+///     }
+/// }
+/// # let provider = Sdk { client: sdk::Client, last: Arc::default() };
+/// # let http = tower::service_fn(|request: http::Request<()>| async move {
+/// #     assert_eq!(request.headers()["authorization"], "Bearer abc");
+/// #     Ok::<_, std::convert::Infallible>(http::Response::new(()))
+/// # });
+/// # use tower::ServiceExt;
+/// # let layer = tower_bearer::BearerAuthLayer::new(provider, tower_bearer::Origins::any_https());
+/// # tokio_test::block_on(tower::Layer::layer(&layer, http).oneshot(http::Request::new(()))).unwrap();
+/// ```
+pub trait CredentialProvider {
+    /// What [`acquire`](Self::acquire) returns.
+    type Acquire: Future<Output = Result<Authorization, Error>>;
+
+    /// The authorization for a request that is sent now, or `None` if it takes a wait.
+    ///
+    /// Called once for each request: it takes no lock, never waits and allocates nothing.
+    fn current(&self, head: RequestHead<'_>) -> Option<Authorization>;
+
+    /// Gets an authorization, waiting if need be. Requests that wait at the same time share one
+    /// login.
+    ///
+    /// # Errors
+    ///
+    /// The future ends with an [`Error`] when no authorization can be had; it reaches the caller
+    /// of the request.
+    ///
+    /// # Cancel safety
+    ///
+    /// A request that is given up drops the future. That must not end a login that others wait
+    /// for.
+    fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire;
+
+    /// Learns that a server has refused this generation, and takes it out of use if it is still
+    /// current. News about any other generation is late, and changes nothing.
+    ///
+    /// Returns whether to acquire again can yield another generation.
+    #[must_use]
+    fn reject(&self, refused: Generation) -> bool;
+
+    /// Learns that a server has accepted this generation: the answer was neither a rejection nor a
+    /// 5xx. Does nothing by default.
+    fn accept(&self, used: Generation) {
+        let _ = used;
+    }
+}
+
+/// What a provider may know of a request: everything but its body.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RequestHead<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The URI.
+    pub uri: &'a Uri,
+    /// The headers, still without the authorization.
+    pub headers: &'a HeaderMap,
+    /// The extensions.
+    pub extensions: &'a Extensions,
+}
+
+impl<'a> RequestHead<'a> {
+    /// The head of a request.
+    pub fn of<B>(request: &'a Request<B>) -> Self {
+        Self {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+        }
+    }
+}
+
+macro_rules! forward_to_pointee {
+    ($($pointer:ty),+) => {$(
+        impl<P: CredentialProvider + ?Sized> CredentialProvider for $pointer {
+            type Acquire = P::Acquire;
+
+            fn current(&self, head: RequestHead<'_>) -> Option<Authorization> {
+                (**self).current(head)
+            }
+
+            fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire {
+                (**self).acquire(head)
+            }
+
+            fn reject(&self, refused: Generation) -> bool {
+                (**self).reject(refused)
+            }
+
+            fn accept(&self, used: Generation) {
+                (**self).accept(used);
+            }
+        }
+    )+};
+}
+
+forward_to_pointee!(&P, Box<P>, Arc<P>);

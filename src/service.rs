@@ -1,0 +1,115 @@
+//! The middleware.
+
+use std::{
+    mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use crate::{
+    error::BoxError,
+    future::{Cold, ResponseFuture},
+    provider::{CachedProvider, CredentialProvider, RequestHead},
+    settings::Settings,
+};
+
+/// A service that puts an authorization on each request. [`BearerAuthLayer`] makes it.
+///
+/// The response is the inner service's own, body included. Its errors pass through unwrapped, as
+/// [`BoxError`]; where no authorization can be had, the response future ends with an
+/// [`Error`](crate::Error).
+///
+/// # Clone
+///
+/// The inner service has to be `Clone`: a request that must wait for a login gives back the
+/// readiness that was reserved for it, and is sent through a clone. Around a service that is not,
+/// put a tower `BufferLayer` between the two. Clones share the provider.
+///
+/// # Readiness
+///
+/// `poll_ready` is the inner service's. A failed login never shows there, where it would mean that
+/// the service is dead: it is an error of the one response.
+///
+/// [`BearerAuthLayer`]: crate::BearerAuthLayer
+#[derive(Debug)]
+pub struct BearerAuth<S, P = CachedProvider> {
+    inner: S,
+    settings: Arc<Settings<P>>,
+}
+
+impl<S, P> BearerAuth<S, P> {
+    pub(crate) fn new(inner: S, settings: Arc<Settings<P>>) -> Self {
+        Self { inner, settings }
+    }
+
+    /// The provider that all clones of the service share.
+    #[must_use]
+    pub fn provider(&self) -> &P {
+        &self.settings.provider
+    }
+
+    /// The inner service.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, to change.
+    #[must_use]
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service alone.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+// `P` is behind the `Arc`: a clone of the service asks nothing of it.
+impl<S: Clone, P> Clone for BearerAuth<S, P> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            settings: Arc::clone(&self.settings),
+        }
+    }
+}
+
+impl<S, P, B, Body> Service<Request<B>> for BearerAuth<S, P>
+where
+    S: Service<Request<B>, Response = Response<Body>> + Clone,
+    S::Error: Into<BoxError>,
+    P: CredentialProvider,
+{
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = ResponseFuture<S, P, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let settings = &self.settings;
+        if settings.goes_bare(&request) {
+            return ResponseFuture::bare(self.inner.call(request));
+        }
+        let head = RequestHead::of(&request);
+        let Some(authorization) = settings.provider.current(head) else {
+            let acquire = settings.provider.acquire(head);
+            // The login may need the slot that `poll_ready` reserved: give it back before waiting.
+            let fresh = self.inner.clone();
+            drop(mem::replace(&mut self.inner, fresh.clone()));
+            let settings = Arc::clone(settings);
+            return ResponseFuture::cold(Cold::new(acquire, fresh, request, settings));
+        };
+        let generation = settings.authorize(&mut request, authorization);
+        let settings = Arc::clone(settings);
+        ResponseFuture::authorized(self.inner.call(request), generation, settings)
+    }
+}
