@@ -1,0 +1,198 @@
+//! The layer keeps tower's contract (FAILURES.md, section 3.7).
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Request, Response, StatusCode};
+use support::{Api, Issuer, origins, request};
+use tokio::sync::Semaphore;
+use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
+use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit};
+use tower_bearer::{BearerAuth, BearerAuthLayer, CachedProvider, StaticProvider};
+use tower_test::mock;
+
+type Mock = mock::Mock<Request<()>, Response<()>>;
+
+fn layered(issuer: &Issuer) -> (BearerAuth<Mock>, mock::Handle<Request<()>, Response<()>>) {
+    let (inner, handle) = mock::pair();
+    let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
+    (layer.layer(inner), handle)
+}
+
+// T1: the mock panics when it is called without having been ready.
+#[tokio::test]
+async fn a_warm_request_goes_through_the_service_that_was_ready() {
+    let issuer = Issuer::new();
+    let (service, mut handle) = layered(&issuer);
+    service.provider().acquire().await.unwrap();
+    let mut service = service;
+    handle.allow(1);
+
+    let mut response = task::spawn(service.ready().await.unwrap().call(request()));
+    assert_pending!(response.poll());
+    let (sent, answer) = handle.next_request().await.unwrap();
+    assert_eq!(sent.headers()["authorization"], "Bearer token-1");
+    answer.send_response(Response::new(()));
+    assert_ready_ok!(response.poll());
+}
+
+// T1, T2
+#[tokio::test]
+async fn a_cold_request_gives_its_readiness_back_and_waits_for_its_own() {
+    let issuer = Issuer::gated();
+    let (mut service, mut handle) = layered(&issuer);
+    handle.allow(1);
+
+    let mut first = task::spawn(service.ready().await.unwrap().call(request()));
+    assert_pending!(first.poll());
+    // The slot is free again while the login runs: somebody else can have it.
+    let mut bare = service.clone();
+    let mut elsewhere = task::spawn(
+        bare.ready()
+            .await
+            .unwrap()
+            .call(Request::get("https://other.example.com/").body(()).unwrap()),
+    );
+    assert_pending!(elsewhere.poll());
+    let (sent, answer) = handle.next_request().await.unwrap();
+    assert_eq!(sent.uri().host(), Some("other.example.com"));
+    answer.send_response(Response::new(()));
+    assert_ready_ok!(elsewhere.poll());
+
+    // After the login it waits until a service is ready for it.
+    issuer.open();
+    service.provider().acquire().await.unwrap();
+    assert_pending!(first.poll());
+    assert_pending!(handle.poll_request());
+    handle.allow(1);
+    assert_pending!(first.poll());
+    let (sent, answer) = handle.next_request().await.unwrap();
+    assert_eq!(sent.headers()["authorization"], "Bearer token-1");
+    answer.send_response(Response::new(()));
+    assert_ready_ok!(first.poll());
+    assert_eq!(issuer.logins(), 1);
+}
+
+// T2, L2: were the permit held during the wait, the login could not get one.
+#[tokio::test(start_paused = true)]
+async fn a_login_through_the_same_concurrency_limit_of_one_gets_its_turn() {
+    let api = Api::new();
+    let limited = ConcurrencyLimit::new(api.service(), 1);
+    let login_client = limited.clone();
+    let login = tower_bearer::login_fn(move |_| {
+        let client = login_client.clone();
+        async move {
+            let answer = client.oneshot(request()).await?;
+            assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+            Ok(tower_bearer::Credential::new("token-1")?)
+        }
+    });
+    let layer = BearerAuthLayer::new(CachedProvider::new(login), origins());
+    let service = layer.layer(limited);
+
+    let requests: Vec<_> = (0..10)
+        .map(|_| tokio::spawn(service.clone().oneshot(request())))
+        .collect();
+    for response in requests {
+        let response = tokio::time::timeout(Duration::from_secs(1), response)
+            .await
+            .expect("no deadlock");
+        assert_eq!(response.unwrap().unwrap().status(), StatusCode::OK);
+    }
+}
+
+// T3
+#[tokio::test]
+async fn permits_return_when_a_request_is_dropped_at_any_point() {
+    let issuer = Issuer::gated();
+    let permits = Arc::new(Semaphore::new(1));
+    let (inner, mut handle) = mock::pair::<Request<()>, Response<()>>();
+    let limited = ConcurrencyLimit::with_semaphore(inner, Arc::clone(&permits));
+    let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
+    let service = layer.layer(limited);
+
+    handle.allow(0);
+    let mut unready = mock::Spawn::new(service.clone());
+    assert_pending!(unready.poll_ready::<Request<()>>());
+    drop(unready);
+    assert_eq!(
+        permits.available_permits(),
+        1,
+        "dropped before it was ready"
+    );
+
+    handle.allow(5);
+    let mut ready = service.clone();
+    ready.ready().await.unwrap();
+    assert_eq!(permits.available_permits(), 0);
+    drop(ready);
+    assert_eq!(permits.available_permits(), 1, "dropped when ready");
+
+    let mut cold = service.clone();
+    let unpolled = cold.ready().await.unwrap().call(request());
+    assert_eq!(
+        permits.available_permits(),
+        1,
+        "a cold request holds no permit"
+    );
+    drop(unpolled);
+    let mut waiting = task::spawn(cold.ready().await.unwrap().call(request()));
+    assert_pending!(waiting.poll());
+    assert_eq!(permits.available_permits(), 1);
+    drop(waiting);
+
+    issuer.open();
+    service.provider().acquire().await.unwrap();
+    let mut warm = service.clone();
+    let unpolled = warm.ready().await.unwrap().call(request());
+    assert_eq!(permits.available_permits(), 0);
+    drop(unpolled);
+    assert_eq!(permits.available_permits(), 1, "dropped on its way");
+}
+
+// T4
+#[tokio::test]
+async fn an_unready_service_is_an_error_without_a_login() {
+    let issuer = Issuer::new();
+    let (service, mut handle) = layered(&issuer);
+    handle.send_error("closed");
+    let error = assert_ready_err!(mock::Spawn::new(service).poll_ready::<Request<()>>());
+    assert_eq!(error.to_string(), "closed");
+    assert_eq!(issuer.logins(), 0);
+}
+
+#[tokio::test]
+async fn an_error_of_the_inner_service_passes_through_unwrapped() {
+    #[derive(Debug)]
+    struct Broken;
+    impl std::fmt::Display for Broken {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("broken")
+        }
+    }
+    impl std::error::Error for Broken {}
+
+    let layer = BearerAuthLayer::new(StaticProvider::new("abc").unwrap(), origins());
+    let service = layer.layer(tower::service_fn(|_: Request<()>| async {
+        Err::<Response<()>, _>(Broken)
+    }));
+    let error = service.oneshot(request()).await.unwrap_err();
+    assert!(error.is::<Broken>());
+}
+
+#[tokio::test]
+async fn a_failed_login_is_an_error_of_the_response_and_nothing_is_sent() {
+    let issuer = Issuer::new();
+    issuer.fail("wrong password");
+    let (mut service, mut handle) = layered(&issuer);
+    handle.allow(2);
+    let mut response = task::spawn(service.ready().await.unwrap().call(request()));
+    assert_pending!(response.poll());
+    tokio::task::yield_now().await;
+    let error = assert_ready_err!(response.poll());
+    let error = error.downcast_ref::<tower_bearer::Error>().unwrap();
+    assert!(error.is_login_failed());
+    assert_pending!(handle.poll_request());
+    assert!(service.ready().await.is_ok(), "the service is not dead");
+}
