@@ -51,10 +51,12 @@ impl Api {
         Response = Response<String>,
         Error = Infallible,
         Future = impl Future<Output = Result<Response<String>, Infallible>> + Send + use<B>,
-    > + Clone
+    >
+    + Clone
     + Send
     + Sync
-    + 'static {
+    + 'static
+    + use<B> {
         let api = self.clone();
         tower::service_fn(move |request: Request<B>| {
             let response = api.answer(&request);

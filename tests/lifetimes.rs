@@ -1,0 +1,358 @@
+//! How long a credential is used (FAILURES.md, section 3.2).
+
+mod support;
+
+use std::time::{Duration, SystemTime};
+
+use support::{HandClock, Issuer};
+use tokio::task::yield_now;
+use tower_bearer::{CachePolicy, CachedProvider, Credential, login_fn};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+async fn let_others_run() {
+    for _ in 0..20 {
+        yield_now().await;
+    }
+}
+
+/// A provider that has logged in, and its clock.
+async fn logged_in(issuer: &Issuer, policy: CachePolicy) -> (CachedProvider, HandClock) {
+    let clock = HandClock::new();
+    let provider = CachedProvider::builder(issuer.clone())
+        .policy(policy)
+        .clock(clock.clone())
+        .build();
+    provider.acquire().await.unwrap();
+    (provider, clock)
+}
+
+/// Asserts that the current credential is used until `end` after the login, and not then.
+async fn assert_used_for(lifetime: Duration, policy: CachePolicy, end: Duration) {
+    let issuer = Issuer::new().with_lifetime(lifetime);
+    let (provider, clock) = logged_in(&issuer, policy).await;
+    clock.advance(end - Duration::from_millis(1));
+    assert!(
+        provider.current().is_some(),
+        "{lifetime:?}: 1 ms before {end:?}"
+    );
+    clock.advance(Duration::from_millis(1));
+    assert!(provider.current().is_none(), "{lifetime:?}: at {end:?}");
+    provider.acquire().await.unwrap();
+    assert_eq!(issuer.logins(), 2);
+}
+
+#[tokio::test]
+async fn a_credential_is_used_until_its_margin_and_not_then() {
+    let secs = Duration::from_secs;
+    let default = CachePolicy::default();
+    assert_used_for(secs(3600), default, secs(3590)).await;
+    assert_used_for(secs(100), default, secs(90)).await;
+    assert_used_for(secs(50), default, secs(45)).await;
+    assert_used_for(secs(3600), default.margin(secs(60)), secs(3540)).await;
+    assert_used_for(secs(3600), default.margin(secs(0)), secs(3600)).await;
+    // No margin takes more than half of a lifetime.
+    assert_used_for(secs(40), default.margin(secs(60)), secs(20)).await;
+}
+
+// E1 in part: the counterpart of back-off is a bound on logins.
+#[tokio::test]
+async fn a_lifetime_of_less_than_a_second_counts_as_one() {
+    for lifetime in [
+        Duration::ZERO,
+        Duration::from_millis(1),
+        Duration::from_millis(999),
+    ] {
+        assert_used_for(lifetime, CachePolicy::default(), Duration::from_secs(1)).await;
+    }
+}
+
+// E3
+#[tokio::test]
+async fn a_lifetime_that_no_clock_can_hold_is_no_expiry() {
+    let mut cases = 0;
+    for shift in 0..64 {
+        for lifetime in [
+            Duration::from_secs(1 << shift),
+            Duration::from_secs(u64::MAX >> shift),
+            Duration::MAX / (1 << (shift % 32)),
+        ] {
+            for session in [Issuer::new(), Issuer::new().concurrent()] {
+                let issuer = session.with_lifetime(lifetime);
+                let (provider, _) = logged_in(&issuer, CachePolicy::default()).await;
+                assert!(provider.current().is_some(), "{lifetime:?}");
+                cases += 1;
+            }
+        }
+    }
+    for expires_at in [
+        SystemTime::UNIX_EPOCH,
+        SystemTime::now() + HOUR * 10_000_000,
+    ] {
+        let credential = Credential::new("abc").unwrap().with_expires_at(expires_at);
+        let provider = CachedProvider::builder(Issuer::new())
+            .starting_with(credential)
+            .build();
+        assert!(provider.current().is_some(), "one second at the least");
+        cases += 1;
+    }
+    println!("figure: E3 lifetimes={cases} panics=0");
+}
+
+#[tokio::test]
+async fn a_credential_without_expiry_is_used_until_rejected() {
+    let issuer = Issuer::new();
+    let (provider, clock) = logged_in(&issuer, CachePolicy::default()).await;
+    clock.advance(HOUR * 24 * 365 * 100);
+    assert!(provider.current().is_some());
+}
+
+#[tokio::test]
+async fn an_expiry_by_the_wall_clock_is_second_choice() {
+    let clock = HandClock::new();
+    let expires_at = tower_bearer::Clock::wall(&clock) + Duration::from_secs(100);
+    let login = move |lifetime: Option<Duration>| {
+        login_fn(move |_| async move {
+            let credential = Credential::new("abc")?.with_expires_at(expires_at);
+            Ok(match lifetime {
+                Some(lifetime) => credential.with_lifetime(lifetime),
+                None => credential,
+            })
+        })
+    };
+    let alone = CachedProvider::builder(login(None))
+        .clock(clock.clone())
+        .build();
+    let both = CachedProvider::builder(login(Some(HOUR)))
+        .clock(clock.clone())
+        .build();
+    alone.acquire().await.unwrap();
+    both.acquire().await.unwrap();
+    clock.advance(Duration::from_secs(89));
+    assert!(alone.current().is_some());
+    clock.advance(Duration::from_secs(1));
+    assert!(alone.current().is_none());
+    assert!(both.current().is_some());
+}
+
+// L16
+#[tokio::test]
+async fn a_lifetime_counts_from_the_sending_of_the_login() {
+    let clock = HandClock::new();
+    let slow = {
+        let clock = clock.clone();
+        login_fn(move |_| {
+            clock.advance(Duration::from_secs(30));
+            async { Ok(Credential::new("abc")?.with_lifetime(Duration::from_secs(100))) }
+        })
+    };
+    let provider = CachedProvider::builder(slow).clock(clock.clone()).build();
+    provider.acquire().await.unwrap();
+    clock.advance(Duration::from_secs(59));
+    assert!(provider.current().is_some());
+    clock.advance(Duration::from_secs(1));
+    assert!(provider.current().is_none());
+}
+
+// E5, E6, trap 26
+#[tokio::test]
+async fn expired_is_what_either_clock_says() {
+    let issuer = Issuer::new().with_lifetime(HOUR);
+    let (provider, clock) = logged_in(&issuer, CachePolicy::default()).await;
+    clock.jump_wall_back(24 * HOUR);
+    assert!(provider.current().is_some());
+    clock.advance(Duration::from_secs(3590));
+    assert!(
+        provider.current().is_none(),
+        "a wall clock set back makes nothing immortal"
+    );
+
+    let (provider, clock) = logged_in(&issuer, CachePolicy::default()).await;
+    clock.jump_wall(8 * HOUR);
+    assert!(provider.current().is_none(), "the machine was asleep");
+    provider.acquire().await.unwrap();
+    assert!(provider.current().is_some(), "one login cures it");
+}
+
+#[tokio::test]
+async fn in_a_concurrent_session_one_background_login_renews_what_is_served() {
+    fastrand::seed(13);
+    for _ in 0..50 {
+        let issuer = Issuer::gated().concurrent().with_lifetime(1000 * HOUR);
+        issuer.step();
+        let (provider, clock) = logged_in(&issuer, CachePolicy::default()).await;
+
+        clock.advance(699 * HOUR);
+        assert!(provider.current().is_some());
+        let_others_run().await;
+        assert_eq!(issuer.logins(), 1, "not before 70 % of its life");
+
+        clock.advance(202 * HOUR);
+        // Trap 13: a crowd of stale readers at one instant.
+        for _ in 0..1000 {
+            assert_eq!(provider.current().unwrap().value(), "Bearer token-1");
+        }
+        let_others_run().await;
+        assert_eq!(issuer.logins(), 2, "not later than at 90 %");
+        assert_eq!(provider.current().unwrap().value(), "Bearer token-1");
+        issuer.open();
+        let_others_run().await;
+        assert_eq!(provider.current().unwrap().value(), "Bearer token-2");
+        assert_eq!(issuer.logins(), 2);
+    }
+}
+
+// E11
+#[tokio::test]
+async fn refresh_ahead_is_spread_over_a_fleet() {
+    fastrand::seed(11);
+    const FLEET: usize = 200;
+    const STEPS: u32 = 100;
+    let mut shares = Vec::new();
+    for _ in 0..FLEET {
+        let issuer = Issuer::new().concurrent().with_lifetime(STEPS * HOUR);
+        let (provider, clock) = logged_in(&issuer, CachePolicy::default()).await;
+        let mut steps = 0;
+        while issuer.logins() == 1 {
+            clock.advance(HOUR);
+            steps += 1;
+            assert!(provider.current().is_some());
+            let_others_run().await;
+        }
+        shares.push(f64::from(steps) / f64::from(STEPS));
+    }
+    let mean = shares.iter().sum::<f64>() / FLEET as f64;
+    let variance = shares
+        .iter()
+        .map(|share| (share - mean).powi(2))
+        .sum::<f64>()
+        / FLEET as f64;
+    println!("figure: E11 mean={mean:.3} stddev={:.3}", variance.sqrt());
+    assert!(variance.sqrt() >= 0.05, "{}", variance.sqrt());
+}
+
+#[tokio::test]
+async fn in_an_exclusive_session_nothing_is_done_ahead() {
+    let issuer = Issuer::new().with_lifetime(HOUR);
+    let (provider, clock) = logged_in(&issuer, CachePolicy::default()).await;
+    clock.advance(Duration::from_millis(3_589_999));
+    for _ in 0..100 {
+        assert!(provider.current().is_some());
+    }
+    let_others_run().await;
+    assert_eq!(issuer.logins(), 1);
+}
+
+// Traps 8 and 9
+#[tokio::test]
+async fn a_failed_background_login_displaces_nothing_and_is_not_repeated_per_request() {
+    let issuer = Issuer::new().concurrent().with_lifetime(HOUR);
+    let (provider, clock) = logged_in(&issuer, CachePolicy::default()).await;
+    issuer.fail("down");
+    clock.advance(Duration::from_secs(3300));
+    for second in 1..=10 {
+        for _ in 0..100 {
+            assert!(provider.current().is_some());
+            assert!(provider.acquire().await.is_ok());
+            let_others_run().await;
+        }
+        assert_eq!(issuer.logins(), 1 + second, "one a second");
+        clock.advance(Duration::from_secs(1));
+    }
+    issuer.recover();
+    assert!(provider.current().is_some());
+    let_others_run().await;
+    assert_eq!(provider.current().unwrap().value(), "Bearer token-12");
+}
+
+// E9, trap 10
+#[tokio::test]
+async fn a_short_lifetime_makes_no_hot_loop() {
+    const SECONDS: usize = 60;
+    for (lifetime, most) in [
+        (0, SECONDS),
+        (1, SECONDS),
+        (2, SECONDS),
+        (5, SECONDS * 2 / 5),
+    ] {
+        for session in [Issuer::new(), Issuer::new().concurrent()] {
+            let issuer = session.with_lifetime(Duration::from_secs(lifetime));
+            let (provider, clock) = logged_in(&issuer, CachePolicy::default()).await;
+            for _ in 0..SECONDS * 100 {
+                clock.advance(Duration::from_millis(10));
+                if provider.current().is_none() {
+                    provider.acquire().await.unwrap();
+                }
+                let_others_run().await;
+            }
+            let logins = issuer.logins() - 1;
+            println!("figure: E9 lifetime_s={lifetime} logins_in_60_s={logins}");
+            assert!(logins <= most, "{lifetime} s: {logins} logins");
+
+            clock.advance(HOUR);
+            let_others_run().await;
+            assert_eq!(issuer.logins() - 1, logins, "no login without a request");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_valid_for_longer_is_logged_in_for_once() {
+    let issuer = Issuer::new().with_lifetime(HOUR);
+    let (provider, clock) = logged_in(&issuer, CachePolicy::default()).await;
+    let half = HOUR / 2;
+    assert_eq!(
+        provider.acquire_valid_for(half).await.unwrap().value(),
+        "Bearer token-1"
+    );
+    clock.advance(half);
+    assert_eq!(
+        provider.acquire_valid_for(half).await.unwrap().value(),
+        "Bearer token-2"
+    );
+    assert_eq!(provider.acquire().await.unwrap().value(), "Bearer token-2");
+    assert_eq!(issuer.logins(), 2);
+
+    // What no login can give costs none.
+    for _ in 0..10 {
+        let error = provider.acquire_valid_for(HOUR).await.unwrap_err();
+        assert!(error.is_short_lived(), "{error}");
+    }
+    assert_eq!(issuer.logins(), 2);
+    assert!(provider.current().is_some(), "and takes nothing away");
+
+    // Not even when nothing is known yet.
+    let issuer = Issuer::new().with_lifetime(HOUR);
+    let provider = CachedProvider::new(issuer.clone());
+    for _ in 0..10 {
+        assert!(
+            provider
+                .acquire_valid_for(HOUR)
+                .await
+                .unwrap_err()
+                .is_short_lived()
+        );
+    }
+    assert_eq!(issuer.logins(), 1);
+
+    let issuer = Issuer::new();
+    let provider = CachedProvider::new(issuer.clone());
+    assert!(
+        provider.acquire_valid_for(Duration::MAX).await.is_ok(),
+        "no expiry is for ever"
+    );
+}
+
+#[tokio::test]
+async fn a_start_from_an_existing_credential_costs_no_login() {
+    let clock = HandClock::new();
+    let issuer = Issuer::new();
+    let provider = CachedProvider::builder(issuer.clone())
+        .starting_with(Credential::new("stored").unwrap().with_lifetime(HOUR))
+        .clock(clock.clone())
+        .build();
+    assert_eq!(provider.acquire().await.unwrap().value(), "Bearer stored");
+    assert_eq!(issuer.logins(), 0);
+    clock.advance(HOUR);
+    assert_eq!(provider.acquire().await.unwrap().value(), "Bearer token-1");
+}

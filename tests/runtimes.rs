@@ -1,0 +1,219 @@
+//! Logins and the runtimes they run on (FAILURES.md, F9 and F10).
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use support::{Api, HandClock, Issuer, origins, request};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::{LocalSet, yield_now},
+    time::Instant,
+};
+use tokio_test::{assert_pending, task};
+use tower::{Layer, ServiceExt};
+use tower_bearer::{BearerAuthLayer, CachedProvider};
+
+fn paused_runtime() -> Runtime {
+    Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap()
+}
+
+/// A provider whose login has started on `first` and waits at the issuer's gate.
+fn logging_in_on(first: &Runtime, issuer: &Issuer) -> CachedProvider {
+    let provider = CachedProvider::builder(issuer.clone())
+        .clock(HandClock::new())
+        .build();
+    first.block_on(async {
+        assert_pending!(task::spawn(provider.acquire()).poll());
+        yield_now().await;
+        assert_eq!(issuer.started(), 1);
+    });
+    provider
+}
+
+// F9, trap 7
+#[test]
+fn a_login_lost_with_its_runtime_is_made_anew_on_another() {
+    let issuer = Issuer::gated();
+    let (first, second) = (paused_runtime(), paused_runtime());
+    let provider = logging_in_on(&first, &issuer);
+    let mut waiter = task::spawn(provider.acquire());
+    second.block_on(async { assert_pending!(waiter.poll()) });
+    drop(first);
+
+    issuer.open();
+    second.block_on(async {
+        let error = waiter.await.unwrap_err();
+        assert!(error.is_login_lost(), "{error}");
+        assert_eq!(error.next_attempt(), None);
+        assert_eq!(provider.acquire().await.unwrap().value(), "Bearer token-2");
+    });
+    println!("figure: F9 hangs=0 logins={}", issuer.logins());
+    assert_eq!(issuer.logins(), 2);
+}
+
+// F9b
+#[test]
+fn a_login_whose_runtime_is_no_longer_driven_is_lost_at_the_waiters_deadline() {
+    let issuer = Issuer::gated();
+    let (first, second) = (paused_runtime(), paused_runtime());
+    let provider = logging_in_on(&first, &issuer);
+
+    second.block_on(async {
+        let start = Instant::now();
+        let early = tokio::spawn(provider.acquire());
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        // This one has not reached its own deadline when the flight is found lost.
+        let late = tokio::spawn(provider.acquire());
+        for waiter in [early, late] {
+            let error = waiter.await.unwrap().unwrap_err();
+            assert!(error.is_login_lost(), "{error}");
+            assert_eq!(
+                start.elapsed().as_secs(),
+                11,
+                "10 s for the login, 1 s to notice"
+            );
+        }
+
+        let mut waiter = task::spawn(provider.acquire());
+        assert_pending!(waiter.poll());
+        yield_now().await;
+        assert_eq!(issuer.started(), 2, "a login of its own");
+        issuer.open();
+        assert_eq!(waiter.await.unwrap().value(), "Bearer token-2");
+    });
+
+    // The lost login comes back, too late.
+    first.block_on(async {
+        for _ in 0..10 {
+            yield_now().await;
+        }
+    });
+    assert_eq!(issuer.finished(), 2);
+    assert_eq!(provider.current().unwrap().value(), "Bearer token-2");
+    println!("figure: F9b hangs=0 logins={}", issuer.started());
+    assert_eq!(issuer.started(), 2);
+}
+
+// A late failure of a lost login is no news either.
+#[test]
+fn a_lost_login_that_fails_late_causes_no_pause() {
+    let issuer = Issuer::gated();
+    let (first, second) = (paused_runtime(), paused_runtime());
+    let provider = logging_in_on(&first, &issuer);
+    second.block_on(async {
+        assert!(provider.acquire().await.unwrap_err().is_login_lost());
+    });
+    issuer.fail("late");
+    issuer.open();
+    first.block_on(async {
+        for _ in 0..10 {
+            yield_now().await;
+        }
+    });
+    issuer.recover();
+    second.block_on(async {
+        assert_eq!(provider.acquire().await.unwrap().value(), "Bearer token-2");
+    });
+}
+
+// Trap 7: what is cached needs no runtime at all.
+#[test]
+fn a_valid_credential_is_served_after_its_runtime_is_gone() {
+    let issuer = Issuer::new();
+    let runtime = paused_runtime();
+    let provider = CachedProvider::new(issuer.clone());
+    runtime.block_on(async { provider.acquire().await.unwrap() });
+    drop(runtime);
+    assert_eq!(provider.current().unwrap().value(), "Bearer token-1");
+    let mut acquire = task::spawn(provider.acquire());
+    assert!(acquire.poll().is_ready());
+}
+
+#[test]
+fn a_login_without_a_runtime_is_an_error_that_says_so() {
+    let issuer = Issuer::new();
+    let provider = CachedProvider::new(issuer.clone());
+    let std::task::Poll::Ready(Err(error)) = task::spawn(provider.acquire()).poll() else {
+        panic!("it has nothing to wait for");
+    };
+    assert!(error.to_string().contains("Tokio runtime"), "{error}");
+    assert_eq!(issuer.logins(), 0);
+    // Nothing is broken by that.
+    assert!(paused_runtime().block_on(provider.acquire()).is_ok());
+}
+
+// F10
+#[test]
+fn it_is_made_without_a_runtime_and_works_on_each_kind() {
+    let made_without = || {
+        let issuer = Issuer::new();
+        let layer = BearerAuthLayer::new(CachedProvider::new(issuer), origins());
+        layer.layer(Api::new().service())
+    };
+    let current_thread = || Builder::new_current_thread().enable_all().build().unwrap();
+    let multi_thread = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+
+    let service = made_without();
+    let response = current_thread().block_on(service.oneshot(request()));
+    assert_eq!(response.unwrap().status(), 200);
+
+    let service = made_without();
+    let response = current_thread().block_on(LocalSet::new().run_until(async {
+        let local = tokio::task::spawn_local(service.oneshot(request()));
+        local.await.unwrap()
+    }));
+    assert_eq!(response.unwrap().status(), 200);
+
+    let service = made_without();
+    let response = multi_thread.block_on(async {
+        let spawned = tokio::spawn(service.oneshot(request()));
+        spawned.await.unwrap()
+    });
+    assert_eq!(response.unwrap().status(), 200);
+
+    // A local future that is not Send: the layer asks nothing of it.
+    let service = made_without();
+    let response = current_thread().block_on(async move {
+        let not_send = std::rc::Rc::new(());
+        let response = service.oneshot(request()).await;
+        drop(not_send);
+        response
+    });
+    assert_eq!(response.unwrap().status(), 200);
+    println!("figure: F10 kinds=4 of 4");
+}
+
+// I6: the task of a login ends with its timeout, also when nobody has the provider any more.
+#[test]
+fn a_provider_dropped_during_its_login_is_freed_when_the_login_ends() {
+    let issuer = Issuer::gated();
+    let runtime = paused_runtime();
+    let held = Arc::new(());
+    runtime.block_on(async {
+        let provider = {
+            let (issuer, held) = (issuer.clone(), Arc::clone(&held));
+            CachedProvider::new(tower_bearer::login_fn(move |request| {
+                let (issuer, held) = (issuer.clone(), Arc::clone(&held));
+                async move {
+                    let _held = held;
+                    tower_bearer::Login::login(&issuer, request).await
+                }
+            }))
+        };
+        assert_pending!(task::spawn(provider.acquire()).poll());
+        yield_now().await;
+        drop(provider);
+        assert!(Arc::strong_count(&held) > 1, "the login goes on");
+        tokio::time::sleep(Duration::from_millis(10_001)).await;
+        assert_eq!(Arc::strong_count(&held), 1);
+    });
+}
