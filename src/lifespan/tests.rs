@@ -1,1 +1,79 @@
-//! Tests.
+//! Each boundary, one tick to either side.
+
+use super::*;
+
+const TICK: Duration = Duration::from_nanos(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn moment() -> Moment {
+    Moment {
+        monotonic: Instant::now(),
+        wall: SystemTime::now(),
+    }
+}
+
+fn later(moment: Moment, by: Duration) -> Moment {
+    Moment {
+        monotonic: moment.monotonic + by,
+        wall: moment.wall + by,
+    }
+}
+
+fn lifespan(born: Moment, lifetime: Duration, session: Session, jitter: f64) -> Lifespan {
+    let credential = Credential::new("abc").unwrap().with_lifetime(lifetime);
+    Lifespan::new(&credential, (born, born), session, None, jitter)
+}
+
+#[test]
+fn fresh_turns_to_aging_and_aging_to_expired() {
+    let born = moment();
+    for (jitter, aging) in [(0.0, HOUR * 7 / 10), (0.5, HOUR * 8 / 10)] {
+        let lifespan = lifespan(born, HOUR, Session::Concurrent, jitter);
+        let at = |age| lifespan.freshness(|| later(born, age));
+        // The share is a floating-point number: good to a microsecond.
+        let rounding = Duration::from_micros(1);
+        assert_eq!(at(Duration::ZERO), Freshness::Fresh);
+        assert_eq!(at(aging - rounding), Freshness::Fresh);
+        assert_eq!(at(aging + rounding), Freshness::Aging);
+        let end = HOUR - Duration::from_secs(10);
+        assert_eq!(at(end - TICK), Freshness::Aging);
+        assert_eq!(at(end), Freshness::Expired);
+    }
+}
+
+#[test]
+fn an_exclusive_session_has_no_aging() {
+    let born = moment();
+    let lifespan = lifespan(born, HOUR, Session::Exclusive, 0.0);
+    let end = HOUR - Duration::from_secs(10);
+    assert_eq!(
+        lifespan.freshness(|| later(born, end - TICK)),
+        Freshness::Fresh
+    );
+    assert_eq!(lifespan.freshness(|| later(born, end)), Freshness::Expired);
+}
+
+#[test]
+fn the_clock_is_not_read_without_an_expiry() {
+    let credential = Credential::new("abc").unwrap();
+    let born = moment();
+    let lifespan = Lifespan::new(&credential, (born, born), Session::Concurrent, None, 0.0);
+    let freshness = lifespan.freshness(|| unreachable!("there is nothing to compare"));
+    assert_eq!(freshness, Freshness::Fresh);
+    assert!(lifespan.could_outlast(Duration::MAX));
+    assert!(lifespan.outlasts(born, Duration::MAX));
+}
+
+#[test]
+fn a_need_is_held_against_what_is_left() {
+    let born = moment();
+    let lifespan = lifespan(born, HOUR, Session::Exclusive, 0.0);
+    let whole = HOUR - Duration::from_secs(10);
+    assert!(lifespan.outlasts(born, whole - TICK));
+    assert!(!lifespan.outlasts(born, whole));
+    assert!(lifespan.could_outlast(whole - TICK));
+    assert!(!lifespan.could_outlast(whole));
+    let half_way = later(born, HOUR / 2);
+    assert!(!lifespan.outlasts(half_way, HOUR / 2));
+    assert!(lifespan.could_outlast(HOUR / 2), "a new one would do");
+}

@@ -1,1 +1,94 @@
-//! Tests.
+//! What is an origin, and what is refused.
+
+use super::*;
+
+#[track_caller]
+fn refusal(origin: &str) -> String {
+    Origins::new([origin]).unwrap_err().to_string()
+}
+
+#[test]
+fn an_origin_is_scheme_host_and_port() {
+    for origin in [
+        "https://api.example.com",
+        "https://api.example.com/",
+        "https://api.example.com:8443",
+        "https://[2001:db8::1]:8443",
+    ] {
+        assert!(Origins::new([origin]).is_ok(), "{origin}");
+    }
+    let is_refused_for = |origin, reason| {
+        let refusal = refusal(origin);
+        assert!(refusal.contains(reason), "{origin}: {refusal}");
+    };
+    is_refused_for("", "not a URL");
+    is_refused_for("https://", "not a URL");
+    is_refused_for("not a url", "not a URL");
+    is_refused_for("https://a\r\nb", "not a URL");
+    is_refused_for("/path", "scheme or host is missing");
+    is_refused_for("api.example.com", "scheme or host is missing");
+    is_refused_for("api.example.com:443", "scheme or host is missing");
+    is_refused_for("https://api.example.com/v1", "take out path and query");
+    is_refused_for("https://api.example.com/?a", "take out path and query");
+    is_refused_for("https://user:password@api.example.com", "user information");
+    is_refused_for("https://api.example.com:", "port");
+    is_refused_for("https://api.example.com:65536", "port");
+    is_refused_for("ftp://api.example.com", "neither https nor http");
+    is_refused_for("http://api.example.com", "use https");
+}
+
+#[test]
+fn a_list_without_an_origin_is_refused() {
+    let refusal = Origins::new::<[&str; 0]>([]).unwrap_err();
+    assert!(refusal.to_string().contains("name at least one"));
+}
+
+#[test]
+fn a_refusal_never_repeats_the_text() {
+    let refusal = Origins::new(["https://user:canary@api.example.com/canary?canary"]).unwrap_err();
+    assert!(!format!("{refusal} {refusal:?}").contains("canary"));
+}
+
+#[test]
+fn plain_http_is_for_loopback_alone() {
+    for host in [
+        "127.0.0.1",
+        "127.1.2.3:8080",
+        "[::1]",
+        "[::1]:80",
+        "localhost",
+        "LocalHost:1",
+    ] {
+        assert!(Origins::new([format!("http://{host}")]).is_ok(), "{host}");
+    }
+    for host in [
+        "128.0.0.1",
+        "10.0.0.1",
+        "0.0.0.0",
+        "[::2]",
+        "[::ffff:127.0.0.1]",
+        "localhost.example.com",
+        "127.0.0.1.example.com",
+        "127.1",
+        "notlocalhost",
+    ] {
+        assert!(
+            refusal(&format!("http://{host}")).contains("loopback"),
+            "{host}"
+        );
+    }
+}
+
+#[test]
+fn a_plain_http_origin_has_port_80() {
+    let origins = Origins::new(["http://localhost"]).unwrap();
+    let allows = |uri: &'static str| origins.allow(&Uri::from_static(uri));
+    assert!(allows("http://localhost/"));
+    assert!(allows("http://localhost:80/"));
+    assert!(!allows("http://localhost:443/"));
+    assert!(!allows("https://localhost:80/"));
+    assert!(
+        !allows("http://127.0.0.1/"),
+        "another name is another origin"
+    );
+}

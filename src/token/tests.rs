@@ -1,1 +1,69 @@
-//! Tests.
+//! Which bytes a token may have.
+
+use super::*;
+
+// S3
+#[test]
+fn a_token_is_b64token_unless_looser_is_asked_for() {
+    for byte in 0..=u8::MAX {
+        // Not every byte is a string; as a char it is one, of two bytes from 0x80 on.
+        let text = char::from(byte).to_string();
+        let is_b64 = byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+        assert_eq!(Token::new(text.as_str()).is_ok(), is_b64, "{byte:#x}");
+        let is_visible = (0x21..=0x7e).contains(&byte);
+        assert_eq!(Token::visible_ascii(text).is_ok(), is_visible, "{byte:#x}");
+    }
+    for (token, is_b64) in [
+        ("", false),
+        ("=", false),
+        ("===", false),
+        ("a==", true),
+        ("a=b", false),
+    ] {
+        assert_eq!(Token::new(token).is_ok(), is_b64, "{token}");
+    }
+    assert!(Token::visible_ascii("").is_err());
+}
+
+// L12
+#[test]
+fn what_could_break_a_header_is_never_a_token() {
+    for token in [
+        "a b",
+        "a\r\nb: c",
+        "a\nb",
+        "a\0b",
+        "a\tb",
+        "a\u{7f}b",
+        "é",
+        " a",
+        "a ",
+    ] {
+        assert!(Token::visible_ascii(token).is_err(), "{token:?}");
+        let error = Token::new(token).unwrap_err();
+        assert!(error.to_string().contains("not allowed at byte"), "{error}");
+    }
+}
+
+// K2
+#[test]
+fn neither_secrets_nor_their_errors_print_them() {
+    let secret = Secret::from("canary");
+    let token = Token::new("canary").unwrap();
+    let error = Token::new("canary canary").unwrap_err();
+    let printed = format!("{secret:?} {secret:#?} {token:?} {token:#?} {error} {error:?}");
+    assert!(!printed.contains("canary"), "{printed}");
+    assert_eq!((secret.expose(), token.expose()), ("canary", "canary"));
+}
+
+#[test]
+#[should_panic(expected = "one word")]
+fn a_scheme_is_one_word() {
+    let _ = Scheme::from_static("Bearer ");
+}
+
+#[test]
+#[should_panic(expected = "has a name")]
+fn a_scheme_is_not_empty() {
+    let _ = Scheme::from_static("");
+}

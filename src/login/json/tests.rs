@@ -1,1 +1,214 @@
+//! Answers, as servers send them.
 
+use std::{convert::Infallible, error::Error};
+
+use http::StatusCode;
+use http_body_util::Full;
+use serde_json::json;
+
+use super::*;
+
+/// A login whose API answers in this way.
+fn answered(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> JsonLogin {
+    let body = body.into();
+    let client = tower::service_fn(move |_: Request<Full<Bytes>>| {
+        let response = Response::builder()
+            .status(status)
+            .header(CONTENT_TYPE, content_type)
+            .body(Full::new(body.clone()));
+        async { Ok::<_, Infallible>(response.unwrap()) }
+    });
+    JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap()
+}
+
+async fn credential(body: &Value) -> Credential {
+    let login = answered(200, "application/json", body.to_string());
+    login.exchange().await.unwrap()
+}
+
+#[tokio::test]
+async fn the_request_is_a_post_of_the_document() {
+    let client = tower::service_fn(|request: Request<Full<Bytes>>| async {
+        use http_body_util::BodyExt;
+        let (parts, body) = request.into_parts();
+        assert_eq!(parts.method, Method::POST);
+        assert_eq!(parts.uri, "https://api.example.com/login");
+        assert_eq!(parts.headers[CONTENT_TYPE], "application/json");
+        assert_eq!(parts.headers[ACCEPT], "application/json");
+        assert_eq!(parts.headers[CACHE_CONTROL], "no-store");
+        let body = body.collect().await.unwrap().to_bytes();
+        assert_eq!(body, r#"{"secret":1}"#);
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(
+            r#"{"access_token":"a"}"#,
+        )))
+    });
+    let login = JsonLogin::new(client, "https://api.example.com/login", r#"{"secret":1}"#).unwrap();
+    assert_eq!(login.exchange().await.unwrap().token().expose(), "a");
+}
+
+// E2 in part
+#[tokio::test]
+async fn a_lifetime_is_read_as_servers_send_it_and_never_costs_the_login() {
+    let seconds = |secs| Some(Duration::from_secs(secs));
+    for (sent, read) in [
+        (json!(3600), seconds(3600)),
+        (json!("3600"), seconds(3600)),
+        (json!(3600.0), seconds(3600)),
+        (json!("  60 "), seconds(60)),
+        (json!(1e3), seconds(1000)),
+        (json!(1.5), Some(Duration::from_millis(1500))),
+        (json!(0), seconds(0)),
+        (json!(-1), seconds(0)),
+        (json!(i64::MIN), seconds(0)),
+        (json!(1e308), Some(Duration::MAX)),
+        (json!("1e400"), Some(Duration::MAX)),
+        (json!("NaN"), None),
+        (json!(""), None),
+        (json!("abc"), None),
+        (json!(null), None),
+        (json!(true), None),
+        (json!({}), None),
+        (json!([]), None),
+    ] {
+        let answer = json!({"access_token": "a", "expires_in": sent});
+        assert_eq!(credential(&answer).await.lifetime(), read, "{sent}");
+    }
+    assert_eq!(
+        credential(&json!({"access_token": "a"})).await.lifetime(),
+        None
+    );
+}
+
+#[tokio::test]
+async fn the_lifetime_to_believe_is_the_users_choice() {
+    let body = json!({"access_token": "a", "expires_in": 3600}).to_string();
+    let hour = Duration::from_secs(3600);
+    for (choice, believed) in [
+        (Lifetime::Announced, Some(hour)),
+        (Lifetime::Fixed(hour * 2), Some(hour * 2)),
+        (Lifetime::UntilRejected, None),
+    ] {
+        let login = answered(200, "application/json", body.clone()).lifetime(choice);
+        assert_eq!(login.exchange().await.unwrap().lifetime(), believed);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_told_by_its_description() {
+    let body = json!({"data": [{"key": "a"}], "for": "60", "access_token": "no"});
+    let login = answered(201, "application/json", body.to_string())
+        .token_at("/data/0/key")
+        .lifetime_at("/for")
+        .with_scheme(Scheme::from_static("Token"))
+        .with_session(Session::Concurrent);
+    assert_eq!(Login::session(&login), Session::Concurrent);
+    let credential = login.exchange().await.unwrap();
+    assert_eq!(credential.token().expose(), "a");
+    assert_eq!(credential.scheme().as_str(), "Token");
+    assert_eq!(credential.lifetime(), Some(Duration::from_secs(60)));
+}
+
+// L11, L12, L14, R20: what is wrong is said, and the body never is.
+#[tokio::test]
+async fn an_unusable_answer_is_an_error_without_its_body() {
+    let json = "application/json; charset=utf-8";
+    let large = format!(
+        r#"{{"access_token":"canary","pad":"{}"}}"#,
+        "x".repeat(64 * 1024)
+    );
+    let deep = format!(r#"{{"access_token":"canary","pad":{}"#, "[".repeat(10_000));
+    for (status, content_type, body, message) in [
+        (
+            401,
+            json,
+            "",
+            "the login was refused (401 Unauthorized, application/json, 0 bytes)",
+        ),
+        (
+            302,
+            "text/html",
+            "canary",
+            "the login was refused (302 Found, text/html, 6 bytes)",
+        ),
+        (
+            200,
+            "text/html",
+            "<p>canary</p>",
+            "the login's answer is not JSON (200 OK, text/html, 13 bytes)",
+        ),
+        (
+            200,
+            json,
+            r#"{"access_token":"canary"#,
+            "the login's answer is not JSON (200 OK, application/json, 23 bytes)",
+        ),
+        (
+            200,
+            json,
+            &deep,
+            "the login's answer is not JSON (200 OK, application/json, 10031 bytes)",
+        ),
+        (
+            200,
+            json,
+            "[\"canary\"]",
+            "the login's answer has no token where one was expected (200 OK, application/json, 10 bytes)",
+        ),
+        (
+            200,
+            json,
+            r#"{"access_token":null}"#,
+            "the login's answer has no token where one was expected (200 OK, application/json, 21 bytes)",
+        ),
+        (
+            200,
+            json,
+            r#"{"access_token":"canary\r\n"}"#,
+            "the login's answer has an unusable token (200 OK, application/json, 29 bytes)",
+        ),
+        (
+            200,
+            json,
+            &large,
+            "the login's answer is longer than 64 KiB (200 OK, application/json)",
+        ),
+    ] {
+        let login = answered(status, content_type, Bytes::from(body.to_owned()));
+        let error = login.exchange().await.unwrap_err();
+        assert_eq!(error.to_string(), message);
+        assert_eq!(error.status(), StatusCode::from_u16(status).ok());
+        let mut printed = format!("{error:?} {error:#?}");
+        let mut source = error.source();
+        while let Some(cause) = source {
+            printed += &format!("{cause} {cause:?}");
+            source = cause.source();
+        }
+        assert!(!printed.contains("canary"), "{printed}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_client_says_is_kept_as_the_cause() {
+    let client = tower::service_fn(|_: Request<Full<Bytes>>| async {
+        Err::<Response<Full<Bytes>>, BoxError>("connection refused".into())
+    });
+    let login = JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap();
+    let error = login.exchange().await.unwrap_err();
+    assert_eq!(error.to_string(), "the login request got no answer");
+    assert_eq!(error.source().unwrap().to_string(), "connection refused");
+    assert_eq!(error.status(), None);
+}
+
+// L10
+#[test]
+fn a_login_in_the_clear_is_refused() {
+    let client = || {
+        tower::service_fn(|_: Request<Full<Bytes>>| async {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        })
+    };
+    assert!(JsonLogin::new(client(), "http://api.example.com/login", "{}").is_err());
+    assert!(JsonLogin::new(client(), "https://me:secret@api.example.com/", "{}").is_err());
+    assert!(JsonLogin::new(client(), "/login", "{}").is_err());
+    assert!(JsonLogin::new(client(), "http://127.0.0.1:1/login?a=b", "{}").is_ok());
+}

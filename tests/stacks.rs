@@ -1,0 +1,351 @@
+//! The client stacks that the layer has to fit (STACKS.md).
+
+mod support;
+
+use std::{convert::Infallible, marker::PhantomData, rc::Rc, task::Poll, time::Duration};
+
+use axum::{Router, extract::State, routing::get};
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, Uri, header::AUTHORIZATION};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use support::{
+    Api, HttpClient, Issuer, http_client, origins,
+    quable::{PASSWORD, StandIn, USER},
+    request,
+};
+use tower::{
+    BoxError, Layer, Service, ServiceBuilder, ServiceExt,
+    buffer::BufferLayer,
+    limit::{ConcurrencyLimitLayer, RateLimitLayer},
+    load_shed::LoadShedLayer,
+    service_fn,
+    timeout::{Timeout, TimeoutLayer},
+    util::BoxCloneSyncService,
+};
+use tower_bearer::{
+    BearerAuth, BearerAuthLayer, CachedProvider, Credential, Lifetime, Origins, ResponseFuture,
+    StaticProvider, login_fn, presets::Quable,
+};
+
+fn layer(issuer: &Issuer) -> BearerAuthLayer {
+    BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins())
+}
+
+/// Ten requests at once through each clone of a stack: all answered, one login.
+async fn assert_serves<S>(stack: S, issuer: &Issuer)
+where
+    S: Service<Request<()>, Response = Response<String>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError> + Send,
+{
+    let requests: Vec<_> = (0..10)
+        .map(|_| tokio::spawn(stack.clone().oneshot(request())))
+        .collect();
+    for response in requests {
+        let response = tokio::time::timeout(Duration::from_secs(60), response).await;
+        let response = response.expect("no hang").unwrap().map_err(Into::into);
+        assert_eq!(response.unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(issuer.logins(), 1);
+}
+
+// T6 in part
+#[tokio::test(start_paused = true)]
+async fn it_fits_around_and_under_other_middleware() {
+    let issuer = || Issuer::new().with_delay(Duration::from_millis(50));
+    let api = Api::new();
+
+    let i = issuer();
+    let buffered = ServiceBuilder::new()
+        .layer(layer(&i))
+        .layer(BufferLayer::new(1));
+    assert_serves(buffered.service(api.service()), &i).await;
+
+    let i = issuer();
+    let buffered = ServiceBuilder::new()
+        .layer(BufferLayer::new(1))
+        .layer(layer(&i));
+    assert_serves(buffered.service(api.service()), &i).await;
+
+    let i = issuer();
+    let limited = ServiceBuilder::new()
+        .layer(layer(&i))
+        .layer(ConcurrencyLimitLayer::new(1));
+    assert_serves(limited.service(api.service()), &i).await;
+
+    let i = issuer();
+    let limited = ServiceBuilder::new()
+        .layer(ConcurrencyLimitLayer::new(1))
+        .layer(layer(&i));
+    assert_serves(limited.service(api.service()), &i).await;
+
+    let second = Duration::from_secs(1);
+    let i = issuer();
+    let timed = ServiceBuilder::new()
+        .layer(layer(&i))
+        .layer(TimeoutLayer::new(second));
+    assert_serves(timed.service(api.service()), &i).await;
+
+    let i = issuer();
+    let timed = ServiceBuilder::new()
+        .layer(TimeoutLayer::new(second))
+        .layer(layer(&i));
+    assert_serves(timed.service(api.service()), &i).await;
+
+    let i = issuer();
+    let shedding = ServiceBuilder::new()
+        .layer(LoadShedLayer::new())
+        .layer(layer(&i));
+    assert_serves(shedding.service(api.service()), &i).await;
+
+    let i = issuer();
+    let shedding = ServiceBuilder::new()
+        .layer(layer(&i))
+        .layer(LoadShedLayer::new());
+    assert_serves(shedding.service(api.service()), &i).await;
+
+    // RateLimit is not Clone: a Buffer goes between.
+    let i = issuer();
+    let limited = ServiceBuilder::new()
+        .layer(layer(&i))
+        .layer(BufferLayer::new(8))
+        .layer(RateLimitLayer::new(1, second));
+    assert_serves(limited.service(api.service()), &i).await;
+
+    let i = issuer();
+    let twice = ServiceBuilder::new()
+        .layer(
+            BearerAuthLayer::new(StaticProvider::new("outer").unwrap(), origins())
+                .with_header_name(http::HeaderName::from_static("x-outer")),
+        )
+        .layer(layer(&i));
+    assert_serves(twice.service(api.service()), &i).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_around_it_covers_the_login_and_one_under_it_does_not() {
+    let api = Api::new();
+    let second = Duration::from_secs(1);
+    let slow = Issuer::new().with_delay(second * 3);
+    let outside = Timeout::new(layer(&slow).layer(api.service()), second);
+    let error = outside.clone().oneshot(request()).await.unwrap_err();
+    assert!(error.is::<tower::timeout::error::Elapsed>());
+    tokio::time::sleep(second * 2).await;
+    assert!(
+        outside.oneshot(request()).await.is_ok(),
+        "the login went on"
+    );
+
+    let slow = Issuer::new().with_delay(second * 3);
+    let inside = layer(&slow).layer(Timeout::new(api.service(), second));
+    assert!(inside.oneshot(request()).await.is_ok());
+}
+
+// T7
+#[tokio::test]
+async fn a_boxed_clone_is_one_nameable_sync_type() {
+    struct Library {
+        client: BoxCloneSyncService<Request<()>, Response<String>, BoxError>,
+    }
+    let issuer = Issuer::new();
+    let library = Library {
+        client: BoxCloneSyncService::new(layer(&issuer).layer(Api::new().service())),
+    };
+    assert_serves(library.client, &issuer).await;
+}
+
+/// A library's client: no closure, no boxed service, no type parameter.
+struct Library {
+    client: BearerAuth<HttpClient>,
+}
+
+#[tokio::test]
+async fn a_library_names_its_client_in_a_struct() {
+    fn assert_send_sync<T: Send + Sync + Clone + std::fmt::Debug + Unpin + 'static>(_: &T) {}
+    let http = http_client();
+    let login = login_fn(|_| async { Ok(Credential::new("abc")?) });
+    let provider = CachedProvider::new(login);
+    let library = Library {
+        client: BearerAuthLayer::new(provider, origins()).layer(http),
+    };
+    assert_send_sync(&library.client);
+    let mut client = library.client;
+    let future: ResponseFuture<HttpClient, CachedProvider, Full<Bytes>> =
+        client.call(Request::new(Full::default()));
+    fn assert_send<T: Send + 'static>(_: &T) {}
+    assert_send(&future);
+}
+
+// STACKS.md, lesson 13: `&Client` is a service too, and lives less than 'static.
+#[tokio::test]
+async fn it_goes_around_a_borrowed_client() {
+    let api = StandIn::start().await;
+    let http = http_client();
+    let quable = Quable::base_url(&api.base_url()).unwrap();
+    let layer = quable.layer(http.clone(), USER, PASSWORD, Lifetime::Announced);
+    let mut client = layer.layer(&http);
+    for page in 1..=2 {
+        let request = Request::get(api.products(page))
+            .body(Full::default())
+            .unwrap();
+        let response = client.ready().await.unwrap().call(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+    assert_eq!(api.counts().logins, 1);
+}
+
+/// A service that is neither `Send` nor `'static`, for bodies that are neither.
+#[derive(Clone)]
+struct Local<'a>(PhantomData<&'a Rc<()>>);
+
+impl<'a> Service<Request<(Rc<str>, &'a str)>> for Local<'a> {
+    type Response = Response<(Rc<str>, &'a str)>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<(Rc<str>, &'a str)>) -> Self::Future {
+        std::future::ready(Ok(Response::new(request.into_body())))
+    }
+}
+
+#[tokio::test]
+async fn it_asks_neither_send_nor_static_of_service_and_body() {
+    let owned = String::from("borrowed");
+    let mut service = layer(&Issuer::new()).layer(Local(PhantomData));
+    for _ in 0..2 {
+        let body: (Rc<str>, &str) = (Rc::from("rc"), &owned);
+        let request = Request::get(support::URL).body(body).unwrap();
+        let response = service.ready().await.unwrap().call(request).await.unwrap();
+        assert_eq!(*response.body(), (Rc::from("rc"), "borrowed"));
+    }
+}
+
+#[derive(Clone)]
+struct Gateway {
+    client: BearerAuth<HttpClient>,
+    products: Uri,
+}
+
+async fn first_page(State(mut gateway): State<Gateway>) -> Result<Bytes, StatusCode> {
+    let mut request = Request::new(Full::default());
+    *request.uri_mut() = gateway.products.clone();
+    let client = gateway
+        .client
+        .ready()
+        .await
+        .map_err(|_| StatusCode::BAD_GATEWAY)?;
+    let response = client
+        .call(request)
+        .await
+        .map_err(|_| StatusCode::BAD_GATEWAY)?;
+    let body = response.into_body().collect().await;
+    Ok(body.map_err(|_| StatusCode::BAD_GATEWAY)?.to_bytes())
+}
+
+#[tokio::test]
+async fn an_axum_handler_keeps_the_client_in_its_state() {
+    let api = StandIn::start().await;
+    let http = http_client();
+    let quable = Quable::base_url(&api.base_url()).unwrap();
+    let layer = quable.layer(http.clone(), USER, PASSWORD, Lifetime::Announced);
+    let gateway = Gateway {
+        client: layer.layer(http.clone()),
+        products: api.products(1).parse().unwrap(),
+    };
+    let app = Router::new()
+        .route("/", get(first_page))
+        .with_state(gateway);
+    let requests: Vec<_> = (0..20)
+        .map(|_| {
+            let request = Request::get("/").body(axum::body::Body::empty()).unwrap();
+            tokio::spawn(app.clone().oneshot(request))
+        })
+        .collect();
+    for response in requests {
+        assert_eq!(response.await.unwrap().unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(api.counts().logins, 1);
+    assert_eq!(api.counts().ok, 20);
+}
+
+#[tokio::test]
+async fn it_goes_around_a_tonic_channel_whose_uris_are_paths() {
+    let app = Router::new().route(
+        "/package.Service/Method",
+        axum::routing::post(|headers: HeaderMap| async move {
+            let header = headers[AUTHORIZATION].to_str().unwrap().to_owned();
+            ([("seen", header), ("grpc-status", "0".to_owned())], "")
+        }),
+    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async { axum::serve(listener, app).await });
+
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
+    let origins = Origins::new([format!("http://{address}")]).unwrap();
+    let provider = CachedProvider::new(Issuer::new());
+    let channel = BearerAuthLayer::new(provider, origins).layer(endpoint.connect_lazy());
+    for _ in 0..2 {
+        let request = Request::post("/package.Service/Method")
+            .body(tonic::body::Body::empty())
+            .unwrap();
+        let response = channel.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.headers()["seen"], "Bearer token-1");
+    }
+
+    fn assert_fits_generated_clients<C: tonic::client::GrpcService<tonic::body::Body>>(_: &C) {}
+    assert_fits_generated_clients(&channel);
+    server.abort();
+}
+
+#[tokio::test]
+async fn it_goes_around_a_client_of_another_body() {
+    let client: Client<_, axum::body::Body> =
+        Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
+    let service = layer(&Issuer::new()).layer(client);
+    let request = Request::get("https://api.example.com/").body(axum::body::Body::empty());
+    // A plain HTTP connector refuses https: the error is its own.
+    let error = service.oneshot(request.unwrap()).await.unwrap_err();
+    assert!(error.is::<hyper_util::client::legacy::Error>(), "{error}");
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_clone_needs_a_buffer_and_nothing_else() {
+    struct NotClone;
+    impl Service<Request<()>> for NotClone {
+        type Response = Response<String>;
+        type Error = Infallible;
+        type Future = std::future::Ready<Result<Response<String>, Infallible>>;
+        fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, _: Request<()>) -> Self::Future {
+            std::future::ready(Ok(Response::new(String::new())))
+        }
+    }
+    let issuer = Issuer::new();
+    let stack = ServiceBuilder::new()
+        .layer(layer(&issuer))
+        .layer(BufferLayer::new(16))
+        .service(NotClone);
+    assert_serves(stack, &issuer).await;
+}
+
+#[tokio::test]
+async fn accessors_reach_provider_and_inner_service() {
+    let provider = CachedProvider::new(Issuer::new());
+    let layer = BearerAuthLayer::new(provider, origins());
+    layer.provider().acquire().await.unwrap();
+    let mut service = layer.layer(service_fn(|_: Request<()>| async {
+        Ok::<_, Infallible>(Response::new(()))
+    }));
+    assert!(service.provider().current().is_some());
+    let _ = service.get_ref();
+    let _ = service.get_mut();
+    assert!(service.into_inner().oneshot(request()).await.is_ok());
+}
