@@ -95,7 +95,13 @@ async fn all_products_are_listed_page_by_page() {
 #[tokio::test]
 async fn a_wrong_password_is_an_error_that_holds_no_secret() {
     let api = StandIn::start().await;
-    let client = logged_in_client(&api, "canary");
+    let http = http_client();
+    let quable = Quable::base_url(&api.base_url()).unwrap();
+    let login = quable.login(http.clone(), USER, "canary", Lifetime::Announced);
+    let provider = CachedProvider::builder(login)
+        .clock(HandClock::new())
+        .build();
+    let client = quable.layer_with(provider).layer(http);
     let error = client
         .clone()
         .oneshot(get(&api.products(1)))

@@ -1,0 +1,121 @@
+//! What a request pays while the credential is fresh.
+
+mod support;
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderValue, Request, Response};
+use support::{Issuer, http_client, origins};
+use tokio_test::task;
+use tower::{Layer, Service};
+use tower_bearer::{BearerAuthLayer, CachedProvider, Session, login_fn};
+
+/// Answers at once and allocates nothing.
+#[derive(Clone)]
+struct Inner;
+
+impl Service<Request<()>> for Inner {
+    type Response = Response<()>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<()>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        assert_eq!(request.headers().len(), 5);
+        ready(Ok(Response::new(())))
+    }
+}
+
+/// A request of four headers, with room for the fifth: the header map's own growth is not ours.
+fn requests(count: usize) -> Vec<Request<()>> {
+    let request = || {
+        let mut headers = HeaderMap::with_capacity(8);
+        for name in ["accept", "user-agent", "x-request-id", "traceparent"] {
+            headers.insert(name, HeaderValue::from_static("value"));
+        }
+        let mut request = support::request();
+        *request.headers_mut() = headers;
+        request
+    };
+    (0..count).map(|_| request()).collect()
+}
+
+#[tokio::test]
+async fn nothing_is_allocated_while_the_credential_is_fresh() {
+    const REQUESTS: usize = 100;
+    let kinds = [
+        ("no expiry", Issuer::new()),
+        (
+            "exclusive",
+            Issuer::new().with_lifetime(Duration::from_secs(3600)),
+        ),
+        (
+            "concurrent",
+            Issuer::new()
+                .concurrent()
+                .with_lifetime(Duration::from_secs(3600)),
+        ),
+    ];
+    for (kind, issuer) in kinds {
+        let provider = CachedProvider::new(issuer);
+        provider.acquire().await.unwrap();
+        let service = BearerAuthLayer::new(provider, origins()).layer(Inner);
+        let send = |service: &mut tower_bearer::BearerAuth<Inner>, request| {
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            assert!(service.poll_ready(&mut cx).is_ready());
+            let mut response = std::pin::pin!(service.call(request));
+            assert!(response.as_mut().poll(&mut cx).is_ready());
+        };
+
+        let mut long_lived = service.clone();
+        // The first read of a thread registers it with arc-swap.
+        send(&mut long_lived, requests(1).remove(0));
+        let batch = requests(REQUESTS);
+        let allocations = allocation_counter::measure(|| {
+            for request in batch {
+                send(&mut long_lived, request);
+            }
+        });
+        assert_eq!(allocations.count_total, 0, "{kind}");
+
+        let batch = requests(REQUESTS);
+        let allocations = allocation_counter::measure(|| {
+            for request in batch {
+                send(&mut service.clone(), request);
+            }
+        });
+        assert_eq!(allocations.count_total, 0, "{kind}, a clone per request");
+    }
+    println!("figure: allocations_per_request=0");
+}
+
+// F21
+#[tokio::test]
+async fn the_response_future_is_little_larger_than_the_inner_one() {
+    let login = login_fn(|_| async {
+        let large = [0_u8; 4096];
+        tokio::task::yield_now().await;
+        Ok(tower_bearer::Credential::new(format!(
+            "abc{}",
+            large.len()
+        ))?)
+    })
+    .with_session(Session::Concurrent);
+    let client = http_client();
+    let mut bare = client.clone();
+    let mut service = BearerAuthLayer::new(CachedProvider::new(login), origins()).layer(client);
+    let request = || Request::new(http_body_util::Full::<bytes::Bytes>::default());
+    let inner = size_of_val(&Service::call(&mut bare, request()));
+    let ours = size_of_val(&Service::call(&mut service, request()));
+    println!("figure: F21 inner_bytes={inner} ours_bytes={ours}");
+    assert!(ours <= inner + 32, "{ours} over {inner}");
+    drop(task::spawn(service));
+}
