@@ -5,7 +5,8 @@ use std::time::{Instant, SystemTime};
 /// Where a provider reads the time from.
 ///
 /// A credential is expired as soon as either clock says so: the monotonic one stops while a
-/// machine sleeps, the wall clock jumps.
+/// machine sleeps, the wall clock jumps. A clock is read for each request: it must not wait and
+/// must not panic.
 ///
 /// # Examples
 ///

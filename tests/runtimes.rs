@@ -121,6 +121,22 @@ fn a_lost_login_that_fails_late_causes_no_pause() {
     });
 }
 
+// A runtime that is shut down drops a task while it is being spawned.
+#[test]
+fn a_login_that_cannot_be_spawned_any_more_is_lost_and_not_a_deadlock() {
+    let issuer = Issuer::new();
+    let provider = CachedProvider::new(issuer.clone());
+    let runtime = paused_runtime();
+    let handle = runtime.handle().clone();
+    drop(runtime);
+    let _context = handle.enter();
+    let std::task::Poll::Ready(Err(error)) = task::spawn(provider.acquire()).poll() else {
+        panic!("there is nothing to wait for");
+    };
+    assert!(error.is_login_lost(), "{error}");
+    assert_eq!(issuer.logins(), 0);
+}
+
 // Trap 7: what is cached needs no runtime at all.
 #[test]
 fn a_valid_credential_is_served_after_its_runtime_is_gone() {

@@ -1,15 +1,17 @@
 //! The life of a credential: what is current, the one flight, and what a failed login leaves.
 
+mod pilot;
+
 use std::{
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
     time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
 use tokio::{runtime::Handle, time};
 
+use self::pilot::{Landing, Pilot};
 use super::policy::CachePolicy;
 use crate::{
     authorization::{Authorization, Generation},
@@ -18,7 +20,7 @@ use crate::{
     error::Error,
     flight::Flight,
     lifespan::{Freshness, Lifespan},
-    login::{AnyLogin, LoginRequest, RefreshTokenSlot, Session},
+    login::{AnyLogin, RefreshTokenSlot, Session},
 };
 
 /// After a failed login requests fail at once for this long.
@@ -200,10 +202,7 @@ impl Cache {
         course.flight = Some(Arc::clone(&flight));
         // A runtime that is shutting down drops the task at once, and that takes the lock.
         drop(course);
-        runtime.spawn(fly(Pilot {
-            cache: Arc::clone(self),
-            flight: Arc::clone(&flight),
-        }));
+        runtime.spawn(Pilot::new(self, &flight).fly());
         flight
     }
 
@@ -272,49 +271,4 @@ impl Course {
             .as_ref()
             .filter(|failure| failure.next_attempt().is_some_and(|at| now.monotonic < at))
     }
-}
-
-/// What a login that went well has brought.
-struct Landing {
-    held: Arc<Held>,
-    credential: Credential,
-}
-
-/// Lands the flight in any case: when the login panics, and when its runtime drops the task.
-struct Pilot {
-    cache: Arc<Cache>,
-    flight: Arc<Flight<Arc<Held>>>,
-}
-
-impl Drop for Pilot {
-    fn drop(&mut self) {
-        let error = if thread::panicking() {
-            Error::login_panicked()
-        } else {
-            Error::login_lost()
-        };
-        // Without effect where the flight has landed.
-        self.cache.land(&self.flight, Err(error));
-    }
-}
-
-/// The task of one login.
-async fn fly(pilot: Pilot) {
-    pilot.flight.board_pilot();
-    let cache = &*pilot.cache;
-    let timeout = cache.policy.time_to_log_in();
-    let sent = Moment::of(&*cache.clock);
-    let request = LoginRequest::new(cache.refresh_token.clone());
-    let outcome = match time::timeout(timeout, cache.login.login(request)).await {
-        Ok(Ok(credential)) => {
-            let answered = Moment::of(&*cache.clock);
-            Ok(Landing {
-                held: cache.hold(&credential, (sent, answered)),
-                credential,
-            })
-        }
-        Ok(Err(source)) => Err(Error::login_failed(source)),
-        Err(_) => Err(Error::login_timed_out(timeout)),
-    };
-    cache.land(&pilot.flight, outcome);
 }
