@@ -202,6 +202,17 @@ async fn in_a_concurrent_session_one_background_login_renews_what_is_served() {
     }
 }
 
+#[tokio::test]
+async fn who_only_ever_acquires_has_it_renewed_ahead_as_well() {
+    fastrand::seed(17);
+    let issuer = Issuer::new().concurrent().with_lifetime(HOUR);
+    let (provider, clock) = logged_in(&issuer, CachePolicy::default()).await;
+    clock.advance(Duration::from_secs(3300));
+    assert_eq!(provider.acquire().await.unwrap().value(), "Bearer token-1");
+    let_others_run().await;
+    assert_eq!(provider.acquire().await.unwrap().value(), "Bearer token-2");
+}
+
 // E11
 #[tokio::test]
 async fn refresh_ahead_is_spread_over_a_fleet() {

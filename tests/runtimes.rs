@@ -159,6 +159,12 @@ fn a_login_without_a_runtime_is_an_error_that_says_so() {
     };
     assert!(error.to_string().contains("Tokio runtime"), "{error}");
     assert_eq!(issuer.logins(), 0);
+
+    // The same where a login is under way on a runtime elsewhere.
+    let runtime = paused_runtime();
+    let elsewhere = logging_in_on(&runtime, &Issuer::gated());
+    let joined = task::spawn(elsewhere.acquire()).poll();
+    assert!(matches!(joined, std::task::Poll::Ready(Err(error)) if !error.is_login_lost()));
     // Nothing is broken by that.
     assert!(paused_runtime().block_on(provider.acquire()).is_ok());
 }

@@ -4,7 +4,7 @@ mod pilot;
 
 use std::{
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
     time::Duration,
 };
 
@@ -114,6 +114,11 @@ impl Cache {
 
     /// `needed` is how long the authorization must go on being valid.
     pub(super) async fn acquire(self: Arc<Self>, needed: Duration) -> Result<Authorization, Error> {
+        if needed.is_zero()
+            && let Some(authorization) = self.current()
+        {
+            return Ok(authorization);
+        }
         let flight = match self.board(needed)? {
             Boarding::Current(held) => return Ok(held.authorization.clone()),
             Boarding::Waiting(flight) => flight,
@@ -162,13 +167,14 @@ impl Cache {
                 return Err(Error::short_lived(needed));
             }
         }
+        // Waiting needs one as well as logging in: each waiter has a deadline.
+        let runtime = Handle::try_current().map_err(|_| Error::no_runtime())?;
         if let Some(flight) = &course.flight {
             return Ok(Boarding::Waiting(Arc::clone(flight)));
         }
         if let Some(failure) = course.pause_at(now) {
             return Err(failure.clone());
         }
-        let runtime = Handle::try_current().map_err(|_| Error::no_runtime())?;
         Ok(Boarding::Waiting(self.take_off(course, &runtime)))
     }
 
@@ -179,8 +185,10 @@ impl Cache {
         };
         let now = Moment::of(&*self.clock);
         // Whoever holds the lock is about to start or to end a flight: no request waits for that.
-        let Ok(course) = self.course.try_lock() else {
-            return;
+        let course = match self.course.try_lock() {
+            Ok(course) => course,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
         };
         // Looked at again under the lock: a flight may have landed since.
         let is_aging = self
