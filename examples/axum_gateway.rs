@@ -56,7 +56,14 @@ async fn products(
     match gateway.client.oneshot(request).await {
         Ok(response) => Ok(response.map(Body::new)),
         Err(error) => {
-            eprintln!("the API gave no answer: {error}");
+            // An error says little by itself: its causes say why.
+            let mut message = format!("the API gave no answer: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                message += &format!(": {error}");
+                cause = error.source();
+            }
+            eprintln!("{message}");
             Err(StatusCode::BAD_GATEWAY)
         }
     }

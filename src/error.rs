@@ -9,7 +9,24 @@ pub type BoxError = Box<dyn error::Error + Send + Sync>;
 ///
 /// It reaches the caller as the [`BoxError`] of the service; find it by `downcast_ref`. Errors of
 /// the wrapped service pass through as they are. All requests that waited for one login get
-/// clones of one `Error`, whose [`source`](error::Error::source) is what the login failed with.
+/// clones of one `Error`, whose [`source`](error::Error::source) is what the login failed with:
+/// its `Display` alone says little, so print the chain.
+///
+/// # Examples
+///
+/// ```
+/// use std::error::Error as _;
+/// use tower_bearer::{CachedProvider, login_fn};
+///
+/// let provider = CachedProvider::new(login_fn(|_| async { Err("wrong password".into()) }));
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let error = provider.acquire().await.unwrap_err();
+/// assert!(error.is_login_failed());
+/// assert_eq!(error.to_string(), "login failed");
+/// assert_eq!(error.source().unwrap().to_string(), "wrong password");
+/// # });
+/// # Ok::<_, std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Error(Arc<Failure>);
 
@@ -28,13 +45,26 @@ enum Kind {
     LoginLost,
     LoginThroughItself,
     ShortLived { needed: Duration },
+    NoAuthorization,
     NoRuntime,
 }
 
 impl Error {
     /// A login that failed with `source`, for providers of one's own.
     pub fn login_failed(source: impl Into<BoxError>) -> Self {
-        Self::with_source(Kind::LoginFailed, Some(source.into()))
+        let source = source.into();
+        let kind = if is_through_itself(&*source) {
+            Kind::LoginThroughItself
+        } else {
+            Kind::LoginFailed
+        };
+        Self::with_source(kind, Some(source))
+    }
+
+    /// There is no authorization for this request, for providers of one's own that choose by the
+    /// request.
+    pub fn no_authorization(source: impl Into<BoxError>) -> Self {
+        Self::with_source(Kind::NoAuthorization, Some(source.into()))
     }
 
     pub(crate) fn login_timed_out(timeout: Duration) -> Self {
@@ -95,8 +125,8 @@ impl Error {
         self.0.kind == Kind::LoginPanicked
     }
 
-    /// Whether the login's runtime was dropped, or was no longer driven. The next request starts
-    /// a login of its own.
+    /// Whether the login's runtime was dropped or no longer driven, or its thread was blocked by
+    /// the login. The next request starts a login of its own.
     #[must_use]
     pub fn is_login_lost(&self) -> bool {
         self.0.kind == Kind::LoginLost
@@ -130,13 +160,16 @@ impl fmt::Display for Error {
                 write!(f, "login did not end within {timeout:?}")
             }
             Kind::LoginPanicked => f.write_str("login panicked"),
-            Kind::LoginLost => f.write_str("login was lost with the runtime it ran on"),
+            Kind::LoginLost => f.write_str(
+                "login was lost: its runtime is gone or no longer driven, or the login blocks its thread",
+            ),
             Kind::LoginThroughItself => f.write_str(
                 "login sent its request through the layer that waits for it: give it a client without the layer",
             ),
             Kind::ShortLived { needed } => {
-                write!(f, "credentials of this login do not live for {needed:?}")
+                write!(f, "even a new credential is used for less than {needed:?}: its margin counts")
             }
+            Kind::NoAuthorization => f.write_str("no authorization for this request"),
             Kind::NoRuntime => {
                 f.write_str("no Tokio runtime to log in on: poll the request within one")
             }
@@ -147,6 +180,22 @@ impl fmt::Display for Error {
 impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// A login that waits for itself fails with that, however its client wraps it.
+fn is_through_itself(mut error: &(dyn error::Error + 'static)) -> bool {
+    loop {
+        if error
+            .downcast_ref::<Error>()
+            .is_some_and(Error::is_login_through_itself)
+        {
+            return true;
+        }
+        match error.source() {
+            Some(source) => error = source,
+            None => return false,
+        }
     }
 }
 
@@ -167,9 +216,11 @@ pub(crate) enum Flaw {
     NotSent,
     Unread,
     TooLong,
+    Redirected,
+    ServerFailed,
     Refused,
     NotJson,
-    NoToken,
+    NoToken { pointer: String },
     Token,
 }
 
@@ -202,26 +253,39 @@ impl LoginError {
 #[cfg(feature = "json")]
 impl fmt::Display for LoginError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.flaw {
-            Flaw::NotSent => "the login request got no answer",
-            Flaw::Unread => "the login's answer broke off",
-            Flaw::TooLong => "the login's answer is longer than 64 KiB",
-            Flaw::Refused => "the login was refused",
-            Flaw::NotJson => "the login's answer is not JSON",
-            Flaw::NoToken => "the login's answer has no token where one was expected",
-            Flaw::Token => "the login's answer has an unusable token",
-        })?;
-        let Some(answer) = &self.answer else {
-            return Ok(());
-        };
-        write!(f, " ({}", answer.status)?;
-        if let Some(content_type) = &answer.content_type {
+        match &self.flaw {
+            Flaw::NotSent => f.write_str("the login request got no answer"),
+            Flaw::Unread => f.write_str("the login's answer broke off"),
+            Flaw::TooLong => f.write_str("the login's answer is longer than 64 KiB"),
+            Flaw::Redirected => {
+                f.write_str("the login was redirected, and redirects are not followed")
+            }
+            Flaw::ServerFailed => f.write_str("the login's server failed"),
+            Flaw::Refused => f.write_str("the login was refused"),
+            Flaw::NotJson => f.write_str("the login's answer is not JSON"),
+            Flaw::NoToken { pointer } => {
+                write!(f, "the login's answer has no string at {pointer}")
+            }
+            Flaw::Token => f.write_str("the login's answer has an unusable token"),
+        }?;
+        match &self.answer {
+            Some(answer) => write!(f, " ({answer})"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(feature = "json")]
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.status)?;
+        if let Some(content_type) = &self.content_type {
             write!(f, ", {content_type}")?;
         }
-        if let Some(length) = answer.length {
+        if let Some(length) = self.length {
             write!(f, ", {length} bytes")?;
         }
-        f.write_str(")")
+        Ok(())
     }
 }
 

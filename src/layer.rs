@@ -5,13 +5,31 @@ use std::{fmt, sync::Arc};
 use http::HeaderName;
 use tower_layer::Layer;
 
-use crate::{origin::Origins, provider::CachedProvider, service::BearerAuth, settings::Settings};
+use crate::{
+    origin::Origins,
+    provider::{CachedProvider, CredentialProvider},
+    service::BearerAuth,
+    settings::Settings,
+};
 
 /// A layer that puts an authorization on each request to the given origins.
 ///
-/// Put it *outside* of what bounds or delays a request (a concurrency limit, a buffer), so that a
-/// request that waits for a login takes nobody's place, and *inside* of what follows redirects:
-/// then each hop is a request of its own, and one to a foreign origin goes bare.
+/// A request that brings the header already is sent as it is, and what becomes of it is not the
+/// layer's business. So is one to a foreign origin: where a 401 comes back and no login happens,
+/// see whether the origins name the URI's scheme, host and port.
+///
+/// # Where to put it
+///
+/// - *Outside* of what bounds or delays a request (a concurrency limit, a buffer), so that a
+///   request that waits for a login takes nobody's place.
+/// - *Inside* of what follows redirects: then each hop is a request of its own, and one to a
+///   foreign origin goes bare. Outside of it the layer sees one request and one answer: whether
+///   the token travels on is up to the policy of the redirects (tower-http's default takes away
+///   `authorization` and no header of another name), and a 401 of the foreign host counts as a
+///   refusal.
+/// - Around a service that is `Clone`; a tower `BufferLayer` between makes one of any other.
+/// - Over a client whose error differs from [`BoxError`](crate::BoxError), tower's `option_layer`
+///   needs a `map_err(BoxError::from)` beneath.
 ///
 /// # Examples
 ///
@@ -40,14 +58,16 @@ pub struct BearerAuthLayer<P = CachedProvider> {
     settings: Arc<Settings<P>>,
 }
 
-impl<P> BearerAuthLayer<P> {
+impl<P: CredentialProvider> BearerAuthLayer<P> {
     /// A layer that asks `provider` for requests to `origins`, and leaves all others alone.
     pub fn new(provider: P, origins: Origins) -> Self {
         Self {
             settings: Arc::new(Settings::new(provider, origins)),
         }
     }
+}
 
+impl<P> BearerAuthLayer<P> {
     /// The provider that all services of the layer share.
     #[must_use]
     pub fn provider(&self) -> &P {
@@ -57,6 +77,9 @@ impl<P> BearerAuthLayer<P> {
 
 impl<P: Clone> BearerAuthLayer<P> {
     /// Sends the authorization in another header. Defaults to `authorization`.
+    ///
+    /// What follows redirects inside of the layer knows nothing of such a header, and takes it
+    /// along to other hosts: put the layer inside.
     #[must_use]
     pub fn with_header_name(self, header_name: HeaderName) -> Self {
         let settings = Arc::unwrap_or_clone(self.settings).with_header_name(header_name);

@@ -7,10 +7,6 @@ use crate::{clock::Moment, credential::Credential, login::Session};
 /// Margin before the expiry, where none is set: the smaller of this and a tenth of the lifetime.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// The shortest use of a credential. It bounds the logins that a lifetime of nothing, or one
-/// shorter than the login itself, can cause.
-const SHORTEST: Duration = Duration::from_secs(1);
-
 /// The part of the lifetime in which the background login of a concurrent session may begin:
 /// spread, so that a fleet that was started together does not log in together.
 const REFRESH_AHEAD: std::ops::Range<f64> = 0.7..0.9;
@@ -36,10 +32,12 @@ pub(crate) enum Freshness {
 impl Lifespan {
     /// The life of a credential whose login was sent and answered at these moments.
     ///
-    /// `jitter` is a random number from 0 to 1.
+    /// It is used for `shortest` at least, from the answer on. `jitter` is a random number from 0
+    /// to 1.
     pub(crate) fn new(
         credential: &Credential,
         (sent, answered): (Moment, Moment),
+        shortest: Duration,
         session: Session,
         margin: Option<Duration>,
         jitter: f64,
@@ -63,8 +61,8 @@ impl Lifespan {
             None => MARGIN.min(lifetime / 10),
         };
         let used_for = lifetime.saturating_sub(margin);
-        let earliest = answered.monotonic + SHORTEST;
-        let earliest_wall = answered.wall + SHORTEST;
+        let earliest = answered.monotonic + shortest;
+        let earliest_wall = answered.wall + shortest;
         let until = sent
             .monotonic
             .checked_add(used_for)

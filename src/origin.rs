@@ -147,6 +147,9 @@ impl Origin {
 
 /// An absolute URL that a secret may be sent to: `https`, or `http` to loopback.
 pub(crate) fn parse_url(url: &str) -> Result<Uri, InvalidOrigin> {
+    if url.contains('#') {
+        return Err(InvalidOrigin(Reason::Fragment)); // `Uri` would drop it
+    }
     let uri: Uri = url.parse().map_err(|_| InvalidOrigin(Reason::NotAUri))?;
     let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
         return Err(InvalidOrigin(Reason::Relative));
@@ -156,6 +159,9 @@ pub(crate) fn parse_url(url: &str) -> Result<Uri, InvalidOrigin> {
     }
     if authority.host().is_empty() {
         return Err(InvalidOrigin(Reason::NotAUri));
+    }
+    if authority.host().contains('*') {
+        return Err(InvalidOrigin(Reason::Wildcard));
     }
     let rest = authority.as_str().strip_prefix(authority.host());
     if rest.is_none_or(|port| !port.is_empty() && authority.port_u16().is_none()) {
@@ -197,6 +203,8 @@ enum Reason {
     NotAUri,
     Relative,
     UserInfo,
+    Wildcard,
+    Fragment,
     Port,
     Path,
     Scheme,
@@ -218,7 +226,11 @@ impl fmt::Display for InvalidOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             Reason::Empty => "no origin is named: name at least one, such as https://api.example.com",
-            Reason::NotAUri => "not a URL: write it as https://api.example.com",
+            Reason::NotAUri => {
+                "not a URL: write it as https://api.example.com, without spaces, and a name in other letters than ASCII in its xn-- form"
+            }
+            Reason::Wildcard => "hosts are compared whole, and * stands for nothing: name each of them",
+            Reason::Fragment => "a URL that is sent has no fragment: take out all from the # on",
             Reason::Relative => "scheme or host is missing: write it as https://api.example.com",
             Reason::UserInfo => "user information does not belong in a URL: take out all up to the @",
             Reason::Port => "the port is not a number from 0 to 65535",

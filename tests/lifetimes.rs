@@ -93,7 +93,8 @@ async fn a_lifetime_that_no_clock_can_hold_is_no_expiry() {
         let provider = CachedProvider::builder(Issuer::new())
             .starting_with(credential)
             .build();
-        assert!(provider.current().is_some(), "one second at the least");
+        let is_past = expires_at == SystemTime::UNIX_EPOCH;
+        assert_eq!(provider.current().is_none(), is_past, "{expires_at:?}");
         cases += 1;
     }
     println!("figure: E3 lifetimes={cases} panics=0");
@@ -366,4 +367,18 @@ async fn a_start_from_an_existing_credential_costs_no_login() {
     assert_eq!(issuer.logins(), 0);
     clock.advance(HOUR);
     assert_eq!(provider.acquire().await.unwrap().value(), "Bearer token-1");
+
+    // One that is expired by then is never sent.
+    let last_week = tower_bearer::Clock::wall(&clock) - 24 * 7 * HOUR;
+    let stale = || Credential::new("stale").unwrap();
+    for stale in [
+        stale().with_lifetime(Duration::ZERO),
+        stale().with_expires_at(last_week),
+    ] {
+        let provider = CachedProvider::builder(Issuer::new())
+            .clock(clock.clone())
+            .starting_with(stale)
+            .build();
+        assert!(provider.current().is_none());
+    }
 }

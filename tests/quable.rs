@@ -230,7 +230,17 @@ async fn the_token_goes_to_the_instance_alone() {
 #[test]
 fn an_instance_is_a_label_and_a_base_url_is_checked() {
     assert!(Quable::instance("acme-2").is_ok());
-    for name in ["", "acme.evil.net/", "a.b", "a/b", "a@b", "a:1", "é"] {
+    for name in [
+        "",
+        "acme.evil.net/",
+        "a.b",
+        "a/b",
+        "a@b",
+        "a:1",
+        "é",
+        "-a",
+        "a-",
+    ] {
         let error = Quable::instance(name).unwrap_err();
         assert!(
             error.to_string().contains("letters, digits and hyphens"),

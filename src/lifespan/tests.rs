@@ -21,7 +21,14 @@ fn later(moment: Moment, by: Duration) -> Moment {
 
 fn lifespan(born: Moment, lifetime: Duration, session: Session, jitter: f64) -> Lifespan {
     let credential = Credential::new("abc").unwrap().with_lifetime(lifetime);
-    Lifespan::new(&credential, (born, born), session, None, jitter)
+    Lifespan::new(
+        &credential,
+        (born, born),
+        Duration::ZERO,
+        session,
+        None,
+        jitter,
+    )
 }
 
 #[test]
@@ -57,7 +64,14 @@ fn an_exclusive_session_has_no_aging() {
 fn the_clock_is_not_read_without_an_expiry() {
     let credential = Credential::new("abc").unwrap();
     let born = moment();
-    let lifespan = Lifespan::new(&credential, (born, born), Session::Concurrent, None, 0.0);
+    let lifespan = Lifespan::new(
+        &credential,
+        (born, born),
+        Duration::ZERO,
+        Session::Concurrent,
+        None,
+        0.0,
+    );
     let freshness = lifespan.freshness(|| unreachable!("there is nothing to compare"));
     assert_eq!(freshness, Freshness::Fresh);
     assert!(lifespan.could_outlast(Duration::MAX));

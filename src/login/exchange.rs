@@ -3,7 +3,7 @@
 use std::{future::poll_fn, marker::PhantomData, pin::Pin};
 
 use bytes::Bytes;
-use http::{Request, Response, header::CONTENT_TYPE, response::Parts};
+use http::{Request, Response, StatusCode, header::CONTENT_TYPE, response::Parts};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
@@ -32,8 +32,8 @@ pub(super) struct Read {
 }
 
 impl Read {
-    pub(super) fn is_success(&self) -> bool {
-        self.parts.status.is_success()
+    pub(super) fn status(&self) -> StatusCode {
+        self.parts.status
     }
 
     pub(super) fn body(&self) -> &[u8] {

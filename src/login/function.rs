@@ -5,24 +5,48 @@ use std::fmt;
 use super::{Login, LoginRequest, Session};
 use crate::{credential::Credential, error::BoxError};
 
-/// Makes a [`Login`] of an async closure or function.
+/// Makes a [`Login`] of a function that returns a future.
 ///
 /// # Examples
 ///
+/// The closure clones what it has captured for each login:
+///
 /// ```
 /// use std::time::Duration;
-/// use tower_bearer::{Credential, login_fn};
+/// use tower_bearer::{BoxError, Credential, login_fn};
+/// # #[derive(Clone)] struct Client;
+/// # impl Client {
+/// #     async fn log_in(&self) -> Result<(String, String), std::io::Error> {
+/// #         Ok(("mF_9.B5f-4.1JqM".to_owned(), "3600".to_owned()))
+/// #     }
+/// # }
+/// # let client = Client;
 ///
-/// let login = login_fn(|_request| async {
-///     let (token, seconds) = ("mF_9.B5f-4.1JqM", "3600"); // ask the API here
-///     let lifetime = Duration::from_secs(seconds.parse()?);
-///     Ok(Credential::new(token)?.with_lifetime(lifetime))
+/// let login = login_fn(move |_request| {
+///     let client = client.clone();
+///     async move {
+///         let (token, seconds) = client.log_in().await?;
+///         let lifetime = Duration::from_secs(seconds.parse()?);
+///         Ok(Credential::new(token)?.with_lifetime(lifetime))
+///     }
 /// });
 /// # let provider = tower_bearer::CachedProvider::new(login);
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 /// assert_eq!(provider.acquire().await?.value(), "Bearer mF_9.B5f-4.1JqM");
 /// # Ok::<_, tower_bearer::BoxError>(()) })?;
 /// # Ok::<_, tower_bearer::BoxError>(())
+/// ```
+///
+/// A function whose error is another than [`BoxError`] becomes one by `?`:
+///
+/// ```
+/// # use tower_bearer::{Credential, InvalidToken, LoginRequest, login_fn};
+/// async fn log_in(_request: LoginRequest) -> Result<Credential, InvalidToken> {
+///     Credential::new("mF_9.B5f-4.1JqM")
+/// }
+///
+/// let login = login_fn(|request| async { Ok(log_in(request).await?) });
+/// # let _ = tower_bearer::CachedProvider::new(login);
 /// ```
 pub fn login_fn<F, Fut>(function: F) -> LoginFn<F>
 where

@@ -19,7 +19,7 @@ use crate::{
     credential::Credential,
     error::{BoxError, Flaw, LoginError},
     origin::{self, InvalidOrigin},
-    token::{Scheme, Secret, Token},
+    token::{InvalidToken, Scheme, Secret, Token},
 };
 
 /// A login that posts a JSON document and reads a token from the JSON that comes back.
@@ -56,6 +56,7 @@ pub struct JsonLogin {
     url: Uri,
     body: Secret,
     token_at: String,
+    check_token: fn(Secret) -> Result<Token, InvalidToken>,
     lifetime_at: String,
     lifetime: Lifetime,
     scheme: Scheme,
@@ -78,8 +79,9 @@ pub enum Lifetime {
 impl JsonLogin {
     /// A login by POST of the JSON text `body` to `url`, through `client`.
     ///
-    /// The client is any tower HTTP service *without* the layer. The login itself follows no
-    /// redirect; give it a client that follows none either.
+    /// The client is any tower HTTP service *without* the layer, whose request body can be made
+    /// of bytes, such as `Full<Bytes>`; a boxed one is tower's `BoxCloneSyncService`. The login
+    /// itself follows no redirect; give it a client that follows none either.
     ///
     /// # Errors
     ///
@@ -119,6 +121,7 @@ impl JsonLogin {
             url,
             body,
             token_at: "/access_token".to_owned(),
+            check_token: Token::new,
             lifetime_at: "/expires_in".to_owned(),
             lifetime: Lifetime::Announced,
             scheme: Scheme::BEARER,
@@ -126,14 +129,24 @@ impl JsonLogin {
         }
     }
 
-    /// Says where the answer has the token, as a JSON pointer ([RFC 6901]). Defaults to
-    /// `/access_token`.
+    /// Says where the answer has the token, as a JSON pointer ([RFC 6901]): `/data/0/token` is
+    /// the `token` of the first element of `data`. Defaults to `/access_token`.
     ///
     /// [RFC 6901]: https://www.rfc-editor.org/rfc/rfc6901
     #[must_use]
     pub fn token_at(self, pointer: impl Into<String>) -> Self {
         Self {
             token_at: pointer.into(),
+            ..self
+        }
+    }
+
+    /// Takes any token of visible ASCII characters, as [`Token::visible_ascii`]. Without it, a
+    /// token must be as [`Token::new`] wants it.
+    #[must_use]
+    pub fn any_visible_ascii(self) -> Self {
+        Self {
+            check_token: Token::visible_ascii,
             ..self
         }
     }
@@ -172,16 +185,22 @@ impl JsonLogin {
     async fn exchange(&self) -> Result<Credential, LoginError> {
         let answer = self.client.send(self.request()).await?;
         let error = |flaw| LoginError::new(flaw, Some(answer.described()), None);
-        if !answer.is_success() {
-            return Err(error(Flaw::Refused));
+        match answer.status() {
+            status if status.is_success() => {}
+            status if status.is_redirection() => return Err(error(Flaw::Redirected)),
+            status if status.is_server_error() => return Err(error(Flaw::ServerFailed)),
+            _ => return Err(error(Flaw::Refused)),
         }
         let json: Value =
             serde_json::from_slice(answer.body()).map_err(|_| error(Flaw::NotJson))?;
         let token = json
             .pointer(&self.token_at)
             .and_then(Value::as_str)
-            .ok_or_else(|| error(Flaw::NoToken))?;
-        let token = Token::new(token).map_err(|source| {
+            .ok_or_else(|| {
+                let pointer = self.token_at.clone();
+                error(Flaw::NoToken { pointer })
+            })?;
+        let token = (self.check_token)(token.into()).map_err(|source| {
             LoginError::new(Flaw::Token, Some(answer.described()), Some(source.into()))
         })?;
         let credential = Credential::from(token).with_scheme(self.scheme);

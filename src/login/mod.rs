@@ -33,18 +33,34 @@ use crate::{credential::Credential, error::BoxError, token::Secret};
 ///
 /// impl Login for TokenFile {
 ///     async fn login(&self, _request: LoginRequest) -> Result<Credential, BoxError> {
-///         let token = std::fs::read_to_string(&self.0)?;
-///         Ok(Credential::new(token.trim())?)
+///         let path = self.0.clone();
+///         let read = tokio::task::spawn_blocking(move || std::fs::read_to_string(path));
+///         Ok(Credential::new(read.await??.trim())?)
 ///     }
 /// }
+/// # let path = std::env::temp_dir().join(format!("tower-bearer-{}", std::process::id()));
+/// # std::fs::write(&path, "abc\n")?;
+/// # let provider = tower_bearer::CachedProvider::new(TokenFile(path.clone()));
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+/// # assert_eq!(runtime.block_on(provider.acquire())?.value(), "Bearer abc");
+/// # std::fs::remove_file(path)?;
+/// # Ok::<_, BoxError>(())
 /// ```
 ///
 /// For a closure there is [`login_fn`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a login",
+    note = "write `async fn login` in an `impl Login`, or make one of a closure with `login_fn`"
+)]
 pub trait Login: Send + Sync + 'static {
     /// Logs in.
     ///
     /// Send the login through a client *without* the layer: one that goes through it would wait
-    /// for itself, and fails.
+    /// for itself. It fails at once where it is sent from the login's own task, and at the login's
+    /// timeout where another task sends it, such as the worker of a tower `Buffer`.
+    ///
+    /// Do not block the thread: then neither the timeout nor the rule of one login at a time can
+    /// be kept.
     ///
     /// # Errors
     ///
@@ -60,14 +76,16 @@ pub trait Login: Send + Sync + 'static {
         request: LoginRequest,
     ) -> impl Future<Output = Result<Credential, BoxError>> + Send;
 
-    /// What a login does to the credential before it. Defaults to [`Session::Exclusive`], where a
-    /// mistake costs a wait and not a refused request.
+    /// What a login does to the credential before it. Defaults to [`Session::Exclusive`].
     fn session(&self) -> Session {
         Session::Exclusive
     }
 }
 
 /// What a login does to the credential before it.
+///
+/// When in doubt it is [`Exclusive`](Self::Exclusive): then requests wait for a login at the
+/// expiry, but none is refused for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Session {

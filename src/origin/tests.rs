@@ -33,6 +33,10 @@ fn an_origin_is_scheme_host_and_port() {
     is_refused_for("https://user:password@api.example.com", "user information");
     is_refused_for("https://api.example.com:", "port");
     is_refused_for("https://api.example.com:65536", "port");
+    is_refused_for("https://*.example.com", "name each of them");
+    is_refused_for("https://api.example.com#a", "no fragment");
+    is_refused_for(" https://api.example.com", "without spaces");
+    is_refused_for("https://bücher.example", "xn--");
     is_refused_for("ftp://api.example.com", "neither https nor http");
     is_refused_for("http://api.example.com", "use https");
 }

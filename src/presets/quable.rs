@@ -11,7 +11,7 @@ use crate::{
     layer::BearerAuthLayer,
     login::{JsonLogin, Lifetime, Session},
     origin::{self, InvalidOrigin, Origins},
-    provider::CachedProvider,
+    provider::{CachedProvider, CredentialProvider},
     token::Secret,
 };
 
@@ -75,9 +75,11 @@ impl Quable {
     ///
     /// # Errors
     ///
-    /// [`InvalidOrigin`] when the name is not letters, digits and hyphens.
+    /// [`InvalidOrigin`] when the name is not letters, digits and inner hyphens.
     pub fn instance(name: &str) -> Result<Self, InvalidOrigin> {
         let is_label = !name.is_empty()
+            && !name.starts_with('-')
+            && !name.ends_with('-')
             && name
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
@@ -134,7 +136,7 @@ impl Quable {
     /// A layer with a provider of one's own: a [`StaticProvider`](crate::StaticProvider) for a
     /// generic token, or a [`CachedProvider::builder`] around [`login`](Self::login) for settings
     /// of one's own.
-    pub fn layer_with<P>(&self, provider: P) -> BearerAuthLayer<P> {
+    pub fn layer_with<P: CredentialProvider>(&self, provider: P) -> BearerAuthLayer<P> {
         BearerAuthLayer::new(provider, self.origins.clone())
     }
 

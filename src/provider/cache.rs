@@ -23,6 +23,10 @@ use crate::{
     login::{AnyLogin, RefreshTokenSlot, Session},
 };
 
+/// The shortest use of what a login brings. It bounds the logins that a lifetime of nothing, or one
+/// shorter than the login itself, can cause.
+const SHORTEST: Duration = Duration::from_secs(1);
+
 /// After a failed login requests fail at once for this long.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -80,7 +84,7 @@ impl Cache {
         };
         if let Some(credential) = credential {
             let now = Moment::of(&*cache.clock);
-            let held = cache.hold(&credential, (now, now));
+            let held = cache.hold(&credential, (now, now), Duration::ZERO);
             cache.keep_refresh_token(&credential);
             cache.current.store(Some(held));
         }
@@ -240,12 +244,18 @@ impl Cache {
         flight.land(outcome);
     }
 
-    fn hold(&self, credential: &Credential, (sent, answered): (Moment, Moment)) -> Arc<Held> {
+    fn hold(
+        &self,
+        credential: &Credential,
+        (sent, answered): (Moment, Moment),
+        shortest: Duration,
+    ) -> Arc<Held> {
         Arc::new(Held {
             authorization: Authorization::new(credential.scheme(), credential.token()),
             lifespan: Lifespan::new(
                 credential,
                 (sent, answered),
+                shortest,
                 self.session,
                 self.policy.margin_before_expiry(),
                 fastrand::f64(),

@@ -29,6 +29,8 @@ use crate::{
 ///   used. In an [exclusive](Session::Exclusive) one there is none: it would revoke the credential
 ///   in use.
 /// - A lifetime of less than a second, zero included, counts as one second.
+/// - Each refusal of the current credential is followed by a login, when the next request asks
+///   for one: an endpoint that answers 401 for lack of permission costs a login for each call.
 /// - For a second after a failed login requests fail at once with its error. A credential that is
 ///   still valid is served all the while.
 ///
@@ -101,7 +103,8 @@ impl CachedProvider {
 
     /// Gets an authorization that stays valid for at least `needed`, for what takes long to send.
     ///
-    /// Logs in ahead of time where the current one ends sooner. In an exclusive session that
+    /// Valid is what ends, its margin taken off, no sooner. Logs in ahead of time where the current
+    /// one does not last. In an exclusive session that
     /// revokes the current one: requests that are on their way may be refused.
     ///
     /// # Errors
@@ -174,7 +177,7 @@ impl CachedProviderBuilder {
     }
 
     /// Starts with a credential that exists already. Its lifetime counts from
-    /// [`build`](Self::build).
+    /// [`build`](Self::build); one that is expired by then is not used.
     pub fn starting_with(self, credential: Credential) -> Self {
         Self {
             credential: Some(credential),

@@ -55,7 +55,7 @@ use crate::{
 ///     fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire {
 ///         match self.of(head) {
 ///             Some(provider) => Box::pin(provider.acquire()),
-///             None => Box::pin(async { Err(Error::login_failed("no such account")) }),
+///             None => Box::pin(async { Err(Error::no_authorization("no such account")) }),
 ///         }
 ///     }
 ///
@@ -66,7 +66,9 @@ use crate::{
 /// }
 /// ```
 ///
-/// An SDK with a cache of its own; the same token stays the same generation:
+/// An SDK with a cache of its own, that renews its token by itself. The same token stays the same
+/// generation. (Around an SDK that has no cache, a [`CachedProvider`] with a
+/// [`login_fn`](crate::login_fn) is all it takes.)
 ///
 /// ```
 /// # mod sdk {
@@ -126,17 +128,22 @@ use crate::{
 /// # let layer = tower_bearer::BearerAuthLayer::new(provider, tower_bearer::Origins::any_https());
 /// # tokio_test::block_on(tower::Layer::layer(&layer, http).oneshot(http::Request::new(()))).unwrap();
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a credential provider",
+    note = "a login becomes one with `CachedProvider::new`, a token with `StaticProvider::new`"
+)]
 pub trait CredentialProvider {
     /// What [`acquire`](Self::acquire) returns.
     type Acquire: Future<Output = Result<Authorization, Error>>;
 
     /// The authorization for a request that is sent now, or `None` if it takes a wait.
     ///
-    /// Called once for each request: it takes no lock, never waits and allocates nothing.
+    /// Called once for each request: it should take no lock, wait for nothing and allocate
+    /// nothing.
     fn current(&self, head: RequestHead<'_>) -> Option<Authorization>;
 
-    /// Gets an authorization, waiting if need be. Requests that wait at the same time share one
-    /// login.
+    /// Gets an authorization, waiting if need be. Requests that wait at the same time should
+    /// share one login.
     ///
     /// # Errors
     ///

@@ -3,6 +3,18 @@
 use std::time::Duration;
 
 /// How a [`CachedProvider`](crate::CachedProvider) treats logins and lifetimes.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_bearer::CachePolicy;
+///
+/// let policy = CachePolicy::default()
+///     .login_timeout(Duration::from_secs(30))
+///     .margin(Duration::from_secs(60));
+/// # let _ = policy;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CachePolicy {
     login_timeout: Duration,
@@ -12,8 +24,12 @@ pub struct CachePolicy {
 impl CachePolicy {
     /// Limits the time of a login. Defaults to 10 s.
     ///
-    /// A waiting request waits for at most one second longer: then the login's runtime is gone or
-    /// no longer driven, and the login is declared lost.
+    /// Be generous: a login that is given up may have revoked the credential before it all the
+    /// same.
+    ///
+    /// A waiting request waits for at most one second longer. Where the login has not ended by
+    /// then, its runtime is no longer driven or the login blocks its thread: it is declared lost,
+    /// what it may still bring is discarded, and the next request starts another.
     #[must_use]
     pub fn login_timeout(self, login_timeout: Duration) -> Self {
         Self {

@@ -128,7 +128,13 @@ async fn an_unusable_answer_is_an_error_without_its_body() {
             302,
             "text/html",
             "canary",
-            "the login was refused (302 Found, text/html, 6 bytes)",
+            "the login was redirected, and redirects are not followed (302 Found, text/html, 6 bytes)",
+        ),
+        (
+            503,
+            "text/html",
+            "canary",
+            "the login's server failed (503 Service Unavailable, text/html, 6 bytes)",
         ),
         (
             200,
@@ -152,13 +158,13 @@ async fn an_unusable_answer_is_an_error_without_its_body() {
             200,
             json,
             "[\"canary\"]",
-            "the login's answer has no token where one was expected (200 OK, application/json, 10 bytes)",
+            "the login's answer has no string at /access_token (200 OK, application/json, 10 bytes)",
         ),
         (
             200,
             json,
             r#"{"access_token":null}"#,
-            "the login's answer has no token where one was expected (200 OK, application/json, 21 bytes)",
+            "the login's answer has no string at /access_token (200 OK, application/json, 21 bytes)",
         ),
         (
             200,
@@ -185,6 +191,16 @@ async fn an_unusable_answer_is_an_error_without_its_body() {
         }
         assert!(!printed.contains("canary"), "{printed}");
     }
+}
+
+#[tokio::test]
+async fn an_odd_token_is_taken_by_choice() {
+    let body = json!({"access_token": "12|{abc}"}).to_string();
+    let login = || answered(200, "application/json", body.clone());
+    let error = login().exchange().await.unwrap_err();
+    assert!(error.source().unwrap().is::<InvalidToken>());
+    let credential = login().any_visible_ascii().exchange().await.unwrap();
+    assert_eq!(credential.token().expose(), "12|{abc}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::{sync::Arc, thread};
 
 use tokio::time;
 
-use super::{Cache, Held};
+use super::{Cache, Held, SHORTEST};
 use crate::{
     clock::Moment, credential::Credential, error::Error, flight::Flight, login::LoginRequest,
 };
@@ -40,7 +40,7 @@ impl Pilot {
             Ok(Ok(credential)) => {
                 let answered = Moment::of(&*cache.clock);
                 Ok(Landing {
-                    held: cache.hold(&credential, (sent, answered)),
+                    held: cache.hold(&credential, (sent, answered), SHORTEST),
                     credential,
                 })
             }
