@@ -1,10 +1,18 @@
 //! The one login under way, and those who wait for it.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
-use tokio::{sync::SetOnce, task};
+use tokio::{
+    sync::SetOnce,
+    task,
+    time::{self, Instant},
+};
 
-use crate::error::Error;
+use crate::{error::Error, login::RefreshTokenSlot};
+
+/// A login ends itself at its timeout. Where it has not done so this much later, its task is no
+/// longer driven.
+const OVERDUE: Duration = Duration::from_secs(1);
 
 /// One login under way, known by its address.
 ///
@@ -14,14 +22,23 @@ use crate::error::Error;
 pub(crate) struct Flight<T> {
     outcome: SetOnce<Result<T, Error>>,
     task: OnceLock<task::Id>,
+    overdue_at: Instant,
+    /// For this login alone: one that was declared lost takes nothing from the next.
+    refresh_token: RefreshTokenSlot,
 }
 
 impl<T: Clone> Flight<T> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(timeout: Duration, refresh_token: RefreshTokenSlot) -> Self {
         Self {
             outcome: SetOnce::new(),
             task: OnceLock::new(),
+            overdue_at: Instant::now() + timeout + OVERDUE,
+            refresh_token,
         }
+    }
+
+    pub(crate) fn refresh_token(&self) -> &RefreshTokenSlot {
+        &self.refresh_token
     }
 
     /// Says that the task which polls this carries the login.
@@ -38,13 +55,24 @@ impl<T: Clone> Flight<T> {
             .is_some_and(|pilot| task::try_id() == Some(*pilot))
     }
 
+    /// Whether it ought to have ended, one way or the other.
+    pub(crate) fn is_overdue(&self) -> bool {
+        Instant::now() >= self.overdue_at
+    }
+
     /// Tells all waiters, unless they have been told already.
     pub(crate) fn land(&self, outcome: Result<T, Error>) {
         let _ = self.outcome.set(outcome);
     }
 
     /// The outcome, once there is one.
-    pub(crate) async fn landed(&self) -> Result<T, Error> {
+    pub(crate) async fn outcome(&self) -> Result<T, Error> {
         self.outcome.wait().await.clone()
+    }
+
+    /// The outcome, once there is one; `None` when it is overdue.
+    pub(crate) async fn landed(&self) -> Option<Result<T, Error>> {
+        let landed = time::timeout_at(self.overdue_at, self.outcome.wait()).await;
+        landed.ok().cloned()
     }
 }

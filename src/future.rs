@@ -1,7 +1,7 @@
 //! The way of one request.
 
 use std::{
-    fmt,
+    fmt, mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -12,7 +12,10 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    authorization::Generation, error::BoxError, provider::CredentialProvider, settings::Settings,
+    authorization::{Authorization, Generation},
+    error::BoxError,
+    provider::{CredentialProvider, RequestHead},
+    settings::Settings,
 };
 
 pin_project! {
@@ -99,7 +102,7 @@ impl<F, P, C> State<F, P, C> {
 
 impl<S, P, B, Body> Future for ResponseFuture<S, P, B>
 where
-    S: Service<Request<B>, Response = Response<Body>>,
+    S: Service<Request<B>, Response = Response<Body>> + Clone,
     S::Error: Into<BoxError>,
     P: CredentialProvider,
 {
@@ -138,25 +141,27 @@ where
     }
 }
 
-/// The invariant of [`Cold`].
-const SENT_ONCE: &str = "a future is not polled after its end";
-
 pin_project! {
-    /// A request that waits for an authorization, and then for a service that was never ready.
+    /// A request that waits for an authorization, and then for a service that is ready.
     pub(crate) struct Cold<S, P, B>
     where
         P: CredentialProvider,
     {
-        // None once the request is authorized.
+        // None once there is an authorization.
         #[pin]
         acquire: Option<P::Acquire>,
-        generation: Option<Generation>,
+        acquired: Option<Authorization>,
+        // Whether the provider had it for everybody, and can be asked for a newer one at once.
+        is_shared: bool,
         service: S,
         // None once it is sent, which is the last that is asked of this.
         request: Option<Request<B>>,
         settings: Arc<Settings<P>>,
     }
 }
+
+/// The invariant of [`Cold`].
+const SENT_ONCE: &str = "a future is not polled after its end";
 
 impl<S, P: CredentialProvider, B> Cold<S, P, B> {
     pub(crate) fn new(
@@ -167,32 +172,54 @@ impl<S, P: CredentialProvider, B> Cold<S, P, B> {
     ) -> Self {
         Self {
             acquire: Some(acquire),
-            generation: None,
+            acquired: None,
+            is_shared: false,
             service,
             request: Some(request),
             settings,
         }
     }
 
-    /// Acquiring => Readying => the response to wait for.
+    /// Acquiring => Readying => (Acquiring | the response to wait for).
     fn poll_call(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(S::Future, Generation), BoxError>>
     where
-        S: Service<Request<B>>,
+        S: Service<Request<B>> + Clone,
         S::Error: Into<BoxError>,
     {
         let mut this = self.project();
-        let request = this.request.as_mut().expect(SENT_ONCE);
-        if let Some(acquire) = this.acquire.as_mut().as_pin_mut() {
-            let authorization = ready!(acquire.poll(cx))?;
-            this.acquire.set(None);
-            *this.generation = Some(this.settings.authorize(request, authorization));
-        }
-        ready!(this.service.poll_ready(cx)).map_err(Into::into)?;
-        let generation = this.generation.expect(SENT_ONCE);
-        let request = this.request.take().expect(SENT_ONCE);
+        let provider = &this.settings.provider;
+        let request = this.request.as_ref().expect(SENT_ONCE);
+        let head = RequestHead::of(request);
+        let authorization = loop {
+            let mut is_new = false;
+            if let Some(acquire) = this.acquire.as_mut().as_pin_mut() {
+                *this.acquired = Some(ready!(acquire.poll(cx))?);
+                this.acquire.set(None);
+                is_new = true;
+            }
+            let Poll::Ready(readiness) = this.service.poll_ready(cx) else {
+                if is_new {
+                    *this.is_shared = provider.current(head).is_some();
+                }
+                return Poll::Pending;
+            };
+            readiness.map_err(Into::into)?;
+            if is_new || !*this.is_shared {
+                break this.acquired.take().expect(SENT_ONCE);
+            }
+            // The wait for the slot may have been longer than the life of what was acquired.
+            if let Some(authorization) = provider.current(head) {
+                break authorization;
+            }
+            let fresh = this.service.clone();
+            drop(mem::replace(this.service, fresh));
+            this.acquire.set(Some(provider.acquire(head)));
+        };
+        let mut request = this.request.take().expect(SENT_ONCE);
+        let generation = this.settings.authorize(&mut request, authorization);
         Poll::Ready(Ok((this.service.call(request), generation)))
     }
 }

@@ -7,19 +7,32 @@ use crate::{clock::Moment, credential::Credential, login::Session};
 /// Margin before the expiry, where none is set: the smaller of this and a tenth of the lifetime.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// The part of the lifetime in which the background login of a concurrent session may begin:
-/// spread, so that a fleet that was started together does not log in together.
+/// The part of its use in which the background login of a concurrent session may begin: spread, so
+/// that a fleet that was started together does not log in together.
 const REFRESH_AHEAD: std::ops::Range<f64> = 0.7..0.9;
+
+/// The shortest use of what a login brings. It bounds the logins that a lifetime of nothing, or one
+/// shorter than the login itself, can cause.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// How a credential came here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Birth {
+    /// From a login of ours.
+    LoggedIn { sent: Moment, answered: Moment },
+    /// From the user, who had it already.
+    HandedIn(Moment),
+}
 
 /// From when a credential is aging, and until when it is used.
 #[derive(Clone, Debug)]
 pub(crate) struct Lifespan {
     aging_from: Option<Instant>,
-    /// `None` where a clock cannot hold the moment.
+    /// `None` without an expiry, and where the clock cannot hold it.
     until: Option<Instant>,
     wall_until: Option<SystemTime>,
-    /// How long it was good for when the login was answered; `None` without an expiry.
-    whole: Option<Duration>,
+    /// How long a login makes a credential good for; `None` where that is not known or for ever.
+    longest: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,30 +43,31 @@ pub(crate) enum Freshness {
 }
 
 impl Lifespan {
-    /// The life of a credential whose login was sent and answered at these moments.
-    ///
-    /// It is used for `shortest` at least, from the answer on. `jitter` is a random number from 0
-    /// to 1.
+    const ENDLESS: Self = Self {
+        aging_from: None,
+        until: None,
+        wall_until: None,
+        longest: None,
+    };
+
+    /// `jitter` is a random number from 0 to 1.
     pub(crate) fn new(
         credential: &Credential,
-        (sent, answered): (Moment, Moment),
-        shortest: Duration,
+        birth: Birth,
         session: Session,
         margin: Option<Duration>,
         jitter: f64,
     ) -> Self {
-        let announced = credential.lifetime();
-        let lifetime = announced.or_else(|| {
+        let (sent, answered, shortest) = match birth {
+            Birth::LoggedIn { sent, answered } => (sent, answered, SHORTEST),
+            Birth::HandedIn(now) => (now, now, Duration::ZERO),
+        };
+        let lifetime = credential.lifetime().or_else(|| {
             let expires_at = credential.expires_at()?;
             Some(expires_at.duration_since(sent.wall).unwrap_or_default())
         });
         let Some(lifetime) = lifetime else {
-            return Self {
-                aging_from: None,
-                until: None,
-                wall_until: None,
-                whole: None,
-            };
+            return Self::ENDLESS;
         };
         let margin = match margin {
             // Half of the lifetime at most: a margin that eats it all would be a login a request.
@@ -62,35 +76,34 @@ impl Lifespan {
         };
         let used_for = lifetime.saturating_sub(margin);
         let earliest = answered.monotonic + shortest;
-        let earliest_wall = answered.wall + shortest;
-        let until = sent
-            .monotonic
-            .checked_add(used_for)
-            .map(|until| until.max(earliest));
+        let until = sent.monotonic.checked_add(used_for);
+        let until = until.map(|until| until.max(earliest));
+        let wall_until = sent.wall.checked_add(used_for);
         let share = REFRESH_AHEAD.start + jitter * (REFRESH_AHEAD.end - REFRESH_AHEAD.start);
         let aging_from = match session {
             Session::Exclusive => None,
             Session::Concurrent => sent
                 .monotonic
-                .checked_add(lifetime.mul_f64(share))
+                .checked_add(used_for.mul_f64(share))
                 .map(|from| from.max(earliest)),
+        };
+        let longest = match birth {
+            Birth::LoggedIn { .. } => {
+                until.map(|until| until.saturating_duration_since(answered.monotonic))
+            }
+            Birth::HandedIn(_) => None,
         };
         Self {
             aging_from,
             until,
-            wall_until: sent
-                .wall
-                .checked_add(used_for)
-                .map(|until| until.max(earliest_wall)),
-            whole: Some(until.map_or(Duration::MAX, |until| {
-                until.saturating_duration_since(answered.monotonic)
-            })),
+            wall_until: wall_until.map(|until| until.max(answered.wall + shortest)),
+            longest,
         }
     }
 
     /// `now` is read only where there is an expiry to compare it with.
     pub(crate) fn freshness(&self, now: impl FnOnce() -> Moment) -> Freshness {
-        if self.whole.is_none() {
+        if (self.until, self.wall_until) == (None, None) {
             return Freshness::Fresh;
         }
         let now = now();
@@ -108,9 +121,9 @@ impl Lifespan {
         !self.is_over(now, needed)
     }
 
-    /// Whether it was, when new, good for `needed`: if not, another login cannot help.
+    /// Whether a new one may be good for `needed`: if not, another login cannot help.
     pub(crate) fn could_outlast(&self, needed: Duration) -> bool {
-        self.whole.is_none_or(|whole| needed < whole)
+        self.longest.is_none_or(|longest| needed < longest)
     }
 
     /// Whether either clock says that it is over `later` than now.

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use support::{HandClock, Issuer};
 use tokio::task::yield_now;
-use tower_bearer::{CachePolicy, CachedProvider, Credential, login_fn};
+use tower_bearer::{CachePolicy, CachedProvider, Credential, Login, Session, login_fn};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -241,6 +241,27 @@ async fn refresh_ahead_is_spread_over_a_fleet() {
         / FLEET as f64;
     println!("figure: E11 mean={mean:.3} stddev={:.3}", variance.sqrt());
     assert!(variance.sqrt() >= 0.05, "{}", variance.sqrt());
+}
+
+#[tokio::test]
+async fn a_closure_can_say_that_its_session_is_concurrent() {
+    let login = || login_fn(|_| async { Ok(Credential::new("abc")?) });
+    assert_eq!(login().session(), Session::Exclusive);
+    assert_eq!(
+        login().with_session(Session::Concurrent).session(),
+        Session::Concurrent
+    );
+}
+
+// A start that is near its end says nothing of what a login brings.
+#[tokio::test]
+async fn a_start_that_does_not_last_is_logged_in_for() {
+    let issuer = Issuer::new().with_lifetime(24 * HOUR);
+    let provider = CachedProvider::builder(issuer.clone())
+        .starting_with(Credential::new("stored").unwrap().with_lifetime(HOUR))
+        .build();
+    let authorization = provider.acquire_valid_for(2 * HOUR).await.unwrap();
+    assert_eq!(authorization.value(), "Bearer token-1");
 }
 
 #[tokio::test]

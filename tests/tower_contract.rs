@@ -9,7 +9,10 @@ use support::{Api, Issuer, origins, request};
 use tokio::sync::Semaphore;
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit};
-use tower_bearer::{BearerAuth, BearerAuthLayer, CachedProvider, StaticProvider};
+use tower_bearer::{
+    Authorization, BearerAuth, BearerAuthLayer, CachedProvider, CredentialProvider, Generation,
+    RequestHead, Scheme, StaticProvider, Token,
+};
 use tower_test::mock;
 
 type Mock = mock::Mock<Request<()>, Response<()>>;
@@ -100,6 +103,97 @@ async fn a_login_through_the_same_concurrency_limit_of_one_gets_its_turn() {
             .expect("no deadlock");
         assert_eq!(response.unwrap().unwrap().status(), StatusCode::OK);
     }
+}
+
+/// A hundred requests at once through a limit of one, each taking a second to answer.
+async fn queue_up(issuer: &Issuer, api: &Api) -> Vec<(String, StatusCode)> {
+    let slow = {
+        let api = api.service::<()>();
+        tower::service_fn(move |request| {
+            let api = api.clone();
+            async move {
+                let response = api.oneshot(request).await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                response
+            }
+        })
+    };
+    let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
+    let service = layer.layer(ConcurrencyLimit::new(slow, 1));
+    let requests: Vec<_> = (0..100)
+        .map(|_| tokio::spawn(service.clone().oneshot(request())))
+        .collect();
+    for response in requests {
+        response.await.unwrap().unwrap();
+    }
+    api.record()
+}
+
+// What was acquired is not kept while a request waits for its slot.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_queues_for_its_slot_goes_out_with_what_is_current_then() {
+    // Each token is used for 9 s.
+    let issuer = Issuer::new().with_lifetime(Duration::from_secs(10));
+    let api = Api::new();
+    api.accept_all();
+    let record = queue_up(&issuer, &api).await;
+    assert_eq!(record.len(), 100);
+    for (position, (sent, _)) in record.iter().enumerate() {
+        let number = position / 9 + 1;
+        assert_eq!(*sent, format!("Bearer token-{number}"), "{position}");
+    }
+
+    let issuer = Issuer::new();
+    let api = Api::new();
+    api.accept_login(2);
+    queue_up(&issuer, &api).await;
+    assert_eq!(
+        api.count(StatusCode::UNAUTHORIZED),
+        1,
+        "the next request is good"
+    );
+    assert_eq!(issuer.logins(), 2);
+}
+
+// A provider that cannot be asked without waiting is asked once for each request.
+#[tokio::test]
+async fn what_is_not_shared_is_kept_until_there_is_a_slot() {
+    struct Unshared(std::sync::atomic::AtomicUsize);
+    impl CredentialProvider for Unshared {
+        type Acquire = std::future::Ready<Result<Authorization, tower_bearer::Error>>;
+        fn current(&self, _: RequestHead<'_>) -> Option<Authorization> {
+            None
+        }
+        fn acquire(&self, _: RequestHead<'_>) -> Self::Acquire {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            let token = Token::new("abc").unwrap();
+            std::future::ready(Ok(Authorization::new(Scheme::BEARER, &token)))
+        }
+        fn reject(&self, _: Generation) -> bool {
+            false
+        }
+    }
+    let (inner, mut handle) = mock::pair::<Request<()>, Response<()>>();
+    handle.allow(1);
+    let mut service = BearerAuthLayer::new(Unshared(0.into()), origins()).layer(inner);
+    let mut response = task::spawn(service.ready().await.unwrap().call(request()));
+    handle.allow(0);
+    for _ in 0..3 {
+        assert_pending!(response.poll());
+    }
+    handle.allow(1);
+    assert_pending!(response.poll());
+    let (sent, answer) = handle.next_request().await.unwrap();
+    assert_eq!(sent.headers()["authorization"], "Bearer abc");
+    answer.send_response(Response::new(()));
+    assert_ready_ok!(response.poll());
+    assert_eq!(
+        service
+            .provider()
+            .0
+            .load(std::sync::atomic::Ordering::SeqCst),
+        1
+    );
 }
 
 // T3

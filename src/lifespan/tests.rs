@@ -19,22 +19,23 @@ fn later(moment: Moment, by: Duration) -> Moment {
     }
 }
 
+fn logged_in(born: Moment) -> Birth {
+    Birth::LoggedIn {
+        sent: born,
+        answered: born,
+    }
+}
+
 fn lifespan(born: Moment, lifetime: Duration, session: Session, jitter: f64) -> Lifespan {
     let credential = Credential::new("abc").unwrap().with_lifetime(lifetime);
-    Lifespan::new(
-        &credential,
-        (born, born),
-        Duration::ZERO,
-        session,
-        None,
-        jitter,
-    )
+    Lifespan::new(&credential, logged_in(born), session, None, jitter)
 }
 
 #[test]
 fn fresh_turns_to_aging_and_aging_to_expired() {
     let born = moment();
-    for (jitter, aging) in [(0.0, HOUR * 7 / 10), (0.5, HOUR * 8 / 10)] {
+    let used_for = HOUR - Duration::from_secs(10);
+    for (jitter, aging) in [(0.0, used_for * 7 / 10), (0.5, used_for * 8 / 10)] {
         let lifespan = lifespan(born, HOUR, Session::Concurrent, jitter);
         let at = |age| lifespan.freshness(|| later(born, age));
         // The share is a floating-point number: good to a microsecond.
@@ -42,9 +43,8 @@ fn fresh_turns_to_aging_and_aging_to_expired() {
         assert_eq!(at(Duration::ZERO), Freshness::Fresh);
         assert_eq!(at(aging - rounding), Freshness::Fresh);
         assert_eq!(at(aging + rounding), Freshness::Aging);
-        let end = HOUR - Duration::from_secs(10);
-        assert_eq!(at(end - TICK), Freshness::Aging);
-        assert_eq!(at(end), Freshness::Expired);
+        assert_eq!(at(used_for - TICK), Freshness::Aging);
+        assert_eq!(at(used_for), Freshness::Expired);
     }
 }
 
@@ -64,14 +64,7 @@ fn an_exclusive_session_has_no_aging() {
 fn the_clock_is_not_read_without_an_expiry() {
     let credential = Credential::new("abc").unwrap();
     let born = moment();
-    let lifespan = Lifespan::new(
-        &credential,
-        (born, born),
-        Duration::ZERO,
-        Session::Concurrent,
-        None,
-        0.0,
-    );
+    let lifespan = Lifespan::new(&credential, logged_in(born), Session::Concurrent, None, 0.0);
     let freshness = lifespan.freshness(|| unreachable!("there is nothing to compare"));
     assert_eq!(freshness, Freshness::Fresh);
     assert!(lifespan.could_outlast(Duration::MAX));
@@ -90,4 +83,27 @@ fn a_need_is_held_against_what_is_left() {
     let half_way = later(born, HOUR / 2);
     assert!(!lifespan.outlasts(half_way, HOUR / 2));
     assert!(lifespan.could_outlast(HOUR / 2), "a new one would do");
+}
+
+#[test]
+fn a_large_margin_leaves_refresh_ahead_its_share() {
+    let born = moment();
+    let credential = Credential::new("abc").unwrap().with_lifetime(HOUR);
+    for margin in [HOUR / 10, HOUR / 3, HOUR] {
+        let margin = Some(margin);
+        let session = Session::Concurrent;
+        let lifespan = Lifespan::new(&credential, logged_in(born), session, margin, 0.999);
+        let (from, until) = (lifespan.aging_from.unwrap(), lifespan.until.unwrap());
+        assert!(until - from >= (until - born.monotonic) / 11, "{margin:?}");
+    }
+}
+
+#[test]
+fn what_was_handed_in_says_nothing_of_what_a_login_brings() {
+    let now = moment();
+    let credential = Credential::new("abc").unwrap().with_lifetime(HOUR);
+    let birth = Birth::HandedIn(now);
+    let lifespan = Lifespan::new(&credential, birth, Session::Exclusive, None, 0.0);
+    assert!(!lifespan.outlasts(now, HOUR));
+    assert!(lifespan.could_outlast(HOUR));
 }

@@ -108,9 +108,7 @@ impl LoginRequest {
     /// A request with a refresh token to take, for tests of one's own [`Login`].
     #[must_use]
     pub fn with_refresh_token(refresh_token: impl Into<Secret>) -> Self {
-        let slot = RefreshTokenSlot::default();
-        slot.put(refresh_token.into());
-        Self::new(slot)
+        Self::new(RefreshTokenSlot::new(Some(refresh_token.into())))
     }
 
     pub(crate) fn new(refresh_token: RefreshTokenSlot) -> Self {
@@ -127,23 +125,19 @@ impl LoginRequest {
     }
 }
 
-/// The place where a refresh token waits for the login that takes it; clones share it, so that
-/// only one login can.
+/// The place where a refresh token waits to be taken, by the login or back from it. Clones share
+/// it, so that only one of them can.
 #[derive(Clone, Default)]
 pub(crate) struct RefreshTokenSlot(Arc<Mutex<Option<Secret>>>);
 
 impl RefreshTokenSlot {
-    pub(crate) fn put(&self, refresh_token: Secret) {
-        *self.lock() = Some(refresh_token);
+    pub(crate) fn new(refresh_token: Option<Secret>) -> Self {
+        Self(Arc::new(Mutex::new(refresh_token)))
     }
 
-    fn take(&self) -> Option<Secret> {
-        self.lock().take()
-    }
-
-    /// Only moves happen under the lock, so that a poisoned one is as good as any.
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Secret>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn take(&self) -> Option<Secret> {
+        // Only this move happens under the lock, so that a poisoned one is as good as any.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use tokio::{runtime::Handle, time};
+use tokio::runtime::Handle;
 
 use self::pilot::{Landing, Pilot};
 use super::policy::CachePolicy;
@@ -19,28 +19,20 @@ use crate::{
     credential::Credential,
     error::Error,
     flight::Flight,
-    lifespan::{Freshness, Lifespan},
+    lifespan::{Birth, Freshness, Lifespan},
     login::{AnyLogin, RefreshTokenSlot, Session},
+    token::Secret,
 };
-
-/// The shortest use of what a login brings. It bounds the logins that a lifetime of nothing, or one
-/// shorter than the login itself, can cause.
-const SHORTEST: Duration = Duration::from_secs(1);
 
 /// After a failed login requests fail at once for this long.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// A login ends itself at its timeout. Where it has not done so this much later, its task is no
-/// longer driven.
-const OVERDUE: Duration = Duration::from_secs(1);
 
 pub(super) struct Cache {
     login: Box<dyn AnyLogin>,
     session: Session,
     policy: CachePolicy,
     clock: Box<dyn Clock>,
-    refresh_token: RefreshTokenSlot,
-    /// Read without a lock, written only under the lock of `course`.
+    /// Read without a lock. A new one is stored only under the lock of `course`.
     current: ArcSwapOption<Held>,
     /// No code of the user's runs under this lock: not the clock, not the login, and no future of
     /// his is dropped there.
@@ -58,6 +50,8 @@ pub(super) struct Held {
 struct Course {
     flight: Option<Arc<Flight<Arc<Held>>>>,
     failure: Option<Error>,
+    /// For the next login, while none is under way.
+    refresh_token: Option<Secret>,
 }
 
 enum Boarding {
@@ -78,14 +72,13 @@ impl Cache {
             session,
             policy,
             clock,
-            refresh_token: RefreshTokenSlot::default(),
             current: ArcSwapOption::empty(),
             course: Mutex::default(),
         };
         if let Some(credential) = credential {
-            let now = Moment::of(&*cache.clock);
-            let held = cache.hold(&credential, (now, now), Duration::ZERO);
-            cache.keep_refresh_token(&credential);
+            let birth = Birth::HandedIn(Moment::of(&*cache.clock));
+            let held = cache.hold(&credential, birth);
+            cache.course().refresh_token = credential.refresh_token().cloned();
             cache.current.store(Some(held));
         }
         cache
@@ -123,36 +116,62 @@ impl Cache {
         {
             return Ok(authorization);
         }
-        let flight = match self.board(needed)? {
-            Boarding::Current(held) => return Ok(held.authorization.clone()),
-            Boarding::Waiting(flight) => flight,
-        };
-        if flight.is_piloted_here() {
-            return Err(Error::login_through_itself());
+        let held = self.clone().land_with(needed).await?;
+        if self.is_current(&held) {
+            return self.lasting(&held, needed);
         }
-        let deadline = self.policy.time_to_log_in().saturating_add(OVERDUE);
-        let outcome = match time::timeout(deadline, flight.landed()).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                self.land(&flight, Err(Error::login_lost()));
-                flight.landed().await
+        // Expired or refused since it landed, or replaced: whoever polls late looks once more.
+        let held = self.clone().land_with(needed).await?;
+        self.lasting(&held, needed)
+    }
+
+    fn lasting(&self, held: &Held, needed: Duration) -> Result<Authorization, Error> {
+        if needed.is_zero() || held.lifespan.outlasts(Moment::of(&*self.clock), needed) {
+            Ok(held.authorization.clone())
+        } else {
+            Err(Error::short_lived(needed))
+        }
+    }
+
+    fn is_current(&self, held: &Arc<Held>) -> bool {
+        let current = self.current.load();
+        let is_same = current
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, held));
+        is_same && held.lifespan.freshness(|| Moment::of(&*self.clock)) != Freshness::Expired
+    }
+
+    /// What is current, or what the flight brings.
+    async fn land_with(self: Arc<Self>, needed: Duration) -> Result<Arc<Held>, Error> {
+        loop {
+            let flight = match self.board(needed)? {
+                Boarding::Current(held) => return Ok(held),
+                Boarding::Waiting(flight) => flight,
+            };
+            if flight.is_piloted_here() {
+                return Err(Error::login_through_itself());
             }
-        };
-        let held = outcome?;
-        if needed > Duration::ZERO && !held.lifespan.outlasts(Moment::of(&*self.clock), needed) {
-            return Err(Error::short_lived(needed));
+            // Looked at before the wait: who comes late starts afresh, who has waited is told.
+            if !flight.is_overdue() {
+                if let Some(outcome) = flight.landed().await {
+                    return outcome;
+                }
+                self.land(&flight, Err(Error::login_lost()));
+                return flight.outcome().await;
+            }
+            self.land(&flight, Err(Error::login_lost()));
         }
-        Ok(held.authorization.clone())
     }
 
     /// Takes a refused generation out of use, if it is the current one.
     pub(super) fn reject(&self, refused: Generation) {
-        // Looked at first without the lock: late refusals come in crowds.
-        if self.generation() == Some(refused) {
-            let _course = self.course();
-            if self.generation() == Some(refused) {
-                self.current.store(None);
-            }
+        let current = self.current.load();
+        let is_current = current
+            .as_ref()
+            .is_some_and(|held| held.authorization.generation() == refused);
+        if is_current {
+            // Without effect where another has taken its place since.
+            self.current.compare_and_swap(&*current, None);
         }
     }
 
@@ -194,13 +213,21 @@ impl Cache {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
+        if let Some(flight) = &course.flight {
+            let overdue = flight.is_overdue().then(|| Arc::clone(flight));
+            drop(course);
+            if let Some(flight) = overdue {
+                self.land(&flight, Err(Error::login_lost()));
+            }
+            return;
+        }
         // Looked at again under the lock: a flight may have landed since.
         let is_aging = self
             .current
             .load()
             .as_ref()
             .is_some_and(|held| held.lifespan.freshness(|| now) == Freshness::Aging);
-        if is_aging && course.flight.is_none() && course.pause_at(now).is_none() {
+        if is_aging && course.pause_at(now).is_none() {
             self.take_off(course, &runtime);
         }
     }
@@ -210,7 +237,8 @@ impl Cache {
         mut course: MutexGuard<'_, Course>,
         runtime: &Handle,
     ) -> Arc<Flight<Arc<Held>>> {
-        let flight = Arc::new(Flight::new());
+        let refresh_token = RefreshTokenSlot::new(course.refresh_token.take());
+        let flight = Arc::new(Flight::new(self.policy.time_to_log_in(), refresh_token));
         course.flight = Some(Arc::clone(&flight));
         // A runtime that is shutting down drops the task at once, and that takes the lock.
         drop(course);
@@ -218,55 +246,51 @@ impl Cache {
         flight
     }
 
+    fn is_flown_by(&self, flight: &Arc<Flight<Arc<Held>>>) -> bool {
+        self.course().is_flown_by(flight)
+    }
+
     /// Publishes the outcome of the flight, unless it was declared lost: then another login may
     /// be under way already, and what this one got is discarded.
     fn land(&self, flight: &Arc<Flight<Arc<Held>>>, outcome: Result<Landing, Error>) {
-        let next_attempt = self.clock.now() + PAUSE;
+        // The clock is not asked for a lost one: that is told while panics unwind.
+        let outcome = match outcome {
+            Err(error) if !error.is_login_lost() => Err(error.until(self.clock.now() + PAUSE)),
+            other => other,
+        };
         let mut course = self.course();
         if !course.is_flown_by(flight) {
             return;
         }
         course.flight = None;
+        // What was not taken is there for the next login, and no longer for this one.
+        course.refresh_token = flight.refresh_token().take();
         let (outcome, failure) = match outcome {
             Ok(Landing { held, credential }) => {
-                self.keep_refresh_token(&credential);
+                if let Some(refresh_token) = credential.refresh_token() {
+                    course.refresh_token = Some(refresh_token.clone());
+                }
                 self.current.store(Some(Arc::clone(&held)));
                 (Ok(held), None)
             }
-            Err(error) if error.is_login_lost() => (Err(error), None),
-            Err(error) => {
-                let error = error.until(next_attempt);
-                (Err(error.clone()), Some(error))
-            }
+            Err(error) => (Err(error.clone()), Some(error)),
         };
         let _dropped_unlocked = mem::replace(&mut course.failure, failure);
         drop(course);
         flight.land(outcome);
     }
 
-    fn hold(
-        &self,
-        credential: &Credential,
-        (sent, answered): (Moment, Moment),
-        shortest: Duration,
-    ) -> Arc<Held> {
+    fn hold(&self, credential: &Credential, birth: Birth) -> Arc<Held> {
         Arc::new(Held {
             authorization: Authorization::new(credential.scheme(), credential.token()),
             lifespan: Lifespan::new(
                 credential,
-                (sent, answered),
-                shortest,
+                birth,
                 self.session,
                 self.policy.margin_before_expiry(),
                 fastrand::f64(),
             ),
         })
-    }
-
-    fn keep_refresh_token(&self, credential: &Credential) {
-        if let Some(refresh_token) = credential.refresh_token() {
-            self.refresh_token.put(refresh_token.clone());
-        }
     }
 
     /// Each change under the lock is whole before anything can panic, so that a poisoned one is

@@ -25,7 +25,7 @@ use crate::{
 /// - A credential is no longer used a [margin](CachePolicy::margin) before its expiry, and not at
 ///   all from the moment a server refuses it.
 /// - In a [concurrent](Session::Concurrent) session one background login is made late in the
-///   credential's life (from 70 to 90 % of it on, at random), while the credential goes on being
+///   credential's use (from 70 to 90 % of it on, at random), while the credential goes on being
 ///   used. In an [exclusive](Session::Exclusive) one there is none: it would revoke the credential
 ///   in use.
 /// - A lifetime of less than a second, zero included, counts as one second.

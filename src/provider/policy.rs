@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// No clock overflows by it.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// How a [`CachedProvider`](crate::CachedProvider) treats logins and lifetimes.
 ///
 /// # Examples
@@ -22,13 +25,12 @@ pub struct CachePolicy {
 }
 
 impl CachePolicy {
-    /// Limits the time of a login. Defaults to 10 s.
+    /// Limits the time of a login. Defaults to 10 s, and is a year at most.
     ///
     /// Be generous: a login that is given up may have revoked the credential before it all the
     /// same.
     ///
-    /// A waiting request waits for at most one second longer. Where the login has not ended by
-    /// then, its runtime is no longer driven or the login blocks its thread: it is declared lost,
+    /// Nobody waits for a login for more than one second longer. Where it has not ended by then, its runtime is no longer driven or the login blocks its thread: it is declared lost,
     /// what it may still bring is discarded, and the next request starts another.
     #[must_use]
     pub fn login_timeout(self, login_timeout: Duration) -> Self {
@@ -49,7 +51,7 @@ impl CachePolicy {
     }
 
     pub(super) fn time_to_log_in(&self) -> Duration {
-        self.login_timeout
+        self.login_timeout.min(LONGEST)
     }
 
     pub(super) fn margin_before_expiry(&self) -> Option<Duration> {

@@ -13,7 +13,8 @@ use http::{Request, Response, StatusCode, header::AUTHORIZATION};
 pub(crate) struct Api(Arc<Mutex<State>>);
 
 struct State {
-    accepted: String,
+    /// `None`: any.
+    accepted: Option<String>,
     record: Vec<(String, StatusCode)>,
 }
 
@@ -21,14 +22,19 @@ impl Api {
     /// Accepts the token of the issuer's first login.
     pub(crate) fn new() -> Self {
         Self(Arc::new(Mutex::new(State {
-            accepted: "Bearer token-1".to_owned(),
+            accepted: Some("Bearer token-1".to_owned()),
             record: Vec::new(),
         })))
     }
 
     /// Accepts the token of this login from now on, and no other.
     pub(crate) fn accept_login(&self, number: usize) {
-        self.0.lock().unwrap().accepted = format!("Bearer token-{number}");
+        self.0.lock().unwrap().accepted = Some(format!("Bearer token-{number}"));
+    }
+
+    /// Accepts any token from now on.
+    pub(crate) fn accept_all(&self) {
+        self.0.lock().unwrap().accepted = None;
     }
 
     /// What came, in order: the authorization, or `bare`, and the status.
@@ -71,7 +77,11 @@ impl Api {
             .map_or("bare", |value| value.to_str().unwrap());
         assert!(values.next().is_none(), "one authorization at the most");
         let mut state = self.0.lock().unwrap();
-        let status = if authorization == state.accepted {
+        let status = if state
+            .accepted
+            .as_deref()
+            .is_none_or(|accepted| accepted == authorization)
+        {
             StatusCode::OK
         } else {
             StatusCode::UNAUTHORIZED

@@ -28,6 +28,20 @@ pub(crate) fn request() -> Request<()> {
     Request::get(URL).body(()).unwrap()
 }
 
+/// Runs what could dead-lock, and fails where it does: a minute is for a machine that is busy.
+pub(crate) fn within_a_minute(act: impl FnOnce() + Send + 'static) {
+    let (done, is_done) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        act();
+        let _ = done.send(());
+    });
+    match is_done.recv_timeout(std::time::Duration::from_secs(60)) {
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("dead-locked"),
+        // Done, or ended by a panic, which goes on here.
+        _ => thread.join().unwrap(),
+    }
+}
+
 pub(crate) type HttpClient = Client<HttpConnector, Full<Bytes>>;
 
 pub(crate) fn http_client() -> HttpClient {

@@ -203,6 +203,22 @@ async fn an_odd_token_is_taken_by_choice() {
     assert_eq!(credential.token().expose(), "12|{abc}");
 }
 
+// T1: the client is made ready before it is called.
+#[tokio::test]
+async fn a_client_with_a_limit_is_waited_for() {
+    let client = tower::service_fn(|_: Request<Full<Bytes>>| async {
+        tokio::task::yield_now().await;
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(
+            r#"{"access_token":"a"}"#,
+        )))
+    });
+    let client = tower::limit::ConcurrencyLimit::new(client, 1);
+    let login = JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap();
+    for login in [login.exchange(), login.exchange()] {
+        assert!(login.await.is_ok());
+    }
+}
+
 #[tokio::test]
 async fn what_the_client_says_is_kept_as_the_cause() {
     let client = tower::service_fn(|_: Request<Full<Bytes>>| async {

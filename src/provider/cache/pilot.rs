@@ -1,12 +1,19 @@
 //! The task of one login.
 
-use std::{sync::Arc, thread};
+use std::{
+    future::poll_fn,
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+    task::Poll,
+    thread,
+};
 
 use tokio::time;
 
-use super::{Cache, Held, SHORTEST};
+use super::{Cache, Held};
 use crate::{
-    clock::Moment, credential::Credential, error::Error, flight::Flight, login::LoginRequest,
+    clock::Moment, credential::Credential, error::Error, flight::Flight, lifespan::Birth,
+    login::LoginRequest,
 };
 
 /// What a login that went well has brought.
@@ -31,34 +38,50 @@ impl Pilot {
     }
 
     pub(super) async fn fly(self) {
+        // Declared lost before it began: another login may be under way.
+        if !self.cache.is_flown_by(&self.flight) {
+            return;
+        }
         self.flight.board_pilot();
         let cache = &*self.cache;
-        let timeout = cache.policy.time_to_log_in();
         let sent = Moment::of(&*cache.clock);
-        let request = LoginRequest::new(cache.refresh_token.clone());
-        let outcome = match time::timeout(timeout, cache.login.login(request)).await {
-            Ok(Ok(credential)) => {
+        let outcome = match self.log_in().await {
+            Ok(credential) => {
                 let answered = Moment::of(&*cache.clock);
                 Ok(Landing {
-                    held: cache.hold(&credential, (sent, answered), SHORTEST),
+                    held: cache.hold(&credential, Birth::LoggedIn { sent, answered }),
                     credential,
                 })
             }
-            Ok(Err(source)) => Err(Error::login_failed(source)),
-            Err(_) => Err(Error::login_timed_out(timeout)),
+            Err(error) => Err(error),
         };
         cache.land(&self.flight, outcome);
     }
+
+    async fn log_in(&self) -> Result<Credential, Error> {
+        let timeout = self.cache.policy.time_to_log_in();
+        let request = LoginRequest::new(self.flight.refresh_token().clone());
+        // The call is in the future, so that a panic in it is caught as well.
+        let mut login = Box::pin(async { self.cache.login.login(request).await });
+        let polled = poll_fn(|cx| match catch(|| login.as_mut().poll(cx)) {
+            Ok(poll) => poll.map(|outcome| outcome.map_err(Error::login_failed)),
+            Err(_) => Poll::Ready(Err(Error::login_panicked())),
+        });
+        let outcome = time::timeout(timeout, polled).await;
+        // A panic here comes too late to matter.
+        let _ = catch(|| drop(login));
+        outcome.unwrap_or_else(|_| Err(Error::login_timed_out(timeout)))
+    }
+}
+
+/// What is left of a login that has panicked is dropped, and nothing of ours is in it.
+fn catch<T>(act: impl FnOnce() -> T) -> thread::Result<T> {
+    panic::catch_unwind(AssertUnwindSafe(act))
 }
 
 impl Drop for Pilot {
+    /// Only its runtime drops a pilot before it has landed; without effect where it has.
     fn drop(&mut self) {
-        let error = if thread::panicking() {
-            Error::login_panicked()
-        } else {
-            Error::login_lost()
-        };
-        // Without effect where the flight has landed.
-        self.cache.land(&self.flight, Err(error));
+        self.cache.land(&self.flight, Err(Error::login_lost()));
     }
 }

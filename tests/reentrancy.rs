@@ -1,0 +1,274 @@
+//! Clocks, wakers and errors of the user's may call the provider, and may be slow: no lock is held
+//! while they run, and what was looked at before is looked at again.
+
+mod support;
+
+use std::{
+    error::Error,
+    fmt,
+    sync::{Arc, Mutex, Weak},
+    task::{Context, Poll, Wake, Waker},
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use support::{HandClock, Issuer, within_a_minute};
+use tokio::{runtime::Builder, task::yield_now};
+use tokio_test::{assert_pending, assert_ready_ok, task};
+use tower_bearer::{CachedProvider, Clock, CredentialProvider, login_fn};
+
+/// A clock that does something when it is read for the nth time.
+#[derive(Clone)]
+struct HookedClock {
+    clock: HandClock,
+    hook: Arc<Mutex<Option<(usize, Hook)>>>,
+}
+
+type Hook = Box<dyn FnOnce() + Send>;
+
+impl HookedClock {
+    fn new() -> Self {
+        Self {
+            clock: HandClock::new(),
+            hook: Arc::default(),
+        }
+    }
+
+    /// Does it at the nth reading of the monotonic clock from now on, the next being 0.
+    fn hook(&self, nth: usize, hook: impl FnOnce() + Send + 'static) {
+        *self.hook.lock().unwrap() = Some((nth, Box::new(hook)));
+    }
+
+    fn has_run(&self) -> bool {
+        self.hook.lock().unwrap().is_none()
+    }
+}
+
+impl Clock for HookedClock {
+    fn now(&self) -> Instant {
+        let mut hook = self.hook.lock().unwrap();
+        match hook.take() {
+            Some((0, act)) => {
+                drop(hook);
+                act();
+            }
+            Some((nth, act)) => *hook = Some((nth - 1, act)),
+            None => {}
+        }
+        self.clock.now()
+    }
+
+    fn wall(&self) -> SystemTime {
+        self.clock.wall()
+    }
+}
+
+fn on_a_runtime<F: Future>(future: F) -> F::Output {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(future)
+}
+
+/// Runs it on a thread and a runtime of its own, to its end.
+fn elsewhere<F: Future<Output = ()> + Send>(future: F) {
+    thread::scope(|scope| scope.spawn(|| on_a_runtime(future)).join().unwrap());
+}
+
+/// Does all that takes the provider's lock.
+fn use_it(provider: &CachedProvider) {
+    if let Some(current) = provider.current() {
+        let _ = provider.reject(current.generation());
+    }
+    let _ = task::spawn(provider.acquire()).poll();
+    let _ = format!("{provider:?}");
+}
+
+// Trap 12
+#[test]
+fn a_login_that_landed_meanwhile_is_not_made_again() {
+    within_a_minute(|| {
+        let issuer = Issuer::new().with_lifetime(Duration::from_secs(3600));
+        let clock = HookedClock::new();
+        let builder = CachedProvider::builder(issuer.clone());
+        let provider = builder.clock(clock.clone()).build();
+        on_a_runtime(async {
+            let other = provider.clone();
+            clock.hook(0, move || {
+                elsewhere(async move { assert!(other.acquire().await.is_ok()) });
+            });
+            assert_ready_ok!(task::spawn(provider.acquire()).poll());
+        });
+        assert!(clock.has_run());
+        assert_eq!(issuer.logins(), 1);
+    });
+}
+
+// Trap 13
+#[test]
+fn a_background_login_that_landed_meanwhile_is_not_made_again() {
+    within_a_minute(|| {
+        let issuer = Issuer::new()
+            .concurrent()
+            .with_lifetime(Duration::from_secs(3600));
+        let clock = HookedClock::new();
+        let builder = CachedProvider::builder(issuer.clone());
+        let provider = builder.clock(clock.clone()).build();
+        on_a_runtime(async {
+            provider.acquire().await.unwrap();
+            clock.clock.advance(Duration::from_secs(3300));
+            // Read for the look at the credential, and again before a login is started.
+            let other = provider.clone();
+            clock.hook(1, move || {
+                elsewhere(async move {
+                    while other.current().unwrap().value() == "Bearer token-1" {
+                        yield_now().await;
+                    }
+                });
+            });
+            assert_eq!(provider.current().unwrap().value(), "Bearer token-1");
+            yield_now().await;
+            yield_now().await;
+        });
+        assert!(clock.has_run());
+        assert_eq!(issuer.logins(), 2);
+    });
+}
+
+#[test]
+fn a_clock_may_use_the_provider_whenever_it_is_read() {
+    within_a_minute(|| {
+        let mut readings = 0;
+        loop {
+            let issuer = Issuer::new()
+                .concurrent()
+                .with_lifetime(Duration::from_secs(3600));
+            let clock = HookedClock::new();
+            let builder = CachedProvider::builder(issuer.clone());
+            let provider = builder.clock(clock.clone()).build();
+            let used = provider.clone();
+            clock.hook(readings, move || use_it(&used));
+            on_a_runtime(async {
+                let _ = provider.acquire().await;
+                issuer.fail("scripted");
+                clock.clock.advance(Duration::from_secs(3300));
+                let _ = provider.current();
+                yield_now().await;
+                issuer.recover();
+                clock.clock.advance(Duration::from_secs(300));
+                let _ = provider.acquire().await;
+            });
+            if !clock.has_run() {
+                break;
+            }
+            readings += 1;
+        }
+        println!("figure: reentrancy clock_readings={readings}");
+        assert!(readings >= 8, "{readings}");
+    });
+}
+
+#[test]
+fn a_clock_that_panics_costs_one_login_and_not_the_process() {
+    within_a_minute(|| {
+        let clock = HookedClock::new();
+        let builder = CachedProvider::builder(Issuer::new());
+        let provider = builder.clock(clock.clone()).build();
+        on_a_runtime(async {
+            // Read by the request, and then by the login's task.
+            clock.hook(1, || panic!("scripted"));
+            assert!(provider.acquire().await.unwrap_err().is_login_lost());
+            assert!(clock.has_run());
+            assert!(provider.acquire().await.is_ok());
+        });
+    });
+}
+
+#[test]
+fn a_waker_may_use_the_provider() {
+    struct UsesIt(CachedProvider);
+    impl Wake for UsesIt {
+        fn wake(self: Arc<Self>) {
+            use_it(&self.0);
+        }
+    }
+    within_a_minute(|| {
+        let issuer = Issuer::gated();
+        let provider = CachedProvider::new(issuer.clone());
+        on_a_runtime(async {
+            let waker = Waker::from(Arc::new(UsesIt(provider.clone())));
+            let mut acquire = std::pin::pin!(provider.acquire());
+            assert_pending!(acquire.as_mut().poll(&mut Context::from_waker(&waker)));
+            issuer.open();
+            // The waker rejects the first credential, and asks for a second.
+            while issuer.finished() < 2 {
+                yield_now().await;
+            }
+        });
+    });
+}
+
+#[test]
+fn an_error_may_use_the_provider_when_it_is_dropped() {
+    struct UsesIt(Weak<CachedProvider>);
+    impl Drop for UsesIt {
+        fn drop(&mut self) {
+            if let Some(provider) = self.0.upgrade() {
+                use_it(&provider);
+            }
+        }
+    }
+    impl fmt::Debug for UsesIt {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("UsesIt")
+        }
+    }
+    impl fmt::Display for UsesIt {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("scripted")
+        }
+    }
+    impl Error for UsesIt {}
+
+    within_a_minute(|| {
+        let clock = HandClock::new();
+        let provider = Arc::new_cyclic(|weak: &Weak<CachedProvider>| {
+            let weak = weak.clone();
+            let login = login_fn(move |_| {
+                let error = UsesIt(weak.clone());
+                async move { Err(error.into()) }
+            });
+            CachedProvider::builder(login).clock(clock.clone()).build()
+        });
+        on_a_runtime(async {
+            for _ in 0..3 {
+                drop(CachedProvider::acquire(&provider).await);
+                clock.advance(Duration::from_secs(2));
+            }
+        });
+    });
+}
+
+// A waiter that is polled late does not go out with what was refused since.
+#[tokio::test]
+async fn a_late_poll_gets_what_is_current_then() {
+    let issuer = Issuer::gated();
+    let provider = CachedProvider::new(issuer.clone());
+    let mut late = task::spawn(provider.acquire());
+    assert_pending!(late.poll());
+    issuer.open();
+    let first = provider.acquire().await.unwrap();
+    let _ = provider.reject(first.generation());
+    let second = provider.acquire().await.unwrap();
+    let Poll::Ready(Ok(got)) = late.poll() else {
+        panic!("it has landed");
+    };
+    assert_eq!(got.generation(), second.generation());
+
+    // Where nothing is current any more, it asks for a login once more.
+    let _ = provider.reject(second.generation());
+    let mut late = task::spawn(provider.acquire());
+    assert_pending!(late.poll());
+    let third = provider.acquire().await.unwrap();
+    let _ = provider.reject(third.generation());
+    assert_eq!(late.await.unwrap().value(), "Bearer token-4");
+    assert_eq!(issuer.logins(), 4);
+}

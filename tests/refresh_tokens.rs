@@ -1,0 +1,195 @@
+//! A refresh token is offered to one login, and one that is taken is spent.
+
+mod support;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use support::within_a_minute;
+use tokio::{
+    runtime::Builder,
+    sync::Semaphore,
+    task::yield_now,
+    time::{advance, pause},
+};
+use tokio_test::{assert_pending, task};
+use tower_bearer::{BoxError, CachedProvider, Credential, CredentialProvider, Login, LoginRequest};
+
+/// Each login does the next thing of its script, and writes down what it took.
+#[derive(Clone)]
+struct Scripted(Arc<State>);
+
+struct State {
+    script: Mutex<Vec<Act>>,
+    taken: Mutex<Vec<Option<String>>>,
+    gate: Semaphore,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Act {
+    /// Takes the token and answers with this one.
+    Rotate(Option<&'static str>),
+    /// Leaves the token alone.
+    Leave,
+    TakeAndFail,
+    TakeAndPanic,
+    TakeAndHang,
+    LeaveAndFail,
+    /// Waits at the gate, and takes what is there then.
+    WaitAndTake,
+}
+
+impl Scripted {
+    fn new(script: &[Act]) -> Self {
+        Self(Arc::new(State {
+            script: Mutex::new(script.iter().rev().copied().collect()),
+            taken: Mutex::default(),
+            gate: Semaphore::new(0),
+        }))
+    }
+
+    fn take(&self, request: &mut LoginRequest) {
+        let token = request.take_refresh_token();
+        let token = token.map(|token| token.expose().to_owned());
+        self.0.taken.lock().unwrap().push(token);
+    }
+
+    fn taken(&self) -> Vec<Option<String>> {
+        self.0.taken.lock().unwrap().clone()
+    }
+}
+
+impl Login for Scripted {
+    async fn login(&self, mut request: LoginRequest) -> Result<Credential, BoxError> {
+        let act = self
+            .0
+            .script
+            .lock()
+            .unwrap()
+            .pop()
+            .expect("a login too many");
+        if act == Act::WaitAndTake {
+            self.0.gate.acquire().await?.forget();
+        }
+        if !matches!(act, Act::Leave | Act::LeaveAndFail) {
+            self.take(&mut request);
+        }
+        match act {
+            Act::TakeAndFail | Act::LeaveAndFail => return Err("scripted".into()),
+            Act::TakeAndPanic => panic!("scripted"),
+            Act::TakeAndHang => std::future::pending().await,
+            _ => {}
+        }
+        let credential = Credential::new("abc")?;
+        Ok(match act {
+            Act::Rotate(Some(token)) => credential.with_refresh_token(token),
+            _ => credential,
+        })
+    }
+}
+
+fn some(token: &str) -> Option<String> {
+    Some(token.to_owned())
+}
+
+/// Rejects what is current, and acquires again after the pause of a failure.
+async fn next_login(provider: &CachedProvider) -> bool {
+    if let Some(current) = provider.current() {
+        let _ = provider.reject(current.generation());
+    }
+    advance(Duration::from_secs(2)).await;
+    provider.acquire().await.is_ok()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_login_is_offered_the_token_of_the_one_before() {
+    let login = Scripted::new(&[
+        Act::Rotate(Some("one")),
+        Act::Rotate(Some("two")),
+        Act::Leave,
+        Act::LeaveAndFail,
+        Act::Rotate(None),
+        Act::Rotate(None),
+    ]);
+    let provider = CachedProvider::new(login.clone());
+    for _ in 0..6 {
+        next_login(&provider).await;
+    }
+    assert_eq!(login.taken(), [None, some("one"), some("two"), None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_may_bring_one() {
+    let login = Scripted::new(&[Act::Rotate(None)]);
+    let stored = Credential::new("stored")
+        .unwrap()
+        .with_refresh_token("kept");
+    let provider = CachedProvider::builder(login.clone())
+        .starting_with(stored)
+        .build();
+    assert!(next_login(&provider).await);
+    assert_eq!(login.taken(), [some("kept")]);
+}
+
+// I2
+#[tokio::test(start_paused = true)]
+async fn taken_is_spent_however_the_login_ends() {
+    for act in [Act::TakeAndFail, Act::TakeAndPanic, Act::TakeAndHang] {
+        let login = Scripted::new(&[Act::Rotate(Some("one")), act, Act::Rotate(None)]);
+        let provider = CachedProvider::new(login.clone());
+        assert!(next_login(&provider).await);
+        assert!(!next_login(&provider).await, "{act:?}");
+        assert!(next_login(&provider).await, "{act:?}");
+        assert_eq!(login.taken(), [None, some("one"), None], "{act:?}");
+    }
+}
+
+// A login that was declared lost has no claim on the token of the next.
+#[test]
+fn a_lost_login_takes_nothing_from_the_next() {
+    within_a_minute(|| {
+        let login = Scripted::new(&[
+            Act::Rotate(Some("one")),
+            Act::WaitAndTake,
+            Act::Rotate(Some("two")),
+            Act::Rotate(None),
+        ]);
+        let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
+        let (first, second) = (runtime(), runtime());
+        let provider = CachedProvider::new(login.clone());
+        first.block_on(async {
+            pause();
+            assert!(next_login(&provider).await);
+            let current = provider.current().unwrap();
+            let _ = provider.reject(current.generation());
+            assert_pending!(task::spawn(provider.acquire()).poll());
+            yield_now().await;
+        });
+        second.block_on(async {
+            pause();
+            assert!(provider.acquire().await.unwrap_err().is_login_lost());
+            // What the lost one had not taken goes to this one.
+            assert!(next_login(&provider).await);
+        });
+        login.0.gate.add_permits(1);
+        first.block_on(async {
+            for _ in 0..10 {
+                yield_now().await;
+            }
+        });
+        second.block_on(async { assert!(next_login(&provider).await) });
+        assert_eq!(login.taken(), [None, some("one"), None, some("two")]);
+    });
+}
+
+#[test]
+fn a_request_made_for_a_test_has_its_token_once() {
+    let mut request = LoginRequest::with_refresh_token("canary");
+    assert!(!format!("{request:?}").contains("canary"));
+    let mut clone = request.clone();
+    assert_eq!(clone.take_refresh_token().unwrap().expose(), "canary");
+    assert!(request.take_refresh_token().is_none());
+    assert!(LoginRequest::default().take_refresh_token().is_none());
+}
