@@ -141,7 +141,7 @@ impl Default for Scheme {
     }
 }
 
-const fn is_tchar(byte: u8) -> bool {
+pub(crate) const fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,

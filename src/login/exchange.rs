@@ -10,11 +10,16 @@ use tower_service::Service;
 
 use crate::{
     error::{Answer, BoxError, Flaw, LoginError},
-    token::Secret,
+    token::{self, Secret},
 };
 
 /// The longest answer that is read.
 const LIMIT: usize = 64 * 1024;
+
+/// The longest name of a media type ([RFC 6838, section 4.2]).
+///
+/// [RFC 6838, section 4.2]: https://www.rfc-editor.org/rfc/rfc6838#section-4.2
+const NAME_LIMIT: usize = 127;
 
 /// The body of a request, wiped when the last of it is sent.
 pub(super) struct SecretBytes(pub(super) Secret);
@@ -36,8 +41,11 @@ impl Read {
         self.parts.status
     }
 
-    pub(super) fn body(&self) -> &[u8] {
-        &self.body
+    /// The body without a byte order mark, which RFC 8259, section 8.1 lets a reader ignore.
+    pub(super) fn json(&self) -> &[u8] {
+        self.body
+            .strip_prefix(b"\xef\xbb\xbf")
+            .unwrap_or(&self.body)
     }
 
     pub(super) fn described(&self) -> Answer {
@@ -53,10 +61,14 @@ fn describe(parts: &Parts, length: Option<usize>) -> Answer {
     }
 }
 
-/// Type and subtype alone: a parameter is free text.
+/// Type and subtype alone, where they are that: the rest is free text.
 fn content_type(parts: &Parts) -> Option<String> {
     let value = parts.headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    Some(value.split(';').next()?.trim().to_owned())
+    let essence = value.split(';').next()?.trim();
+    let (kind, subtype) = essence.split_once('/')?;
+    let is_name =
+        |name: &str| (1..=NAME_LIMIT).contains(&name.len()) && name.bytes().all(token::is_tchar);
+    (is_name(kind) && is_name(subtype)).then(|| essence.to_owned())
 }
 
 /// An HTTP service without its type.

@@ -1,6 +1,6 @@
 //! Logins that are one JSON exchange, told by a description.
 
-use std::{fmt, time::Duration};
+use std::{collections::HashMap, fmt, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -8,7 +8,7 @@ use http::{
     header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE},
 };
 use http_body::Body;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tower_service::Service;
 
 use super::{
@@ -191,11 +191,10 @@ impl JsonLogin {
             status if status.is_server_error() => return Err(error(Flaw::ServerFailed)),
             _ => return Err(error(Flaw::Refused)),
         }
-        let json: Value =
-            serde_json::from_slice(answer.body()).map_err(|_| error(Flaw::NotJson))?;
-        let token = json
-            .pointer(&self.token_at)
-            .and_then(Value::as_str)
+        let json: &RawValue =
+            serde_json::from_slice(answer.json()).map_err(|_| error(Flaw::NotJson))?;
+        let token = find(json, &self.token_at)
+            .and_then(|value| serde_json::from_str::<String>(value.get()).ok())
             .ok_or_else(|| {
                 let pointer = self.token_at.clone();
                 error(Flaw::NoToken { pointer })
@@ -205,7 +204,7 @@ impl JsonLogin {
         })?;
         let credential = Credential::from(token).with_scheme(self.scheme);
         let lifetime = match self.lifetime {
-            Lifetime::Announced => json.pointer(&self.lifetime_at).and_then(seconds),
+            Lifetime::Announced => find(json, &self.lifetime_at).and_then(seconds),
             Lifetime::Fixed(lifetime) => Some(lifetime),
             Lifetime::UntilRejected => None,
         };
@@ -248,14 +247,32 @@ impl fmt::Debug for JsonLogin {
     }
 }
 
+/// What a JSON pointer points at. Nothing else of the document is read: nothing else can be wrong
+/// with it, and no secret is copied that is not used.
+fn find<'a>(json: &'a RawValue, pointer: &str) -> Option<&'a RawValue> {
+    let mut steps = pointer.split('/');
+    if !steps.next()?.is_empty() {
+        return None;
+    }
+    steps.try_fold(json, |value, step| {
+        let name = step.replace("~1", "/").replace("~0", "~");
+        if let Ok(mut object) = serde_json::from_str::<HashMap<String, _>>(value.get()) {
+            object.remove(&name)
+        } else {
+            let array: Vec<_> = serde_json::from_str(value.get()).ok()?;
+            array.get(name.parse::<usize>().ok()?).copied()
+        }
+    })
+}
+
 /// A lifetime as servers send it: 3600, 3600.0, "3600". Below zero is zero, too long is the
 /// longest.
-fn seconds(value: &Value) -> Option<Duration> {
-    let seconds = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    }?;
+fn seconds(value: &RawValue) -> Option<Duration> {
+    let text = match value.get().as_bytes() {
+        [b'"', ..] => serde_json::from_str(value.get()).ok()?,
+        _ => value.get().to_owned(),
+    };
+    let seconds: f64 = text.trim().parse().ok()?;
     if seconds.is_nan() {
         return None;
     }

@@ -21,8 +21,8 @@ fn answered(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> 
     JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap()
 }
 
-async fn credential(body: &Value) -> Credential {
-    let login = answered(200, "application/json", body.to_string());
+async fn credential(body: &str) -> Credential {
+    let login = answered(200, "application/json", body.to_owned());
     login.exchange().await.unwrap()
 }
 
@@ -51,32 +51,60 @@ async fn the_request_is_a_post_of_the_document() {
 async fn a_lifetime_is_read_as_servers_send_it_and_never_costs_the_login() {
     let seconds = |secs| Some(Duration::from_secs(secs));
     for (sent, read) in [
-        (json!(3600), seconds(3600)),
-        (json!("3600"), seconds(3600)),
-        (json!(3600.0), seconds(3600)),
-        (json!("  60 "), seconds(60)),
-        (json!(1e3), seconds(1000)),
-        (json!(1.5), Some(Duration::from_millis(1500))),
-        (json!(0), seconds(0)),
-        (json!(-1), seconds(0)),
-        (json!(i64::MIN), seconds(0)),
-        (json!(1e308), Some(Duration::MAX)),
-        (json!("1e400"), Some(Duration::MAX)),
-        (json!("NaN"), None),
-        (json!(""), None),
-        (json!("abc"), None),
-        (json!(null), None),
-        (json!(true), None),
-        (json!({}), None),
-        (json!([]), None),
+        ("3600", seconds(3600)),
+        (r#""3600""#, seconds(3600)),
+        ("3600.0", seconds(3600)),
+        (r#""  60 ""#, seconds(60)),
+        ("1e3", seconds(1000)),
+        ("1.5", Some(Duration::from_millis(1500))),
+        ("0", seconds(0)),
+        ("-1", seconds(0)),
+        ("-9223372036854775809", seconds(0)),
+        ("18446744073709551616", Some(Duration::MAX)),
+        ("1e308", Some(Duration::MAX)),
+        ("1e400", Some(Duration::MAX)),
+        (r#""1e400""#, Some(Duration::MAX)),
+        (r#""NaN""#, None),
+        (r#""""#, None),
+        (r#""1 hour""#, None),
+        ("null", None),
+        ("true", None),
+        ("{}", None),
+        ("[]", None),
     ] {
-        let answer = json!({"access_token": "a", "expires_in": sent});
+        let answer = format!(r#"{{"access_token":"a","expires_in":{sent}}}"#);
         assert_eq!(credential(&answer).await.lifetime(), read, "{sent}");
     }
-    assert_eq!(
-        credential(&json!({"access_token": "a"})).await.lifetime(),
-        None
-    );
+    assert_eq!(credential(r#"{"access_token":"a"}"#).await.lifetime(), None);
+}
+
+#[tokio::test]
+async fn a_pointer_finds_what_it_points_at_and_nothing_else_matters() {
+    let answer = r#"{"a/b":{"~":[1e999,{"":"found"}]},"dup":"first","dup":"last","x":1e999}"#;
+    let found = async |pointer: &str| {
+        let login = answered(200, "application/json", answer).token_at(pointer);
+        login
+            .exchange()
+            .await
+            .ok()
+            .map(|found| found.token().expose().to_owned())
+    };
+    assert_eq!(found("/a~1b/~0/1/").await.as_deref(), Some("found"));
+    assert_eq!(found("/dup").await.as_deref(), Some("last"));
+    for nowhere in [
+        "",
+        "/",
+        "a",
+        "/a~1b/~0/2",
+        "/a~1b/~0/1",
+        "/dup/0",
+        "/x",
+        "/a~1b/~0/01x",
+    ] {
+        assert_eq!(found(nowhere).await, None, "{nowhere}");
+    }
+    let marked = answered(200, "application/json", "\u{feff}{\"access_token\":\"a\"}");
+    assert!(marked.exchange().await.is_ok(), "a byte order mark");
 }
 
 #[tokio::test]
@@ -129,6 +157,12 @@ async fn an_unusable_answer_is_an_error_without_its_body() {
             "text/html",
             "canary",
             "the login was redirected, and redirects are not followed (302 Found, text/html, 6 bytes)",
+        ),
+        (
+            401,
+            "text/html you sent canary",
+            "",
+            "the login was refused (401 Unauthorized, 0 bytes)",
         ),
         (
             503,
