@@ -134,6 +134,19 @@ fn a_lost_login_is_found_by_callers_of_any_patience() {
     });
 }
 
+// Who comes when it is overdue need not be told: a login is started for him.
+#[test]
+fn a_lost_login_is_none_of_the_business_of_who_comes_later() {
+    let issuer = Issuer::gated();
+    let (first, second) = (paused_runtime(), paused_runtime());
+    let provider = logging_in_on(&first, &issuer);
+    issuer.open();
+    second.block_on(async {
+        tokio::time::sleep(Duration::from_secs(12)).await;
+        assert_eq!(provider.acquire().await.unwrap().value(), "Bearer token-2");
+    });
+}
+
 // The same in the background: aging requests find it, and none of them waits.
 #[test]
 fn a_background_login_that_is_lost_is_made_anew() {

@@ -155,6 +155,34 @@ async fn a_request_that_queues_for_its_slot_goes_out_with_what_is_current_then()
     assert_eq!(issuer.logins(), 2);
 }
 
+// L2 again: a request that has its slot, and finds that its credential has expired meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_slot_is_given_back_before_a_second_wait_for_a_login() {
+    let api = tower::service_fn(|request: Request<()>| async move {
+        if request.uri().path() != "/login" {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
+        Ok::<_, std::convert::Infallible>(Response::new(()))
+    });
+    let limited = ConcurrencyLimit::new(api, 1);
+    let login_client = limited.clone();
+    let login = tower_bearer::login_fn(move |_| {
+        let client = login_client.clone();
+        async move {
+            client.oneshot(Request::get("/login").body(())?).await?;
+            let credential = tower_bearer::Credential::new("abc")?;
+            Ok(credential.with_lifetime(Duration::from_secs(5)))
+        }
+    });
+    let service = BearerAuthLayer::new(CachedProvider::new(login), origins()).layer(limited);
+    let requests: Vec<_> = (0..3)
+        .map(|_| tokio::spawn(service.clone().oneshot(request())))
+        .collect();
+    for response in requests {
+        response.await.unwrap().expect("the login has its turn");
+    }
+}
+
 // A provider that cannot be asked without waiting is asked once for each request.
 #[tokio::test]
 async fn what_is_not_shared_is_kept_until_there_is_a_slot() {
