@@ -37,7 +37,7 @@ struct Failure {
     source: Option<BoxError>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Kind {
     LoginFailed,
     LoginTimedOut { timeout: Duration },
@@ -46,7 +46,9 @@ enum Kind {
     LoginThroughItself,
     ShortLived { needed: Duration },
     NoAuthorization,
+    ManyHeaders,
     NoRuntime,
+    ForeignOrigin { origin: String },
 }
 
 impl Error {
@@ -89,6 +91,14 @@ impl Error {
 
     pub(crate) fn no_runtime() -> Self {
         Self::with_source(Kind::NoRuntime, None)
+    }
+
+    pub(crate) fn many_headers() -> Self {
+        Self::with_source(Kind::ManyHeaders, None)
+    }
+
+    pub(crate) fn foreign_origin(origin: String) -> Self {
+        Self::with_source(Kind::ForeignOrigin { origin }, None)
     }
 
     fn with_source(kind: Kind, source: Option<BoxError>) -> Self {
@@ -144,6 +154,22 @@ impl Error {
         matches!(self.0.kind, Kind::ShortLived { .. })
     }
 
+    /// Whether the request was to an origin that [`Origins::strict`](crate::Origins::strict)
+    /// keeps it from.
+    #[must_use]
+    pub fn is_foreign_origin(&self) -> bool {
+        matches!(self.0.kind, Kind::ForeignOrigin { .. })
+    }
+
+    /// Whether the request came with several headers of the authorization's name, of which a
+    /// server would choose one ([RFC 9110, section 5.5]). It was not sent.
+    ///
+    /// [RFC 9110, section 5.5]: https://www.rfc-editor.org/rfc/rfc9110#section-5.5
+    #[must_use]
+    pub fn is_many_headers(&self) -> bool {
+        self.0.kind == Kind::ManyHeaders
+    }
+
     /// When the next login may be made, by the provider's clock. Until then requests fail at once
     /// with this error. `None`: the next request makes one.
     #[must_use]
@@ -154,7 +180,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.kind {
+        match &self.0.kind {
             Kind::LoginFailed => f.write_str("login failed"),
             Kind::LoginTimedOut { timeout } => {
                 write!(f, "login did not end within {timeout:?}")
@@ -170,6 +196,12 @@ impl fmt::Display for Error {
                 write!(f, "even a new credential is used for less than {needed:?}: its margin counts")
             }
             Kind::NoAuthorization => f.write_str("no authorization for this request"),
+            Kind::ManyHeaders => f.write_str(
+                "the request brings several headers of the authorization's name: a request has one",
+            ),
+            Kind::ForeignOrigin { origin } => {
+                write!(f, "a request to {origin} is not allowed: it is none of the origins")
+            }
             Kind::NoRuntime => {
                 f.write_str("no Tokio runtime to log in on: poll the request within one")
             }

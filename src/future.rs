@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use crate::{
     authorization::{Authorization, Generation},
-    error::BoxError,
+    error::{BoxError, Error},
     provider::{CredentialProvider, RequestHead},
     settings::Settings,
 };
@@ -44,6 +44,8 @@ pin_project! {
             response: F,
             carried: Option<Carried<P>>,
         },
+        // The request is not sent.
+        Refused { error: Error },
         // Cold => Calling, for a request that found no credential.
         Cold { cold: C },
     }
@@ -66,6 +68,12 @@ where
                 response,
                 carried: None,
             },
+        }
+    }
+
+    pub(crate) fn refused(error: Error) -> Self {
+        Self {
+            state: State::Refused { error },
         }
     }
 
@@ -120,6 +128,9 @@ where
                             .judge(carried.generation, response.status());
                     }
                     return Poll::Ready(Ok(response));
+                }
+                StateProjection::Refused { error } => {
+                    return Poll::Ready(Err(error.clone().into()));
                 }
                 StateProjection::Cold { cold } => {
                     let (response, generation) = ready!(cold.as_mut().poll_call(cx))?;

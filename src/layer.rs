@@ -15,10 +15,23 @@ use crate::{
 /// A layer that puts an authorization on each request to the given origins.
 ///
 /// A request that brings the header already is sent as it is, and what becomes of it is not the
-/// layer's business. So is one to a foreign origin: where a 401 comes back and no login happens,
-/// see whether the origins name the URI's scheme, host and port.
+/// layer's business (one that brings it twice is an error). A request to a foreign origin is sent
+/// as it is as well: where a 401 comes back and no login happens, see whether the origins name the
+/// URI's scheme, host and port, and what [`foreign_requests`](Self::foreign_requests) counts.
 ///
 /// # Where to put it
+///
+/// ```text
+/// right                          wrong
+///
+/// request                        request
+///   │                              │
+/// follow redirects ◀──┐          BearerAuth          asks once, for the first hop
+///   │                 │ 302        │
+/// BearerAuth          │          follow redirects ◀──┐
+///   │  asks for each hop           │                 │ 302
+/// client ─────────────┘          client ─────────────┘ carries on what it was given
+/// ```
 ///
 /// - *Outside* of what bounds or delays a request (a concurrency limit, a buffer), so that a
 ///   request that waits for a login takes nobody's place.
@@ -72,6 +85,13 @@ impl<P> BearerAuthLayer<P> {
     #[must_use]
     pub fn provider(&self) -> &P {
         &self.settings.provider
+    }
+
+    /// The number of requests to foreign origins so far, which went bare or, where the origins are
+    /// [strict](Origins::strict), nowhere.
+    #[must_use]
+    pub fn foreign_requests(&self) -> u64 {
+        self.settings.foreign_requests()
     }
 }
 

@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by it"))]
 
 // Flat strata: a module uses only names from those above it.
+mod url;
 mod origin;
 mod token;
 mod authorization;
@@ -29,13 +30,14 @@ pub use crate::{
     future::ResponseFuture,
     layer::BearerAuthLayer,
     login::{Login, LoginFn, LoginRequest, Session, login_fn},
-    origin::{InvalidOrigin, Origins},
+    origin::Origins,
     provider::{
         Acquire, CachePolicy, CachedProvider, CachedProviderBuilder, CredentialProvider,
         RequestHead, StaticProvider,
     },
     service::BearerAuth,
     token::{InvalidToken, Scheme, Secret, Token},
+    url::InvalidOrigin,
 };
 #[cfg(feature = "json")]
 pub use crate::{

@@ -1,21 +1,31 @@
 //! Where the token may go.
 
-use std::{error, fmt, net::IpAddr, sync::Arc};
+use std::{net::Ipv6Addr, sync::Arc};
 
 use http::{
-    Uri,
+    Request, Uri,
+    header::HOST,
     uri::{Authority, Scheme},
 };
+
+use crate::url::{self, Cleartext, InvalidOrigin, Reason};
 
 /// The origins that may see the token.
 ///
 /// An origin is scheme, host and port ([RFC 9110, section 4.3.1]). It is compared exactly: no
-/// subdomain, no prefix, no other port. A request to any other origin goes *bare*: it is sent
-/// untouched and without a token, so that redirects to foreign hosts go on working and learn
-/// nothing.
+/// subdomain, no prefix, no other port. Host names are compared without regard to case, IPv6
+/// addresses by their value, and a port that is left out is the scheme's default. Nothing else is
+/// made equal: a host with a dot at its end, or an address spelled as a number, is another host,
+/// and a URI with user information is never allowed.
+///
+/// A request to any other origin goes *bare*: it is sent untouched and without a token, so that
+/// redirects to foreign hosts go on working and learn nothing. [`strict`](Self::strict) makes it
+/// an error.
 ///
 /// A request whose URI has no authority (`/path`, as tonic and HTTP/1 connections send it) goes
-/// where its client goes, and is always allowed.
+/// where its client goes, and is allowed; where it has a `Host` header, that has to name a host
+/// and port of the origins. For an absolute URI the authority alone decides
+/// ([RFC 9112, section 3.2.2]).
 ///
 /// # Examples
 ///
@@ -29,8 +39,12 @@ use http::{
 /// ```
 ///
 /// [RFC 9110, section 4.3.1]: https://www.rfc-editor.org/rfc/rfc9110#section-4.3.1
+/// [RFC 9112, section 3.2.2]: https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2
 #[derive(Clone, Debug)]
-pub struct Origins(Allowed);
+pub struct Origins {
+    allowed: Allowed,
+    is_strict: bool,
+}
 
 #[derive(Clone, Debug)]
 enum Allowed {
@@ -55,14 +69,36 @@ impl Origins {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
+        Self::parse(origins, Cleartext::ToLoopback)
+    }
+
+    /// As [`new`](Self::new), with plain `http` to any host: **whoever is on the way reads the
+    /// token**, and can go on using it. For networks where nobody else is on the way.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), plain `http` aside.
+    pub fn dangerously_in_the_clear<I>(origins: I) -> Result<Self, InvalidOrigin>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        Self::parse(origins, Cleartext::ToAnybody)
+    }
+
+    fn parse<I>(origins: I, cleartext: Cleartext) -> Result<Self, InvalidOrigin>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
         let origins = origins
             .into_iter()
-            .map(|origin| Origin::parse(origin.as_ref()))
+            .map(|origin| Origin::parse(origin.as_ref(), cleartext))
             .collect::<Result<Arc<[_]>, _>>()?;
         if origins.is_empty() {
             return Err(InvalidOrigin(Reason::Empty));
         }
-        Ok(Self(Allowed::Only(origins)))
+        Ok(Self::allowing(Allowed::Only(origins)))
     }
 
     /// Allows every `https` origin there is: for a client that nobody else can send elsewhere.
@@ -71,16 +107,37 @@ impl Origins {
     /// token. Prefer [`Origins::new`].
     #[must_use]
     pub fn any_https() -> Self {
-        Self(Allowed::AnyHttps)
+        Self::allowing(Allowed::AnyHttps)
     }
 
-    /// The one origin of a URL that [`parse_url`] has passed.
+    /// The one origin of a URL that [`url::parse`] has passed.
     #[cfg(feature = "quable")]
     pub(crate) fn of(url: &Uri) -> Result<Self, InvalidOrigin> {
-        Ok(Self(Allowed::Only(Arc::new([Origin::of(url)?]))))
+        Ok(Self::allowing(Allowed::Only(Arc::new([Origin::of(url)?]))))
     }
 
-    /// Whether a request to this URI may carry the token.
+    fn allowing(allowed: Allowed) -> Self {
+        Self {
+            allowed,
+            is_strict: false,
+        }
+    }
+
+    /// Makes a request to any other origin an [`Error`](crate::Error) instead of sending it bare:
+    /// for a client that has no business elsewhere.
+    #[must_use]
+    pub fn strict(self) -> Self {
+        Self {
+            is_strict: true,
+            ..self
+        }
+    }
+
+    pub(crate) fn is_strict(&self) -> bool {
+        self.is_strict
+    }
+
+    /// Whether a request to this URI may carry the token, as far as the URI tells.
     #[must_use]
     pub fn allow(&self, uri: &Uri) -> bool {
         let Some(authority) = uri.authority() else {
@@ -90,11 +147,30 @@ impl Origins {
         let Some(scheme) = uri.scheme() else {
             return false;
         };
-        match &self.0 {
-            Allowed::AnyHttps => *scheme == Scheme::HTTPS && !has_userinfo(authority),
+        match &self.allowed {
+            Allowed::AnyHttps => *scheme == Scheme::HTTPS && url::check(authority).is_ok(),
             Allowed::Only(origins) => origins
                 .iter()
-                .any(|origin| origin.matches(scheme, authority)),
+                .any(|origin| origin.scheme == *scheme && origin.is_at(authority)),
+        }
+    }
+
+    /// Whether a request may carry the token: by its URI, and without an authority there by its
+    /// `Host`.
+    pub(crate) fn allow_request<B>(&self, request: &Request<B>) -> bool {
+        if request.uri().authority().is_some() {
+            return self.allow(request.uri());
+        }
+        request.headers().get_all(HOST).iter().all(|host| {
+            Authority::try_from(host.as_bytes()).is_ok_and(|host| self.allow_host(&host))
+        })
+    }
+
+    /// `Host` names no scheme: any origin at that host and port will do.
+    fn allow_host(&self, host: &Authority) -> bool {
+        match &self.allowed {
+            Allowed::AnyHttps => url::check(host).is_ok(),
+            Allowed::Only(origins) => origins.iter().any(|origin| origin.is_at(host)),
         }
     }
 }
@@ -107,11 +183,14 @@ struct Origin {
     with_port: Box<str>,
     /// `host` alone, where the port is the scheme's default.
     without_port: Option<Box<str>>,
+    /// The host, where it is an IPv6 address: the one kind that can be spelled in many ways.
+    ipv6: Option<Ipv6Addr>,
+    port: u16,
 }
 
 impl Origin {
-    fn parse(origin: &str) -> Result<Self, InvalidOrigin> {
-        let uri = parse_url(origin)?;
+    fn parse(origin: &str, cleartext: Cleartext) -> Result<Self, InvalidOrigin> {
+        let uri = url::parse(origin, cleartext)?;
         if uri.path_and_query().is_some_and(|rest| rest != "/") {
             return Err(InvalidOrigin(Reason::Path));
         }
@@ -122,130 +201,40 @@ impl Origin {
         let (Some(scheme), Some(authority)) = (url.scheme(), url.authority()) else {
             return Err(InvalidOrigin(Reason::Relative));
         };
-        let default_port = if *scheme == Scheme::HTTPS { 443 } else { 80 };
         let host = authority.host();
+        let default_port = url::default_port(scheme);
         let port = authority.port_u16().unwrap_or(default_port);
         Ok(Self {
             scheme: scheme.clone(),
             with_port: format!("{host}:{port}").into(),
             without_port: (port == default_port).then(|| host.into()),
+            ipv6: url::ipv6(host),
+            port,
         })
     }
 
     /// Whole authorities are compared, so that user information or an odd spelling of the port
     /// never matches.
-    fn matches(&self, scheme: &Scheme, authority: &Authority) -> bool {
-        let authority = authority.as_str();
-        self.scheme == *scheme
-            && (self.with_port.eq_ignore_ascii_case(authority)
-                || self
-                    .without_port
-                    .as_deref()
-                    .is_some_and(|host| host.eq_ignore_ascii_case(authority)))
+    fn is_at(&self, authority: &Authority) -> bool {
+        let spelled = authority.as_str();
+        self.with_port.eq_ignore_ascii_case(spelled)
+            || self
+                .without_port
+                .as_deref()
+                .is_some_and(|host| host.eq_ignore_ascii_case(spelled))
+            || (self.ipv6.is_some() && self.is_at_address(authority))
+    }
+
+    fn is_at_address(&self, authority: &Authority) -> bool {
+        let host = authority.host();
+        let port = match authority.as_str().strip_prefix(host) {
+            Some("") => Some(url::default_port(&self.scheme)),
+            Some(_) => authority.port_u16(),
+            None => None, // user information
+        };
+        url::ipv6(host) == self.ipv6 && port == Some(self.port)
     }
 }
-
-/// An absolute URL that a secret may be sent to: `https`, or `http` to loopback.
-pub(crate) fn parse_url(url: &str) -> Result<Uri, InvalidOrigin> {
-    if url.contains('#') {
-        return Err(InvalidOrigin(Reason::Fragment)); // `Uri` would drop it
-    }
-    let uri: Uri = url.parse().map_err(|_| InvalidOrigin(Reason::NotAUri))?;
-    let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
-        return Err(InvalidOrigin(Reason::Relative));
-    };
-    if has_userinfo(authority) {
-        return Err(InvalidOrigin(Reason::UserInfo));
-    }
-    if authority.host().is_empty() {
-        return Err(InvalidOrigin(Reason::NotAUri));
-    }
-    if authority.host().contains('*') {
-        return Err(InvalidOrigin(Reason::Wildcard));
-    }
-    let rest = authority.as_str().strip_prefix(authority.host());
-    if rest.is_none_or(|port| !port.is_empty() && authority.port_u16().is_none()) {
-        return Err(InvalidOrigin(Reason::Port));
-    }
-    if *scheme == Scheme::HTTPS || (*scheme == Scheme::HTTP && is_loopback(authority.host())) {
-        Ok(uri)
-    } else if *scheme == Scheme::HTTP {
-        Err(InvalidOrigin(Reason::PlainHttp))
-    } else {
-        Err(InvalidOrigin(Reason::Scheme))
-    }
-}
-
-fn has_userinfo(authority: &Authority) -> bool {
-    authority.as_str().contains('@')
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
-    address.eq_ignore_ascii_case("localhost")
-        || address
-            .parse()
-            .is_ok_and(|address: IpAddr| address.is_loopback())
-}
-
-/// The error for an origin, or a URL to log in at, that the token must not be sent to.
-///
-/// It says what is wrong and never repeats the text, which may hold a secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidOrigin(Reason);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Reason {
-    Empty,
-    NotAUri,
-    Relative,
-    UserInfo,
-    Wildcard,
-    Fragment,
-    Port,
-    Path,
-    Scheme,
-    PlainHttp,
-    #[cfg(feature = "quable")]
-    Instance,
-    #[cfg(feature = "quable")]
-    Query,
-}
-
-impl InvalidOrigin {
-    #[cfg(feature = "quable")]
-    pub(crate) const INSTANCE: Self = Self(Reason::Instance);
-    #[cfg(feature = "quable")]
-    pub(crate) const QUERY: Self = Self(Reason::Query);
-}
-
-impl fmt::Display for InvalidOrigin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Reason::Empty => "no origin is named: name at least one, such as https://api.example.com",
-            Reason::NotAUri => {
-                "not a URL: write it as https://api.example.com, without spaces, and a name in other letters than ASCII in its xn-- form"
-            }
-            Reason::Wildcard => "hosts are compared whole, and * stands for nothing: name each of them",
-            Reason::Fragment => "a URL that is sent has no fragment: take out all from the # on",
-            Reason::Relative => "scheme or host is missing: write it as https://api.example.com",
-            Reason::UserInfo => "user information does not belong in a URL: take out all up to the @",
-            Reason::Port => "the port is not a number from 0 to 65535",
-            Reason::Path => "an origin is scheme, host and port: take out path and query",
-            Reason::Scheme => "the scheme is neither https nor http",
-            Reason::PlainHttp => "plain http would send secrets in the clear to a host other than loopback: use https",
-            #[cfg(feature = "quable")]
-            Reason::Instance => "an instance is the first label of its host name, made of letters, digits and hyphens",
-            #[cfg(feature = "quable")]
-            Reason::Query => "a base URL has no query",
-        })
-    }
-}
-
-impl error::Error for InvalidOrigin {}
 
 #[cfg(test)]
 mod tests;

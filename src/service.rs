@@ -13,7 +13,7 @@ use crate::{
     error::BoxError,
     future::{Cold, ResponseFuture},
     provider::{CachedProvider, CredentialProvider, RequestHead},
-    settings::Settings,
+    settings::{Settings, Way},
 };
 
 /// A service that puts an authorization on each request. [`BearerAuthLayer`] makes it.
@@ -49,6 +49,12 @@ impl<S, P> BearerAuth<S, P> {
     #[must_use]
     pub fn provider(&self) -> &P {
         &self.settings.provider
+    }
+
+    /// The number of requests to foreign origins so far, through any service of the layer.
+    #[must_use]
+    pub fn foreign_requests(&self) -> u64 {
+        self.settings.foreign_requests()
     }
 
     /// The inner service.
@@ -96,8 +102,10 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let settings = &self.settings;
-        if settings.goes_bare(&request) {
-            return ResponseFuture::bare(self.inner.call(request));
+        match settings.way_of(&request) {
+            Way::Authorized => {}
+            Way::Bare => return ResponseFuture::bare(self.inner.call(request)),
+            Way::Refused(error) => return ResponseFuture::refused(error),
         }
         let head = RequestHead::of(&request);
         let Some(authorization) = settings.provider.current(head) else {

@@ -1,11 +1,18 @@
 //! What a layer and all of its services share.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use http::{HeaderName, Request, StatusCode, header::AUTHORIZATION};
 
 use crate::{
     authorization::{Authorization, Generation},
+    error::Error,
     origin::Origins,
     provider::CredentialProvider,
+    url,
 };
 
 #[derive(Clone, Debug)]
@@ -13,6 +20,18 @@ pub(crate) struct Settings<P> {
     pub(crate) provider: P,
     origins: Origins,
     header_name: HeaderName,
+    /// Requests to foreign origins. Relaxed: nothing else is read by it.
+    foreign_requests: Arc<AtomicU64>,
+}
+
+/// What becomes of a request, before the provider is asked.
+pub(crate) enum Way {
+    /// It gets an authorization.
+    Authorized,
+    /// It is sent untouched: it goes elsewhere, or brings its own authorization.
+    Bare,
+    /// It is not sent.
+    Refused(Error),
 }
 
 impl<P> Settings<P> {
@@ -21,6 +40,7 @@ impl<P> Settings<P> {
             provider,
             origins,
             header_name: AUTHORIZATION,
+            foreign_requests: Arc::default(),
         }
     }
 
@@ -31,9 +51,26 @@ impl<P> Settings<P> {
         }
     }
 
-    /// Whether the request is sent untouched: it goes elsewhere, or brings its own authorization.
-    pub(crate) fn goes_bare<B>(&self, request: &Request<B>) -> bool {
-        !self.origins.allow(request.uri()) || request.headers().contains_key(&self.header_name)
+    pub(crate) fn way_of<B>(&self, request: &Request<B>) -> Way {
+        let mut own = request.headers().get_all(&self.header_name).iter();
+        match (own.next(), own.next()) {
+            (None, _) => {}
+            (Some(_), None) => return Way::Bare,
+            (Some(_), Some(_)) => return Way::Refused(Error::many_headers()),
+        }
+        if self.origins.allow_request(request) {
+            return Way::Authorized;
+        }
+        self.foreign_requests.fetch_add(1, Ordering::Relaxed);
+        if self.origins.is_strict() {
+            Way::Refused(Error::foreign_origin(url::told(request)))
+        } else {
+            Way::Bare
+        }
+    }
+
+    pub(crate) fn foreign_requests(&self) -> u64 {
+        self.foreign_requests.load(Ordering::Relaxed)
     }
 
     pub(crate) fn authorize<B>(

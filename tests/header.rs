@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::AUTHOR
 use support::{Issuer, origins};
 use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{
-    Authorization, BearerAuthLayer, BoxError, CachedProvider, Credential, Origins, Scheme,
+    Authorization, BearerAuthLayer, BoxError, CachedProvider, Credential, Error, Origins, Scheme,
     StaticProvider, Token, login_fn,
 };
 
@@ -108,6 +108,27 @@ async fn a_header_of_the_callers_own_is_left_alone() {
     let headers = recorder.headers();
     let values: Vec<_> = headers.get_all(AUTHORIZATION).iter().collect();
     assert_eq!(values, ["Basic mine"]);
+    assert_eq!(issuer.logins(), 0);
+}
+
+// K9: it is neither appended to nor chosen from.
+#[tokio::test]
+async fn a_request_that_brings_two_is_not_sent() {
+    let issuer = Issuer::new();
+    let recorder = Recorder::default();
+    let service = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins())
+        .layer(recorder.service());
+    for second in ["Basic mine", "Bearer canary"] {
+        let mut request = get(support::URL);
+        let headers = request.headers_mut();
+        headers.append(AUTHORIZATION, "Basic mine".parse().unwrap());
+        headers.append(AUTHORIZATION, second.parse().unwrap());
+        let error = service.clone().oneshot(request).await.unwrap_err();
+        let error = error.downcast_ref::<Error>().unwrap();
+        assert!(error.is_many_headers());
+        assert!(!format!("{error} {error:?}").contains("canary"));
+    }
+    assert_eq!(recorder.0.lock().unwrap().len(), 0);
     assert_eq!(issuer.logins(), 0);
 }
 

@@ -18,8 +18,8 @@ use super::{
 use crate::{
     credential::Credential,
     error::{BoxError, Flaw, LoginError},
-    origin::{self, InvalidOrigin},
     token::{InvalidToken, Scheme, Secret, Token},
+    url::{self, Cleartext, InvalidOrigin},
 };
 
 /// A login that posts a JSON document and reads a token from the JSON that comes back.
@@ -101,7 +101,7 @@ impl JsonLogin {
         R::Data: Send,
         R::Error: Into<BoxError>,
     {
-        let url = origin::parse_url(url)?;
+        let url = url::parse(url, Cleartext::ToLoopback)?;
         Ok(Self::at(client, url, body.into()))
     }
 

@@ -14,6 +14,7 @@ fn an_origin_is_scheme_host_and_port() {
         "https://api.example.com/",
         "https://api.example.com:8443",
         "https://[2001:db8::1]:8443",
+        "https://192.0.2.1",
     ] {
         assert!(Origins::new([origin]).is_ok(), "{origin}");
     }
@@ -37,6 +38,8 @@ fn an_origin_is_scheme_host_and_port() {
     is_refused_for("https://api.example.com#a", "no fragment");
     is_refused_for(" https://api.example.com", "without spaces");
     is_refused_for("https://bücher.example", "xn--");
+    is_refused_for("http://127.1", "not a URL");
+    is_refused_for("https://[::1%25lo]", "not a URL");
     is_refused_for("ftp://api.example.com", "neither https nor http");
     is_refused_for("http://api.example.com", "use https");
 }
@@ -73,7 +76,6 @@ fn plain_http_is_for_loopback_alone() {
         "[::ffff:127.0.0.1]",
         "localhost.example.com",
         "127.0.0.1.example.com",
-        "127.1",
         "notlocalhost",
     ] {
         assert!(
@@ -95,4 +97,79 @@ fn a_plain_http_origin_has_port_80() {
         !allows("http://127.0.0.1/"),
         "another name is another origin"
     );
+}
+
+// R7, R14: nothing is made equal but case, the default port, and IPv6 addresses of one value.
+#[test]
+fn hosts_are_compared_whole() {
+    let origins = Origins::new(["https://api.example.com", "https://[2001:db8::1]:8443"]).unwrap();
+    let allows = |uri: &str| origins.allow(&uri.parse().unwrap());
+    for uri in [
+        "https://api.example.com",
+        "https://API.EXAMPLE.COM:443",
+        "https://[2001:db8::1]:8443/",
+        "https://[2001:DB8:0:0:0:0:0:1]:8443/",
+        "https://[2001:db8::0.0.0.1]:8443/",
+    ] {
+        assert!(allows(uri), "{uri}");
+    }
+    for uri in [
+        "https://api.example.com.",
+        "https://api.example.com:",
+        "https://api.example.com:+443",
+        "https://api.example.com:00443",
+        "https://api.example.com:65979", // 443 modulo 2^16
+        "https://x.api.example.com",
+        "https://api.example.co",
+        "https://example.com",
+        "https://api.example.comm",
+        "https://[2001:db8::1]",
+        "https://[2001:db8::2]:8443",
+        "https://user@[2001:db8:0::1]:8443",
+        "https://2001:db8::1:8443",
+    ] {
+        // What is no URI never comes this far.
+        assert!(uri.parse::<Uri>().is_err() || !allows(uri), "{uri}");
+    }
+    for uri in [
+        "https://%61pi.example.com",
+        "https://api.example.com\\@evil.net",
+    ] {
+        assert!(
+            uri.parse::<Uri>().is_err(),
+            "{uri}: `http` refuses it, or we must"
+        );
+    }
+}
+
+#[test]
+fn any_https_is_any_host_and_https_alone() {
+    let origins = Origins::any_https();
+    let allows = |uri: &str| origins.allow(&uri.parse().unwrap());
+    assert!(allows("https://a.example.com:1/"));
+    assert!(allows("https://[::1]/"));
+    assert!(allows("/relative"));
+    for uri in [
+        "http://localhost/",
+        "ftp://a.example.com/",
+        "https://u@a.example.com/",
+        "a:443",
+    ] {
+        assert!(!allows(uri), "{uri}");
+    }
+}
+
+// S1
+#[test]
+fn plain_http_to_others_takes_a_loud_name() {
+    let url = "http://intranet.example:8080";
+    assert!(Origins::new([url]).is_err());
+    let origins = Origins::dangerously_in_the_clear([url, "https://api.example.com"]).unwrap();
+    let allows = |uri: &'static str| origins.allow(&Uri::from_static(uri));
+    assert!(allows("http://intranet.example:8080/"));
+    assert!(allows("https://api.example.com/"));
+    assert!(!allows("https://intranet.example:8080/"));
+    assert!(!allows("http://api.example.com/"));
+    assert!(Origins::dangerously_in_the_clear(["ftp://intranet.example"]).is_err());
+    assert!(Origins::dangerously_in_the_clear::<[&str; 0]>([]).is_err());
 }

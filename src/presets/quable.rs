@@ -10,9 +10,10 @@ use crate::{
     error::BoxError,
     layer::BearerAuthLayer,
     login::{JsonLogin, Lifetime, Session},
-    origin::{self, InvalidOrigin, Origins},
+    origin::Origins,
     provider::{CachedProvider, CredentialProvider},
     token::Secret,
+    url::{self, Cleartext, InvalidOrigin, Reason},
 };
 
 /// Quable PIM, REST API v4 and v5.
@@ -84,7 +85,7 @@ impl Quable {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         if !is_label {
-            return Err(InvalidOrigin::INSTANCE);
+            return Err(InvalidOrigin(Reason::Instance));
         }
         Self::base_url(&format!("https://{name}.quable.com"))
     }
@@ -96,14 +97,14 @@ impl Quable {
     /// [`InvalidOrigin`] for a URL that is not absolute, holds user information or a query, or is
     /// plain `http` to a host other than loopback.
     pub fn base_url(url: &str) -> Result<Self, InvalidOrigin> {
-        let uri = origin::parse_url(url)?;
+        let uri = url::parse(url, Cleartext::ToLoopback)?;
         if uri.query().is_some() {
-            return Err(InvalidOrigin::QUERY);
+            return Err(InvalidOrigin(Reason::Query));
         }
         let base_url = uri.to_string();
         let login_url = format!("{}/api_1.php/sessions", base_url.trim_end_matches('/'));
         Ok(Self {
-            login_url: origin::parse_url(&login_url)?,
+            login_url: url::parse(&login_url, Cleartext::ToLoopback)?,
             origins: Origins::of(&uri)?,
         })
     }

@@ -5,6 +5,7 @@ mod api;
 mod clock;
 mod issuer;
 pub(crate) mod quable;
+mod raw;
 
 use bytes::Bytes;
 use http::Request;
@@ -15,7 +16,7 @@ use hyper_util::{
 };
 use tower_bearer::Origins;
 
-pub(crate) use self::{api::Api, clock::HandClock, issuer::Issuer};
+pub(crate) use self::{api::Api, clock::HandClock, issuer::Issuer, raw::RawServer};
 
 /// The URL of whatever is not reached over a socket.
 pub(crate) const URL: &str = "https://api.example.com/things";

@@ -1,0 +1,103 @@
+//! The URLs that a secret is sent to.
+
+mod invalid;
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use http::{
+    Request, Uri,
+    uri::{Authority, Scheme},
+};
+
+pub use self::invalid::InvalidOrigin;
+pub(crate) use self::invalid::Reason;
+
+/// Who may be sent a secret in plain `http`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cleartext {
+    ToLoopback,
+    ToAnybody,
+}
+
+/// An absolute URL that a secret may be sent to: `https`, or `http` to whom that is allowed.
+pub(crate) fn parse(url: &str, cleartext: Cleartext) -> Result<Uri, InvalidOrigin> {
+    if url.contains('#') {
+        return Err(InvalidOrigin(Reason::Fragment)); // `Uri` would drop it
+    }
+    let uri: Uri = url.parse().map_err(|_| InvalidOrigin(Reason::NotAUri))?;
+    let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+        return Err(InvalidOrigin(Reason::Relative));
+    };
+    check(authority)?;
+    let may_be_in_the_clear = cleartext == Cleartext::ToAnybody || is_loopback(authority.host());
+    if *scheme == Scheme::HTTPS || (*scheme == Scheme::HTTP && may_be_in_the_clear) {
+        Ok(uri)
+    } else if *scheme == Scheme::HTTP {
+        Err(InvalidOrigin(Reason::PlainHttp))
+    } else {
+        Err(InvalidOrigin(Reason::Scheme))
+    }
+}
+
+/// Refuses what other parsers read in another way than `http` does, or not at all.
+pub(crate) fn check(authority: &Authority) -> Result<(), InvalidOrigin> {
+    if authority.as_str().contains('@') {
+        return Err(InvalidOrigin(Reason::UserInfo));
+    }
+    let host = authority.host();
+    if host.contains('*') {
+        return Err(InvalidOrigin(Reason::Wildcard));
+    }
+    let is_host = match host.strip_prefix('[') {
+        Some(_) => ipv6(host).is_some(), // a zone is none of a URL's business
+        None => !host.is_empty() && (!ends_in_a_number(host) || host.parse::<Ipv4Addr>().is_ok()),
+    };
+    if !is_host {
+        return Err(InvalidOrigin(Reason::NotAUri));
+    }
+    let has_port = authority.as_str().len() > host.len();
+    if has_port && authority.port_u16().is_none() {
+        return Err(InvalidOrigin(Reason::Port));
+    }
+    Ok(())
+}
+
+/// Whether some readers take the host for an IPv4 address, in whatever spelling.
+fn ends_in_a_number(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let last = host.rsplit('.').next().unwrap_or(host);
+    let is_hexadecimal = last
+        .get(..2)
+        .is_some_and(|start| start.eq_ignore_ascii_case("0x"));
+    is_hexadecimal || (!last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse()
+            .is_ok_and(|address: Ipv4Addr| address.is_loopback())
+        || ipv6(host).is_some_and(|address| address.is_loopback())
+}
+
+pub(crate) fn default_port(scheme: &Scheme) -> u16 {
+    if *scheme == Scheme::HTTPS { 443 } else { 80 }
+}
+
+pub(crate) fn ipv6(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+/// Where a request goes, without what may be secret there.
+pub(crate) fn told<B>(request: &Request<B>) -> String {
+    let uri = request.uri();
+    let scheme = uri.scheme_str().unwrap_or("an unknown scheme");
+    match uri.authority() {
+        // The port comes after the host, user information before it.
+        Some(authority) => match authority.port() {
+            Some(port) => format!("{scheme}://{}:{port}", authority.host()),
+            None => format!("{scheme}://{}", authority.host()),
+        },
+        None => "the host that its header names".to_owned(),
+    }
+}

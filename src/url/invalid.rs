@@ -1,0 +1,52 @@
+//! What is no origin, and why.
+
+use std::{error, fmt};
+
+/// The error for an origin, or a URL to log in at, that the token must not be sent to.
+///
+/// It says what is wrong and never repeats the text, which may hold a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidOrigin(pub(crate) Reason);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Empty,
+    NotAUri,
+    Relative,
+    UserInfo,
+    Wildcard,
+    Fragment,
+    Port,
+    Path,
+    Scheme,
+    PlainHttp,
+    #[cfg(feature = "quable")]
+    Instance,
+    #[cfg(feature = "quable")]
+    Query,
+}
+
+impl fmt::Display for InvalidOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Reason::Empty => "no origin is named: name at least one, such as https://api.example.com",
+            Reason::NotAUri => {
+                "not a URL: write it as https://api.example.com, without spaces, and a name in other letters than ASCII in its xn-- form"
+            }
+            Reason::Wildcard => "hosts are compared whole, and * stands for nothing: name each of them",
+            Reason::Fragment => "a URL that is sent has no fragment: take out all from the # on",
+            Reason::Relative => "scheme or host is missing: write it as https://api.example.com",
+            Reason::UserInfo => "user information does not belong in a URL: take out all up to the @",
+            Reason::Port => "the port is not a number from 0 to 65535",
+            Reason::Path => "an origin is scheme, host and port: take out path and query",
+            Reason::Scheme => "the scheme is neither https nor http",
+            Reason::PlainHttp => "plain http would send secrets in the clear to a host other than loopback: use https",
+            #[cfg(feature = "quable")]
+            Reason::Instance => "an instance is the first label of its host name, made of letters, digits and hyphens",
+            #[cfg(feature = "quable")]
+            Reason::Query => "a base URL has no query",
+        })
+    }
+}
+
+impl error::Error for InvalidOrigin {}

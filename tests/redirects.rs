@@ -1,0 +1,412 @@
+//! Where the token goes when a server sends its client elsewhere (FAILURES.md, section 2).
+//!
+//! Two loopback servers record raw bytes: A is in the origins, B is not. Each case is run with the
+//! redirects followed outside of the layer and inside of it.
+
+mod support;
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use http::{HeaderName, Request, Response, StatusCode, header::AUTHORIZATION};
+use http_body_util::Full;
+use support::{Issuer, RawServer, http_client};
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
+use tower_bearer::{
+    Authorization, BearerAuthLayer, CachedProvider, Credential, Error, Origins, Scheme,
+    StaticProvider, Token, login_fn,
+};
+use tower_http::follow_redirect::FollowRedirectLayer;
+
+const CANARY: &str = "canary-9f3b71d2c4";
+
+type Stack = BoxCloneSyncService<Request<Full<Bytes>>, Response<()>, BoxError>;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Redirects {
+    /// `FollowRedirect(BearerAuth(client))`: each hop is a request of its own for the layer.
+    Outside,
+    /// `BearerAuth(FollowRedirect(client))`: the layer sees one request and one answer.
+    Inside,
+}
+
+const BOTH: [Redirects; 2] = [Redirects::Outside, Redirects::Inside];
+
+fn layer(origins: Origins) -> BearerAuthLayer<StaticProvider> {
+    BearerAuthLayer::new(StaticProvider::new(CANARY).unwrap(), origins)
+}
+
+fn stack(redirects: Redirects, layer: BearerAuthLayer<StaticProvider>) -> Stack {
+    let client = ServiceBuilder::new()
+        .map_response(|response: Response<_>| response.map(drop))
+        .service(http_client());
+    match redirects {
+        Redirects::Outside => BoxCloneSyncService::new(
+            ServiceBuilder::new()
+                .layer(FollowRedirectLayer::new())
+                .layer(layer)
+                .service(client),
+        ),
+        Redirects::Inside => BoxCloneSyncService::new(
+            ServiceBuilder::new()
+                .layer(layer)
+                .layer(FollowRedirectLayer::new())
+                .service(client),
+        ),
+    }
+}
+
+async fn get(stack: &Stack, url: &str) -> StatusCode {
+    let request = Request::get(url).body(Full::default()).unwrap();
+    stack.clone().oneshot(request).await.unwrap().status()
+}
+
+struct Servers {
+    a: RawServer,
+    b: RawServer,
+}
+
+impl Servers {
+    async fn start() -> Self {
+        Self {
+            a: RawServer::start().await,
+            b: RawServer::start().await,
+        }
+    }
+
+    fn origins(&self) -> Origins {
+        Origins::new([self.a.origin()]).unwrap()
+    }
+
+    /// What each server saw: its requests, and those that carried the token.
+    fn seen(&self) -> [(usize, usize); 2] {
+        [&self.a, &self.b].map(|server| server.requests_and_leaks(CANARY))
+    }
+}
+
+// R1, R2, R5, R8, R19: another port is another origin, whatever the status.
+#[tokio::test]
+async fn no_redirect_takes_the_token_to_another_origin() {
+    let mut cases = 0;
+    for redirects in BOTH {
+        for status in [300, 301, 302, 303, 304, 305, 306, 307, 308] {
+            let servers = Servers::start().await;
+            servers.a.redirect("/", status, &servers.b.url("/"));
+            let stack = stack(redirects, layer(servers.origins()));
+            let answered = get(&stack, &servers.a.url("/")).await;
+            let is_followed = matches!(status, 301 | 302 | 303 | 307 | 308);
+            let expected = if is_followed { 200 } else { status };
+            assert_eq!(answered.as_u16(), expected, "{redirects:?} {status}");
+            let at_b = usize::from(is_followed);
+            assert_eq!(
+                servers.seen(),
+                [(1, 1), (at_b, 0)],
+                "{redirects:?} {status}"
+            );
+            cases += 1;
+        }
+    }
+    println!("figure: R1 R2 R5 R8 R19 cases={cases} leaks=0");
+}
+
+// R8: a POST whose body travels.
+#[tokio::test]
+async fn a_post_that_is_redirected_takes_no_token_along() {
+    for redirects in BOTH {
+        for status in [301, 302, 303, 307, 308] {
+            let servers = Servers::start().await;
+            servers.a.redirect("/", status, &servers.b.url("/"));
+            let stack = stack(redirects, layer(servers.origins()));
+            let request = Request::post(servers.a.url("/"))
+                .body(Full::from("body"))
+                .unwrap();
+            stack.oneshot(request).await.unwrap();
+            assert_eq!(
+                servers.a.requests_and_leaks(CANARY),
+                (1, 1),
+                "{redirects:?} {status}"
+            );
+            assert_eq!(
+                servers.b.requests_and_leaks(CANARY).1,
+                0,
+                "{redirects:?} {status}"
+            );
+        }
+    }
+}
+
+// R6
+#[tokio::test]
+async fn a_chain_never_restores_the_token_at_a_foreign_origin() {
+    for redirects in BOTH {
+        let servers = Servers::start().await;
+        servers.a.redirect("/", 302, &servers.b.url("/1"));
+        servers.b.redirect("/1", 302, &servers.b.url("/2"));
+        servers.b.redirect("/2", 302, "/3");
+        let stack = stack(redirects, layer(servers.origins()));
+        assert_eq!(get(&stack, &servers.a.url("/")).await, 200);
+        assert_eq!(servers.seen(), [(1, 1), (3, 0)], "{redirects:?}");
+    }
+}
+
+// R6: back at an allowed origin each hop is asked anew; a header once stripped stays away.
+#[tokio::test]
+async fn a_chain_that_comes_home_has_the_token_there_if_the_layer_sees_each_hop() {
+    for (redirects, at_home) in [(Redirects::Outside, 2), (Redirects::Inside, 1)] {
+        let servers = Servers::start().await;
+        servers.a.redirect("/", 302, &servers.b.url("/"));
+        servers.b.redirect("/", 302, &servers.a.url("/end"));
+        let stack = stack(redirects, layer(servers.origins()));
+        assert_eq!(get(&stack, &servers.a.url("/")).await, 200);
+        assert_eq!(servers.seen(), [(2, at_home), (1, 0)], "{redirects:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_within_the_origin_keeps_the_token() {
+    for redirects in BOTH {
+        let servers = Servers::start().await;
+        servers.a.redirect("/", 307, "/next");
+        let stack = stack(redirects, layer(servers.origins()));
+        assert_eq!(get(&stack, &servers.a.url("/")).await, 200);
+        assert_eq!(servers.seen(), [(2, 2), (0, 0)], "{redirects:?}");
+    }
+}
+
+// R3, in memory: there is no TLS on loopback.
+#[tokio::test]
+async fn a_redirect_from_https_to_http_goes_without_the_token() {
+    for redirects in BOTH {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let client = {
+            let seen = Arc::clone(&seen);
+            tower::service_fn(move |request: Request<Full<Bytes>>| {
+                let is_first = request.uri().scheme_str() == Some("https");
+                let has_token = request.headers().contains_key(AUTHORIZATION);
+                seen.lock()
+                    .unwrap()
+                    .push((request.uri().to_string(), has_token));
+                let mut response = Response::new(());
+                if is_first {
+                    *response.status_mut() = StatusCode::FOUND;
+                    let location = "http://api.example.com/".parse().unwrap();
+                    response.headers_mut().insert("location", location);
+                }
+                async { Ok::<_, Infallible>(response) }
+            })
+        };
+        let layer = layer(support::origins());
+        let request = Request::get("https://api.example.com/")
+            .body(Full::default())
+            .unwrap();
+        let follow = FollowRedirectLayer::new();
+        match redirects {
+            Redirects::Outside => {
+                let stack = ServiceBuilder::new().layer(follow).layer(layer);
+                stack.service(client).oneshot(request).await.unwrap();
+            }
+            Redirects::Inside => {
+                let stack = ServiceBuilder::new().layer(layer).layer(follow);
+                stack.service(client).oneshot(request).await.unwrap();
+            }
+        }
+        let expected = [
+            ("https://api.example.com/".to_owned(), true),
+            ("http://api.example.com/".to_owned(), false),
+        ];
+        assert_eq!(*seen.lock().unwrap(), expected, "{redirects:?}");
+    }
+}
+
+// R9, R13
+#[tokio::test]
+async fn an_absolute_uri_to_a_foreign_host_goes_bare_and_is_counted() {
+    let servers = Servers::start().await;
+    let layer = layer(servers.origins());
+    let stack = stack(Redirects::Outside, layer.clone());
+    assert_eq!(get(&stack, &servers.b.url("/")).await, 200);
+    assert_eq!(layer.foreign_requests(), 1);
+    servers.a.redirect("/", 302, &servers.b.url("/"));
+    assert_eq!(get(&stack, &servers.a.url("/")).await, 200);
+    assert_eq!(layer.foreign_requests(), 2);
+    assert_eq!(servers.seen(), [(1, 1), (2, 0)]);
+}
+
+#[tokio::test]
+async fn strict_origins_make_a_foreign_request_an_error_that_names_it() {
+    let servers = Servers::start().await;
+    servers.a.redirect("/", 302, &servers.b.url("/"));
+    let layer = layer(servers.origins().strict());
+    let service = layer.layer(http_client());
+    let url = format!(
+        "http://user:password@{}",
+        &servers.b.url("/")["http://".len()..]
+    );
+    let request = Request::get(url).body(Full::default()).unwrap();
+    let error = service.clone().oneshot(request).await.unwrap_err();
+    let error = error.downcast_ref::<Error>().unwrap();
+    assert!(error.is_foreign_origin());
+    let message = format!(
+        "a request to {} is not allowed: it is none of the origins",
+        servers.b.origin()
+    );
+    assert_eq!(error.to_string(), message);
+    assert!(!format!("{error:?}").contains("password"));
+
+    let following = stack(Redirects::Outside, layer.clone());
+    let request = Request::get(servers.a.url("/"))
+        .body(Full::default())
+        .unwrap();
+    assert!(following.oneshot(request).await.unwrap_err().is::<Error>());
+    assert_eq!(servers.seen(), [(1, 1), (0, 0)]);
+    assert_eq!(layer.foreign_requests(), 2);
+
+    // Who brings his own authorization goes where he likes.
+    let request = Request::get(servers.b.url("/"))
+        .header(AUTHORIZATION, "Basic mine")
+        .body(Full::default())
+        .unwrap();
+    assert_eq!(service.oneshot(request).await.unwrap().status(), 200);
+}
+
+// R11: what only `authorization` is protected from. The docs of `with_header_name` say so.
+#[tokio::test]
+async fn a_custom_header_leaks_where_redirects_are_followed_inside_the_layer() {
+    for (redirects, leaks) in [(Redirects::Outside, 0), (Redirects::Inside, 1)] {
+        let servers = Servers::start().await;
+        servers.a.redirect("/", 302, &servers.b.url("/"));
+        let authorization = Authorization::new(Scheme::BEARER, &Token::new(CANARY).unwrap());
+        let layer = BearerAuthLayer::new(StaticProvider::from(authorization), servers.origins())
+            .with_header_name(HeaderName::from_static("x-api-token"));
+        let stack = stack(redirects, layer);
+        assert_eq!(get(&stack, &servers.a.url("/")).await, 200);
+        assert_eq!(servers.seen(), [(1, 1), (1, leaks)], "{redirects:?}");
+    }
+}
+
+// R12, R18
+#[tokio::test]
+async fn no_other_header_and_no_uri_ever_holds_the_token() {
+    for redirects in BOTH {
+        let servers = Servers::start().await;
+        servers.a.redirect("/", 302, "/next");
+        let stack = stack(redirects, layer(servers.origins()));
+        assert_eq!(get(&stack, &servers.a.url("/")).await, 200);
+        for request in servers.a.received() {
+            let lines: Vec<_> = request
+                .lines()
+                .filter(|line| line.contains(CANARY))
+                .collect();
+            assert_eq!(lines, [format!("authorization: bearer {CANARY}")]);
+            for header in ["referer", "cookie", "proxy-authorization"] {
+                assert!(!request.contains(header), "{request}");
+            }
+        }
+    }
+}
+
+// R15: a challenge never says where to log in.
+#[tokio::test]
+async fn a_challenge_sends_nothing_anywhere() {
+    let servers = Servers::start().await;
+    let b = servers.b.origin();
+    servers.a.answer(
+        "/",
+        &format!(
+            "401 Unauthorized\r\nwww-authenticate: Bearer realm=\"{b}/token\", authorization_uri=\"{b}/authorize\"\r\nlink: <{b}>; rel=\"authorization\"\r\nlocation: {b}"
+        ),
+    );
+    let logins = Issuer::new();
+    let provider = CachedProvider::new(logins.clone());
+    let service = BearerAuthLayer::new(provider, servers.origins()).layer(http_client());
+    for _ in 0..2 {
+        let request = Request::get(servers.a.url("/"))
+            .body(Full::default())
+            .unwrap();
+        let answer = service.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), 401);
+    }
+    assert_eq!(logins.logins(), 2);
+    assert_eq!(servers.b.received().len(), 0);
+}
+
+// R16: two accounts over one pooled client are never mixed up.
+#[tokio::test]
+async fn two_accounts_over_one_client_are_never_mixed_up() {
+    const REQUESTS: usize = 10_000;
+    let client = tower::service_fn(|request: Request<String>| async move {
+        let sent = request.headers()[AUTHORIZATION].to_str().unwrap();
+        let is_own = sent == format!("Bearer {}", request.body());
+        tokio::task::yield_now().await;
+        Ok::<_, Infallible>(Response::new(is_own))
+    });
+    let account = |name: &'static str| {
+        let login = login_fn(move |_| async move { Ok(Credential::new(name)?) });
+        let provider = CachedProvider::new(login);
+        BearerAuthLayer::new(provider, support::origins()).layer(client)
+    };
+    let (one, two) = (account("account-1"), account("account-2"));
+    let mut requests = tokio::task::JoinSet::new();
+    for number in 0..REQUESTS {
+        let (mut service, name) = match number % 2 {
+            0 => (one.clone(), "account-1"),
+            _ => (two.clone(), "account-2"),
+        };
+        requests.spawn(async move {
+            let request = Request::get(support::URL).body(name.to_owned()).unwrap();
+            *service
+                .ready()
+                .await
+                .unwrap()
+                .call(request)
+                .await
+                .unwrap()
+                .body()
+        });
+    }
+    let mix_ups = requests
+        .join_all()
+        .await
+        .iter()
+        .filter(|is_own| !**is_own)
+        .count();
+    println!("figure: R16 requests={REQUESTS} mix_ups={mix_ups}");
+    assert_eq!(mix_ups, 0);
+}
+
+// For a URI without authority the `Host` header, where there is one, decides.
+#[tokio::test]
+async fn a_relative_uri_goes_by_its_host_header() {
+    let seen = Arc::new(Mutex::new(None));
+    let client = {
+        let seen = Arc::clone(&seen);
+        tower::service_fn(move |request: Request<()>| {
+            *seen.lock().unwrap() = Some(request.headers().contains_key(AUTHORIZATION));
+            async { Ok::<_, Infallible>(Response::new(())) }
+        })
+    };
+    let is_authorized = async |uri: &str, hosts: &[&str]| {
+        let mut request = Request::get(uri);
+        for host in hosts {
+            request = request.header("host", *host);
+        }
+        let service = layer(support::origins()).layer(client.clone());
+        service.oneshot(request.body(()).unwrap()).await.unwrap();
+        seen.lock().unwrap().take().unwrap()
+    };
+    assert!(is_authorized("/", &[]).await);
+    assert!(is_authorized("/", &["api.example.com"]).await);
+    assert!(is_authorized("/", &["API.example.com:443"]).await);
+    assert!(!is_authorized("/", &["other.example.com"]).await);
+    assert!(!is_authorized("/", &["api.example.com:8443"]).await);
+    assert!(!is_authorized("/", &["api.example.com", "other.example.com"]).await);
+    assert!(!is_authorized("/", &["x@api.example.com"]).await);
+    assert!(!is_authorized("/", &["not a host"]).await);
+    assert!(!is_authorized("/", &[""]).await);
+    // The authority of an absolute URI decides alone.
+    assert!(is_authorized("https://api.example.com/", &["other.example.com"]).await);
+    assert!(!is_authorized("https://other.example.com/", &["api.example.com"]).await);
+}
