@@ -7,7 +7,7 @@ use std::{
 
 use http::HeaderValue;
 
-use crate::token::{Scheme, Token};
+use crate::token::{Scheme, Secret, Token};
 
 /// The number of the login that a credential came from, within this process.
 ///
@@ -31,6 +31,9 @@ impl Generation {
 /// The value is marked sensitive: `Debug` hides it, and HTTP/2 never puts it into a compression
 /// table ([RFC 7541, section 7.1.3]).
 ///
+/// Where [`Authorization::new`] made it, its bytes are wiped when the last clone of the value is
+/// gone. What a client copies into its buffers and onto the wire is not ours to wipe.
+///
 /// [RFC 7541, section 7.1.3]: https://www.rfc-editor.org/rfc/rfc7541#section-7.1.3
 #[derive(Clone, Debug)]
 pub struct Authorization {
@@ -46,7 +49,11 @@ impl Authorization {
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "both parts were checked")]
     pub fn new(scheme: Scheme, token: &Token) -> Self {
-        let value = HeaderValue::try_from(format!("{} {}", scheme.as_str(), token.expose()))
+        let (scheme, token) = (scheme.as_str(), token.expose());
+        // Of the right capacity: growing would leave a copy behind.
+        let mut value = String::with_capacity(scheme.len() + 1 + token.len());
+        value.extend([scheme, " ", token]);
+        let value = HeaderValue::from_maybe_shared(Secret::from(value).into_bytes())
             .expect("a scheme is made of tchar and a token of visible ASCII, both fit a header");
         Self::from_value(value)
     }

@@ -2,11 +2,13 @@
 
 use std::{error, fmt};
 
+use bytes::Bytes;
 use zeroize::Zeroizing;
 
 /// A string that nothing prints: a password, a refresh token.
 ///
-/// `Debug` hides it, there is no `Display`, and the memory it owns is wiped when it is dropped.
+/// `Debug` hides it, there is no `Display`, and the memory it owns is wiped when it is dropped. What
+/// it was made of by copying (a `&str`) stays with its owner.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
@@ -15,6 +17,21 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl Secret {
+    /// The bytes, to be sent, and wiped when the last clone of them is gone.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(SecretBytes(self))
+    }
+}
+
+struct SecretBytes(Secret);
+
+impl AsRef<[u8]> for SecretBytes {
+    fn as_ref(&self) -> &[u8] {
+        self.0.expose().as_bytes()
     }
 }
 

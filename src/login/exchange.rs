@@ -1,16 +1,17 @@
 //! One request and its answer, through any HTTP service.
 
-use std::{future::poll_fn, marker::PhantomData, pin::Pin};
+use std::{future::poll_fn, marker::PhantomData, mem, pin::Pin};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header::CONTENT_TYPE, response::Parts};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
+use zeroize::Zeroize;
 
 use crate::{
     error::{Answer, BoxError, Flaw, LoginError},
-    token::{self, Secret},
+    token,
 };
 
 /// The longest answer that is read.
@@ -20,15 +21,6 @@ const LIMIT: usize = 64 * 1024;
 ///
 /// [RFC 6838, section 4.2]: https://www.rfc-editor.org/rfc/rfc6838#section-4.2
 const NAME_LIMIT: usize = 127;
-
-/// The body of a request, wiped when the last of it is sent.
-pub(super) struct SecretBytes(pub(super) Secret);
-
-impl AsRef<[u8]> for SecretBytes {
-    fn as_ref(&self) -> &[u8] {
-        self.0.expose().as_bytes()
-    }
-}
 
 /// An answer that was read to its end.
 pub(super) struct Read {
@@ -50,6 +42,15 @@ impl Read {
 
     pub(super) fn described(&self) -> Answer {
         describe(&self.parts, Some(self.body.len()))
+    }
+}
+
+impl Drop for Read {
+    /// The token is in there. Where the client still has a part in the bytes they are not ours.
+    fn drop(&mut self) {
+        if let Ok(mut body) = mem::take(&mut self.body).try_into_mut() {
+            body.zeroize();
+        }
     }
 }
 

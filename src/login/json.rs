@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use super::{
     Login, LoginRequest, Session,
-    exchange::{Client, Erased, SecretBytes},
+    exchange::{Client, Erased},
 };
 use crate::{
     credential::Credential,
@@ -215,7 +215,7 @@ impl JsonLogin {
     }
 
     fn request(&self) -> Request<Bytes> {
-        let mut request = Request::new(Bytes::from_owner(SecretBytes(self.body.clone())));
+        let mut request = Request::new(self.body.clone().into_bytes());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.url.clone();
         let headers = request.headers_mut();

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body::Body;
-use serde_json::json;
 use tower_service::Service;
 
 use crate::{
@@ -159,11 +158,54 @@ impl Quable {
         R::Error: Into<BoxError>,
     {
         let password = password.into();
-        let body = json!({"signin": {"username": user, "password": password.expose()}});
-        JsonLogin::at(http, self.login_url.clone(), body.to_string().into())
+        let body = signin(user, &password);
+        JsonLogin::at(http, self.login_url.clone(), body)
             .token_at("/oauth/access_token")
             .lifetime_at("/oauth/expires_in")
             .lifetime(lifetime)
             .with_session(Session::Exclusive)
+    }
+}
+
+/// The login's document, in a buffer that never grows: growing would leave the password behind.
+fn signin(user: &str, password: &Secret) -> Secret {
+    // A character takes six bytes where it is escaped.
+    let capacity = 64 + 6 * (user.len() + password.expose().len());
+    let mut document = Vec::with_capacity(capacity);
+    for (part, text) in [
+        (r#"{"signin":{"username":"#, user),
+        (r#","password":"#, password.expose()),
+    ] {
+        document.extend_from_slice(part.as_bytes());
+        serde_json::to_writer(&mut document, text).expect("a string is JSON, and memory takes it");
+    }
+    document.extend_from_slice(b"}}");
+    String::from_utf8(document)
+        .expect("JSON of strings is UTF-8")
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_document_is_json_whatever_the_password_and_never_grows() {
+        for password in [
+            "plain",
+            "",
+            "q\"\\/\u{8}\u{1f}\n",
+            "ü€😀",
+            &"\u{1}".repeat(100),
+        ] {
+            let secret = Secret::from(password);
+            let document = signin("user", &secret);
+            let parsed: serde_json::Value = serde_json::from_str(document.expose()).unwrap();
+            let expected = json!({"signin": {"username": "user", "password": password}});
+            assert_eq!(parsed, expected);
+            assert!(document.expose().len() <= 64 + 6 * (4 + password.len()));
+        }
     }
 }

@@ -1,0 +1,121 @@
+//! What is left in memory of a secret when its owners are gone (FAILURES.md, K6).
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::{
+    convert::Infallible,
+    fs::{self, File},
+    os::unix::fs::FileExt,
+};
+
+use http::{Request, Response};
+use support::origins;
+use tower::{Layer, ServiceExt};
+use tower_bearer::{
+    Authorization, BearerAuthLayer, CachedProvider, Credential, CredentialProvider, Scheme, Secret,
+    Token, login_fn,
+};
+
+/// A secret that is nowhere in memory but where this puts it: kept masked, and written in place.
+struct Canary([u8; 24]);
+
+const MASK: u8 = 0x15;
+
+impl Canary {
+    fn new(seed: u8) -> Self {
+        // Letters, whose masked form has no letters a token would have.
+        let byte = |at: usize| b'A' + (seed as usize * 7 + at * 11 + at * at) as u8 % 26;
+        Self(std::array::from_fn(|at| byte(at) ^ MASK))
+    }
+
+    fn reveal(&self) -> String {
+        let mut text = String::with_capacity(self.0.len());
+        text.extend(self.0.iter().map(|byte| char::from(byte ^ MASK)));
+        text
+    }
+
+    /// How often the secret stands in this process's writable memory.
+    fn copies(&self) -> usize {
+        let memory = File::open("/proc/self/mem").unwrap();
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        let mut copies = 0;
+        let mut chunk = vec![0; 1 << 16];
+        for line in maps.lines().filter(|line| line.contains(" rw")) {
+            let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
+            let address = |text| u64::from_str_radix(text, 16).unwrap();
+            let (mut at, end) = (address(start), address(end));
+            while at < end {
+                let wanted = chunk.len().min((end - at) as usize);
+                let Ok(read) = memory.read_at(&mut chunk[..wanted], at) else {
+                    break; // not every mapping can be read
+                };
+                // Masked in place, so that the buffer itself is no copy.
+                chunk[..read].iter_mut().for_each(|byte| *byte ^= MASK);
+                copies += chunk[..read]
+                    .windows(self.0.len())
+                    .filter(|found| *found == self.0)
+                    .count();
+                // Chunks overlap: a secret may stand across two.
+                at += if read == wanted && at + (read as u64) < end {
+                    (read - self.0.len()) as u64
+                } else {
+                    (read as u64).max(1)
+                };
+            }
+        }
+        // Where the buffer read itself, it has unmasked what it held.
+        chunk.fill(0);
+        std::hint::black_box(&chunk);
+        copies
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_secret_once_its_owners_are_gone() {
+    let absent = Canary::new(1);
+    assert_eq!(
+        absent.copies(),
+        0,
+        "the search finds nothing that is not there"
+    );
+
+    let canary = Canary::new(2);
+    let secret = Secret::from(canary.reveal());
+    assert!(canary.copies() >= 1, "the search finds what is there");
+    drop(secret);
+    assert_eq!(canary.copies(), 0, "a secret");
+
+    let canary = Canary::new(3);
+    let token = Token::new(canary.reveal()).unwrap();
+    let authorization = Authorization::new(Scheme::BEARER, &token);
+    let value = authorization.clone().value().clone();
+    drop((token, authorization));
+    assert!(canary.copies() >= 1, "a clone of the value is alive");
+    drop(value);
+    assert_eq!(canary.copies(), 0, "a header value");
+
+    let canary = Canary::new(4);
+    let (token, refresh_token) = (canary.reveal(), canary.reveal());
+    let token = std::sync::Mutex::new(Some((Secret::from(token), Secret::from(refresh_token))));
+    let login = login_fn(move |_| {
+        let (token, refresh_token) = token.lock().unwrap().take().unwrap();
+        async move { Ok(Credential::new(token)?.with_refresh_token(refresh_token)) }
+    });
+    let provider = CachedProvider::new(login);
+    let service = BearerAuthLayer::new(provider.clone(), origins()).layer(tower::service_fn(
+        |request: Request<()>| async move {
+            drop(request);
+            Ok::<_, Infallible>(Response::new(()))
+        },
+    ));
+    for _ in 0..2 {
+        service.clone().oneshot(support::request()).await.unwrap();
+    }
+    assert!(canary.copies() >= 1, "in use");
+    let _ = provider.reject(provider.current().unwrap().generation());
+    drop((service, provider));
+    let residue = canary.copies();
+    println!("figure: K6 residue={residue}");
+    assert_eq!(residue, 0, "a credential");
+}
