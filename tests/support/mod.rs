@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "each test takes what it needs")]
 
 mod api;
+mod capture;
 mod clock;
 mod issuer;
 pub(crate) mod quable;
@@ -16,7 +17,9 @@ use hyper_util::{
 };
 use tower_bearer::Origins;
 
-pub(crate) use self::{api::Api, clock::HandClock, issuer::Issuer, raw::RawServer};
+pub(crate) use self::{
+    api::Api, capture::Capture, clock::HandClock, issuer::Issuer, raw::RawServer,
+};
 
 /// The URL of whatever is not reached over a socket.
 pub(crate) const URL: &str = "https://api.example.com/things";

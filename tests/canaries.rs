@@ -1,0 +1,495 @@
+//! No secret is printed (FAILURES.md, K1 to K3, R20, R21).
+//!
+//! Scenarios of every kind run while all that is traced, formatted or panicked with is captured;
+//! then all of it is searched for the secrets, in every encoding that a log may have.
+
+mod support;
+
+use std::{
+    convert::Infallible,
+    error::Error as _,
+    fmt::{Debug, Display},
+    fs, panic,
+    pin::pin,
+};
+
+use axum::{
+    Json, Router,
+    extract::Request as Incoming,
+    response::{IntoResponse, Redirect, Response as Answer},
+    routing::{any, post},
+};
+use base64::{Engine, engine::general_purpose};
+use bytes::Bytes;
+use http::{HeaderName, Request, Response, StatusCode, header::AUTHORIZATION};
+use http_body_util::Full;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use serde_json::json;
+use support::{Capture, HttpClient, RawServer, http_client, quable};
+use tokio::net::TcpListener;
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
+use tower_bearer::{
+    Authorization, BearerAuth, BearerAuthLayer, CachePolicy, CachedProvider, Clock, Credential,
+    CredentialProvider, Error, Generation, JsonLogin, Lifetime, LoginRequest, Origins, RequestHead,
+    Scheme, Secret, Session, StaticProvider, SystemClock, Token, login_fn, presets::Quable,
+};
+use tower_http::{
+    follow_redirect::FollowRedirectLayer,
+    trace::{DefaultMakeSpan, DefaultOnFailure, DefaultOnRequest, DefaultOnResponse, TraceLayer},
+};
+use tracing::Level;
+
+const TOKEN: &str = "canaryTOKEN.81c5f0aa~q";
+const REFRESH_TOKEN: &str = "canaryREFRESH.2b77e19d~z";
+const PASSWORD: &str = "canary \"PASSWORD\" \\ 4d02 ü/?";
+const CLIENT_SECRET: &str = "canaryCLIENTSECRET+9e6/x=";
+const SECRETS: [&str; 4] = [TOKEN, REFRESH_TOKEN, PASSWORD, CLIENT_SECRET];
+
+/// A secret as a log may hold it.
+fn encodings(secret: &str) -> Vec<(&'static str, String)> {
+    let bytes = secret.as_bytes();
+    let each = |encode: fn(&u8) -> String| bytes.iter().map(encode).collect::<String>();
+    let mut encodings = vec![
+        ("plain", secret.to_owned()),
+        ("reversed", secret.chars().rev().collect()),
+        ("hex", each(|byte| format!("{byte:02x}"))),
+        ("percent", each(|byte| format!("%{byte:02x}"))),
+        ("percent where it must be", {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+            let encode = |byte: &u8| match is_plain(*byte) {
+                true => char::from(*byte).to_string(),
+                false => format!("%{byte:02x}"),
+            };
+            bytes.iter().map(encode).collect()
+        }),
+        (
+            "json",
+            serde_json::to_string(secret)
+                .unwrap()
+                .trim_matches('"')
+                .to_owned(),
+        ),
+        ("debug", format!("{secret:?}").trim_matches('"').to_owned()),
+        (
+            "bytes",
+            format!("{bytes:?}").trim_matches(['[', ']']).to_owned(),
+        ),
+        (
+            "first half",
+            secret.chars().take(secret.chars().count() / 2).collect(),
+        ),
+        (
+            "second half",
+            secret.chars().skip(secret.chars().count() / 2).collect(),
+        ),
+    ];
+    // In base64 the form depends on where the secret begins: three ways, less the edges.
+    for offset in 0..3 {
+        for (name, engine) in [
+            ("base64", general_purpose::STANDARD_NO_PAD),
+            ("base64url", general_purpose::URL_SAFE_NO_PAD),
+        ] {
+            let encoded = engine.encode([&vec![0; offset][..], bytes].concat());
+            encodings.push((
+                name,
+                encoded[if offset == 0 { 0 } else { 4 }..encoded.len() - 3].to_owned(),
+            ));
+        }
+    }
+    encodings
+}
+
+struct Run {
+    capture: Capture,
+    types: Vec<String>,
+    errors: usize,
+}
+
+impl Run {
+    /// Formats a value of a public type in all the ways there are without a `Display`.
+    fn debug<T: Debug>(&mut self, value: &T) {
+        let name = std::any::type_name::<T>();
+        let name = name.split('<').next().unwrap().rsplit("::").next().unwrap();
+        self.types.push(name.to_owned());
+        self.capture
+            .say(format!("{value:?} {value:#?} {value:x?} {value:#X?}"));
+    }
+
+    fn display<T: Debug + Display>(&mut self, value: &T) {
+        self.debug(value);
+        self.capture.say(format!("{value} {value:#} {value:80}"));
+    }
+
+    /// An error and all of its causes.
+    fn error(&mut self, error: &BoxError) {
+        self.errors += 1;
+        self.capture
+            .say(format!("{error} {error:#} {error:?} {error:#?}"));
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            self.capture
+                .say(format!("{error} {error:#} {error:?} {error:#?}"));
+            cause = error.source();
+        }
+        if let Some(error) = error.downcast_ref::<Error>() {
+            self.display(error);
+            if let Some(error) = error
+                .source()
+                .and_then(|e| e.downcast_ref::<tower_bearer::LoginError>())
+            {
+                self.display(error);
+            }
+        }
+    }
+
+    async fn send<S>(&mut self, service: S, url: &str) -> Option<StatusCode>
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<()>, Error = BoxError>,
+    {
+        let request = Request::get(url).body(Full::default()).unwrap();
+        self.capture.say(format!("{:?}", RequestHead::of(&request)));
+        let mut response = pin!(service.oneshot(request));
+        match response.as_mut().await {
+            Ok(response) => {
+                self.capture.say(format!("{response:?}"));
+                Some(response.status())
+            }
+            Err(error) => {
+                self.error(&error);
+                None
+            }
+        }
+    }
+}
+
+/// The layer with everything traced around and under it, headers included, redirects outside.
+fn traced<P: CredentialProvider + Clone + 'static>(
+    layer: &BearerAuthLayer<P>,
+    http: HttpClient,
+) -> impl Service<Request<Full<Bytes>>, Response = Response<()>, Error = BoxError> + use<P> {
+    let trace = || {
+        TraceLayer::new_for_http()
+            .make_span_with(
+                DefaultMakeSpan::new()
+                    .level(Level::TRACE)
+                    .include_headers(true),
+            )
+            .on_request(DefaultOnRequest::new().level(Level::TRACE))
+            .on_response(
+                DefaultOnResponse::new()
+                    .level(Level::TRACE)
+                    .include_headers(true),
+            )
+            .on_failure(DefaultOnFailure::new().level(Level::TRACE))
+    };
+    ServiceBuilder::new()
+        .map_response(|response: Response<_>| response.map(drop))
+        .map_err(Into::into)
+        .layer(trace())
+        .layer(FollowRedirectLayer::new())
+        .layer(layer.clone())
+        .layer(trace())
+        .service(http)
+}
+
+/// An API that logs in, refuses, redirects and answers badly, with secrets wherever it can.
+async fn api(elsewhere: String) -> String {
+    let echo = |status: u16| {
+        move || async move {
+            let status = StatusCode::from_u16(status).unwrap();
+            (
+                status,
+                [("x-echo", TOKEN)],
+                format!("<p>{TOKEN} {PASSWORD} {REFRESH_TOKEN}</p>"),
+            )
+        }
+    };
+    let app = Router::new()
+        .route("/login", post(|| async {
+            Json(json!({"access_token": TOKEN, "refresh_token": REFRESH_TOKEN, "expires_in": 60}))
+        }))
+        .route("/login/html", post(echo(200)))
+        .route("/login/refused", post(echo(401)))
+        .route("/login/broken", post(echo(500)))
+        .route("/login/elsewhere", post(move || async move { Redirect::temporary(&elsewhere) }))
+        .route("/login/unusable", post(|| async {
+            Json(json!({"access_token": format!("{TOKEN}\r\n{PASSWORD}")}))
+        }))
+        .route("/login/number", post(|| async { Json(json!({"access_token": [TOKEN]})) }))
+        .route("/login/long", post(|| async { format!("{TOKEN}{}", " ".repeat(70_000)) }))
+        .route("/things", any(|request: Incoming| async move {
+            let is_good = request.headers().get(AUTHORIZATION).is_some_and(|value| {
+                value.to_str().is_ok_and(|value| value == format!("Bearer {TOKEN}"))
+            });
+            if is_good { StatusCode::OK } else { StatusCode::UNAUTHORIZED }
+        }))
+        .route("/refuse", any(|| async { StatusCode::UNAUTHORIZED }))
+        .route("/redirect", any(|| async { Redirect::temporary("/things") }))
+        .fallback(|| async { Answer::new(axum::body::Body::empty()).into_response() });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async { axum::serve(listener, app).await });
+    format!("http://{address}")
+}
+
+async fn over_sockets(run: &mut Run, http: HttpClient) {
+    let b = RawServer::start().await;
+    let a = api(b.url("/")).await;
+    let origins = Origins::new([&a]).unwrap();
+    let body = json!({"password": PASSWORD, "client_secret": CLIENT_SECRET}).to_string();
+
+    let login = JsonLogin::new(http.clone(), &format!("{a}/login"), body.clone()).unwrap();
+    run.debug(&login);
+    let layer = BearerAuthLayer::new(CachedProvider::new(login), origins.clone());
+    for (path, expected) in [
+        ("/things", 200),
+        ("/redirect", 200),
+        ("/refuse", 401),
+        ("/things", 200),
+    ] {
+        let status = run
+            .send(traced(&layer, http.clone()), &format!("{a}{path}"))
+            .await;
+        assert_eq!(
+            status.map(|status| status.as_u16()),
+            Some(expected),
+            "{path}"
+        );
+    }
+    run.debug(&layer);
+    run.debug(layer.provider());
+    let mut service = layer.layer(http.clone());
+    run.debug(&service);
+    let request = Request::get(&a).body(Full::<Bytes>::default()).unwrap();
+    run.debug(&Service::call(&mut service, request));
+    run.debug(&layer.provider().acquire());
+
+    for failing in [
+        "html",
+        "refused",
+        "broken",
+        "elsewhere",
+        "unusable",
+        "number",
+        "long",
+    ] {
+        let url = format!("{a}/login/{failing}?secret={CLIENT_SECRET}");
+        let login = JsonLogin::new(http.clone(), &url, body.clone()).unwrap();
+        let layer = BearerAuthLayer::new(CachedProvider::new(login), origins.clone());
+        let status = run
+            .send(traced(&layer, http.clone()), &format!("{a}/things"))
+            .await;
+        assert_eq!(status, None, "{failing}");
+        run.debug(&layer);
+    }
+    assert_eq!(b.received().len(), 0, "L9");
+
+    // Nobody is there to log in at.
+    let login = JsonLogin::new(http.clone(), "http://127.0.0.1:9/login", body).unwrap();
+    let layer = BearerAuthLayer::new(CachedProvider::new(login), origins.clone());
+    assert_eq!(run.send(traced(&layer, http.clone()), &a).await, None);
+
+    let strict = BearerAuthLayer::new(StaticProvider::new(TOKEN).unwrap(), origins.strict());
+    let url = format!(
+        "http://user:{CLIENT_SECRET}@{}/?{TOKEN}",
+        &b.origin()["http://".len()..]
+    );
+    let request = Request::get(url).body(Full::<Bytes>::default()).unwrap();
+    let error = strict.layer(http).oneshot(request).await.unwrap_err();
+    run.error(&error);
+}
+
+async fn quable(run: &mut Run) {
+    let api = quable::StandIn::start().await;
+    let at = Quable::base_url(&api.base_url()).unwrap();
+    run.debug(&at);
+    let http = http_client();
+    let layer = at.layer(http.clone(), quable::USER, PASSWORD, Lifetime::Announced);
+    assert_eq!(
+        run.send(traced(&layer, http.clone()), &api.products(1))
+            .await,
+        None
+    );
+    let layer = at
+        .layer_with(StaticProvider::new(TOKEN).unwrap())
+        .with_header_name(HeaderName::from_static("x-token"));
+    let status = run.send(traced(&layer, http), &api.products(1)).await;
+    assert_eq!(status, Some(StatusCode::UNAUTHORIZED));
+    run.debug(&layer);
+}
+
+async fn failures_in_memory(run: &mut Run) {
+    let panicking = login_fn(|mut request| async move {
+        let taken = request.take_refresh_token();
+        assert!(taken.is_none(), "scripted: {request:?} {taken:?}");
+        Ok(Credential::new(TOKEN)?)
+    });
+    run.debug(&panicking);
+    let stale = Credential::new(TOKEN)
+        .unwrap()
+        .with_lifetime(std::time::Duration::ZERO);
+    let builder =
+        CachedProvider::builder(panicking).starting_with(stale.with_refresh_token(REFRESH_TOKEN));
+    run.debug(&builder);
+    let error = builder.build().acquire().await.unwrap_err();
+    assert!(error.is_login_panicked());
+    run.error(&error.into());
+
+    let bad_token = login_fn(|_| async { Ok(Credential::new(format!("{TOKEN} {PASSWORD}"))?) });
+    let error = CachedProvider::new(bad_token).acquire().await.unwrap_err();
+    run.error(&error.into());
+}
+
+fn public_types(run: &mut Run) {
+    let token = Token::new(TOKEN).unwrap();
+    run.debug(&token);
+    run.debug(&Secret::from(PASSWORD));
+    run.debug(&Authorization::new(Scheme::BEARER, &token));
+    run.debug(&StaticProvider::new(TOKEN).unwrap());
+    run.debug(&Credential::from(token).with_refresh_token(REFRESH_TOKEN));
+    run.debug(&LoginRequest::with_refresh_token(REFRESH_TOKEN));
+    run.display(&Token::new(format!("{TOKEN} ")).unwrap_err());
+    let origin = format!("https://user:{CLIENT_SECRET}@api.example.com/{TOKEN}?{TOKEN}");
+    run.display(&Origins::new([origin]).unwrap_err());
+    run.debug(&support::origins());
+    run.debug(&RequestHead::of(&support::request()));
+    run.debug(&Generation::next());
+    run.debug(&Scheme::BEARER);
+    run.debug(&Session::Exclusive);
+    run.debug(&Lifetime::Announced);
+    run.debug(&CachePolicy::default());
+    run.debug(&SystemClock);
+    let _ = SystemClock.now();
+    let inner =
+        tower::service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(())) });
+    let layer = BearerAuthLayer::new(StaticProvider::new(TOKEN).unwrap(), support::origins());
+    let service: BearerAuth<_, _> = layer.layer(inner);
+    drop(service);
+}
+
+#[tokio::test]
+async fn no_secret_is_ever_printed() {
+    let capture = Capture::default();
+    tracing::subscriber::set_global_default(capture.clone()).unwrap();
+    {
+        let capture = capture.clone();
+        panic::set_hook(Box::new(move |info| {
+            let payload = info.payload_as_str().unwrap_or_default();
+            capture.say(format!("{info} {info:?} {payload}"));
+        }));
+    }
+    let mut run = Run {
+        capture: capture.clone(),
+        types: Vec::new(),
+        errors: 0,
+    };
+    over_sockets(&mut run, http_client()).await;
+    let http2 = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http();
+    over_sockets(&mut run, http2).await;
+    quable(&mut run).await;
+    failures_in_memory(&mut run).await;
+    public_types(&mut run);
+    drop(panic::take_hook());
+
+    // Every public type was formatted: a new one cannot be forgotten.
+    let listing = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/public-api.txt");
+    let listing = fs::read_to_string(listing).unwrap();
+    let public: Vec<_> = listing
+        .lines()
+        .filter_map(|line| {
+            line.split_once("pub struct ")
+                .or(line.split_once("pub enum "))
+        })
+        .filter(|(before, _)| before.is_empty() || *before == "#[non_exhaustive] ")
+        .map(|(_, path)| {
+            path.split(['<', '(', ' '])
+                .next()
+                .unwrap()
+                .rsplit("::")
+                .next()
+                .unwrap()
+        })
+        .collect();
+    assert!(public.len() > 20, "{public:?}");
+    for name in &public {
+        assert!(
+            run.types.iter().any(|formatted| formatted == name),
+            "{name} is not formatted"
+        );
+    }
+
+    let said = capture.said();
+    let targets = [
+        "hyper_util",
+        "h2::",
+        "tower_http",
+        "Authorization",
+        "scripted",
+    ];
+    for target in targets {
+        assert!(
+            said.iter().any(|line| line.contains(target)),
+            "nothing of {target}"
+        );
+    }
+    // The search would find one: each encoding, put among the rest.
+    let (mut searched, mut hits) = (0, Vec::new());
+    let lower: Vec<_> = said.iter().map(|line| line.to_lowercase()).collect();
+    for secret in SECRETS {
+        for (name, encoded) in encodings(secret) {
+            assert!(encoded.len() >= 8, "{name}");
+            let encoded = encoded.to_lowercase();
+            searched += 1;
+            hits.extend(
+                lower
+                    .iter()
+                    .filter(|line| line.contains(&encoded))
+                    .map(|line| (name, line)),
+            );
+        }
+    }
+    println!(
+        "figure: K1 K2 K3 R20 R21 canaries={} encodings={} lines={} types={} errors={} hits={}",
+        SECRETS.len(),
+        searched / SECRETS.len(),
+        said.len(),
+        public.len(),
+        run.errors,
+        hits.len(),
+    );
+    assert!(hits.is_empty(), "{hits:#?}");
+}
+
+#[test]
+fn the_search_finds_a_secret_in_each_encoding() {
+    let line = |secret: &str| {
+        let basic = general_purpose::STANDARD.encode(format!("client:{secret}:x"));
+        let json = json!({ "a": secret });
+        let percent = secret
+            .bytes()
+            .map(|byte| format!("%{byte:02X}"))
+            .collect::<String>();
+        let hex = secret
+            .bytes()
+            .map(|byte| format!("{byte:02X}"))
+            .collect::<String>();
+        [
+            basic,
+            json.to_string(),
+            percent,
+            hex,
+            format!("{secret:?} {:?}", secret.as_bytes()),
+        ]
+    };
+    for secret in SECRETS {
+        for line in line(secret) {
+            let line = line.to_lowercase();
+            let found = encodings(secret)
+                .iter()
+                .any(|(_, encoded)| line.contains(&encoded.to_lowercase()));
+            assert!(found, "{line}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The public API is as listed in `tests/public-api.txt`.
+//!
+//! The listing is made by the `public-api` crate from rustdoc's JSON. After a change that is meant:
+//!
+//! ```text
+//! UPDATE_PUBLIC_API=1 cargo test --test public_api
+//! ```
+
+use std::{env, fs, path::Path, process::Command};
+
+const LISTING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/public-api.txt");
+
+/// The crates whose types the public API may name, `std`'s own aside.
+const NAMED: [&str; 6] = [
+    "bytes",
+    "http",
+    "http_body",
+    "tower_bearer",
+    "tower_layer",
+    "tower_service",
+];
+
+/// The API as it is. It takes a compiler whose JSON the tool can read: 1.95 is the one it was
+/// tried with.
+fn listing() -> Option<String> {
+    let version = Command::new(env!("CARGO"))
+        .arg("--version")
+        .output()
+        .unwrap();
+    let version = String::from_utf8(version.stdout).unwrap();
+    if !version.starts_with("cargo 1.95.") {
+        println!("figure: public_api not measured: it takes cargo 1.95, and this is {version}");
+        return None;
+    }
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("public-api");
+    let rustdoc = Command::new(env!("CARGO"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args([
+            "rustdoc",
+            "--quiet",
+            "--locked",
+            "--lib",
+            "--all-features",
+            "--target-dir",
+        ])
+        .arg(&target)
+        .args(["--", "-Zunstable-options", "--output-format", "json"])
+        // The JSON of a stable compiler is only to be had so.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env_remove("RUSTDOCFLAGS")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&rustdoc.stderr);
+    assert!(rustdoc.status.success(), "{said}");
+    let api = public_api::Builder::from_rustdoc_json(target.join("doc/tower_bearer.json"))
+        .omit_blanket_impls(true)
+        .omit_auto_trait_impls(true)
+        .build()
+        .unwrap();
+    Some(api.to_string())
+}
+
+#[test]
+fn the_public_api_is_as_listed() {
+    let Some(actual) = listing() else {
+        return;
+    };
+    if env::var_os("UPDATE_PUBLIC_API").is_some() {
+        fs::write(LISTING, &actual).unwrap();
+    }
+    let listed = fs::read_to_string(LISTING).unwrap();
+    for line in actual
+        .lines()
+        .filter(|line| !listed.lines().any(|listed| listed == *line))
+    {
+        println!("+ {line}");
+    }
+    for line in listed
+        .lines()
+        .filter(|line| !actual.lines().any(|actual| actual == *line))
+    {
+        println!("- {line}");
+    }
+    assert!(
+        actual == listed,
+        "if it is meant: UPDATE_PUBLIC_API=1 cargo test --test public_api"
+    );
+    println!("figure: public_api items={}", actual.lines().count());
+}
+
+#[test]
+fn no_other_crate_is_named_in_the_public_api() {
+    let listed = fs::read_to_string(LISTING).unwrap();
+    // What a macro writes for itself nobody can name.
+    let lines: Vec<_> = listed
+        .lines()
+        .filter(|line| !line.contains("__private"))
+        .collect();
+    let listed = lines.join("\n");
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    for (at, _) in listed.match_indices("::") {
+        let before = &listed[..at];
+        let start = before.rfind(|c| !is_word(c)).map_or(0, |at| at + 1);
+        let (name, before) = (&before[start..], &before[..start]);
+        let is_first = !before.ends_with("::");
+        let is_crate = is_first && name.starts_with(|c: char| c.is_ascii_lowercase());
+        let is_std = ["core", "alloc", "std"].contains(&name);
+        assert!(
+            !is_crate || is_std || NAMED.contains(&name),
+            "{name} is named"
+        );
+    }
+}
