@@ -54,13 +54,7 @@ enum Kind {
 impl Error {
     /// A login that failed with `source`, for providers of one's own.
     pub fn login_failed(source: impl Into<BoxError>) -> Self {
-        let source = source.into();
-        let kind = if is_through_itself(&*source) {
-            Kind::LoginThroughItself
-        } else {
-            Kind::LoginFailed
-        };
-        Self::with_source(kind, Some(source))
+        Self::with_source(Kind::LoginFailed, Some(source.into()))
     }
 
     /// There is no authorization for this request, for providers of one's own that choose by the
@@ -81,8 +75,8 @@ impl Error {
         Self::with_source(Kind::LoginLost, None)
     }
 
-    pub(crate) fn login_through_itself() -> Self {
-        Self::with_source(Kind::LoginThroughItself, None)
+    pub(crate) fn login_through_itself(source: Option<BoxError>) -> Self {
+        Self::with_source(Kind::LoginThroughItself, source)
     }
 
     pub(crate) fn short_lived(needed: Duration) -> Self {
@@ -212,22 +206,6 @@ impl fmt::Display for Error {
 impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
-    }
-}
-
-/// A login that waits for itself fails with that, however its client wraps it.
-fn is_through_itself(mut error: &(dyn error::Error + 'static)) -> bool {
-    loop {
-        if error
-            .downcast_ref::<Error>()
-            .is_some_and(Error::is_login_through_itself)
-        {
-            return true;
-        }
-        match error.source() {
-            Some(source) => error = source,
-            None => return false,
-        }
     }
 }
 

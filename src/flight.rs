@@ -1,6 +1,12 @@
 //! The one login under way, and those who wait for it.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     sync::SetOnce,
@@ -22,6 +28,7 @@ const OVERDUE: Duration = Duration::from_secs(1);
 pub(crate) struct Flight<T> {
     outcome: SetOnce<Result<T, Error>>,
     task: OnceLock<task::Id>,
+    waits_for_itself: AtomicBool,
     overdue_at: Instant,
     /// For this login alone: one that was declared lost takes nothing from the next.
     refresh_token: RefreshTokenSlot,
@@ -32,6 +39,7 @@ impl<T: Clone> Flight<T> {
         Self {
             outcome: SetOnce::new(),
             task: OnceLock::new(),
+            waits_for_itself: AtomicBool::new(false),
             overdue_at: Instant::now() + timeout + OVERDUE,
             refresh_token,
         }
@@ -48,11 +56,19 @@ impl<T: Clone> Flight<T> {
     }
 
     /// Whether the task which polls this is the one that carries the login: it would wait for
-    /// itself.
+    /// itself. That is kept in mind, however the login reports it.
     pub(crate) fn is_piloted_here(&self) -> bool {
-        self.task
-            .get()
-            .is_some_and(|pilot| task::try_id() == Some(*pilot))
+        let pilot = self.task.get();
+        let is_here = pilot.is_some_and(|pilot| task::try_id() == Some(*pilot));
+        if is_here {
+            // Relaxed: the same task reads it.
+            self.waits_for_itself.store(true, Ordering::Relaxed);
+        }
+        is_here
+    }
+
+    pub(crate) fn has_waited_for_itself(&self) -> bool {
+        self.waits_for_itself.load(Ordering::Relaxed)
     }
 
     /// Whether it ought to have ended, one way or the other.

@@ -162,14 +162,19 @@ pin_project! {
         #[pin]
         acquire: Option<P::Acquire>,
         acquired: Option<Authorization>,
-        // Whether the provider had it for everybody, and can be asked for a newer one at once.
+        // Whether the provider had it for everybody: then none now means that it is stale.
         is_shared: bool,
+        rounds: u32,
         service: S,
         // None once it is sent, which is the last that is asked of this.
         request: Option<Request<B>>,
         settings: Arc<Settings<P>>,
     }
 }
+
+/// How often a request gives its slot back for a fresher authorization, before it is sent with what
+/// it has: a slot that always takes longer than a credential lives would be logins without end.
+const ROUNDS: u32 = 32;
 
 /// The invariant of [`Cold`].
 const SENT_ONCE: &str = "a future is not polled after its end";
@@ -185,6 +190,7 @@ impl<S, P: CredentialProvider, B> Cold<S, P, B> {
             acquire: Some(acquire),
             acquired: None,
             is_shared: false,
+            rounds: 0,
             service,
             request: Some(request),
             settings,
@@ -218,13 +224,13 @@ impl<S, P: CredentialProvider, B> Cold<S, P, B> {
                 return Poll::Pending;
             };
             readiness.map_err(Into::into)?;
-            if is_new || !*this.is_shared {
-                break this.acquired.take().expect(SENT_ONCE);
-            }
             // The wait for the slot may have been longer than the life of what was acquired.
-            if let Some(authorization) = provider.current(head) {
-                break authorization;
+            let newer = if is_new { None } else { provider.current(head) };
+            let is_stale = !is_new && newer.is_none() && *this.is_shared;
+            if !is_stale || *this.rounds == ROUNDS {
+                break newer.or(this.acquired.take()).expect(SENT_ONCE);
             }
+            *this.rounds += 1;
             let fresh = this.service.clone();
             drop(mem::replace(this.service, fresh));
             this.acquire.set(Some(provider.acquire(head)));

@@ -203,7 +203,9 @@ impl Origin {
         };
         let host = authority.host();
         let default_port = url::default_port(scheme);
-        let port = authority.port_u16().unwrap_or(default_port);
+        let Some(port) = url::port(authority, default_port) else {
+            return Err(InvalidOrigin(Reason::Port));
+        };
         Ok(Self {
             scheme: scheme.clone(),
             with_port: format!("{host}:{port}").into(),
@@ -226,13 +228,8 @@ impl Origin {
     }
 
     fn is_at_address(&self, authority: &Authority) -> bool {
-        let host = authority.host();
-        let port = match authority.as_str().strip_prefix(host) {
-            Some("") => Some(url::default_port(&self.scheme)),
-            Some(_) => authority.port_u16(),
-            None => None, // user information
-        };
-        url::ipv6(host) == self.ipv6 && port == Some(self.port)
+        let port = url::port(authority, url::default_port(&self.scheme));
+        url::ipv6(authority.host()) == self.ipv6 && port == Some(self.port)
     }
 }
 

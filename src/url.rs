@@ -55,11 +55,22 @@ pub(crate) fn check(authority: &Authority) -> Result<(), InvalidOrigin> {
     if !is_host {
         return Err(InvalidOrigin(Reason::NotAUri));
     }
-    let has_port = authority.as_str().len() > host.len();
-    if has_port && authority.port_u16().is_none() {
-        return Err(InvalidOrigin(Reason::Port));
+    match port(authority, 0) {
+        Some(_) => Ok(()),
+        None => Err(InvalidOrigin(Reason::Port)),
     }
-    Ok(())
+}
+
+/// The port, or `default` where there is none. `None` for what is not digits (`http` takes `+80`
+/// for 80), and where user information stands before the host.
+pub(crate) fn port(authority: &Authority, default: u16) -> Option<u16> {
+    let rest = authority.as_str().strip_prefix(authority.host())?;
+    if rest.is_empty() {
+        return Some(default);
+    }
+    let digits = rest.strip_prefix(':')?;
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_number)
 }
 
 /// Whether some readers take the host for an IPv4 address, in whatever spelling.

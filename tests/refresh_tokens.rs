@@ -71,9 +71,14 @@ impl Login for Scripted {
             .pop()
             .expect("a login too many");
         if act == Act::WaitAndTake {
-            self.0.gate.acquire().await?.forget();
-        }
-        if !matches!(act, Act::Leave | Act::LeaveAndFail) {
+            // In a task of its own, which goes on when the login is dropped.
+            let this = self.clone();
+            tokio::spawn(async move {
+                this.0.gate.acquire().await.unwrap().forget();
+                this.take(&mut request);
+            })
+            .await?;
+        } else if !matches!(act, Act::Leave | Act::LeaveAndFail) {
             self.take(&mut request);
         }
         match act {

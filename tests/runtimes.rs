@@ -2,7 +2,11 @@
 
 mod support;
 
-use std::{sync::Arc, task::Poll, time::Duration};
+use std::{
+    sync::{Arc, Mutex, mpsc},
+    task::Poll,
+    time::Duration,
+};
 
 use support::{Api, HandClock, Issuer, origins, request, within_a_minute};
 use tokio::{
@@ -12,7 +16,7 @@ use tokio::{
 };
 use tokio_test::{assert_pending, task};
 use tower::{Layer, ServiceExt};
-use tower_bearer::{BearerAuthLayer, CachedProvider};
+use tower_bearer::{BearerAuthLayer, CachedProvider, Credential, Login, login_fn};
 
 fn paused_runtime() -> Runtime {
     Builder::new_current_thread()
@@ -97,19 +101,62 @@ fn a_login_whose_runtime_is_no_longer_driven_is_lost_at_the_waiters_deadline() {
         yield_now().await;
         assert_eq!(issuer.started(), 2, "a login of its own");
 
-        // The lost login comes back too late, while the other is on its way.
+        // The lost one is driven again, and must not go on: what it has not sent yet would revoke
+        // what the other brings.
         issuer.step();
         drive(&first);
-        assert_eq!(issuer.finished(), 1);
-        assert!(provider.current().is_none(), "its token is discarded");
-        assert_pending!(waiter.poll());
-
-        issuer.open();
+        assert_eq!(
+            issuer.finished(),
+            0,
+            "the gate is open, and the lost one does not go on"
+        );
         assert_eq!(waiter.await.unwrap().value(), "Bearer token-2");
     });
     assert_eq!(provider.current().unwrap().value(), "Bearer token-2");
     println!("figure: F9b hangs=0 logins={}", issuer.started());
     assert_eq!(issuer.started(), 2);
+}
+
+// F8 in part: a login that blocks its thread cannot be stopped. What it brings late is discarded,
+// while another is on its way.
+#[test]
+fn what_a_lost_login_brings_late_is_discarded() {
+    within_a_minute(|| {
+        let (release, blocked) = mpsc::channel::<()>();
+        let (start, has_started) = mpsc::channel();
+        let blocked = Mutex::new(Some((start, blocked)));
+        let issuer = Issuer::gated();
+        let provider = {
+            let issuer = issuer.clone();
+            CachedProvider::new(login_fn(move |request| {
+                let (issuer, blocked) = (issuer.clone(), blocked.lock().unwrap().take());
+                async move {
+                    if let Some((start, blocked)) = blocked {
+                        start.send(())?;
+                        blocked.recv()?;
+                        return Ok(Credential::new("late")?);
+                    }
+                    issuer.login(request).await
+                }
+            }))
+        };
+        let first = {
+            let provider = provider.clone();
+            std::thread::spawn(move || paused_runtime().block_on(provider.acquire()))
+        };
+        has_started.recv().unwrap();
+        paused_runtime().block_on(async {
+            assert!(provider.acquire().await.unwrap_err().is_login_lost());
+            let mut waiter = task::spawn(provider.acquire());
+            assert_pending!(waiter.poll());
+            release.send(()).unwrap();
+            assert!(first.join().unwrap().unwrap_err().is_login_lost());
+            assert!(provider.current().is_none());
+            assert_pending!(waiter.poll());
+            issuer.open();
+            assert_eq!(waiter.await.unwrap().value(), "Bearer token-1");
+        });
+    });
 }
 
 // Nobody need have the patience to see the flight's end.
@@ -321,11 +368,11 @@ fn a_provider_dropped_during_its_login_is_freed_when_the_login_ends() {
     runtime.block_on(async {
         let provider = {
             let (issuer, held) = (issuer.clone(), Arc::clone(&held));
-            CachedProvider::new(tower_bearer::login_fn(move |request| {
+            CachedProvider::new(login_fn(move |request| {
                 let (issuer, held) = (issuer.clone(), Arc::clone(&held));
                 async move {
                     let _held = held;
-                    tower_bearer::Login::login(&issuer, request).await
+                    issuer.login(request).await
                 }
             }))
         };

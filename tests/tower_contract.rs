@@ -183,6 +183,42 @@ async fn a_slot_is_given_back_before_a_second_wait_for_a_login() {
     }
 }
 
+// Each clone of the service takes longer to get ready than a credential lives.
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_takes_longer_than_a_credential_lives_is_no_endless_login() {
+    struct Slow(std::pin::Pin<Box<tokio::time::Sleep>>);
+    impl Slow {
+        fn new() -> Self {
+            Self(Box::pin(tokio::time::sleep(Duration::from_secs(3))))
+        }
+    }
+    impl Clone for Slow {
+        fn clone(&self) -> Self {
+            Self::new()
+        }
+    }
+    impl Service<Request<()>> for Slow {
+        type Response = Response<()>;
+        type Error = std::convert::Infallible;
+        type Future = std::future::Ready<Result<Response<()>, Self::Error>>;
+        fn poll_ready(
+            &mut self,
+            cx: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<(), Self::Error>> {
+            self.0.as_mut().poll(cx).map(Ok)
+        }
+        fn call(&mut self, _: Request<()>) -> Self::Future {
+            std::future::ready(Ok(Response::new(())))
+        }
+    }
+    let issuer = Issuer::new().with_lifetime(Duration::from_secs(2));
+    let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
+    let response = layer.layer(Slow::new()).oneshot(request());
+    let response = tokio::time::timeout(Duration::from_secs(3600), response);
+    assert!(response.await.expect("it is sent").is_ok());
+    assert!(issuer.logins() <= 33, "{}", issuer.logins());
+}
+
 // A provider that cannot be asked without waiting is asked once for each request.
 #[tokio::test]
 async fn what_is_not_shared_is_kept_until_there_is_a_slot() {

@@ -247,8 +247,8 @@ impl fmt::Debug for JsonLogin {
     }
 }
 
-/// What a JSON pointer points at. Nothing else of the document is read: nothing else can be wrong
-/// with it, and no secret is copied that is not used.
+/// What a JSON pointer points at. No other value of the document is read: none can be wrong with it,
+/// and no secret is copied that is not used.
 fn find<'a>(json: &'a RawValue, pointer: &str) -> Option<&'a RawValue> {
     let mut steps = pointer.split('/');
     if !steps.next()?.is_empty() {
@@ -260,7 +260,10 @@ fn find<'a>(json: &'a RawValue, pointer: &str) -> Option<&'a RawValue> {
             object.remove(&name)
         } else {
             let array: Vec<_> = serde_json::from_str(value.get()).ok()?;
-            array.get(name.parse::<usize>().ok()?).copied()
+            let position: usize = name.parse().ok()?;
+            // RFC 6901, section 4: no sign and no leading zero.
+            let is_canonical = position.to_string() == name;
+            array.get(position).copied().filter(|_| is_canonical)
         }
     })
 }
@@ -272,10 +275,12 @@ fn seconds(value: &RawValue) -> Option<Duration> {
         [b'"', ..] => serde_json::from_str(value.get()).ok()?,
         _ => value.get().to_owned(),
     };
-    let seconds: f64 = text.trim().parse().ok()?;
-    if seconds.is_nan() {
+    let text = text.trim();
+    // A word such as `inf` is a number to Rust, and to nobody else.
+    if text.contains(|c: char| c.is_ascii_alphabetic() && !c.eq_ignore_ascii_case(&'e')) {
         return None;
     }
+    let seconds: f64 = text.parse().ok()?;
     Some(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
 }
 

@@ -118,7 +118,9 @@ impl LoginRequest {
     /// Takes the refresh token of the credential before, if it had one.
     ///
     /// Taken is spent: no later login is offered it again, also when this one panics, times out
-    /// or fails. One that is not taken stays for the next login.
+    /// or fails. One that is not taken stays for the next login. Where the answer brings no new one,
+    /// and the old one goes on being good, the login puts it into its
+    /// [`Credential`](Credential::with_refresh_token) again.
     #[must_use = "a refresh token that is taken is spent"]
     pub fn take_refresh_token(&mut self) -> Option<Secret> {
         self.refresh_token.take()

@@ -34,6 +34,7 @@ fn an_origin_is_scheme_host_and_port() {
     is_refused_for("https://user:password@api.example.com", "user information");
     is_refused_for("https://api.example.com:", "port");
     is_refused_for("https://api.example.com:65536", "port");
+    is_refused_for("https://api.example.com:+443", "port");
     is_refused_for("https://*.example.com", "name each of them");
     is_refused_for("https://api.example.com#a", "no fragment");
     is_refused_for(" https://api.example.com", "without spaces");
@@ -124,6 +125,7 @@ fn hosts_are_compared_whole() {
         "https://example.com",
         "https://api.example.comm",
         "https://[2001:db8::1]",
+        "https://[2001:db8:0::1]:+8443",
         "https://[2001:db8::2]:8443",
         "https://user@[2001:db8:0::1]:8443",
         "https://2001:db8::1:8443",

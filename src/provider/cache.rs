@@ -149,7 +149,7 @@ impl Cache {
                 Boarding::Waiting(flight) => flight,
             };
             if flight.is_piloted_here() {
-                return Err(Error::login_through_itself());
+                return Err(Error::login_through_itself(None));
             }
             // Looked at before the wait: who comes late starts afresh, who has waited is told.
             if !flight.is_overdue() {

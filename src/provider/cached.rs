@@ -103,9 +103,9 @@ impl CachedProvider {
 
     /// Gets an authorization that stays valid for at least `needed`, for what takes long to send.
     ///
-    /// Valid is what ends, its margin taken off, no sooner. Logs in ahead of time where the current
-    /// one does not last. In an exclusive session that
-    /// revokes the current one: requests that are on their way may be refused.
+    /// Valid is what ends no sooner, its margin taken off. Logs in ahead of time where the current
+    /// one does not last; in an exclusive session that revokes it, and requests that are on their
+    /// way may be refused.
     ///
     /// # Errors
     ///

@@ -27,6 +27,9 @@ pub struct CachePolicy {
 impl CachePolicy {
     /// Limits the time of a login. Defaults to 10 s, and is a year at most.
     ///
+    /// It is measured by Tokio's clock. (Where runtimes share a provider and one of them has its time
+    /// paused, as tests do, a login may seem overdue to it.)
+    ///
     /// Be generous: a login that is given up may have revoked the credential before it all the
     /// same.
     ///

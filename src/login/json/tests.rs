@@ -65,6 +65,9 @@ async fn a_lifetime_is_read_as_servers_send_it_and_never_costs_the_login() {
         ("1e400", Some(Duration::MAX)),
         (r#""1e400""#, Some(Duration::MAX)),
         (r#""NaN""#, None),
+        (r#""inf""#, None),
+        (r#""-Infinity""#, None),
+        (r#""e""#, None),
         (r#""""#, None),
         (r#""1 hour""#, None),
         ("null", None),
@@ -100,6 +103,8 @@ async fn a_pointer_finds_what_it_points_at_and_nothing_else_matters() {
         "/dup/0",
         "/x",
         "/a~1b/~0/01x",
+        "/a~1b/~0/01/",
+        "/a~1b/~0/+1/",
     ] {
         assert_eq!(found(nowhere).await, None, "{nowhere}");
     }

@@ -12,7 +12,11 @@ use tokio::time;
 
 use super::{Cache, Held};
 use crate::{
-    clock::Moment, credential::Credential, error::Error, flight::Flight, lifespan::Birth,
+    clock::Moment,
+    credential::Credential,
+    error::{BoxError, Error},
+    flight::Flight,
+    lifespan::Birth,
     login::LoginRequest,
 };
 
@@ -38,10 +42,6 @@ impl Pilot {
     }
 
     pub(super) async fn fly(self) {
-        // Declared lost before it began: another login may be under way.
-        if !self.cache.is_flown_by(&self.flight) {
-            return;
-        }
         self.flight.board_pilot();
         let cache = &*self.cache;
         let sent = Moment::of(&*cache.clock);
@@ -63,14 +63,28 @@ impl Pilot {
         let request = LoginRequest::new(self.flight.refresh_token().clone());
         // The call is in the future, so that a panic in it is caught as well.
         let mut login = Box::pin(async { self.cache.login.login(request).await });
-        let polled = poll_fn(|cx| match catch(|| login.as_mut().poll(cx)) {
-            Ok(poll) => poll.map(|outcome| outcome.map_err(Error::login_failed)),
-            Err(_) => Poll::Ready(Err(Error::login_panicked())),
+        let polled = poll_fn(|cx| {
+            // Declared lost meanwhile: what it has not sent yet must not be sent any more.
+            if !self.cache.is_flown_by(&self.flight) {
+                return Poll::Ready(Err(Error::login_lost()));
+            }
+            match catch(|| login.as_mut().poll(cx)) {
+                Ok(poll) => poll.map(|outcome| outcome.map_err(|source| self.failure(source))),
+                Err(_) => Poll::Ready(Err(Error::login_panicked())),
+            }
         });
         let outcome = time::timeout(timeout, polled).await;
         // A panic here comes too late to matter.
         let _ = catch(|| drop(login));
         outcome.unwrap_or_else(|_| Err(Error::login_timed_out(timeout)))
+    }
+
+    fn failure(&self, source: BoxError) -> Error {
+        if self.flight.has_waited_for_itself() {
+            Error::login_through_itself(Some(source))
+        } else {
+            Error::login_failed(source)
+        }
     }
 }
 

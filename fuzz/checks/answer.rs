@@ -1,0 +1,61 @@
+//! What a JSON login makes of an answer, held against a reader of the whole document.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use tower_bearer::{JsonLogin, Login, LoginRequest};
+
+/// The answer's body.
+pub(crate) fn check(data: &[u8]) {
+    let body = Bytes::copy_from_slice(data);
+    let client = tower::service_fn(
+        move |_: Request<Full<Bytes>>| -> Ready<Result<_, Infallible>> {
+            ready(Ok(Response::new(Full::new(body.clone()))))
+        },
+    );
+    let login = JsonLogin::new(client, "https://api.example.com/login", "{}")
+        .expect("a URL")
+        .token_at("/oauth/0/access_token")
+        .lifetime_at("/oauth/0/expires_in");
+    let mut exchange = pin!(login.login(LoginRequest::default()));
+    let mut cx = Context::from_waker(Waker::noop());
+    let Poll::Ready(outcome) = exchange.as_mut().poll(&mut cx) else {
+        panic!("nothing to wait for");
+    };
+    let document = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data);
+    let whole = serde_json::from_slice::<serde_json::Value>(document).ok();
+    let token = whole
+        .as_ref()
+        .and_then(|json| json.pointer("/oauth/0/access_token")?.as_str());
+    match outcome {
+        Ok(credential) => {
+            let found = credential.token().expose();
+            assert!(found.bytes().all(|byte| byte.is_ascii_graphic()));
+            // Where the whole document can be read, both readers agree.
+            assert!(whole.is_none() || token == Some(found));
+            let lifetime = whole
+                .as_ref()
+                .and_then(|json| json.pointer("/oauth/0/expires_in"));
+            if let Some(seconds) = lifetime
+                .and_then(serde_json::Value::as_u64)
+                .filter(|s| *s < 1 << 50)
+            {
+                assert_eq!(credential.lifetime().map(|l| l.as_secs()), Some(seconds));
+            }
+        }
+        Err(error) => {
+            let is_usable = |token: &str| tower_bearer::Token::new(token).is_ok();
+            assert!(
+                data.len() > 64 * 1024 || !token.is_some_and(is_usable),
+                "{error}"
+            );
+        }
+    }
+}

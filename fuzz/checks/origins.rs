@@ -1,0 +1,56 @@
+//! Which URIs an origin allows, held against the `url` crate (FAILURES.md, R14).
+
+use http::Uri;
+use tower_bearer::Origins;
+use url::Url;
+
+/// The first line is an origin, the second a URI.
+pub(crate) fn check(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let (origin, uri) = text.split_once('\n').unwrap_or((text, text));
+    let Ok(parsed) = uri.parse::<Uri>() else {
+        return;
+    };
+    let other = Url::parse(uri);
+    if parsed.authority().is_some()
+        && Origins::any_https().allow(&parsed)
+        && let Ok(other) = &other
+    {
+        assert_eq!(other.scheme(), "https");
+        assert!(other.username().is_empty() && other.password().is_none());
+        assert!(other.host_str().is_some_and(|host| !host.is_empty()));
+    }
+    let Ok(origins) = Origins::new([origin]) else {
+        return;
+    };
+    let listed = Url::parse(origin);
+    if let Ok(listed) = &listed {
+        assert!(listed.username().is_empty() && listed.password().is_none());
+        let is_loopback = match listed.host() {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        assert!(listed.scheme() == "https" || (listed.scheme() == "http" && is_loopback));
+    }
+    if parsed.authority().is_none() || !origins.allow(&parsed) {
+        return;
+    }
+    match (listed, other) {
+        (Ok(listed), Ok(other)) => {
+            assert_eq!(listed.origin(), other.origin());
+            assert!(other.username().is_empty() && other.password().is_none());
+        }
+        // What the other parser does not know is allowed only as it was spelled.
+        _ => {
+            let authority = origin
+                .parse::<Uri>()
+                .ok()
+                .and_then(|uri| uri.authority().cloned());
+            assert_eq!(authority.as_ref(), parsed.authority());
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The fuzzer's corpora, replayed (see `fuzz`).
+
+use std::{fs, path::Path};
+
+#[path = "../fuzz/checks/answer.rs"]
+mod answer;
+#[path = "../fuzz/checks/origins.rs"]
+mod origins;
+#[path = "../fuzz/checks/token.rs"]
+mod token;
+
+fn replay(name: &str, check: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/corpus")
+        .join(name);
+    let mut inputs = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        check(&fs::read(entry.unwrap().path()).unwrap());
+        inputs += 1;
+    }
+    println!("figure: corpus {name}={inputs}");
+    assert!(inputs >= 10);
+}
+
+#[test]
+fn origins_agree_with_another_parser() {
+    replay("origins", origins::check);
+}
+
+#[test]
+fn answers_agree_with_another_reader() {
+    replay("answer", answer::check);
+}
+
+#[test]
+fn tokens_agree_with_the_grammar() {
+    replay("token", token::check);
+}
