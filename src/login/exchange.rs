@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The longest answer that is read.
-const LIMIT: usize = 64 * 1024;
+pub(super) const LIMIT: usize = 64 * 1024;
 
 /// The longest name of a media type ([RFC 6838, section 4.2]).
 ///

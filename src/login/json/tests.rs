@@ -7,6 +7,7 @@ use http_body_util::Full;
 use serde_json::json;
 
 use super::*;
+use crate::login::exchange::LIMIT;
 
 /// A login whose API answers in this way.
 fn answered(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> JsonLogin {
@@ -240,6 +241,66 @@ async fn an_odd_token_is_taken_by_choice() {
     assert!(error.source().unwrap().is::<InvalidToken>());
     let credential = login().any_visible_ascii().exchange().await.unwrap();
     assert_eq!(credential.token().expose(), "12|{abc}");
+}
+
+/// A body without end, in chunks of this size; it counts what is asked of it.
+#[derive(Clone)]
+struct Endless {
+    chunk: usize,
+    asked: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        if self.chunk == 0 {
+            return std::task::Poll::Pending;
+        }
+        self.asked
+            .fetch_add(self.chunk, std::sync::atomic::Ordering::SeqCst);
+        let chunk = Bytes::from(vec![b' '; self.chunk]);
+        std::task::Poll::Ready(Some(Ok(http_body::Frame::data(chunk))))
+    }
+}
+
+fn endless(chunk: usize) -> (JsonLogin, Endless) {
+    let body = Endless {
+        chunk,
+        asked: std::sync::Arc::default(),
+    };
+    let sent = body.clone();
+    let client = tower::service_fn(move |_: Request<Full<Bytes>>| {
+        let response = Response::new(sent.clone());
+        async { Ok::<_, Infallible>(response) }
+    });
+    let login = JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap();
+    (login, body)
+}
+
+// L11
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_end_is_bounded_in_size_and_time() {
+    for chunk in [1, 1000, 65_536, 1 << 20] {
+        let (login, body) = endless(chunk);
+        let error = login.exchange().await.unwrap_err();
+        assert!(error.to_string().contains("longer than 64 KiB"), "{error}");
+        let asked = body.asked.load(std::sync::atomic::Ordering::SeqCst);
+        assert!(asked <= LIMIT + chunk, "{asked} bytes in chunks of {chunk}");
+    }
+    // One that never says anything is ended by the provider.
+    let (login, _) = endless(0);
+    let start = tokio::time::Instant::now();
+    let error = crate::CachedProvider::new(login)
+        .acquire()
+        .await
+        .unwrap_err();
+    assert!(error.is_login_timed_out());
+    assert_eq!(start.elapsed().as_secs(), 10);
 }
 
 // T1: the client is made ready before it is called.
