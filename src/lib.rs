@@ -37,7 +37,7 @@ pub use crate::{
     },
     service::BearerAuth,
     token::{InvalidToken, Scheme, Secret, Token},
-    url::InvalidOrigin,
+    url::InvalidUrl,
 };
 #[cfg(feature = "json")]
 pub use crate::{

@@ -8,7 +8,7 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use crate::url::{self, Cleartext, InvalidOrigin, Reason};
+use crate::url::{self, Cleartext, InvalidUrl, Reason};
 
 /// The origins that may see the token.
 ///
@@ -24,8 +24,8 @@ use crate::url::{self, Cleartext, InvalidOrigin, Reason};
 ///
 /// A request whose URI has no authority (`/path`, as tonic and HTTP/1 connections send it) goes
 /// where its client goes, and is allowed; where it has a `Host` header, that has to name a host
-/// and port of the origins. For an absolute URI the authority alone decides
-/// ([RFC 9112, section 3.2.2]).
+/// and port of the origins. For an absolute URI the authority alone decides, since that is where
+/// the client connects; see that no stranger chooses a `Host` header of its own.
 ///
 /// # Examples
 ///
@@ -33,13 +33,12 @@ use crate::url::{self, Cleartext, InvalidOrigin, Reason};
 /// use tower_bearer::Origins;
 ///
 /// let origins = Origins::new(["https://api.example.com", "http://127.0.0.1:8080"])?;
-/// assert!(origins.allow(&"https://api.example.com:443/v1/things".parse()?));
-/// assert!(!origins.allow(&"https://api.example.com.evil.net/v1/things".parse()?));
+/// assert!(origins.allows(&"https://api.example.com:443/v1/things".parse()?));
+/// assert!(!origins.allows(&"https://api.example.com.evil.net/v1/things".parse()?));
 /// # Ok::<_, tower_bearer::BoxError>(())
 /// ```
 ///
 /// [RFC 9110, section 4.3.1]: https://www.rfc-editor.org/rfc/rfc9110#section-4.3.1
-/// [RFC 9112, section 3.2.2]: https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2
 #[derive(Clone, Debug)]
 pub struct Origins {
     allowed: Allowed,
@@ -60,11 +59,11 @@ impl Origins {
     ///
     /// # Errors
     ///
-    /// [`InvalidOrigin`] when the list is empty, and for anything that is not scheme, host and
+    /// [`InvalidUrl`] when the list is empty, and for anything that is not scheme, host and
     /// port: a relative URI, user information, a path, a query, another scheme.
     ///
     /// [RFC 6750, section 5.3]: https://www.rfc-editor.org/rfc/rfc6750#section-5.3
-    pub fn new<I>(origins: I) -> Result<Self, InvalidOrigin>
+    pub fn new<I>(origins: I) -> Result<Self, InvalidUrl>
     where
         I: IntoIterator,
         I::Item: AsRef<str>,
@@ -78,7 +77,7 @@ impl Origins {
     /// # Errors
     ///
     /// As [`new`](Self::new), plain `http` aside.
-    pub fn dangerously_in_the_clear<I>(origins: I) -> Result<Self, InvalidOrigin>
+    pub fn dangerously_in_the_clear<I>(origins: I) -> Result<Self, InvalidUrl>
     where
         I: IntoIterator,
         I::Item: AsRef<str>,
@@ -86,7 +85,7 @@ impl Origins {
         Self::parse(origins, Cleartext::ToAnybody)
     }
 
-    fn parse<I>(origins: I, cleartext: Cleartext) -> Result<Self, InvalidOrigin>
+    fn parse<I>(origins: I, cleartext: Cleartext) -> Result<Self, InvalidUrl>
     where
         I: IntoIterator,
         I::Item: AsRef<str>,
@@ -96,7 +95,7 @@ impl Origins {
             .map(|origin| Origin::parse(origin.as_ref(), cleartext))
             .collect::<Result<Arc<[_]>, _>>()?;
         if origins.is_empty() {
-            return Err(InvalidOrigin(Reason::Empty));
+            return Err(InvalidUrl(Reason::Empty));
         }
         Ok(Self::allowing(Allowed::Only(origins)))
     }
@@ -112,7 +111,7 @@ impl Origins {
 
     /// The one origin of a URL that [`url::parse`] has passed.
     #[cfg(feature = "quable")]
-    pub(crate) fn of(url: &Uri) -> Result<Self, InvalidOrigin> {
+    pub(crate) fn of(url: &Uri) -> Result<Self, InvalidUrl> {
         Ok(Self::allowing(Allowed::Only(Arc::new([Origin::of(url)?]))))
     }
 
@@ -137,9 +136,10 @@ impl Origins {
         self.is_strict
     }
 
-    /// Whether a request to this URI may carry the token, as far as the URI tells.
+    /// Whether a request to this URI may carry the token, as far as the URI tells: one without an
+    /// authority may, and the layer then asks its `Host` header as well.
     #[must_use]
-    pub fn allow(&self, uri: &Uri) -> bool {
+    pub fn allows(&self, uri: &Uri) -> bool {
         let Some(authority) = uri.authority() else {
             return true;
         };
@@ -157,17 +157,17 @@ impl Origins {
 
     /// Whether a request may carry the token: by its URI, and without an authority there by its
     /// `Host`.
-    pub(crate) fn allow_request<B>(&self, request: &Request<B>) -> bool {
+    pub(crate) fn allows_request<B>(&self, request: &Request<B>) -> bool {
         if request.uri().authority().is_some() {
-            return self.allow(request.uri());
+            return self.allows(request.uri());
         }
         request.headers().get_all(HOST).iter().all(|host| {
-            Authority::try_from(host.as_bytes()).is_ok_and(|host| self.allow_host(&host))
+            Authority::try_from(host.as_bytes()).is_ok_and(|host| self.allows_host(&host))
         })
     }
 
     /// `Host` names no scheme: any origin at that host and port will do.
-    fn allow_host(&self, host: &Authority) -> bool {
+    fn allows_host(&self, host: &Authority) -> bool {
         match &self.allowed {
             Allowed::AnyHttps => url::check(host).is_ok(),
             Allowed::Only(origins) => origins.iter().any(|origin| origin.is_at(host)),
@@ -189,22 +189,22 @@ struct Origin {
 }
 
 impl Origin {
-    fn parse(origin: &str, cleartext: Cleartext) -> Result<Self, InvalidOrigin> {
+    fn parse(origin: &str, cleartext: Cleartext) -> Result<Self, InvalidUrl> {
         let uri = url::parse(origin, cleartext)?;
         if uri.path_and_query().is_some_and(|rest| rest != "/") {
-            return Err(InvalidOrigin(Reason::Path));
+            return Err(InvalidUrl(Reason::Path));
         }
         Self::of(&uri)
     }
 
-    fn of(url: &Uri) -> Result<Self, InvalidOrigin> {
+    fn of(url: &Uri) -> Result<Self, InvalidUrl> {
         let (Some(scheme), Some(authority)) = (url.scheme(), url.authority()) else {
-            return Err(InvalidOrigin(Reason::Relative));
+            return Err(InvalidUrl(Reason::Relative));
         };
         let host = authority.host();
         let default_port = url::default_port(scheme);
         let Some(port) = url::port(authority, default_port) else {
-            return Err(InvalidOrigin(Reason::Port));
+            return Err(InvalidUrl(Reason::Port));
         };
         Ok(Self {
             scheme: scheme.clone(),

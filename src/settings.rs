@@ -58,7 +58,7 @@ impl<P> Settings<P> {
             (Some(_), None) => return Way::Bare,
             (Some(_), Some(_)) => return Way::Refused(Error::many_headers()),
         }
-        if self.origins.allow_request(request) {
+        if self.origins.allows_request(request) {
             return Way::Authorized;
         }
         self.foreign_requests.fetch_add(1, Ordering::Relaxed);

@@ -9,7 +9,7 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-pub use self::invalid::InvalidOrigin;
+pub use self::invalid::InvalidUrl;
 pub(crate) use self::invalid::Reason;
 
 /// Who may be sent a secret in plain `http`.
@@ -20,44 +20,45 @@ pub(crate) enum Cleartext {
 }
 
 /// An absolute URL that a secret may be sent to: `https`, or `http` to whom that is allowed.
-pub(crate) fn parse(url: &str, cleartext: Cleartext) -> Result<Uri, InvalidOrigin> {
+pub(crate) fn parse(url: &str, cleartext: Cleartext) -> Result<Uri, InvalidUrl> {
     if url.contains('#') {
-        return Err(InvalidOrigin(Reason::Fragment)); // `Uri` would drop it
+        return Err(InvalidUrl(Reason::Fragment)); // `Uri` would drop it
     }
-    let uri: Uri = url.parse().map_err(|_| InvalidOrigin(Reason::NotAUri))?;
+    let uri: Uri = url.parse().map_err(|_| InvalidUrl(Reason::NotAUri))?;
     let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
-        return Err(InvalidOrigin(Reason::Relative));
+        return Err(InvalidUrl(Reason::Relative));
     };
     check(authority)?;
     let may_be_in_the_clear = cleartext == Cleartext::ToAnybody || is_loopback(authority.host());
     if *scheme == Scheme::HTTPS || (*scheme == Scheme::HTTP && may_be_in_the_clear) {
         Ok(uri)
     } else if *scheme == Scheme::HTTP {
-        Err(InvalidOrigin(Reason::PlainHttp))
+        Err(InvalidUrl(Reason::PlainHttp))
     } else {
-        Err(InvalidOrigin(Reason::Scheme))
+        Err(InvalidUrl(Reason::Scheme))
     }
 }
 
 /// Refuses what other parsers read in another way than `http` does, or not at all.
-pub(crate) fn check(authority: &Authority) -> Result<(), InvalidOrigin> {
+pub(crate) fn check(authority: &Authority) -> Result<(), InvalidUrl> {
     if authority.as_str().contains('@') {
-        return Err(InvalidOrigin(Reason::UserInfo));
+        return Err(InvalidUrl(Reason::UserInfo));
     }
     let host = authority.host();
     if host.contains('*') {
-        return Err(InvalidOrigin(Reason::Wildcard));
+        return Err(InvalidUrl(Reason::Wildcard));
     }
     let is_host = match host.strip_prefix('[') {
         Some(_) => ipv6(host).is_some(), // a zone is none of a URL's business
+        None if host.contains(['[', ']']) => false,
         None => !host.is_empty() && (!ends_in_a_number(host) || host.parse::<Ipv4Addr>().is_ok()),
     };
     if !is_host {
-        return Err(InvalidOrigin(Reason::NotAUri));
+        return Err(InvalidUrl(Reason::NotAUri));
     }
     match port(authority, 0) {
         Some(_) => Ok(()),
-        None => Err(InvalidOrigin(Reason::Port)),
+        None => Err(InvalidUrl(Reason::Port)),
     }
 }
 

@@ -434,7 +434,7 @@ async fn no_secret_is_ever_printed() {
             "nothing of {target}"
         );
     }
-    // The search would find one: each encoding, put among the rest.
+    // That this finds what is there is the other test's business.
     let (mut searched, mut hits) = (0, Vec::new());
     let lower: Vec<_> = said.iter().map(|line| line.to_lowercase()).collect();
     for secret in SECRETS {

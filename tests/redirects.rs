@@ -12,9 +12,9 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderName, Request, Response, StatusCode, header::AUTHORIZATION};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use support::{Issuer, RawServer, http_client};
-use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
+use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
 use tower_bearer::{
     Authorization, BearerAuthLayer, CachedProvider, Credential, Error, Origins, Scheme,
     StaticProvider, Token, login_fn,
@@ -33,9 +33,39 @@ enum Redirects {
     Inside,
 }
 
-/// Says how many cases a test has tried, once all of them have passed.
-fn leak_cases(rows: &str, tried: usize) {
-    println!("figure: leaks rows=\"{rows}\" tried={tried} passed={tried}");
+/// The cases of a test that have passed; it says how many when the test ends.
+struct Cases {
+    rows: &'static str,
+    passed: usize,
+}
+
+impl Cases {
+    fn of(rows: &'static str) -> Self {
+        Self { rows, passed: 0 }
+    }
+
+    /// What a case has shown is as it must be.
+    #[track_caller]
+    fn check<T: PartialEq + std::fmt::Debug>(
+        &mut self,
+        shown: T,
+        expected: T,
+        case: impl std::fmt::Debug,
+    ) {
+        assert_eq!(shown, expected, "{}: {case:?}", self.rows);
+        self.passed += 1;
+    }
+}
+
+impl Drop for Cases {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            println!(
+                "figure: leaks rows=\"{}\" passed={}",
+                self.rows, self.passed
+            );
+        }
+    }
 }
 
 const BOTH: [Redirects; 2] = [Redirects::Outside, Redirects::Inside];
@@ -95,7 +125,7 @@ impl Servers {
 // R1, R2, R5, R8, R19: another port is another origin, whatever the status.
 #[tokio::test]
 async fn no_redirect_takes_the_token_to_another_origin() {
-    let mut cases = 0;
+    let mut cases = Cases::of("R1 R2 R5 R8 R19");
     for redirects in BOTH {
         for status in [300, 301, 302, 303, 304, 305, 306, 307, 308] {
             let servers = Servers::start().await;
@@ -106,20 +136,15 @@ async fn no_redirect_takes_the_token_to_another_origin() {
             let expected = if is_followed { 200 } else { status };
             assert_eq!(answered.as_u16(), expected, "{redirects:?} {status}");
             let at_b = usize::from(is_followed);
-            assert_eq!(
-                servers.seen(),
-                [(1, 1), (at_b, 0)],
-                "{redirects:?} {status}"
-            );
-            cases += 1;
+            cases.check(servers.seen(), [(1, 1), (at_b, 0)], (redirects, status));
         }
     }
-    leak_cases("R1 R2 R5 R8 R19", cases);
 }
 
 // R8: a POST whose body travels.
 #[tokio::test]
 async fn a_post_that_is_redirected_takes_no_token_along() {
+    let mut cases = Cases::of("R8");
     for redirects in BOTH {
         for status in [301, 302, 303, 307, 308] {
             let servers = Servers::start().await;
@@ -134,19 +159,19 @@ async fn a_post_that_is_redirected_takes_no_token_along() {
                 (1, 1),
                 "{redirects:?} {status}"
             );
-            assert_eq!(
+            cases.check(
                 servers.b.requests_and_leaks(CANARY).1,
                 0,
-                "{redirects:?} {status}"
+                (redirects, status),
             );
         }
     }
-    leak_cases("R8", 10);
 }
 
 // R6
 #[tokio::test]
 async fn a_chain_never_restores_the_token_at_a_foreign_origin() {
+    let mut cases = Cases::of("R6");
     for redirects in BOTH {
         let servers = Servers::start().await;
         servers.a.redirect("/", 302, &servers.b.url("/1"));
@@ -154,40 +179,40 @@ async fn a_chain_never_restores_the_token_at_a_foreign_origin() {
         servers.b.redirect("/2", 302, "/3");
         let stack = stack(redirects, layer(servers.origins()));
         assert_eq!(get(&stack, &servers.a.url("/")).await, 200);
-        assert_eq!(servers.seen(), [(1, 1), (3, 0)], "{redirects:?}");
+        cases.check(servers.seen(), [(1, 1), (3, 0)], redirects);
     }
-    leak_cases("R6", 2);
 }
 
 // R6: back at an allowed origin each hop is asked anew; a header once stripped stays away.
 #[tokio::test]
 async fn a_chain_that_comes_home_has_the_token_there_if_the_layer_sees_each_hop() {
+    let mut cases = Cases::of("R6");
     for (redirects, at_home) in [(Redirects::Outside, 2), (Redirects::Inside, 1)] {
         let servers = Servers::start().await;
         servers.a.redirect("/", 302, &servers.b.url("/"));
         servers.b.redirect("/", 302, &servers.a.url("/end"));
         let stack = stack(redirects, layer(servers.origins()));
         assert_eq!(get(&stack, &servers.a.url("/")).await, 200);
-        assert_eq!(servers.seen(), [(2, at_home), (1, 0)], "{redirects:?}");
+        cases.check(servers.seen(), [(2, at_home), (1, 0)], redirects);
     }
-    leak_cases("R6", 2);
 }
 
 #[tokio::test]
 async fn a_redirect_within_the_origin_keeps_the_token() {
+    let mut cases = Cases::of("R1");
     for redirects in BOTH {
         let servers = Servers::start().await;
         servers.a.redirect("/", 307, "/next");
         let stack = stack(redirects, layer(servers.origins()));
         assert_eq!(get(&stack, &servers.a.url("/")).await, 200);
-        assert_eq!(servers.seen(), [(2, 2), (0, 0)], "{redirects:?}");
+        cases.check(servers.seen(), [(2, 2), (0, 0)], redirects);
     }
-    leak_cases("R1", 2);
 }
 
 // R3, in memory: there is no TLS on loopback.
 #[tokio::test]
 async fn a_redirect_from_https_to_http_goes_without_the_token() {
+    let mut cases = Cases::of("R3");
     for redirects in BOTH {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let client = {
@@ -226,14 +251,14 @@ async fn a_redirect_from_https_to_http_goes_without_the_token() {
             ("https://api.example.com/".to_owned(), true),
             ("http://api.example.com/".to_owned(), false),
         ];
-        assert_eq!(*seen.lock().unwrap(), expected, "{redirects:?}");
+        cases.check(seen.lock().unwrap().as_slice(), &expected[..], redirects);
     }
-    leak_cases("R3", 2);
 }
 
 // R9, R13
 #[tokio::test]
 async fn an_absolute_uri_to_a_foreign_host_goes_bare_and_is_counted() {
+    let mut cases = Cases::of("R9 R13");
     let servers = Servers::start().await;
     let layer = layer(servers.origins());
     let stack = stack(Redirects::Outside, layer.clone());
@@ -242,12 +267,12 @@ async fn an_absolute_uri_to_a_foreign_host_goes_bare_and_is_counted() {
     servers.a.redirect("/", 302, &servers.b.url("/"));
     assert_eq!(get(&stack, &servers.a.url("/")).await, 200);
     assert_eq!(layer.foreign_requests(), 2);
-    assert_eq!(servers.seen(), [(1, 1), (2, 0)]);
-    leak_cases("R9 R13", 2);
+    cases.check(servers.seen(), [(1, 1), (2, 0)], "bare");
 }
 
 #[tokio::test]
 async fn strict_origins_make_a_foreign_request_an_error_that_names_it() {
+    let mut cases = Cases::of("R9 R13");
     let servers = Servers::start().await;
     servers.a.redirect("/", 302, &servers.b.url("/"));
     let layer = layer(servers.origins().strict());
@@ -272,7 +297,7 @@ async fn strict_origins_make_a_foreign_request_an_error_that_names_it() {
         .body(Full::default())
         .unwrap();
     assert!(following.oneshot(request).await.unwrap_err().is::<Error>());
-    assert_eq!(servers.seen(), [(1, 1), (0, 0)]);
+    cases.check(servers.seen(), [(1, 1), (0, 0)], "strict");
     assert_eq!(layer.foreign_requests(), 2);
 
     // Who brings his own authorization goes where he likes.
@@ -281,12 +306,12 @@ async fn strict_origins_make_a_foreign_request_an_error_that_names_it() {
         .body(Full::default())
         .unwrap();
     assert_eq!(service.oneshot(request).await.unwrap().status(), 200);
-    leak_cases("R9 R13", 3);
 }
 
 // R11: what only `authorization` is protected from. The docs of `with_header_name` say so.
 #[tokio::test]
 async fn a_custom_header_leaks_where_redirects_are_followed_inside_the_layer() {
+    let mut cases = Cases::of("R11");
     for (redirects, leaks) in [(Redirects::Outside, 0), (Redirects::Inside, 1)] {
         let servers = Servers::start().await;
         servers.a.redirect("/", 302, &servers.b.url("/"));
@@ -295,14 +320,14 @@ async fn a_custom_header_leaks_where_redirects_are_followed_inside_the_layer() {
             .with_header_name(HeaderName::from_static("x-api-token"));
         let stack = stack(redirects, layer);
         assert_eq!(get(&stack, &servers.a.url("/")).await, 200);
-        assert_eq!(servers.seen(), [(1, 1), (1, leaks)], "{redirects:?}");
+        cases.check(servers.seen(), [(1, 1), (1, leaks)], redirects);
     }
-    leak_cases("R11", 1);
 }
 
 // R12, R18
 #[tokio::test]
 async fn no_other_header_and_no_uri_ever_holds_the_token() {
+    let mut cases = Cases::of("R12 R18");
     for redirects in BOTH {
         let servers = Servers::start().await;
         servers.a.redirect("/", 302, "/next");
@@ -313,18 +338,19 @@ async fn no_other_header_and_no_uri_ever_holds_the_token() {
                 .lines()
                 .filter(|line| line.contains(CANARY))
                 .collect();
-            assert_eq!(lines, [format!("authorization: bearer {CANARY}")]);
+            let expected = format!("authorization: bearer {CANARY}");
+            cases.check(lines.as_slice(), &[expected.as_str()], redirects);
             for header in ["referer", "cookie", "proxy-authorization"] {
                 assert!(!request.contains(header), "{request}");
             }
         }
     }
-    leak_cases("R12 R18", 2);
 }
 
 // R15: a challenge never says where to log in.
 #[tokio::test]
 async fn a_challenge_sends_nothing_anywhere() {
+    let mut cases = Cases::of("R15");
     let servers = Servers::start().await;
     let b = servers.b.origin();
     servers.a.answer(
@@ -344,50 +370,50 @@ async fn a_challenge_sends_nothing_anywhere() {
         assert_eq!(answer.status(), 401);
     }
     assert_eq!(logins.logins(), 2);
-    assert_eq!(servers.b.received().len(), 0);
-    leak_cases("R15", 1);
+    cases.check(servers.b.received().len(), 0, "challenge");
 }
 
 // R16: two accounts over one pooled client are never mixed up.
 #[tokio::test]
 async fn two_accounts_over_one_client_are_never_mixed_up() {
     const REQUESTS: usize = 10_000;
-    let client = tower::service_fn(|request: Request<String>| async move {
-        let sent = request.headers()[AUTHORIZATION].to_str().unwrap();
-        let is_own = sent == format!("Bearer {}", request.body());
-        tokio::task::yield_now().await;
-        Ok::<_, Infallible>(Response::new(is_own))
-    });
+    const WORKERS: usize = 20;
+    let app = axum::Router::new().route(
+        "/",
+        axum::routing::get(|headers: http::HeaderMap| async move {
+            headers[AUTHORIZATION].to_str().unwrap().to_owned()
+        }),
+    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async { axum::serve(listener, app).await });
+
+    let (http, origins) = (http_client(), Origins::new([&url]).unwrap());
     let account = |name: &'static str| {
         let login = login_fn(move |_| async move { Ok(Credential::new(name)?) });
         let provider = CachedProvider::new(login);
-        BearerAuthLayer::new(provider, support::origins()).layer(client)
+        (
+            BearerAuthLayer::new(provider, origins.clone()).layer(http.clone()),
+            name,
+        )
     };
-    let (one, two) = (account("account-1"), account("account-2"));
-    let mut requests = tokio::task::JoinSet::new();
-    for number in 0..REQUESTS {
-        let (mut service, name) = match number % 2 {
-            0 => (one.clone(), "account-1"),
-            _ => (two.clone(), "account-2"),
-        };
-        requests.spawn(async move {
-            let request = Request::get(support::URL).body(name.to_owned()).unwrap();
-            *service
-                .ready()
-                .await
-                .unwrap()
-                .call(request)
-                .await
-                .unwrap()
-                .body()
+    let accounts = [account("account-1"), account("account-2")];
+    let mut workers = tokio::task::JoinSet::new();
+    for worker in 0..WORKERS {
+        let (accounts, url) = (accounts.clone(), url.clone());
+        workers.spawn(async move {
+            let mut mix_ups = 0;
+            for number in 0..REQUESTS / WORKERS {
+                let (service, name) = &accounts[(worker + number) % 2];
+                let request = Request::get(&url).body(Full::default()).unwrap();
+                let response = service.clone().oneshot(request).await.unwrap();
+                let body = response.into_body().collect().await.unwrap().to_bytes();
+                mix_ups += usize::from(body != format!("Bearer {name}"));
+            }
+            mix_ups
         });
     }
-    let mix_ups = requests
-        .join_all()
-        .await
-        .iter()
-        .filter(|is_own| !**is_own)
-        .count();
+    let mix_ups: usize = workers.join_all().await.iter().sum();
     println!("figure: R16 requests={REQUESTS} mix_ups={mix_ups}");
     assert_eq!(mix_ups, 0);
 }
@@ -395,6 +421,7 @@ async fn two_accounts_over_one_client_are_never_mixed_up() {
 // For a URI without authority the `Host` header, where there is one, decides.
 #[tokio::test]
 async fn a_relative_uri_goes_by_its_host_header() {
+    let mut cases = Cases::of("R13");
     let seen = Arc::new(Mutex::new(None));
     let client = {
         let seen = Arc::clone(&seen);
@@ -412,17 +439,57 @@ async fn a_relative_uri_goes_by_its_host_header() {
         service.oneshot(request.body(()).unwrap()).await.unwrap();
         seen.lock().unwrap().take().unwrap()
     };
-    assert!(is_authorized("/", &[]).await);
-    assert!(is_authorized("/", &["api.example.com"]).await);
-    assert!(is_authorized("/", &["API.example.com:443"]).await);
-    assert!(!is_authorized("/", &["other.example.com"]).await);
-    assert!(!is_authorized("/", &["api.example.com:8443"]).await);
-    assert!(!is_authorized("/", &["api.example.com", "other.example.com"]).await);
-    assert!(!is_authorized("/", &["x@api.example.com"]).await);
-    assert!(!is_authorized("/", &["not a host"]).await);
-    assert!(!is_authorized("/", &[""]).await);
+    cases.check(is_authorized("/", &[]).await, true, line!());
+    cases.check(
+        is_authorized("/", &["api.example.com"]).await,
+        true,
+        line!(),
+    );
+    cases.check(
+        is_authorized("/", &["API.example.com:443"]).await,
+        true,
+        line!(),
+    );
+    cases.check(
+        is_authorized("/", &["other.example.com"]).await,
+        false,
+        line!(),
+    );
+    cases.check(
+        is_authorized("/", &["api.example.com:8443"]).await,
+        false,
+        line!(),
+    );
+    cases.check(
+        is_authorized("/", &["api.example.com", "other.example.com"]).await,
+        false,
+        line!(),
+    );
+    cases.check(
+        is_authorized("/", &["x@api.example.com"]).await,
+        false,
+        line!(),
+    );
+    cases.check(is_authorized("/", &["not a host"]).await, false, line!());
+    cases.check(is_authorized("/", &[""]).await, false, line!());
+    // Any https is any host, and no user information.
+    let any = async |host: &str| {
+        let request = Request::get("/").header("host", host).body(()).unwrap();
+        let service = layer(Origins::any_https()).layer(client.clone());
+        service.oneshot(request).await.unwrap();
+        seen.lock().unwrap().take().unwrap()
+    };
+    cases.check(any("other.example.com").await, true, line!());
+    cases.check(any("x@other.example.com").await, false, line!());
     // The authority of an absolute URI decides alone.
-    assert!(is_authorized("https://api.example.com/", &["other.example.com"]).await);
-    assert!(!is_authorized("https://other.example.com/", &["api.example.com"]).await);
-    leak_cases("R13", 11);
+    cases.check(
+        is_authorized("https://api.example.com/", &["other.example.com"]).await,
+        true,
+        line!(),
+    );
+    cases.check(
+        is_authorized("https://other.example.com/", &["api.example.com"]).await,
+        false,
+        line!(),
+    );
 }

@@ -14,13 +14,27 @@ pub(crate) fn check(data: &[u8]) {
         return;
     };
     let other = Url::parse(uri);
-    if parsed.authority().is_some()
-        && Origins::any_https().allow(&parsed)
-        && let Ok(other) = &other
+    if let Some(authority) = parsed.authority()
+        && Origins::any_https().allows(&parsed)
     {
-        assert_eq!(other.scheme(), "https");
-        assert!(other.username().is_empty() && other.password().is_none());
-        assert!(other.host_str().is_some_and(|host| !host.is_empty()));
+        // Whether a name in xn-- form is a good one only its registry's rules tell.
+        let is_international = authority.host().to_ascii_lowercase().contains("xn--");
+        match &other {
+            Ok(other) => {
+                assert_eq!(other.scheme(), "https");
+                assert!(other.username().is_empty() && other.password().is_none());
+                let port = authority
+                    .port()
+                    .map_or(443, |port| port.as_str().parse().expect("digits"));
+                assert_eq!(other.port_or_known_default(), Some(port));
+                let host = other.host_str().expect("https has a host");
+                let is_address = authority.host().starts_with('[');
+                assert!(
+                    is_address || is_international || host.eq_ignore_ascii_case(authority.host())
+                );
+            }
+            Err(error) => assert!(is_international, "{error}"),
+        }
     }
     let Ok(origins) = Origins::new([origin]) else {
         return;
@@ -36,7 +50,7 @@ pub(crate) fn check(data: &[u8]) {
         };
         assert!(listed.scheme() == "https" || (listed.scheme() == "http" && is_loopback));
     }
-    if parsed.authority().is_none() || !origins.allow(&parsed) {
+    if parsed.authority().is_none() || !origins.allows(&parsed) {
         return;
     }
     match (listed, other) {

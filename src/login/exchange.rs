@@ -1,13 +1,17 @@
 //! One request and its answer, through any HTTP service.
 
-use std::{future::poll_fn, marker::PhantomData, mem, pin::Pin};
+use std::{
+    future::poll_fn,
+    marker::PhantomData,
+    pin::{Pin, pin},
+};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::{Request, Response, StatusCode, header::CONTENT_TYPE, response::Parts};
 use http_body::Body;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::task::coop;
 use tower_service::Service;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     error::{Answer, BoxError, Flaw, LoginError},
@@ -22,10 +26,10 @@ pub(super) const LIMIT: usize = 64 * 1024;
 /// [RFC 6838, section 4.2]: https://www.rfc-editor.org/rfc/rfc6838#section-4.2
 const NAME_LIMIT: usize = 127;
 
-/// An answer that was read to its end.
+/// An answer that was read to its end. The token is in there: it is wiped.
 pub(super) struct Read {
     parts: Parts,
-    body: Bytes,
+    body: Zeroizing<Vec<u8>>,
 }
 
 impl Read {
@@ -45,13 +49,44 @@ impl Read {
     }
 }
 
-impl Drop for Read {
-    /// The token is in there. Where the client still has a part in the bytes they are not ours.
-    fn drop(&mut self) {
-        if let Ok(mut body) = mem::take(&mut self.body).try_into_mut() {
-            body.zeroize();
+/// Reads a body into one buffer that never grows, and wipes the frames it came in: growing, and
+/// dropping them as they are, would leave the token behind.
+async fn read<R>(body: R) -> Result<Zeroizing<Vec<u8>>, (Flaw, Option<BoxError>)>
+where
+    R: Body,
+    R::Error: Into<BoxError>,
+{
+    let mut body = pin!(body);
+    let mut read = Zeroizing::new(Vec::with_capacity(LIMIT));
+    // The body's error need not be `Send`, and is turned into one that is before any wait.
+    let broken = |source: R::Error| (Flaw::Unread, Some(source.into()));
+    let mut next = async || {
+        let frame = poll_fn(|cx| {
+            let frame = body.as_mut().poll_frame(cx);
+            frame.map(|frame| frame.map(|frame| frame.map_err(broken)))
+        });
+        frame.await.transpose()
+    };
+    while let Some(frame) = next().await? {
+        if let Ok(mut data) = frame.into_data() {
+            let bytes = data.copy_to_bytes(data.remaining());
+            drop(data);
+            let fits = bytes.len() <= LIMIT - read.len();
+            if fits {
+                read.extend_from_slice(&bytes);
+            }
+            // Where the client still has a part in the bytes they are not ours to wipe.
+            if let Ok(mut bytes) = bytes.try_into_mut() {
+                bytes.zeroize();
+            }
+            if !fits {
+                return Err((Flaw::TooLong, None));
+            }
         }
+        // A body that is always ready must not keep the login from its timeout.
+        coop::consume_budget().await;
     }
+    Ok(read)
 }
 
 fn describe(parts: &Parts, length: Option<usize>) -> Answer {
@@ -117,19 +152,11 @@ where
                 .map_err(not_sent)?;
             let response = service.call(request.map(B::from)).await.map_err(not_sent)?;
             let (parts, body) = response.into_parts();
-            match Limited::new(body, LIMIT).collect().await {
-                Ok(body) => Ok(Read {
-                    parts,
-                    body: body.to_bytes(),
-                }),
-                Err(source) => {
-                    let flaw = if source.is::<LengthLimitError>() {
-                        Flaw::TooLong
-                    } else {
-                        Flaw::Unread
-                    };
+            match read(body).await {
+                Ok(body) => Ok(Read { parts, body }),
+                Err((flaw, source)) => {
                     let answer = describe(&parts, None);
-                    Err(LoginError::new(flaw, Some(answer), Some(source)))
+                    Err(LoginError::new(flaw, Some(answer), source))
                 }
             }
         })

@@ -19,7 +19,7 @@ use crate::{
     credential::Credential,
     error::{BoxError, Flaw, LoginError},
     token::{InvalidToken, Scheme, Secret, Token},
-    url::{self, Cleartext, InvalidOrigin},
+    url::{self, Cleartext, InvalidUrl},
 };
 
 /// A login that posts a JSON document and reads a token from the JSON that comes back.
@@ -85,13 +85,9 @@ impl JsonLogin {
     ///
     /// # Errors
     ///
-    /// [`InvalidOrigin`] for a URL that is not absolute, holds user information, or is plain
+    /// [`InvalidUrl`] for a URL that is not absolute, holds user information, or is plain
     /// `http` to a host other than loopback.
-    pub fn new<S, B, R>(
-        client: S,
-        url: &str,
-        body: impl Into<Secret>,
-    ) -> Result<Self, InvalidOrigin>
+    pub fn new<S, B, R>(client: S, url: &str, body: impl Into<Secret>) -> Result<Self, InvalidUrl>
     where
         S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
         S::Error: Into<BoxError>,
@@ -193,13 +189,11 @@ impl JsonLogin {
         }
         let json: &RawValue =
             serde_json::from_slice(answer.json()).map_err(|_| error(Flaw::NotJson))?;
-        let token = find(json, &self.token_at)
-            .and_then(|value| serde_json::from_str::<String>(value.get()).ok())
-            .ok_or_else(|| {
-                let pointer = self.token_at.clone();
-                error(Flaw::NoToken { pointer })
-            })?;
-        let token = (self.check_token)(token.into()).map_err(|source| {
+        let token = find(json, &self.token_at).and_then(string).ok_or_else(|| {
+            let pointer = self.token_at.clone();
+            error(Flaw::NoToken { pointer })
+        })?;
+        let token = (self.check_token)(token).map_err(|source| {
             LoginError::new(Flaw::Token, Some(answer.described()), Some(source.into()))
         })?;
         let credential = Credential::from(token).with_scheme(self.scheme);
@@ -266,6 +260,26 @@ fn find<'a>(json: &'a RawValue, pointer: &str) -> Option<&'a RawValue> {
             array.get(position).copied().filter(|_| is_canonical)
         }
     })
+}
+
+/// A JSON string, in a buffer that never grows: growing would leave a part of it behind. `None` for
+/// anything else, and for characters beyond those that an escape of its own can name.
+fn string(value: &RawValue) -> Option<Secret> {
+    let mut rest = value.get().strip_prefix('"')?.strip_suffix('"')?;
+    let mut text = String::with_capacity(rest.len());
+    while let Some(at) = rest.find('\\') {
+        text.push_str(&rest[..at]);
+        let length = if rest[at + 1..].starts_with('u') {
+            6
+        } else {
+            2
+        };
+        let escape = rest.get(at..at + length)?;
+        text.push(serde_json::from_str(&format!("\"{escape}\"")).ok()?);
+        rest = &rest[at + length..];
+    }
+    text.push_str(rest);
+    Some(text.into())
 }
 
 /// A lifetime as servers send it: 3600, 3600.0, "3600". Below zero is zero, too long is the

@@ -12,7 +12,7 @@ use crate::{
     origin::Origins,
     provider::{CachedProvider, CredentialProvider},
     token::Secret,
-    url::{self, Cleartext, InvalidOrigin, Reason},
+    url::{self, Cleartext, InvalidUrl, Reason},
 };
 
 /// Quable PIM, REST API v4 and v5.
@@ -75,8 +75,8 @@ impl Quable {
     ///
     /// # Errors
     ///
-    /// [`InvalidOrigin`] when the name is not letters, digits and inner hyphens.
-    pub fn instance(name: &str) -> Result<Self, InvalidOrigin> {
+    /// [`InvalidUrl`] when the name is not letters, digits and inner hyphens.
+    pub fn instance(name: &str) -> Result<Self, InvalidUrl> {
         let is_label = !name.is_empty()
             && !name.starts_with('-')
             && !name.ends_with('-')
@@ -84,7 +84,7 @@ impl Quable {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         if !is_label {
-            return Err(InvalidOrigin(Reason::Instance));
+            return Err(InvalidUrl(Reason::Instance));
         }
         Self::base_url(&format!("https://{name}.quable.com"))
     }
@@ -93,12 +93,12 @@ impl Quable {
     ///
     /// # Errors
     ///
-    /// [`InvalidOrigin`] for a URL that is not absolute, holds user information or a query, or is
+    /// [`InvalidUrl`] for a URL that is not absolute, holds user information or a query, or is
     /// plain `http` to a host other than loopback.
-    pub fn base_url(url: &str) -> Result<Self, InvalidOrigin> {
+    pub fn base_url(url: &str) -> Result<Self, InvalidUrl> {
         let uri = url::parse(url, Cleartext::ToLoopback)?;
         if uri.query().is_some() {
-            return Err(InvalidOrigin(Reason::Query));
+            return Err(InvalidUrl(Reason::Query));
         }
         let base_url = uri.to_string();
         let login_url = format!("{}/api_1.php/sessions", base_url.trim_end_matches('/'));

@@ -2,11 +2,11 @@
 
 use std::{error, fmt};
 
-/// The error for an origin, or a URL to log in at, that the token must not be sent to.
+/// The error for an origin, or a URL to log in at, that no secret must be sent to.
 ///
 /// It says what is wrong and never repeats the text, which may hold a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidOrigin(pub(crate) Reason);
+pub struct InvalidUrl(pub(crate) Reason);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
@@ -26,7 +26,7 @@ pub(crate) enum Reason {
     Query,
 }
 
-impl fmt::Display for InvalidOrigin {
+impl fmt::Display for InvalidUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             Reason::Empty => "no origin is named: name at least one, such as https://api.example.com",
@@ -49,4 +49,4 @@ impl fmt::Display for InvalidOrigin {
     }
 }
 
-impl error::Error for InvalidOrigin {}
+impl error::Error for InvalidUrl {}

@@ -95,6 +95,15 @@ async fn a_pointer_finds_what_it_points_at_and_nothing_else_matters() {
     };
     assert_eq!(found("/a~1b/~0/1/").await.as_deref(), Some("found"));
     assert_eq!(found("/dup").await.as_deref(), Some("last"));
+    let escaped = answered(
+        200,
+        "application/json",
+        r#"{"access_token":"a\/b\u002Bc=="}"#,
+    );
+    assert_eq!(
+        escaped.exchange().await.unwrap().token().expose(),
+        "a/b+c=="
+    );
     for nowhere in [
         "",
         "/",
@@ -233,6 +242,24 @@ async fn an_unusable_answer_is_an_error_without_its_body() {
     }
 }
 
+// Frames with nothing in them are always there: the timeout has its turn all the same.
+#[tokio::test]
+async fn an_answer_of_empty_frames_ends_at_the_timeout() {
+    let (login, body) = endless(0, false);
+    let provider = crate::CachedProvider::builder(login)
+        .policy(crate::CachePolicy::default().login_timeout(Duration::from_millis(20)))
+        .build();
+    let error = provider.acquire().await.unwrap_err();
+    assert!(error.is_login_timed_out(), "{error}");
+    let asked = body.asked.load(std::sync::atomic::Ordering::SeqCst);
+    tokio::task::yield_now().await;
+    assert_eq!(
+        asked,
+        body.asked.load(std::sync::atomic::Ordering::SeqCst),
+        "it has stopped"
+    );
+}
+
 #[tokio::test]
 async fn an_odd_token_is_taken_by_choice() {
     let body = json!({"access_token": "12|{abc}"}).to_string();
@@ -247,6 +274,7 @@ async fn an_odd_token_is_taken_by_choice() {
 #[derive(Clone)]
 struct Endless {
     chunk: usize,
+    is_silent: bool,
     asked: std::sync::Arc<std::sync::atomic::AtomicUsize>,
 }
 
@@ -258,19 +286,22 @@ impl Body for Endless {
         self: std::pin::Pin<&mut Self>,
         _: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
-        if self.chunk == 0 {
+        if self.is_silent {
             return std::task::Poll::Pending;
         }
-        self.asked
-            .fetch_add(self.chunk, std::sync::atomic::Ordering::SeqCst);
+        let asked = self
+            .asked
+            .fetch_add(self.chunk.max(1), std::sync::atomic::Ordering::SeqCst);
+        assert!(asked < 1 << 24, "it is read without end");
         let chunk = Bytes::from(vec![b' '; self.chunk]);
         std::task::Poll::Ready(Some(Ok(http_body::Frame::data(chunk))))
     }
 }
 
-fn endless(chunk: usize) -> (JsonLogin, Endless) {
+fn endless(chunk: usize, is_silent: bool) -> (JsonLogin, Endless) {
     let body = Endless {
         chunk,
+        is_silent,
         asked: std::sync::Arc::default(),
     };
     let sent = body.clone();
@@ -286,14 +317,14 @@ fn endless(chunk: usize) -> (JsonLogin, Endless) {
 #[tokio::test(start_paused = true)]
 async fn an_answer_without_end_is_bounded_in_size_and_time() {
     for chunk in [1, 1000, 65_536, 1 << 20] {
-        let (login, body) = endless(chunk);
+        let (login, body) = endless(chunk, false);
         let error = login.exchange().await.unwrap_err();
         assert!(error.to_string().contains("longer than 64 KiB"), "{error}");
         let asked = body.asked.load(std::sync::atomic::Ordering::SeqCst);
         assert!(asked <= LIMIT + chunk, "{asked} bytes in chunks of {chunk}");
     }
     // One that never says anything is ended by the provider.
-    let (login, _) = endless(0);
+    let (login, _) = endless(1, true);
     let start = tokio::time::Instant::now();
     let error = crate::CachedProvider::new(login)
         .acquire()
