@@ -21,8 +21,8 @@ use http_body_util::Full;
 use support::origins;
 use tower::{Layer, ServiceExt};
 use tower_bearer::{
-    Authorization, BearerAuthLayer, CachedProvider, Credential, CredentialProvider, Lifetime,
-    Login, LoginRequest, Scheme, Secret, Token, login_fn, presets::Quable,
+    Authorization, BearerAuthLayer, BoxError, CachedProvider, Credential, CredentialProvider,
+    Lifetime, Login, LoginRequest, Scheme, Secret, Token, login_fn, presets::Quable,
 };
 use zeroize::Zeroize;
 
@@ -231,4 +231,29 @@ fn nothing_is_left_of_a_login_over_http() {
         println!("figure: K6 pieces={pieces} escape={escape:?} residue={residue}");
         assert_eq!(residue, 0, "in {pieces} pieces, with {escape:?}");
     }
+}
+
+// The document alone: it is written without growing, and sent without a copy that stays.
+#[test]
+fn a_login_keeps_one_copy_of_its_password() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap();
+    let mut search = Search::new();
+    let password = Canary::new(20);
+    let client = tower::service_fn(|request: Request<Full<Bytes>>| {
+        drop(request);
+        std::future::ready(Err::<Response<Full<Bytes>>, BoxError>("refused".into()))
+    });
+    let quable = Quable::instance("acme").unwrap();
+    let login = quable.login(client, "user", password.reveal(), Lifetime::Announced);
+    assert_eq!(search.copies(&password), 1, "written");
+    let mut attempt = Box::pin(async { login.login(LoginRequest::default()).await });
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(matches!(
+        attempt.as_mut().poll(&mut cx),
+        Poll::Ready(Err(_))
+    ));
+    drop(attempt);
+    assert_eq!(search.copies(&password), 1, "sent");
+    drop(login);
+    assert_eq!(search.copies(&password), 0, "dropped");
 }
