@@ -95,6 +95,16 @@ async fn a_pointer_finds_what_it_points_at_and_nothing_else_matters() {
     };
     assert_eq!(found("/a~1b/~0/1/").await.as_deref(), Some("found"));
     assert_eq!(found("/dup").await.as_deref(), Some("last"));
+    let deep = format!(
+        r#"{{"deep":{}{},"access_token":"a"}}"#,
+        "[".repeat(30_000),
+        "]".repeat(30_000)
+    );
+    assert_eq!(
+        credential(&deep).await.token().expose(),
+        "a",
+        "no stack is that deep"
+    );
     let escaped = answered(
         200,
         "application/json",
