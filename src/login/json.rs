@@ -1,6 +1,6 @@
 //! Logins that are one JSON exchange, told by a description.
 
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{collections::HashMap, fmt, mem, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -10,6 +10,7 @@ use http::{
 use http_body::Body;
 use serde_json::value::RawValue;
 use tower_service::Service;
+use zeroize::Zeroizing;
 
 use super::{
     Login, LoginRequest, Session,
@@ -266,7 +267,7 @@ fn find<'a>(json: &'a RawValue, pointer: &str) -> Option<&'a RawValue> {
 /// anything else, and for characters beyond those that an escape of its own can name.
 fn string(value: &RawValue) -> Option<Secret> {
     let mut rest = value.get().strip_prefix('"')?.strip_suffix('"')?;
-    let mut text = String::with_capacity(rest.len());
+    let mut text = Zeroizing::new(String::with_capacity(rest.len()));
     while let Some(at) = rest.find('\\') {
         text.push_str(&rest[..at]);
         let length = if rest[at + 1..].starts_with('u') {
@@ -279,7 +280,7 @@ fn string(value: &RawValue) -> Option<Secret> {
         rest = &rest[at + length..];
     }
     text.push_str(rest);
-    Some(text.into())
+    Some(mem::take(&mut *text).into())
 }
 
 /// A lifetime as servers send it: 3600, 3600.0, "3600". Below zero is zero, too long is the

@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_document_is_json_whatever_the_password_and_never_grows() {
+    fn the_document_is_json_and_fits_its_buffer_whatever_the_password() {
         for password in [
             "plain",
             "",
