@@ -24,6 +24,15 @@ impl Generation {
         // Relaxed: each number need only be unique, it orders nothing.
         Self(NonZeroU64::MIN.saturating_add(USED.fetch_add(1, Ordering::Relaxed)))
     }
+
+    pub(crate) fn number(self) -> NonZeroU64 {
+        self.0
+    }
+
+    /// The generation that has this number.
+    pub(crate) fn from_number(number: NonZeroU64) -> Self {
+        Self(number)
+    }
 }
 
 /// A header value made from a token, ready to send, with the generation it belongs to.

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::token::{InvalidToken, Scheme, Secret, Token};
+use crate::{
+    refresh_token::RefreshToken,
+    token::{InvalidToken, Scheme, Secret, Token},
+};
 
 /// What a login yields: a token, how long it lives, and perhaps a refresh token.
 ///
@@ -21,7 +24,7 @@ pub struct Credential {
     scheme: Scheme,
     lifetime: Option<Duration>,
     expires_at: Option<SystemTime>,
-    refresh_token: Option<Secret>,
+    refresh_token: Option<RefreshToken>,
 }
 
 impl Credential {
@@ -58,7 +61,7 @@ impl Credential {
 
     /// Adds the refresh token that the next login may take.
     #[must_use]
-    pub fn with_refresh_token(self, refresh_token: impl Into<Secret>) -> Self {
+    pub fn with_refresh_token(self, refresh_token: impl Into<RefreshToken>) -> Self {
         Self {
             refresh_token: Some(refresh_token.into()),
             ..self
@@ -97,7 +100,7 @@ impl Credential {
 
     /// The refresh token, where there is one.
     #[must_use]
-    pub fn refresh_token(&self) -> Option<&Secret> {
+    pub fn refresh_token(&self) -> Option<&RefreshToken> {
         self.refresh_token.as_ref()
     }
 }

@@ -45,6 +45,7 @@ enum Kind {
     LoginLost,
     LoginThroughItself,
     ShortLived { needed: Duration },
+    NotRenewed,
     NoAuthorization,
     ManyHeaders,
     NoRuntime,
@@ -81,6 +82,10 @@ impl Error {
 
     pub(crate) fn short_lived(needed: Duration) -> Self {
         Self::with_source(Kind::ShortLived { needed }, None)
+    }
+
+    pub(crate) fn not_renewed() -> Self {
+        Self::with_source(Kind::NotRenewed, None)
     }
 
     pub(crate) fn no_runtime() -> Self {
@@ -189,6 +194,9 @@ impl fmt::Display for Error {
             Kind::ShortLived { needed } => {
                 write!(f, "even a new credential is used for less than {needed:?}: its margin counts")
             }
+            Kind::NotRenewed => f.write_str(
+                "the provider has no newer authorization than the one that was refused: `reject` must say so",
+            ),
             Kind::NoAuthorization => f.write_str("no authorization for this request"),
             Kind::ManyHeaders => f.write_str(
                 "the request brings several headers of the authorization's name: a request has one",

@@ -1,9 +1,8 @@
 //! The way of one request.
 
 use std::{
-    fmt, mem,
+    fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -12,10 +11,11 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    authorization::{Authorization, Generation},
+    cold::Cold,
     error::{BoxError, Error},
-    provider::{CredentialProvider, RequestHead},
-    settings::Settings,
+    provider::CredentialProvider,
+    replay::{NoReplay, Replay},
+    settings::Carried,
 };
 
 pin_project! {
@@ -25,218 +25,161 @@ pin_project! {
     ///
     /// Dropped while it waits for a login, it leaves the login running for others.
     #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture<S, P, B>
+    pub struct ResponseFuture<S, P, B, R = NoReplay>
     where
         S: Service<Request<B>>,
         P: CredentialProvider,
     {
         #[pin]
-        state: State<S::Future, P, Pin<Box<Cold<S, P, B>>>>,
+        state: State<S::Future, P, R>,
+        // The request, while it waits to be sent and as long as it may be sent again.
+        cold: Option<Pin<Box<Cold<S, P, B, R>>>>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
-    enum State<F, P, C> {
+    enum State<F, P, R> {
         // The request is with the inner service. `carried` is none for a bare one.
         Calling {
             #[pin]
             response: F,
-            carried: Option<Carried<P>>,
+            carried: Option<Carried<P, R>>,
         },
         // The request is not sent.
         Refused { error: Error },
-        // Cold => Calling, for a request that found no credential.
-        Cold { cold: C },
+        // The request waits to be sent, for the first time or again.
+        Waiting,
     }
 }
 
-/// The generation that a request went out with, and who wants to hear of its fate.
-struct Carried<P> {
-    generation: Generation,
-    settings: Arc<Settings<P>>,
-}
-
-impl<S, P, B> ResponseFuture<S, P, B>
+impl<S, P, B, R> ResponseFuture<S, P, B, R>
 where
     S: Service<Request<B>>,
     P: CredentialProvider,
 {
     pub(crate) fn bare(response: S::Future) -> Self {
-        Self {
-            state: State::Calling {
-                response,
-                carried: None,
-            },
-        }
+        Self::with_state(State::Calling {
+            response,
+            carried: None,
+        })
     }
 
     pub(crate) fn refused(error: Error) -> Self {
-        Self {
-            state: State::Refused { error },
-        }
+        Self::with_state(State::Refused { error })
     }
 
+    /// `kept` is the request as it was before it was authorized, where it may be sent again.
     pub(crate) fn authorized(
         response: S::Future,
-        generation: Generation,
-        settings: Arc<Settings<P>>,
+        carried: Carried<P, R>,
+        kept: Option<Cold<S, P, B, R>>,
     ) -> Self {
         Self {
-            state: State::calling(response, generation, settings),
-        }
-    }
-
-    pub(crate) fn cold(cold: Cold<S, P, B>) -> Self {
-        Self {
-            state: State::Cold {
-                cold: Box::pin(cold),
+            state: State::Calling {
+                response,
+                carried: Some(carried),
             },
+            cold: kept.map(Box::pin),
         }
+    }
+
+    pub(crate) fn cold(cold: Cold<S, P, B, R>) -> Self {
+        Self {
+            state: State::Waiting,
+            cold: Some(Box::pin(cold)),
+        }
+    }
+
+    fn with_state(state: State<S::Future, P, R>) -> Self {
+        Self { state, cold: None }
     }
 }
 
-impl<F, P, C> State<F, P, C> {
-    fn calling(response: F, generation: Generation, settings: Arc<Settings<P>>) -> Self {
-        Self::Calling {
-            response,
-            carried: Some(Carried {
-                generation,
-                settings,
-            }),
-        }
-    }
-}
-
-impl<S, P, B, Body> Future for ResponseFuture<S, P, B>
+impl<S, P, B, R, Body> Future for ResponseFuture<S, P, B, R>
 where
     S: Service<Request<B>, Response = Response<Body>> + Clone,
     S::Error: Into<BoxError>,
     P: CredentialProvider,
+    R: Replay<B>,
 {
     type Output = Result<Response<Body>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
+        let mut this = self.project();
         loop {
-            match state.as_mut().project() {
+            match this.state.as_mut().project() {
+                // Calling => (Waiting | the answer)
                 StateProjection::Calling { response, carried } => {
                     let response = ready!(response.poll(cx)).map_err(Into::into)?;
-                    if let Some(carried) = carried {
-                        carried
-                            .settings
-                            .judge(carried.generation, response.status());
+                    let Some(carried) = carried else {
+                        return Poll::Ready(Ok(response));
+                    };
+                    let kept = this.cold.as_mut().map(Pin::as_mut);
+                    let Some(mut again) = judge(carried, &response, kept) else {
+                        return Poll::Ready(Ok(response));
+                    };
+                    // Before the login: over HTTP/1 what is unread keeps its connection.
+                    drop(response);
+                    let refused = carried.generation;
+                    this.state.set(State::Waiting);
+                    again.as_mut().begin_again(refused);
+                }
+                // Waiting => Calling
+                StateProjection::Waiting => {
+                    let cold = this.cold.as_mut().expect("who waits has a request");
+                    let (response, carried) = ready!(cold.as_mut().poll_call(cx))?;
+                    if cold.is_done_with() {
+                        *this.cold = None;
                     }
-                    return Poll::Ready(Ok(response));
+                    this.state.set(State::Calling {
+                        response,
+                        carried: Some(carried),
+                    });
                 }
                 StateProjection::Refused { error } => {
                     return Poll::Ready(Err(error.clone().into()));
-                }
-                StateProjection::Cold { cold } => {
-                    let (response, generation) = ready!(cold.as_mut().poll_call(cx))?;
-                    let settings = Arc::clone(&cold.settings);
-                    state.set(State::calling(response, generation, settings));
                 }
             }
         }
     }
 }
 
-impl<S, P, B> fmt::Debug for ResponseFuture<S, P, B>
+/// Tells the provider what the server thinks of the generation that the request carried. Returns
+/// the request if it is to be sent again.
+fn judge<'a, S, P, B, R, Body>(
+    carried: &Carried<P, R>,
+    response: &Response<Body>,
+    kept: Option<Pin<&'a mut Cold<S, P, B, R>>>,
+) -> Option<Pin<&'a mut Cold<S, P, B, R>>>
+where
+    P: CredentialProvider,
+{
+    let Carried {
+        generation,
+        exchange,
+        settings,
+    } = carried;
+    let provider = &settings.provider;
+    if settings.is_rejection(*exchange, response) {
+        let is_worth_another_try = provider.reject(*generation);
+        return kept.filter(|kept| is_worth_another_try && kept.can_be_sent());
+    }
+    if !response.status().is_server_error() {
+        match kept.and_then(|kept| kept.refused()) {
+            Some(refused) => provider.accept_replay(refused, *generation),
+            None => provider.accept(*generation),
+        }
+    }
+    None
+}
+
+impl<S, P, B, R> fmt::Debug for ResponseFuture<S, P, B, R>
 where
     S: Service<Request<B>>,
     P: CredentialProvider,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
-
-pin_project! {
-    /// A request that waits for an authorization, and then for a service that is ready.
-    pub(crate) struct Cold<S, P, B>
-    where
-        P: CredentialProvider,
-    {
-        // None once there is an authorization.
-        #[pin]
-        acquire: Option<P::Acquire>,
-        acquired: Option<Authorization>,
-        // Whether the provider had it for everybody: then none now means that it is stale.
-        is_shared: bool,
-        rounds: u32,
-        service: S,
-        // None once it is sent, which is the last that is asked of this.
-        request: Option<Request<B>>,
-        settings: Arc<Settings<P>>,
-    }
-}
-
-/// How often a request gives its slot back for a fresher authorization, before it is sent with what
-/// it has: a slot that always takes longer than a credential lives would be logins without end.
-const ROUNDS: u32 = 32;
-
-/// The invariant of [`Cold`].
-const SENT_ONCE: &str = "a future is not polled after its end";
-
-impl<S, P: CredentialProvider, B> Cold<S, P, B> {
-    pub(crate) fn new(
-        acquire: P::Acquire,
-        service: S,
-        request: Request<B>,
-        settings: Arc<Settings<P>>,
-    ) -> Self {
-        Self {
-            acquire: Some(acquire),
-            acquired: None,
-            is_shared: false,
-            rounds: 0,
-            service,
-            request: Some(request),
-            settings,
-        }
-    }
-
-    /// Acquiring => Readying => (Acquiring | the response to wait for).
-    fn poll_call(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(S::Future, Generation), BoxError>>
-    where
-        S: Service<Request<B>> + Clone,
-        S::Error: Into<BoxError>,
-    {
-        let mut this = self.project();
-        let provider = &this.settings.provider;
-        let request = this.request.as_ref().expect(SENT_ONCE);
-        let head = RequestHead::of(request);
-        let authorization = loop {
-            let mut is_new = false;
-            if let Some(acquire) = this.acquire.as_mut().as_pin_mut() {
-                *this.acquired = Some(ready!(acquire.poll(cx))?);
-                this.acquire.set(None);
-                is_new = true;
-            }
-            let Poll::Ready(readiness) = this.service.poll_ready(cx) else {
-                if is_new {
-                    *this.is_shared = provider.current(head).is_some();
-                }
-                return Poll::Pending;
-            };
-            readiness.map_err(Into::into)?;
-            // The wait for the slot may have been longer than the life of what was acquired.
-            let newer = if is_new { None } else { provider.current(head) };
-            let is_stale = !is_new && newer.is_none() && *this.is_shared;
-            if !is_stale || *this.rounds == ROUNDS {
-                break newer.or(this.acquired.take()).expect(SENT_ONCE);
-            }
-            *this.rounds += 1;
-            let fresh = this.service.clone();
-            drop(mem::replace(this.service, fresh));
-            this.acquire.set(Some(provider.acquire(head)));
-        };
-        let mut request = this.request.take().expect(SENT_ONCE);
-        let generation = this.settings.authorize(&mut request, authorization);
-        Poll::Ready(Ok((this.service.call(request), generation)))
     }
 }

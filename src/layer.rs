@@ -8,6 +8,8 @@ use tower_layer::Layer;
 use crate::{
     origin::Origins,
     provider::{CachedProvider, CredentialProvider},
+    rejection::Rejection,
+    replay::NoReplay,
     service::BearerAuth,
     settings::Settings,
 };
@@ -67,20 +69,20 @@ use crate::{
 /// # Ok::<_, tower_bearer::BoxError>(()) })?;
 /// # Ok::<_, tower_bearer::BoxError>(())
 /// ```
-pub struct BearerAuthLayer<P = CachedProvider> {
-    settings: Arc<Settings<P>>,
+pub struct BearerAuthLayer<P = CachedProvider, R = NoReplay> {
+    settings: Arc<Settings<P, R>>,
 }
 
 impl<P: CredentialProvider> BearerAuthLayer<P> {
     /// A layer that asks `provider` for requests to `origins`, and leaves all others alone.
     pub fn new(provider: P, origins: Origins) -> Self {
         Self {
-            settings: Arc::new(Settings::new(provider, origins)),
+            settings: Arc::new(Settings::new(provider, NoReplay, origins)),
         }
     }
 }
 
-impl<P> BearerAuthLayer<P> {
+impl<P, R> BearerAuthLayer<P, R> {
     /// The provider that all services of the layer share.
     #[must_use]
     pub fn provider(&self) -> &P {
@@ -95,22 +97,54 @@ impl<P> BearerAuthLayer<P> {
     }
 }
 
-impl<P: Clone> BearerAuthLayer<P> {
+impl<P: Clone, R: Clone> BearerAuthLayer<P, R> {
+    /// Sends refused requests once more with a newer credential (a retry), as far as the policy
+    /// can copy them: [`ReplayEmpty`](crate::ReplayEmpty) those without a body,
+    /// [`ReplayWith`](crate::ReplayWith) those whose body a function copies. Defaults to
+    /// [`NoReplay`]. See [`Replay`](crate::Replay).
+    ///
+    /// Where the login for it fails, the response future ends with its [`Error`](crate::Error),
+    /// since the refusal is gone by then.
+    #[doc(alias = "retry")]
+    #[must_use]
+    pub fn replay<R2>(self, policy: R2) -> BearerAuthLayer<P, R2> {
+        BearerAuthLayer {
+            settings: Arc::new(Arc::unwrap_or_clone(self.settings).with_replay(policy)),
+        }
+    }
+
+    /// Says what a rejection is: see [`rejection`](crate::rejection). Defaults to a 401, or
+    /// `grpc-status: 16` in the headers.
+    #[must_use]
+    pub fn rejected_if(self, rejection: Rejection) -> Self {
+        self.map(|settings| settings.with_rejection(rejection))
+    }
+
+    /// Replaces an authorization header that the caller has set, on requests to the origins.
+    /// Without it, such a request is left alone.
+    #[must_use]
+    pub fn replacing_callers_header(self) -> Self {
+        self.map(Settings::replacing_callers_header)
+    }
+
     /// Sends the authorization in another header. Defaults to `authorization`.
     ///
     /// What follows redirects inside of the layer knows nothing of such a header, and takes it
     /// along to other hosts: put the layer inside.
     #[must_use]
     pub fn with_header_name(self, header_name: HeaderName) -> Self {
-        let settings = Arc::unwrap_or_clone(self.settings).with_header_name(header_name);
+        self.map(|settings| settings.with_header_name(header_name))
+    }
+
+    fn map(self, change: impl FnOnce(Settings<P, R>) -> Settings<P, R>) -> Self {
         Self {
-            settings: Arc::new(settings),
+            settings: Arc::new(change(Arc::unwrap_or_clone(self.settings))),
         }
     }
 }
 
-// `P` is behind the `Arc`: a clone of the layer asks nothing of it.
-impl<P> Clone for BearerAuthLayer<P> {
+// `P` and `R` are behind the `Arc`: a clone of the layer asks nothing of them.
+impl<P, R> Clone for BearerAuthLayer<P, R> {
     fn clone(&self) -> Self {
         Self {
             settings: Arc::clone(&self.settings),
@@ -118,7 +152,7 @@ impl<P> Clone for BearerAuthLayer<P> {
     }
 }
 
-impl<P: fmt::Debug> fmt::Debug for BearerAuthLayer<P> {
+impl<P: fmt::Debug, R: fmt::Debug> fmt::Debug for BearerAuthLayer<P, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BearerAuthLayer")
             .field("settings", &self.settings)
@@ -126,8 +160,8 @@ impl<P: fmt::Debug> fmt::Debug for BearerAuthLayer<P> {
     }
 }
 
-impl<S, P> Layer<S> for BearerAuthLayer<P> {
-    type Service = BearerAuth<S, P>;
+impl<S, P, R> Layer<S> for BearerAuthLayer<P, R> {
+    type Service = BearerAuth<S, P, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
         BearerAuth::new(inner, Arc::clone(&self.settings))

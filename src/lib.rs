@@ -6,16 +6,22 @@
 // Flat strata: a module uses only names from those above it.
 mod url;
 mod origin;
+mod clock;
 mod token;
+mod refresh_token;
 mod authorization;
+mod per_request;
 mod credential;
 mod error;
+mod challenge;
+pub mod rejection;
 mod login;
-mod clock;
 mod lifespan;
 mod flight;
 mod provider;
+mod replay;
 mod settings;
+mod cold;
 mod future;
 mod service;
 mod layer;
@@ -31,10 +37,14 @@ pub use crate::{
     layer::BearerAuthLayer,
     login::{Login, LoginFn, LoginRequest, Session, login_fn},
     origin::Origins,
+    per_request::PerRequest,
     provider::{
-        Acquire, CachePolicy, CachedProvider, CachedProviderBuilder, CredentialProvider,
-        RequestHead, StaticProvider,
+        Acquire, CachePolicy, CachedProvider, CachedProviderBuilder, CredentialProvider, Event,
+        RequestHead, Snapshot, StaticProvider,
     },
+    refresh_token::RefreshToken,
+    rejection::Rejection,
+    replay::{NoReplay, Replay, ReplayEmpty, ReplayWith},
     service::BearerAuth,
     token::{InvalidToken, Scheme, Secret, Token},
     url::InvalidUrl,

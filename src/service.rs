@@ -10,10 +10,12 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use crate::{
+    cold::{self, Cold},
     error::BoxError,
-    future::{Cold, ResponseFuture},
+    future::ResponseFuture,
     provider::{CachedProvider, CredentialProvider, RequestHead},
-    settings::{Settings, Way},
+    replay::{NoReplay, Replay},
+    settings::{Carried, Exchange, Settings, Way},
 };
 
 /// A service that puts an authorization on each request. [`BearerAuthLayer`] makes it.
@@ -35,13 +37,13 @@ use crate::{
 ///
 /// [`BearerAuthLayer`]: crate::BearerAuthLayer
 #[derive(Debug)]
-pub struct BearerAuth<S, P = CachedProvider> {
+pub struct BearerAuth<S, P = CachedProvider, R = NoReplay> {
     inner: S,
-    settings: Arc<Settings<P>>,
+    settings: Arc<Settings<P, R>>,
 }
 
-impl<S, P> BearerAuth<S, P> {
-    pub(crate) fn new(inner: S, settings: Arc<Settings<P>>) -> Self {
+impl<S, P, R> BearerAuth<S, P, R> {
+    pub(crate) fn new(inner: S, settings: Arc<Settings<P, R>>) -> Self {
         Self { inner, settings }
     }
 
@@ -76,8 +78,8 @@ impl<S, P> BearerAuth<S, P> {
     }
 }
 
-// `P` is behind the `Arc`: a clone of the service asks nothing of it.
-impl<S: Clone, P> Clone for BearerAuth<S, P> {
+// `P` and `R` are behind the `Arc`: a clone of the service asks nothing of them.
+impl<S: Clone, P, R> Clone for BearerAuth<S, P, R> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
@@ -86,15 +88,16 @@ impl<S: Clone, P> Clone for BearerAuth<S, P> {
     }
 }
 
-impl<S, P, B, Body> Service<Request<B>> for BearerAuth<S, P>
+impl<S, P, R, B, Body> Service<Request<B>> for BearerAuth<S, P, R>
 where
     S: Service<Request<B>, Response = Response<Body>> + Clone,
     S::Error: Into<BoxError>,
     P: CredentialProvider,
+    R: Replay<B>,
 {
     type Response = Response<Body>;
     type Error = BoxError;
-    type Future = ResponseFuture<S, P, B>;
+    type Future = ResponseFuture<S, P, B, R>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx).map_err(Into::into)
@@ -102,22 +105,28 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let settings = &self.settings;
-        match settings.way_of(&request) {
-            Way::Authorized => {}
+        let head = RequestHead::of(&request);
+        let current = match settings.way_of(&request) {
+            Way::Authorized => settings.provider.current(head),
+            Way::AuthorizedAfresh => None,
             Way::Bare => return ResponseFuture::bare(self.inner.call(request)),
             Way::Refused(error) => return ResponseFuture::refused(error),
-        }
-        let head = RequestHead::of(&request);
-        let Some(authorization) = settings.provider.current(head) else {
+        };
+        let Some(authorization) = current else {
             let acquire = settings.provider.acquire(head);
             // The login may need the slot that `poll_ready` reserved: give it back before waiting.
             let fresh = self.inner.clone();
             drop(mem::replace(&mut self.inner, fresh.clone()));
             let settings = Arc::clone(settings);
-            return ResponseFuture::cold(Cold::new(acquire, fresh, request, settings));
+            return ResponseFuture::cold(Cold::waiting(acquire, fresh, request, settings));
         };
-        let generation = settings.authorize(&mut request, authorization);
-        let settings = Arc::clone(settings);
-        ResponseFuture::authorized(self.inner.call(request), generation, settings)
+        let kept = cold::copy(&settings.replay, &request)
+            .map(|copy| Cold::kept(self.inner.clone(), copy, Arc::clone(settings)));
+        let carried = Carried {
+            exchange: Exchange::of(&request),
+            generation: settings.authorize(&mut request, authorization),
+            settings: Arc::clone(settings),
+        };
+        ResponseFuture::authorized(self.inner.call(request), carried, kept)
     }
 }

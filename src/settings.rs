@@ -5,42 +5,106 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use http::{HeaderName, Request, StatusCode, header::AUTHORIZATION};
+use http::{HeaderName, Method, Request, Response, StatusCode, Version, header::AUTHORIZATION};
 
 use crate::{
     authorization::{Authorization, Generation},
     error::Error,
     origin::Origins,
-    provider::CredentialProvider,
+    per_request::PerRequest,
+    rejection::{self, Rejection},
     url,
 };
 
 #[derive(Clone, Debug)]
-pub(crate) struct Settings<P> {
+pub(crate) struct Settings<P, R> {
     pub(crate) provider: P,
+    pub(crate) replay: R,
     origins: Origins,
     header_name: HeaderName,
+    callers_header: CallersHeader,
+    /// `None` is [`rejection::unauthorized`], asked only where it can be.
+    rejection: Option<Rejection>,
     /// Requests to foreign origins. Relaxed: nothing else is read by it.
     foreign_requests: Arc<AtomicU64>,
 }
 
+/// What becomes of an authorization header that the caller has set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CallersHeader {
+    Kept,
+    Replaced,
+}
+
 /// What becomes of a request, before the provider is asked.
 pub(crate) enum Way {
-    /// It gets an authorization.
+    /// It gets the current authorization.
     Authorized,
-    /// It is sent untouched: it goes elsewhere, or brings its own authorization.
+    /// It gets a fresh one.
+    AuthorizedAfresh,
+    /// It is sent untouched: it goes elsewhere, brings its own authorization, or wants none.
     Bare,
     /// It is not sent.
     Refused(Error),
 }
 
-impl<P> Settings<P> {
-    pub(crate) fn new(provider: P, origins: Origins) -> Self {
+/// What a request went out with, and who wants to hear of its fate.
+pub(crate) struct Carried<P, R> {
+    pub(crate) generation: Generation,
+    pub(crate) exchange: Exchange,
+    pub(crate) settings: Arc<Settings<P, R>>,
+}
+
+/// What a request tells of the answer to come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Exchange {
+    Grpc,
+    /// It is gRPC if the answer comes over HTTP/2.
+    MaybeGrpc,
+    Other,
+}
+
+impl Exchange {
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        match (request.method(), request.version()) {
+            (&Method::POST, Version::HTTP_2) => Self::Grpc,
+            (&Method::POST, _) => Self::MaybeGrpc,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl<P, R> Settings<P, R> {
+    pub(crate) fn new(provider: P, replay: R, origins: Origins) -> Self {
         Self {
             provider,
+            replay,
             origins,
             header_name: AUTHORIZATION,
+            callers_header: CallersHeader::Kept,
+            rejection: None,
             foreign_requests: Arc::default(),
+        }
+    }
+
+    pub(crate) fn with_replay<R2>(self, replay: R2) -> Settings<P, R2> {
+        let Self {
+            provider,
+            replay: _,
+            origins,
+            header_name,
+            callers_header,
+            rejection,
+            foreign_requests,
+        } = self;
+        Settings {
+            provider,
+            replay,
+            origins,
+            header_name,
+            callers_header,
+            rejection,
+            foreign_requests,
         }
     }
 
@@ -51,15 +115,38 @@ impl<P> Settings<P> {
         }
     }
 
+    pub(crate) fn with_rejection(self, rejection: Rejection) -> Self {
+        Self {
+            rejection: Some(rejection),
+            ..self
+        }
+    }
+
+    pub(crate) fn replacing_callers_header(self) -> Self {
+        Self {
+            callers_header: CallersHeader::Replaced,
+            ..self
+        }
+    }
+
     pub(crate) fn way_of<B>(&self, request: &Request<B>) -> Way {
-        let mut own = request.headers().get_all(&self.header_name).iter();
-        match (own.next(), own.next()) {
-            (None, _) => {}
-            (Some(_), None) => return Way::Bare,
-            (Some(_), Some(_)) => return Way::Refused(Error::many_headers()),
+        let per_request = PerRequest::of(request.extensions());
+        if per_request.is_some_and(PerRequest::is_bare) {
+            return Way::Bare;
+        }
+        if self.callers_header == CallersHeader::Kept {
+            let mut own = request.headers().get_all(&self.header_name).iter();
+            match (own.next(), own.next()) {
+                (None, _) => {}
+                (Some(_), None) => return Way::Bare,
+                (Some(_), Some(_)) => return Way::Refused(Error::many_headers()),
+            }
         }
         if self.origins.allows_request(request) {
-            return Way::Authorized;
+            return match per_request {
+                Some(per_request) if per_request.is_fresh() => Way::AuthorizedAfresh,
+                _ => Way::Authorized,
+            };
         }
         self.foreign_requests.fetch_add(1, Ordering::Relaxed);
         if self.origins.is_strict() {
@@ -82,18 +169,23 @@ impl<P> Settings<P> {
         request
             .headers_mut()
             .insert(self.header_name.clone(), value);
+        if let Some(per_request) = PerRequest::of(request.extensions()) {
+            per_request.carry(generation);
+        }
         generation
     }
-}
 
-impl<P: CredentialProvider> Settings<P> {
-    /// Tells the provider what the server thinks of the generation that the request carried.
-    pub(crate) fn judge(&self, carried: Generation, status: StatusCode) {
-        if status == StatusCode::UNAUTHORIZED {
-            // The refusal goes to its caller, whether or not another attempt could help.
-            let _worth_another_attempt = self.provider.reject(carried);
-        } else if !status.is_server_error() {
-            self.provider.accept(carried);
+    pub(crate) fn is_rejection<B>(&self, exchange: Exchange, response: &Response<B>) -> bool {
+        let (status, headers) = (response.status(), response.headers());
+        if let Some(rejection) = self.rejection {
+            return rejection(status, headers);
         }
+        let can_be_grpc = match exchange {
+            Exchange::Grpc => true,
+            Exchange::MaybeGrpc => response.version() == Version::HTTP_2,
+            Exchange::Other => false,
+        };
+        status == StatusCode::UNAUTHORIZED
+            || (can_be_grpc && rejection::is_unauthenticated(headers))
     }
 }

@@ -11,6 +11,7 @@ use std::{
     fmt::{Debug, Display},
     fs, panic,
     pin::pin,
+    sync::{Arc, Mutex},
 };
 
 use axum::{
@@ -30,8 +31,9 @@ use tokio::net::TcpListener;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
 use tower_bearer::{
     Authorization, BearerAuth, BearerAuthLayer, CachePolicy, CachedProvider, Clock, Credential,
-    CredentialProvider, Error, Generation, JsonLogin, Lifetime, LoginRequest, Origins, RequestHead,
-    Scheme, Secret, Session, StaticProvider, SystemClock, Token, login_fn, presets::Quable,
+    CredentialProvider, Error, Event, Generation, JsonLogin, Lifetime, LoginRequest, NoReplay,
+    Origins, PerRequest, RefreshToken, ReplayEmpty, ReplayWith, RequestHead, Scheme, Secret,
+    Session, StaticProvider, SystemClock, Token, login_fn, presets::Quable,
 };
 use tower_http::{
     follow_redirect::FollowRedirectLayer,
@@ -240,7 +242,12 @@ async fn over_sockets(run: &mut Run, http: HttpClient) {
 
     let login = JsonLogin::new(http.clone(), &format!("{a}/login"), body.clone()).unwrap();
     run.debug(&login);
-    let layer = BearerAuthLayer::new(CachedProvider::new(login), origins.clone());
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let observer = Arc::clone(&events);
+    let provider = CachedProvider::builder(login)
+        .on_event(move |event: &Event| observer.lock().unwrap().push(event.clone()))
+        .build();
+    let layer = BearerAuthLayer::new(provider, origins.clone());
     for (path, expected) in [
         ("/things", 200),
         ("/redirect", 200),
@@ -258,6 +265,12 @@ async fn over_sockets(run: &mut Run, http: HttpClient) {
     }
     run.debug(&layer);
     run.debug(layer.provider());
+    run.debug(&layer.provider().snapshot());
+    let events = std::mem::take(&mut *events.lock().unwrap());
+    assert!(events.len() > 2);
+    for event in &events {
+        run.debug(event);
+    }
     let mut service = layer.layer(http.clone());
     run.debug(&service);
     let request = Request::get(&a).body(Full::<Bytes>::default()).unwrap();
@@ -331,6 +344,8 @@ async fn failures_in_memory(run: &mut Run) {
     let builder =
         CachedProvider::builder(panicking).starting_with(stale.with_refresh_token(REFRESH_TOKEN));
     run.debug(&builder);
+    let observer = run.capture.clone();
+    let builder = builder.on_event(move |event| observer.say(format!("{event:?}")));
     let error = builder.build().acquire().await.unwrap_err();
     assert!(error.is_login_panicked());
     run.error(&error.into());
@@ -347,6 +362,11 @@ fn public_types(run: &mut Run) {
     run.debug(&Authorization::new(Scheme::BEARER, &token));
     run.debug(&StaticProvider::new(TOKEN).unwrap());
     run.debug(&Credential::from(token).with_refresh_token(REFRESH_TOKEN));
+    run.debug(&RefreshToken::new(REFRESH_TOKEN));
+    run.debug(&PerRequest::fresh());
+    run.debug(&NoReplay);
+    run.debug(&ReplayEmpty);
+    run.debug(&ReplayWith(|token: &String| Some(token.clone())));
     run.debug(&LoginRequest::with_refresh_token(REFRESH_TOKEN));
     run.display(&Token::new(format!("{TOKEN} ")).unwrap_err());
     let origin = format!("https://user:{CLIENT_SECRET}@api.example.com/{TOKEN}?{TOKEN}");

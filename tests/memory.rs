@@ -21,8 +21,8 @@ use http_body_util::Full;
 use support::origins;
 use tower::{Layer, ServiceExt};
 use tower_bearer::{
-    Authorization, BearerAuthLayer, BoxError, CachedProvider, Credential, CredentialProvider,
-    Lifetime, Login, LoginRequest, Scheme, Secret, Token, login_fn, presets::Quable,
+    Authorization, BearerAuthLayer, BoxError, CachedProvider, Credential, Lifetime, Login,
+    LoginRequest, Scheme, Secret, Token, login_fn, presets::Quable,
 };
 use zeroize::Zeroize;
 

@@ -15,7 +15,7 @@ use std::{
 use support::{HandClock, Issuer, within_a_minute};
 use tokio::{runtime::Builder, task::yield_now};
 use tokio_test::{assert_pending, assert_ready_ok, task};
-use tower_bearer::{CachedProvider, Clock, CredentialProvider, login_fn};
+use tower_bearer::{Authorization, CachedProvider, Clock, login_fn};
 
 /// A clock that does something when it is read for the nth time.
 #[derive(Clone)]
@@ -248,15 +248,20 @@ fn an_error_may_use_the_provider_when_it_is_dropped() {
 }
 
 // A waiter that is polled late does not go out with what was refused since.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_late_poll_gets_what_is_current_then() {
+    let reject = async |provider: &CachedProvider, refused: &Authorization| {
+        // Long after the login, when a refusal is no reason for doubt.
+        tokio::time::advance(Duration::from_secs(120)).await;
+        assert!(provider.reject(refused.generation()));
+    };
     let issuer = Issuer::gated();
     let provider = CachedProvider::new(issuer.clone());
     let mut late = task::spawn(provider.acquire());
     assert_pending!(late.poll());
     issuer.open();
     let first = provider.acquire().await.unwrap();
-    let _ = provider.reject(first.generation());
+    reject(&provider, &first).await;
     let second = provider.acquire().await.unwrap();
     let Poll::Ready(Ok(got)) = late.poll() else {
         panic!("it has landed");
@@ -264,11 +269,11 @@ async fn a_late_poll_gets_what_is_current_then() {
     assert_eq!(got.generation(), second.generation());
 
     // Where nothing is current any more, it asks for a login once more.
-    let _ = provider.reject(second.generation());
+    reject(&provider, &second).await;
     let mut late = task::spawn(provider.acquire());
     assert_pending!(late.poll());
     let third = provider.acquire().await.unwrap();
-    let _ = provider.reject(third.generation());
+    reject(&provider, &third).await;
     assert_eq!(late.await.unwrap().value(), "Bearer token-4");
     assert_eq!(issuer.logins(), 4);
 }

@@ -3,7 +3,10 @@
 mod support;
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -15,7 +18,7 @@ use tokio::{
     time::{advance, pause},
 };
 use tokio_test::{assert_pending, task};
-use tower_bearer::{BoxError, CachedProvider, Credential, CredentialProvider, Login, LoginRequest};
+use tower_bearer::{BoxError, CachedProvider, Credential, Login, LoginRequest};
 
 /// Each login does the next thing of its script, and writes down what it took.
 #[derive(Clone)]
@@ -25,6 +28,7 @@ struct State {
     script: Mutex<Vec<Act>>,
     taken: Mutex<Vec<Option<String>>>,
     gate: Semaphore,
+    logins: AtomicUsize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,6 +51,7 @@ impl Scripted {
             script: Mutex::new(script.iter().rev().copied().collect()),
             taken: Mutex::default(),
             gate: Semaphore::new(0),
+            logins: AtomicUsize::default(),
         }))
     }
 
@@ -87,7 +92,8 @@ impl Login for Scripted {
             Act::TakeAndHang => std::future::pending().await,
             _ => {}
         }
-        let credential = Credential::new("abc")?;
+        let number = self.0.logins.fetch_add(1, SeqCst) + 1;
+        let credential = Credential::new(format!("token-{number}"))?;
         Ok(match act {
             Act::Rotate(Some(token)) => credential.with_refresh_token(token),
             _ => credential,
@@ -99,12 +105,13 @@ fn some(token: &str) -> Option<String> {
     Some(token.to_owned())
 }
 
-/// Rejects what is current, and acquires again after the pause of a failure.
+/// Rejects what is current, and acquires again: two minutes after the last time, when no failure
+/// and no other rejection is in the way.
 async fn next_login(provider: &CachedProvider) -> bool {
+    advance(Duration::from_secs(120)).await;
     if let Some(current) = provider.current() {
-        let _ = provider.reject(current.generation());
+        assert!(provider.reject(current.generation()));
     }
-    advance(Duration::from_secs(2)).await;
     provider.acquire().await.is_ok()
 }
 
@@ -168,7 +175,7 @@ fn a_lost_login_takes_nothing_from_the_next() {
             pause();
             assert!(next_login(&provider).await);
             let current = provider.current().unwrap();
-            let _ = provider.reject(current.generation());
+            assert!(provider.reject(current.generation()));
             assert_pending!(task::spawn(provider.acquire()).poll());
             yield_now().await;
         });

@@ -10,12 +10,13 @@ use std::{
     fmt,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 pub use self::function::{LoginFn, login_fn};
 #[cfg(feature = "json")]
 pub use self::json::{JsonLogin, Lifetime};
-use crate::{credential::Credential, error::BoxError, token::Secret};
+use crate::{credential::Credential, error::BoxError, refresh_token::RefreshToken};
 
 /// How to get a credential: a password login, a refresh grant, the reading of a file.
 ///
@@ -102,44 +103,70 @@ pub enum Session {
 #[non_exhaustive]
 pub struct LoginRequest {
     refresh_token: RefreshTokenSlot,
+    timeout: Option<Duration>,
 }
 
 impl LoginRequest {
     /// A request with a refresh token to take, for tests of one's own [`Login`].
     #[must_use]
-    pub fn with_refresh_token(refresh_token: impl Into<Secret>) -> Self {
-        Self::new(RefreshTokenSlot::new(Some(refresh_token.into())))
+    pub fn with_refresh_token(refresh_token: impl Into<RefreshToken>) -> Self {
+        Self {
+            refresh_token: RefreshTokenSlot::new(Some(refresh_token.into())),
+            timeout: None,
+        }
     }
 
-    pub(crate) fn new(refresh_token: RefreshTokenSlot) -> Self {
-        Self { refresh_token }
+    pub(crate) fn new(refresh_token: RefreshTokenSlot, timeout: Duration) -> Self {
+        Self {
+            refresh_token,
+            timeout: Some(timeout),
+        }
+    }
+
+    /// The time that the login has in all: after that it is dropped. `None` for a request made for
+    /// a test.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout
     }
 
     /// Takes the refresh token of the credential before, if it had one.
     ///
     /// Taken is spent: no later login is offered it again, also when this one panics, times out
-    /// or fails. One that is not taken stays for the next login. Where the answer brings no new one,
-    /// and the old one goes on being good, the login puts it into its
-    /// [`Credential`](Credential::with_refresh_token) again.
+    /// or fails. One that is not taken stays for the next login; one whose time is over is offered
+    /// to none. Where the answer brings no new one, and the old one goes on being good, the login
+    /// puts it into its [`Credential`](Credential::with_refresh_token) again.
     #[must_use = "a refresh token that is taken is spent"]
-    pub fn take_refresh_token(&mut self) -> Option<Secret> {
+    pub fn take_refresh_token(&mut self) -> Option<RefreshToken> {
         self.refresh_token.take()
+    }
+
+    /// Puts a refresh token back for the next login: one that was taken and never sent, since no
+    /// connection was made. One that may have reached its server is spent.
+    pub fn put_back_refresh_token(&mut self, refresh_token: RefreshToken) {
+        self.refresh_token.put_back(refresh_token);
     }
 }
 
 /// The place where a refresh token waits to be taken, by the login or back from it. Clones share
 /// it, so that only one of them can.
 #[derive(Clone, Default)]
-pub(crate) struct RefreshTokenSlot(Arc<Mutex<Option<Secret>>>);
+pub(crate) struct RefreshTokenSlot(Arc<Mutex<Option<RefreshToken>>>);
 
 impl RefreshTokenSlot {
-    pub(crate) fn new(refresh_token: Option<Secret>) -> Self {
+    pub(crate) fn new(refresh_token: Option<RefreshToken>) -> Self {
         Self(Arc::new(Mutex::new(refresh_token)))
     }
 
-    pub(crate) fn take(&self) -> Option<Secret> {
-        // Only this move happens under the lock, so that a poisoned one is as good as any.
+    pub(crate) fn take(&self) -> Option<RefreshToken> {
+        // Only moves happen under the lock, so that a poisoned one is as good as any.
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn put_back(&self, refresh_token: RefreshToken) {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let _dropped_unlocked = slot.replace(refresh_token);
+        drop(slot);
     }
 }
 

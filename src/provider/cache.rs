@@ -1,18 +1,28 @@
 //! The life of a credential: what is current, the one flight, and what a failed login leaves.
 
+mod judgement;
 mod pilot;
+mod refusals;
 
 use std::{
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, atomic::AtomicU64},
     time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
 use tokio::runtime::Handle;
 
-use self::pilot::{Landing, Pilot};
-use super::policy::CachePolicy;
+use self::{
+    judgement::Refused,
+    pilot::{Landing, Pilot},
+    refusals::Refusals,
+};
+use super::{
+    observers::{Event, Observers},
+    policy::CachePolicy,
+    snapshot::{Counts, Snapshot},
+};
 use crate::{
     authorization::{Authorization, Generation},
     clock::{Clock, Moment},
@@ -21,7 +31,7 @@ use crate::{
     flight::Flight,
     lifespan::{Birth, Freshness, Lifespan},
     login::{AnyLogin, RefreshTokenSlot, Session},
-    token::Secret,
+    refresh_token::RefreshToken,
 };
 
 /// After a failed login requests fail at once for this long.
@@ -32,11 +42,15 @@ pub(super) struct Cache {
     session: Session,
     policy: CachePolicy,
     clock: Box<dyn Clock>,
+    observers: Observers,
     /// Read without a lock. A new one is stored only under the lock of `course`.
     current: ArcSwapOption<Held>,
     /// No code of the user's runs under this lock: not the clock, not the login, and no future of
     /// his is dropped there.
     course: Mutex<Course>,
+    /// The number of the generation whose next acceptance is news, or 0. It spares all other
+    /// acceptances the lock. Relaxed: what is done upon it is done under the lock.
+    awaited: AtomicU64,
 }
 
 /// A credential, ready to send.
@@ -45,13 +59,41 @@ pub(super) struct Held {
     lifespan: Lifespan,
 }
 
+impl Held {
+    fn generation(&self) -> Generation {
+        self.authorization.generation()
+    }
+
+    fn has_the_token_of(&self, other: &Self) -> bool {
+        self.authorization.value() == other.authorization.value()
+    }
+}
+
+/// Which authorization will do.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Wanted {
+    /// How long it must go on being valid.
+    pub(super) valid_for: Duration,
+    pub(super) other_than: Option<Generation>,
+}
+
+impl Wanted {
+    fn is_any(self) -> bool {
+        self.valid_for.is_zero() && self.other_than.is_none()
+    }
+}
+
 /// What the next request that finds no credential does.
 #[derive(Default)]
 struct Course {
     flight: Option<Arc<Flight<Arc<Held>>>>,
     failure: Option<Error>,
     /// For the next login, while none is under way.
-    refresh_token: Option<Secret>,
+    refresh_token: Option<RefreshToken>,
+    refusals: Refusals,
+    /// What was refused last and is not replaced yet.
+    refused: Option<Refused>,
+    counts: Counts,
 }
 
 enum Boarding {
@@ -65,6 +107,7 @@ impl Cache {
         session: Session,
         policy: CachePolicy,
         clock: Box<dyn Clock>,
+        observers: Observers,
         credential: Option<Credential>,
     ) -> Self {
         let cache = Self {
@@ -72,14 +115,19 @@ impl Cache {
             session,
             policy,
             clock,
+            observers,
             current: ArcSwapOption::empty(),
             course: Mutex::default(),
+            awaited: AtomicU64::new(0),
         };
         if let Some(credential) = credential {
-            let birth = Birth::HandedIn(Moment::of(&*cache.clock));
-            let held = cache.hold(&credential, birth);
-            cache.course().refresh_token = credential.refresh_token().cloned();
-            cache.current.store(Some(held));
+            let now = Moment::of(&*cache.clock);
+            let held = cache.hold(&credential, Birth::HandedIn(now));
+            let refresh_token = credential.refresh_token().cloned();
+            let mut course = cache.course();
+            course.refresh_token = refresh_token.map(|token| token.counted_from(now));
+            cache.publish(&mut course, held, now);
+            drop(course);
         }
         cache
     }
@@ -94,7 +142,17 @@ impl Cache {
 
     pub(super) fn generation(&self) -> Option<Generation> {
         let current = self.current.load();
-        Some(current.as_ref()?.authorization.generation())
+        Some(current.as_ref()?.generation())
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let generation = self.generation();
+        let course = self.course();
+        Snapshot {
+            generation,
+            is_contended: course.refusals.are_by_a_rival(),
+            counts: course.counts,
+        }
     }
 
     /// The hot path: one snapshot, and a look at the clock where there is an expiry.
@@ -109,20 +167,29 @@ impl Cache {
         Some(held.authorization.clone())
     }
 
-    /// `needed` is how long the authorization must go on being valid.
-    pub(super) async fn acquire(self: Arc<Self>, needed: Duration) -> Result<Authorization, Error> {
-        if needed.is_zero()
+    pub(super) async fn acquire(self: Arc<Self>, wanted: Wanted) -> Result<Authorization, Error> {
+        if wanted.is_any()
             && let Some(authorization) = self.current()
         {
             return Ok(authorization);
         }
-        let held = self.clone().land_with(needed).await?;
+        let held = self.clone().land_with(wanted).await?;
         if self.is_current(&held) {
-            return self.lasting(&held, needed);
+            return self.lasting(&held, wanted.valid_for);
         }
         // Expired or refused since it landed, or replaced: whoever polls late looks once more.
-        let held = self.clone().land_with(needed).await?;
-        self.lasting(&held, needed)
+        let held = self.clone().land_with(wanted).await?;
+        self.lasting(&held, wanted.valid_for)
+    }
+
+    /// Not the current one, but that of the login which is under way or is made for it.
+    pub(super) async fn acquire_fresh(self: Arc<Self>) -> Result<Authorization, Error> {
+        let other_than = self.generation();
+        self.acquire(Wanted {
+            other_than,
+            ..Wanted::default()
+        })
+        .await
     }
 
     fn lasting(&self, held: &Held, needed: Duration) -> Result<Authorization, Error> {
@@ -142,9 +209,9 @@ impl Cache {
     }
 
     /// What is current, or what the flight brings.
-    async fn land_with(self: Arc<Self>, needed: Duration) -> Result<Arc<Held>, Error> {
+    async fn land_with(self: Arc<Self>, wanted: Wanted) -> Result<Arc<Held>, Error> {
         loop {
-            let flight = match self.board(needed)? {
+            let flight = match self.board(wanted)? {
                 Boarding::Current(held) => return Ok(held),
                 Boarding::Waiting(flight) => flight,
             };
@@ -163,31 +230,20 @@ impl Cache {
         }
     }
 
-    /// Takes a refused generation out of use, if it is the current one.
-    pub(super) fn reject(&self, refused: Generation) {
-        let current = self.current.load();
-        let is_current = current
-            .as_ref()
-            .is_some_and(|held| held.authorization.generation() == refused);
-        if is_current {
-            // Without effect where another has taken its place since.
-            self.current.compare_and_swap(&*current, None);
-        }
-    }
-
     /// Joins the flight, or starts it, unless there is no need to or no hope.
-    fn board(self: &Arc<Self>, needed: Duration) -> Result<Boarding, Error> {
+    fn board(self: &Arc<Self>, wanted: Wanted) -> Result<Boarding, Error> {
         let now = Moment::of(&*self.clock);
         let course = self.course();
         // Looked at again under the lock: a flight may have landed since.
         if let Some(held) = self.current.load_full()
             && held.lifespan.outlasts(now, Duration::ZERO)
+            && wanted.other_than != Some(held.generation())
         {
-            if held.lifespan.outlasts(now, needed) {
+            if held.lifespan.outlasts(now, wanted.valid_for) {
                 return Ok(Boarding::Current(held));
             }
-            if !held.lifespan.could_outlast(needed) {
-                return Err(Error::short_lived(needed));
+            if !held.lifespan.could_outlast(wanted.valid_for) {
+                return Err(Error::short_lived(wanted.valid_for));
             }
         }
         // Waiting needs one as well as logging in: each waiter has a deadline.
@@ -198,7 +254,7 @@ impl Cache {
         if let Some(failure) = course.pause_at(now) {
             return Err(failure.clone());
         }
-        Ok(Boarding::Waiting(self.take_off(course, &runtime)))
+        Ok(Boarding::Waiting(self.take_off(course, &runtime, now)))
     }
 
     /// Starts one login in the background, unless one is under way or has just failed.
@@ -228,7 +284,7 @@ impl Cache {
             .as_ref()
             .is_some_and(|held| held.lifespan.freshness(|| now) == Freshness::Aging);
         if is_aging && course.pause_at(now).is_none() {
-            self.take_off(course, &runtime);
+            self.take_off(course, &runtime, now);
         }
     }
 
@@ -236,8 +292,11 @@ impl Cache {
         self: &Arc<Self>,
         mut course: MutexGuard<'_, Course>,
         runtime: &Handle,
+        now: Moment,
     ) -> Arc<Flight<Arc<Held>>> {
-        let refresh_token = RefreshTokenSlot::new(course.refresh_token.take());
+        let refresh_token = course.refresh_token.take();
+        let refresh_token = refresh_token.filter(|token| !token.is_expired(now));
+        let refresh_token = RefreshTokenSlot::new(refresh_token);
         let flight = Arc::new(Flight::new(self.policy.time_to_log_in(), refresh_token));
         course.flight = Some(Arc::clone(&flight));
         // A runtime that is shutting down drops the task at once, and that takes the lock.
@@ -263,21 +322,32 @@ impl Cache {
             return;
         }
         course.flight = None;
-        // What was not taken is there for the next login, and no longer for this one.
-        course.refresh_token = flight.refresh_token().take();
-        let (outcome, failure) = match outcome {
-            Ok(Landing { held, credential }) => {
-                if let Some(refresh_token) = credential.refresh_token() {
-                    course.refresh_token = Some(refresh_token.clone());
-                }
-                self.current.store(Some(Arc::clone(&held)));
-                (Ok(held), None)
+        let (outcome, failure, event) = match outcome {
+            Ok(Landing {
+                held,
+                refresh_token,
+                answered,
+            }) => {
+                course.refresh_token = refresh_token;
+                course.counts.logins += 1;
+                self.publish(&mut course, Arc::clone(&held), answered);
+                let generation = held.generation();
+                (Ok(held), None, Event::LoggedIn { generation })
             }
-            Err(error) => (Err(error.clone()), Some(error)),
+            Err(error) => {
+                // What was not taken is there for the next login, and no longer for this one.
+                course.refresh_token = flight.refresh_token().take();
+                course.counts.failed_logins += 1;
+                let event = Event::LoginFailed {
+                    error: error.clone(),
+                };
+                (Err(error.clone()), Some(error), event)
+            }
         };
         let _dropped_unlocked = mem::replace(&mut course.failure, failure);
         drop(course);
         flight.land(outcome);
+        self.observers.tell(&event);
     }
 
     fn hold(&self, credential: &Credential, birth: Birth) -> Arc<Held> {

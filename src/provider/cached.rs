@@ -8,13 +8,18 @@ use std::{
     time::Duration,
 };
 
-use super::{CachePolicy, CredentialProvider, RequestHead, cache::Cache};
+use super::{
+    CachePolicy, CredentialProvider, Event, RequestHead, Snapshot,
+    cache::{Cache, Wanted},
+    observers::Observers,
+};
 use crate::{
     authorization::{Authorization, Generation},
     clock::{Clock, SystemClock},
     credential::Credential,
     error::Error,
     login::{AnyLogin, Login, Session},
+    per_request::PerRequest,
 };
 
 /// A provider that logs in when it must, and keeps what it got.
@@ -22,15 +27,18 @@ use crate::{
 /// - Reads take no lock: each request sees one snapshot of the current credential.
 /// - There is **one login in flight**, in a Tokio task of its own. Requests that need it wait for
 ///   it and share its outcome, good or bad. None of them cancels it by giving up.
-/// - A credential is no longer used a [margin](CachePolicy::margin) before its expiry, and not at
-///   all from the moment a server refuses it.
+/// - A credential is no longer used a [margin](CachePolicy::margin) before its expiry.
 /// - In a [concurrent](Session::Concurrent) session one background login is made late in the
 ///   credential's use (from 70 to 90 % of it on, at random), while the credential goes on being
 ///   used. In an [exclusive](Session::Exclusive) one there is none: it would revoke the credential
 ///   in use.
 /// - A lifetime of less than a second, zero included, counts as one second.
-/// - Each refusal of the current credential is followed by a login, when the next request asks
-///   for one: an endpoint that answers 401 for lack of permission costs a login for each call.
+/// - A rejection of the current credential takes it out of use, and the next request logs in. After
+///   a login that was made for a rejection and cured nothing, the next one of its kind waits for a
+///   second, and then twice as long each time, up to five minutes; credentials that are refused
+///   within a minute, three in a row, make it a minute. In between, refusals change nothing and go
+///   to their callers. So an endpoint that answers 401 for lack of permission costs two or three
+///   logins, and no request to another suffers.
 /// - For a second after a failed login requests fail at once with its error. A credential that is
 ///   still valid is served all the while.
 ///
@@ -70,6 +78,7 @@ impl CachedProvider {
             login: Box::new(login),
             policy: CachePolicy::default(),
             clock: Box::new(SystemClock),
+            observers: Observers::default(),
             credential: None,
         }
     }
@@ -120,7 +129,28 @@ impl CachedProvider {
     ///
     /// As [`acquire`](Self::acquire).
     pub fn acquire_valid_for(&self, needed: Duration) -> Acquire {
-        Acquire(Box::pin(Arc::clone(&self.0).acquire(needed)))
+        Acquire(Box::pin(Arc::clone(&self.0).acquire(Wanted {
+            valid_for: needed,
+            ..Wanted::default()
+        })))
+    }
+
+    /// Takes a refused generation out of use, if it is the current one: for a refusal that the
+    /// layer cannot see, in a body or in trailers. [`PerRequest`] tells which generation a request
+    /// carried.
+    ///
+    /// Returns whether another credential can be had, so that sending again may help. False: the
+    /// last logins have cured nothing, or have just failed, and the credential stays in use.
+    #[must_use]
+    pub fn reject(&self, refused: Generation) -> bool {
+        self.0.reject(refused)
+    }
+
+    /// The state of the provider, and what it has counted so far. It takes a lock that no request
+    /// with a fresh credential waits for.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.0.snapshot()
     }
 }
 
@@ -131,13 +161,25 @@ impl CredentialProvider for CachedProvider {
         self.0.current()
     }
 
-    fn acquire(&self, _head: RequestHead<'_>) -> Self::Acquire {
-        Self::acquire(self)
+    fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire {
+        match PerRequest::of(head.extensions) {
+            Some(per_request) if per_request.is_fresh() => {
+                Acquire(Box::pin(Arc::clone(&self.0).acquire_fresh()))
+            }
+            _ => Self::acquire(self),
+        }
     }
 
     fn reject(&self, refused: Generation) -> bool {
-        self.0.reject(refused);
-        true
+        self.0.reject(refused)
+    }
+
+    fn accept(&self, used: Generation) {
+        self.0.accept(used);
+    }
+
+    fn accept_replay(&self, _refused: Generation, used: Generation) {
+        self.0.accept_replay(used);
     }
 }
 
@@ -158,6 +200,7 @@ pub struct CachedProviderBuilder {
     session: Session,
     policy: CachePolicy,
     clock: Box<dyn Clock>,
+    observers: Observers,
     credential: Option<Credential>,
 }
 
@@ -185,6 +228,24 @@ impl CachedProviderBuilder {
         }
     }
 
+    /// Calls `observer` with each [`Event`], in the task or the request that caused it.
+    ///
+    /// It must not block: it runs on the runtime's threads. A panic in it changes nothing.
+    pub fn on_event(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.observers.of_events = Some(Box::new(observer));
+        self
+    }
+
+    /// Calls `keep` with each new credential, before any request is sent with it: to store a
+    /// refresh token that the next start [begins with](Self::starting_with).
+    ///
+    /// It runs in the login's task and must not block: hand what takes longer to a task of your
+    /// own. A panic in it changes nothing.
+    pub fn on_credential(mut self, keep: impl Fn(&Credential) + Send + Sync + 'static) -> Self {
+        self.observers.of_credentials = Some(Box::new(keep));
+        self
+    }
+
     /// Makes the provider. Nothing is sent yet.
     #[must_use]
     pub fn build(self) -> CachedProvider {
@@ -193,10 +254,11 @@ impl CachedProviderBuilder {
             session,
             policy,
             clock,
+            observers,
             credential,
         } = self;
         CachedProvider(Arc::new(Cache::new(
-            login, session, policy, clock, credential,
+            login, session, policy, clock, observers, credential,
         )))
     }
 }

@@ -3,7 +3,9 @@
 mod cache;
 mod cached;
 mod fixed;
+mod observers;
 mod policy;
+mod snapshot;
 
 use std::sync::Arc;
 
@@ -12,7 +14,9 @@ use http::{Extensions, HeaderMap, Method, Request, Uri};
 pub use self::{
     cached::{Acquire, CachedProvider, CachedProviderBuilder},
     fixed::StaticProvider,
+    observers::Event,
     policy::CachePolicy,
+    snapshot::Snapshot,
 };
 use crate::{
     authorization::{Authorization, Generation},
@@ -159,7 +163,8 @@ pub trait CredentialProvider {
     /// Learns that a server has refused this generation, and takes it out of use if it is still
     /// current. News about any other generation is late, and changes nothing.
     ///
-    /// Returns whether to acquire again can yield another generation.
+    /// Returns whether to acquire again can yield another generation: then a request that can be
+    /// sent again is. Where it is false, the refusal goes to its caller.
     #[must_use]
     fn reject(&self, refused: Generation) -> bool;
 
@@ -167,6 +172,13 @@ pub trait CredentialProvider {
     /// 5xx. Does nothing by default.
     fn accept(&self, used: Generation) {
         let _ = used;
+    }
+
+    /// Learns that a server has accepted under `used` a request that it had refused under
+    /// `refused`: another credential was what it took. Calls [`accept`](Self::accept) by default.
+    fn accept_replay(&self, refused: Generation, used: Generation) {
+        let _ = refused;
+        self.accept(used);
     }
 }
 
@@ -215,6 +227,10 @@ macro_rules! forward_to_pointee {
 
             fn accept(&self, used: Generation) {
                 (**self).accept(used);
+            }
+
+            fn accept_replay(&self, refused: Generation, used: Generation) {
+                (**self).accept_replay(refused, used);
             }
         }
     )+};

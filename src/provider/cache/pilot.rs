@@ -18,12 +18,14 @@ use crate::{
     flight::Flight,
     lifespan::Birth,
     login::LoginRequest,
+    refresh_token::RefreshToken,
 };
 
 /// What a login that went well has brought.
 pub(super) struct Landing {
     pub(super) held: Arc<Held>,
-    pub(super) credential: Credential,
+    pub(super) refresh_token: Option<RefreshToken>,
+    pub(super) answered: Moment,
 }
 
 /// Flies one flight, and lands it in any case: also when the login panics, and when its runtime
@@ -48,9 +50,15 @@ impl Pilot {
         let outcome = match self.log_in().await {
             Ok(credential) => {
                 let answered = Moment::of(&*cache.clock);
+                let credential = self.with_what_was_left(credential);
+                if cache.is_flown_by(&self.flight) {
+                    cache.observers.hand(&credential);
+                }
+                let refresh_token = credential.refresh_token().cloned();
                 Ok(Landing {
                     held: cache.hold(&credential, Birth::LoggedIn { sent, answered }),
-                    credential,
+                    refresh_token: refresh_token.map(|token| token.counted_from(sent)),
+                    answered,
                 })
             }
             Err(error) => Err(error),
@@ -58,9 +66,20 @@ impl Pilot {
         cache.land(&self.flight, outcome);
     }
 
+    /// Where the login neither took the refresh token nor brought one, the old one is kept.
+    fn with_what_was_left(&self, credential: Credential) -> Credential {
+        match (
+            credential.refresh_token(),
+            self.flight.refresh_token().take(),
+        ) {
+            (None, Some(left)) => credential.with_refresh_token(left),
+            _ => credential,
+        }
+    }
+
     async fn log_in(&self) -> Result<Credential, Error> {
         let timeout = self.cache.policy.time_to_log_in();
-        let request = LoginRequest::new(self.flight.refresh_token().clone());
+        let request = LoginRequest::new(self.flight.refresh_token().clone(), timeout);
         // The call is in the future, so that a panic in it is caught as well.
         let mut login = Box::pin(async { self.cache.login.login(request).await });
         let polled = poll_fn(|cx| {

@@ -1,0 +1,188 @@
+//! A request that is not with the inner service: it waits to be sent, or is kept to be sent again.
+
+use std::{
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::Request;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::{
+    authorization::{Authorization, Generation},
+    error::{BoxError, Error},
+    per_request::PerRequest,
+    provider::{CredentialProvider, RequestHead},
+    replay::Replay,
+    settings::{Carried, Exchange, Settings},
+};
+
+pin_project! {
+    pub(crate) struct Cold<S, P, B, R>
+    where
+        P: CredentialProvider,
+    {
+        // None once there is an authorization.
+        #[pin]
+        acquire: Option<P::Acquire>,
+        acquired: Option<Authorization>,
+        // Whether the provider had it for everybody: then none now means that it is stale.
+        is_shared: bool,
+        rounds: u32,
+        service: S,
+        // Without the authorization. None once it is sent, unless it was copied.
+        request: Option<Request<B>>,
+        // The generation that it was refused with: what is sent now is a replay.
+        refused: Option<Generation>,
+        settings: Arc<Settings<P, R>>,
+    }
+}
+
+/// The response to wait for, and what the request went out with.
+type Sent<F, P, R> = Result<(F, Carried<P, R>), BoxError>;
+
+/// How often a request gives its slot back for a fresher authorization, before it is sent with what
+/// it has: a slot that always takes longer than a credential lives would be logins without end.
+const ROUNDS: u32 = 32;
+
+/// The invariant of [`Cold::poll_call`].
+const ASKED_TO: &str = "it is polled while it has a request to send, and not after";
+
+impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
+    /// A request that waits.
+    pub(crate) fn waiting(
+        acquire: P::Acquire,
+        service: S,
+        request: Request<B>,
+        settings: Arc<Settings<P, R>>,
+    ) -> Self {
+        Self {
+            acquire: Some(acquire),
+            ..Self::kept(service, request, settings)
+        }
+    }
+
+    /// A request to be sent if another like it is refused.
+    pub(crate) fn kept(service: S, request: Request<B>, settings: Arc<Settings<P, R>>) -> Self {
+        Self {
+            acquire: None,
+            acquired: None,
+            is_shared: false,
+            rounds: 0,
+            service,
+            request: Some(request),
+            refused: None,
+            settings,
+        }
+    }
+
+    pub(crate) fn can_be_sent(&self) -> bool {
+        self.request.is_some()
+    }
+
+    /// The generation that the request was refused with, if it was sent again.
+    pub(crate) fn refused(&self) -> Option<Generation> {
+        self.refused
+    }
+
+    /// Whether nothing in here will be asked for.
+    pub(crate) fn is_done_with(&self) -> bool {
+        self.request.is_none() && self.refused.is_none()
+    }
+
+    /// Waits for a newer authorization than the one that was refused.
+    pub(crate) fn begin_again(self: Pin<&mut Self>, refused: Generation) {
+        let mut this = self.project();
+        let request = this.request.as_mut().expect(ASKED_TO);
+        // Any that is newer is fresh enough.
+        if let Some(fresh) = PerRequest::of(request.extensions()).filter(|it| it.is_fresh()) {
+            let fulfilled = fresh.fulfilled();
+            request.extensions_mut().insert(fulfilled);
+        }
+        *this.refused = Some(refused);
+        *this.rounds = 0;
+        let acquire = this.settings.provider.acquire(RequestHead::of(request));
+        this.acquire.set(Some(acquire));
+    }
+
+    /// Acquiring => Readying => (Acquiring | the response to wait for).
+    pub(crate) fn poll_call(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Sent<S::Future, P, R>>
+    where
+        S: Service<Request<B>> + Clone,
+        S::Error: Into<BoxError>,
+        R: Replay<B>,
+    {
+        let mut this = self.project();
+        let settings = &*this.settings;
+        let provider = &settings.provider;
+        let head = RequestHead::of(this.request.as_ref().expect(ASKED_TO));
+        let authorization = loop {
+            let mut is_new = false;
+            if let Some(acquire) = this.acquire.as_mut().as_pin_mut() {
+                *this.acquired = Some(ready!(acquire.poll(cx))?);
+                this.acquire.set(None);
+                is_new = true;
+            }
+            let Poll::Ready(readiness) = this.service.poll_ready(cx) else {
+                if is_new {
+                    *this.is_shared = provider.current(head).is_some();
+                }
+                return Poll::Pending;
+            };
+            readiness.map_err(Into::into)?;
+            // The wait for the slot may have been longer than the life of what was acquired.
+            let newer = if is_new { None } else { provider.current(head) };
+            let is_stale = !is_new && newer.is_none() && *this.is_shared;
+            if !is_stale || *this.rounds == ROUNDS {
+                break newer.or(this.acquired.take()).expect(ASKED_TO);
+            }
+            *this.rounds += 1;
+            let fresh = this.service.clone();
+            drop(mem::replace(this.service, fresh));
+            this.acquire.set(Some(provider.acquire(head)));
+        };
+        if *this.refused == Some(authorization.generation()) {
+            return Poll::Ready(Err(Error::not_renewed().into()));
+        }
+        let mut request = this.request.take().expect(ASKED_TO);
+        let exchange = Exchange::of(&request);
+        // Sent again, it is sent for the last time.
+        let copy = this
+            .refused
+            .is_none()
+            .then(|| copy(&settings.replay, &request));
+        *this.request = copy.flatten();
+        *this.acquired = None;
+        let generation = settings.authorize(&mut request, authorization);
+        let response = if this.request.is_some() {
+            let fresh = this.service.clone();
+            mem::replace(this.service, fresh).call(request)
+        } else {
+            this.service.call(request)
+        };
+        let carried = Carried {
+            generation,
+            exchange,
+            settings: Arc::clone(this.settings),
+        };
+        Poll::Ready(Ok((response, carried)))
+    }
+}
+
+/// The same request again, if its body can be had again.
+pub(crate) fn copy<B, R: Replay<B>>(replay: &R, request: &Request<B>) -> Option<Request<B>> {
+    let body = replay.copy(request.body())?;
+    let mut copy = Request::new(body);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    Some(copy)
+}

@@ -1,0 +1,110 @@
+//! What becomes of a credential that servers accept and refuse.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use super::{
+    Cache, Course, Held,
+    refusals::{Cause, Verdict},
+};
+use crate::{authorization::Generation, clock::Moment, provider::observers::Event};
+
+/// What was refused, and is not replaced yet.
+pub(super) struct Refused {
+    held: Arc<Held>,
+    /// Whether a login was under way already.
+    during_login: bool,
+}
+
+impl Cache {
+    /// Takes a refused generation out of use, if it is the current one and a login is due. Returns
+    /// whether another can be had.
+    pub(in crate::provider) fn reject(&self, refused: Generation) -> bool {
+        let now = Moment::of(&*self.clock);
+        let is_newer = |held: &Held| {
+            held.generation() != refused && held.lifespan.outlasts(now, Duration::ZERO)
+        };
+        // The hundred late refusals of one generation take no lock.
+        if self
+            .current
+            .load()
+            .as_ref()
+            .is_some_and(|held| is_newer(held))
+        {
+            return true;
+        }
+        let mut course = self.course();
+        let held = match self.current.load_full() {
+            Some(held) if held.generation() == refused => held,
+            Some(held) if is_newer(&held) => return true,
+            _ => return course.pause_at(now).is_none(),
+        };
+        course.counts.rejections += 1;
+        let during_login = course.flight.is_some();
+        let is_over = !held.lifespan.outlasts(now, Duration::ZERO);
+        let was_contended = course.refusals.are_by_a_rival();
+        let verdict = if during_login || is_over {
+            Verdict::LogIn
+        } else {
+            course.refusals.refused(refused, now.monotonic)
+        };
+        // What cannot be replaced now stays: the refusal may have been about permission.
+        let is_kept = verdict == Verdict::Keep || course.pause_at(now).is_some();
+        if is_kept {
+            self.awaited
+                .store(refused.number().get(), Ordering::Relaxed);
+        } else {
+            self.current.store(None);
+            course.refused = Some(Refused { held, during_login });
+        }
+        let is_contended = course.refusals.are_by_a_rival() && !was_contended;
+        course.counts.contentions += u64::from(is_contended);
+        drop(course);
+        self.observers.tell(&Event::Rejected {
+            generation: refused,
+            is_kept,
+        });
+        if is_contended {
+            self.observers.tell(&Event::Contended {
+                generation: refused,
+            });
+        }
+        !is_kept
+    }
+
+    /// On the way of every request: a look at one word, unless it is news.
+    pub(in crate::provider) fn accept(&self, used: Generation) {
+        let number = used.number().get();
+        if self.awaited.load(Ordering::Relaxed) != number {
+            return;
+        }
+        let taken = self
+            .awaited
+            .compare_exchange(number, 0, Ordering::Relaxed, Ordering::Relaxed);
+        if taken.is_ok() {
+            let now = self.clock.now();
+            self.course().refusals.accepted(used, now);
+        }
+    }
+
+    pub(in crate::provider) fn accept_replay(&self, used: Generation) {
+        let now = self.clock.now();
+        self.course().refusals.cured(used, now);
+    }
+
+    /// Makes a credential the current one.
+    pub(super) fn publish(&self, course: &mut Course, held: Arc<Held>, at: Moment) {
+        let cause = match course.refused.take() {
+            Some(refused) if refused.held.has_the_token_of(&held) => Cause::RefusalInVain,
+            Some(refused) if !refused.during_login => Cause::Refusal,
+            _ => Cause::Need,
+        };
+        let generation = held.generation();
+        course.refusals.landed(generation, at.monotonic, cause);
+        self.awaited
+            .store(generation.number().get(), Ordering::Relaxed);
+        self.current.store(Some(held));
+    }
+}

@@ -1,0 +1,74 @@
+//! Who is told what happens to a provider's credential.
+
+use std::{
+    fmt,
+    panic::{self, AssertUnwindSafe},
+};
+
+use crate::{authorization::Generation, credential::Credential, error::Error};
+
+/// What has happened to the credential of a [`CachedProvider`](crate::CachedProvider).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A login has brought a credential, which is in use now.
+    #[non_exhaustive]
+    LoggedIn {
+        /// The credential's.
+        generation: Generation,
+    },
+    /// A login has failed, or was lost.
+    #[non_exhaustive]
+    LoginFailed {
+        /// What all waiting requests are told.
+        error: Error,
+    },
+    /// The current credential was rejected. News about an older one is no event.
+    #[non_exhaustive]
+    Rejected {
+        /// The credential's.
+        generation: Generation,
+        /// Whether it stays in use: the refusal seems to be about permission, or the last logins
+        /// have cured nothing.
+        is_kept: bool,
+    },
+    /// Somebody else seems to log in to the same account: credentials work, and are refused within
+    /// a minute, for the third time in a row. Logins are a minute apart now, and more if it goes
+    /// on; in between, refusals go to their callers.
+    #[non_exhaustive]
+    Contended {
+        /// That of the credential that was refused last.
+        generation: Generation,
+    },
+}
+
+type Observer<T> = Box<dyn Fn(&T) + Send + Sync>;
+
+#[derive(Default)]
+pub(super) struct Observers {
+    pub(super) of_events: Option<Observer<Event>>,
+    pub(super) of_credentials: Option<Observer<Credential>>,
+}
+
+impl Observers {
+    pub(super) fn tell(&self, event: &Event) {
+        call(self.of_events.as_ref(), event);
+    }
+
+    pub(super) fn hand(&self, credential: &Credential) {
+        call(self.of_credentials.as_ref(), credential);
+    }
+}
+
+/// No panic of an observer reaches a request or a login: the panic hook has reported it.
+fn call<T>(observer: Option<&Observer<T>>, argument: &T) {
+    if let Some(observer) = observer {
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| observer(argument)));
+    }
+}
+
+impl fmt::Debug for Observers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observers").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,120 @@
+//! What the next login may take in place of a password.
+
+use std::time::{Duration, SystemTime};
+
+use crate::{clock::Moment, token::Secret};
+
+/// A refresh token, and how long it lives.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_bearer::{Credential, RefreshToken};
+///
+/// let month = Duration::from_secs(30 * 24 * 60 * 60);
+/// let credential = Credential::new("abc")?
+///     .with_refresh_token(RefreshToken::new("dff78899").with_lifetime(month));
+/// # let _ = credential;
+/// # Ok::<_, tower_bearer::InvalidToken>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct RefreshToken {
+    secret: Secret,
+    lifetime: Option<Duration>,
+    expires_at: Option<SystemTime>,
+    /// Its end by both clocks, once the count has begun.
+    until: Option<Moment>,
+}
+
+impl RefreshToken {
+    /// A refresh token without an expiry.
+    pub fn new(secret: impl Into<Secret>) -> Self {
+        Self {
+            secret: secret.into(),
+            lifetime: None,
+            expires_at: None,
+            until: None,
+        }
+    }
+
+    /// Says how long it lives, counted from the moment the login was sent. After that it is not
+    /// offered to a login.
+    #[must_use]
+    pub fn with_lifetime(self, lifetime: Duration) -> Self {
+        Self {
+            lifetime: Some(lifetime),
+            until: None,
+            ..self
+        }
+    }
+
+    /// Says when it expires by the wall clock. Where a lifetime is known as well, the lifetime is
+    /// believed.
+    #[must_use]
+    pub fn with_expires_at(self, expires_at: SystemTime) -> Self {
+        Self {
+            expires_at: Some(expires_at),
+            until: None,
+            ..self
+        }
+    }
+
+    /// The string itself, for the one place that sends or stores it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.secret.expose()
+    }
+
+    /// How long it lives, where that was said.
+    #[must_use]
+    pub fn lifetime(&self) -> Option<Duration> {
+        self.lifetime
+    }
+
+    /// When it expires by the wall clock, where that was said.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.expires_at
+    }
+
+    /// The same, counting from `sent` unless the count has begun.
+    pub(crate) fn counted_from(mut self, sent: Moment) -> Self {
+        let lifetime = self.lifetime.or_else(|| {
+            let left = self.expires_at?.duration_since(sent.wall);
+            Some(left.unwrap_or_default())
+        });
+        let end = |lifetime| {
+            Some(Moment {
+                monotonic: sent.monotonic.checked_add(lifetime)?,
+                wall: sent.wall.checked_add(lifetime)?,
+            })
+        };
+        self.until = self.until.or_else(|| lifetime.and_then(end));
+        self
+    }
+
+    /// Whether either clock says that its time is over.
+    pub(crate) fn is_expired(&self, now: Moment) -> bool {
+        self.until
+            .is_some_and(|until| now.monotonic >= until.monotonic || now.wall >= until.wall)
+    }
+}
+
+impl From<Secret> for RefreshToken {
+    fn from(secret: Secret) -> Self {
+        Self::new(secret)
+    }
+}
+
+impl From<String> for RefreshToken {
+    fn from(secret: String) -> Self {
+        Self::new(secret)
+    }
+}
+
+impl From<&str> for RefreshToken {
+    fn from(secret: &str) -> Self {
+        Self::new(secret)
+    }
+}
