@@ -44,6 +44,7 @@ enum Kind {
     LoginPanicked,
     LoginLost,
     LoginThroughItself,
+    RefreshFailed,
     ShortLived { needed: Duration },
     NotRenewed,
     NoAuthorization,
@@ -78,6 +79,10 @@ impl Error {
 
     pub(crate) fn login_through_itself(source: Option<BoxError>) -> Self {
         Self::with_source(Kind::LoginThroughItself, source)
+    }
+
+    pub(crate) fn refresh_failed(source: BoxError) -> Self {
+        Self::with_source(Kind::RefreshFailed, Some(source))
     }
 
     pub(crate) fn short_lived(needed: Duration) -> Self {
@@ -191,6 +196,7 @@ impl fmt::Display for Error {
             Kind::LoginThroughItself => f.write_str(
                 "login sent its request through the layer that waits for it: give it a client without the layer",
             ),
+            Kind::RefreshFailed => f.write_str("the refresh token did not help"),
             Kind::ShortLived { needed } => {
                 write!(f, "even a new credential is used for less than {needed:?}: its margin counts")
             }
@@ -231,7 +237,8 @@ pub struct LoginError {
 #[cfg(feature = "json")]
 #[derive(Debug)]
 pub(crate) enum Flaw {
-    NotSent,
+    Unsent,
+    NoAnswer,
     Unread,
     TooLong,
     Redirected,
@@ -261,6 +268,18 @@ impl LoginError {
         }
     }
 
+    pub(crate) fn with_source(self, source: BoxError) -> Self {
+        Self {
+            source: Some(source),
+            ..self
+        }
+    }
+
+    /// Whether nothing can have reached the server.
+    pub(crate) fn is_unsent(&self) -> bool {
+        matches!(self.flaw, Flaw::Unsent)
+    }
+
     /// The status of the answer, where there was one.
     #[must_use]
     pub fn status(&self) -> Option<http::StatusCode> {
@@ -272,7 +291,8 @@ impl LoginError {
 impl fmt::Display for LoginError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.flaw {
-            Flaw::NotSent => f.write_str("the login request got no answer"),
+            Flaw::Unsent => f.write_str("no connection was made for the login request"),
+            Flaw::NoAnswer => f.write_str("the login request got no answer"),
             Flaw::Unread => f.write_str("the login's answer broke off"),
             Flaw::TooLong => f.write_str("the login's answer is longer than 64 KiB"),
             Flaw::Redirected => {

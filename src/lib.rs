@@ -25,7 +25,7 @@ mod cold;
 mod future;
 mod service;
 mod layer;
-#[cfg(feature = "quable")]
+#[cfg(any(feature = "quable", feature = "teletracker"))]
 pub mod presets;
 
 pub use crate::{

@@ -110,7 +110,7 @@ impl Origins {
     }
 
     /// The one origin of a URL that [`url::parse`] has passed.
-    #[cfg(feature = "quable")]
+    #[cfg(any(feature = "quable", feature = "teletracker"))]
     pub(crate) fn of(url: &Uri) -> Result<Self, InvalidUrl> {
         Ok(Self::allowing(Allowed::Only(Arc::new([Origin::of(url)?]))))
     }

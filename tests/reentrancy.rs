@@ -252,7 +252,7 @@ fn an_error_may_use_the_provider_when_it_is_dropped() {
 async fn a_late_poll_gets_what_is_current_then() {
     let reject = async |provider: &CachedProvider, refused: &Authorization| {
         // Long after the login, when a refusal is no reason for doubt.
-        tokio::time::advance(Duration::from_secs(120)).await;
+        tokio::time::advance(Duration::from_secs(600)).await;
         assert!(provider.reject(refused.generation()));
     };
     let issuer = Issuer::gated();

@@ -105,10 +105,10 @@ fn some(token: &str) -> Option<String> {
     Some(token.to_owned())
 }
 
-/// Rejects what is current, and acquires again: two minutes after the last time, when no failure
+/// Rejects what is current, and acquires again: ten minutes after the last time, when no failure
 /// and no other rejection is in the way.
 async fn next_login(provider: &CachedProvider) -> bool {
-    advance(Duration::from_secs(120)).await;
+    advance(Duration::from_secs(600)).await;
     if let Some(current) = provider.current() {
         assert!(provider.reject(current.generation()));
     }

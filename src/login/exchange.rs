@@ -1,13 +1,15 @@
 //! One request and its answer, through any HTTP service.
 
 use std::{
+    error::Error,
     future::poll_fn,
+    io, iter,
     marker::PhantomData,
     pin::{Pin, pin},
 };
 
 use bytes::{Buf, Bytes};
-use http::{Request, Response, StatusCode, header::CONTENT_TYPE, response::Parts};
+use http::{Request, Response, header::CONTENT_TYPE, response::Parts};
 use http_body::Body;
 use tokio::task::coop;
 use tower_service::Service;
@@ -33,8 +35,14 @@ pub(super) struct Read {
 }
 
 impl Read {
-    pub(super) fn status(&self) -> StatusCode {
-        self.parts.status
+    /// The answer, if its status says that it is one.
+    pub(super) fn accepted(self) -> Result<Self, LoginError> {
+        match self.parts.status {
+            status if status.is_success() => Ok(self),
+            status if status.is_redirection() => Err(self.flawed(Flaw::Redirected)),
+            status if status.is_server_error() => Err(self.flawed(Flaw::ServerFailed)),
+            _ => Err(self.flawed(Flaw::Refused)),
+        }
     }
 
     /// The body without a byte order mark, which RFC 8259, section 8.1 lets a reader ignore.
@@ -44,8 +52,9 @@ impl Read {
             .unwrap_or(&self.body)
     }
 
-    pub(super) fn described(&self) -> Answer {
-        describe(&self.parts, Some(self.body.len()))
+    pub(super) fn flawed(&self, flaw: Flaw) -> LoginError {
+        let answer = describe(&self.parts, Some(self.body.len()));
+        LoginError::new(flaw, Some(answer), None)
     }
 }
 
@@ -107,6 +116,14 @@ fn content_type(parts: &Parts) -> Option<String> {
     (is_name(kind) && is_name(subtype)).then(|| essence.to_owned())
 }
 
+/// Whether an error says that there was nobody to connect to, whoever wraps it.
+fn is_refused_connection(error: &(dyn Error + 'static)) -> bool {
+    iter::successors(Some(error), |error| (*error).source()).any(|error| {
+        let io = error.downcast_ref::<io::Error>();
+        io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused)
+    })
+}
+
 /// An HTTP service without its type.
 pub(super) trait Client: Send + Sync {
     fn send(
@@ -145,12 +162,17 @@ where
     ) -> Pin<Box<dyn Future<Output = Result<Read, LoginError>> + Send + '_>> {
         let mut service = self.service.clone();
         Box::pin(async move {
-            let not_sent =
-                |source: S::Error| LoginError::new(Flaw::NotSent, None, Some(source.into()));
-            poll_fn(|cx| service.poll_ready(cx))
-                .await
-                .map_err(not_sent)?;
-            let response = service.call(request.map(B::from)).await.map_err(not_sent)?;
+            let ready = poll_fn(|cx| service.poll_ready(cx)).await;
+            ready.map_err(|source| LoginError::new(Flaw::Unsent, None, Some(source.into())))?;
+            let response = service.call(request.map(B::from)).await.map_err(|source| {
+                let source = source.into();
+                let flaw = if is_refused_connection(&*source) {
+                    Flaw::Unsent
+                } else {
+                    Flaw::NoAnswer
+                };
+                LoginError::new(flaw, None, Some(source))
+            })?;
             let (parts, body) = response.into_parts();
             match read(body).await {
                 Ok(body) => Ok(Read { parts, body }),

@@ -1,6 +1,6 @@
 //! Logins that are one JSON exchange, told by a description.
 
-use std::{collections::HashMap, fmt, mem, time::Duration};
+use std::fmt;
 
 use bytes::Bytes;
 use http::{
@@ -8,18 +8,19 @@ use http::{
     header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE},
 };
 use http_body::Body;
-use serde_json::value::RawValue;
+use tokio::time;
 use tower_service::Service;
-use zeroize::Zeroizing;
 
 use super::{
     Login, LoginRequest, Session,
     exchange::{Client, Erased},
+    reading::{Lifetime, Reading, RefreshTokenLifetime},
 };
 use crate::{
     credential::Credential,
     error::{BoxError, Flaw, LoginError},
-    token::{InvalidToken, Scheme, Secret, Token},
+    refresh_token::RefreshToken,
+    token::{Scheme, Secret, Token},
     url::{self, Cleartext, InvalidUrl},
 };
 
@@ -56,26 +57,21 @@ pub struct JsonLogin {
     client: Box<dyn Client>,
     url: Uri,
     body: Secret,
-    token_at: String,
-    check_token: fn(Secret) -> Result<Token, InvalidToken>,
-    lifetime_at: String,
-    lifetime: Lifetime,
-    scheme: Scheme,
+    content_type: HeaderValue,
+    refresh: Option<Refresh>,
+    reading: Reading,
     session: Session,
 }
 
-/// Which lifetime of a credential to believe.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Lifetime {
-    /// What the login's answer says; without that, as `UntilRejected`. The default.
-    #[default]
-    Announced,
-    /// This long, whatever the answer says.
-    Fixed(Duration),
-    /// No expiry: the credential is used until a server refuses it.
-    UntilRejected,
+/// How a refresh token is spent.
+struct Refresh {
+    url: Uri,
+    body: Box<dyn Fn(&RefreshToken) -> Secret + Send + Sync>,
+    /// Whether the old one is still good where the answer brings none.
+    keeps_old: bool,
 }
+
+const JSON: &str = "application/json";
 
 impl JsonLogin {
     /// A login by POST of the JSON text `body` to `url`, through `client`.
@@ -117,11 +113,9 @@ impl JsonLogin {
             client: Box::new(Erased::new(client)),
             url,
             body,
-            token_at: "/access_token".to_owned(),
-            check_token: Token::new,
-            lifetime_at: "/expires_in".to_owned(),
-            lifetime: Lifetime::Announced,
-            scheme: Scheme::BEARER,
+            content_type: HeaderValue::from_static(JSON),
+            refresh: None,
+            reading: Reading::default(),
             session: Session::Exclusive,
         }
     }
@@ -132,20 +126,14 @@ impl JsonLogin {
     /// [RFC 6901]: https://www.rfc-editor.org/rfc/rfc6901
     #[must_use]
     pub fn token_at(self, pointer: impl Into<String>) -> Self {
-        Self {
-            token_at: pointer.into(),
-            ..self
-        }
+        self.read(|reading| reading.token_at = pointer.into())
     }
 
     /// Takes any token of visible ASCII characters, as [`Token::visible_ascii`]. Without it, a
     /// token must be as [`Token::new`] wants it.
     #[must_use]
     pub fn any_visible_ascii(self) -> Self {
-        Self {
-            check_token: Token::visible_ascii,
-            ..self
-        }
+        self.read(|reading| reading.check_token = Token::visible_ascii)
     }
 
     /// Says where the answer has the lifetime in seconds, a number or a string of one, as a JSON
@@ -155,22 +143,19 @@ impl JsonLogin {
     /// it is not thrown away for that.
     #[must_use]
     pub fn lifetime_at(self, pointer: impl Into<String>) -> Self {
-        Self {
-            lifetime_at: pointer.into(),
-            ..self
-        }
+        self.read(|reading| reading.lifetime_at = pointer.into())
     }
 
     /// Says which lifetime to believe. Defaults to [`Lifetime::Announced`].
     #[must_use]
     pub fn lifetime(self, lifetime: Lifetime) -> Self {
-        Self { lifetime, ..self }
+        self.read(|reading| reading.lifetime = lifetime)
     }
 
     /// Puts another word than `Bearer` before the token.
     #[must_use]
     pub fn with_scheme(self, scheme: Scheme) -> Self {
-        Self { scheme, ..self }
+        self.read(|reading| reading.scheme = scheme)
     }
 
     /// Says what a login does to the credential before it. Defaults to [`Session::Exclusive`].
@@ -179,44 +164,131 @@ impl JsonLogin {
         Self { session, ..self }
     }
 
-    async fn exchange(&self) -> Result<Credential, LoginError> {
-        let answer = self.client.send(self.request()).await?;
-        let error = |flaw| LoginError::new(flaw, Some(answer.described()), None);
-        match answer.status() {
-            status if status.is_success() => {}
-            status if status.is_redirection() => return Err(error(Flaw::Redirected)),
-            status if status.is_server_error() => return Err(error(Flaw::ServerFailed)),
-            _ => return Err(error(Flaw::Refused)),
+    /// Says what the bodies are. Defaults to `application/json`.
+    #[must_use]
+    pub fn content_type(self, content_type: HeaderValue) -> Self {
+        Self {
+            content_type,
+            ..self
         }
-        let json: &RawValue =
-            serde_json::from_slice(answer.json()).map_err(|_| error(Flaw::NotJson))?;
-        let token = find(json, &self.token_at).and_then(string).ok_or_else(|| {
-            let pointer = self.token_at.clone();
-            error(Flaw::NoToken { pointer })
-        })?;
-        let token = (self.check_token)(token).map_err(|source| {
-            LoginError::new(Flaw::Token, Some(answer.described()), Some(source.into()))
-        })?;
-        let credential = Credential::from(token).with_scheme(self.scheme);
-        let lifetime = match self.lifetime {
-            Lifetime::Announced => find(json, &self.lifetime_at).and_then(seconds),
-            Lifetime::Fixed(lifetime) => Some(lifetime),
-            Lifetime::UntilRejected => None,
-        };
-        Ok(match lifetime {
-            Some(lifetime) => credential.with_lifetime(lifetime),
-            None => credential,
-        })
     }
 
-    fn request(&self) -> Request<Bytes> {
-        let mut request = Request::new(self.body.clone().into_bytes());
+    /// Says where the answer has the refresh token, as a JSON pointer. Without it none is read.
+    #[must_use]
+    pub fn refresh_token_at(self, pointer: impl Into<String>) -> Self {
+        self.read(|reading| reading.refresh_token_at = Some(pointer.into()))
+    }
+
+    /// Says where the answer has the refresh token's lifetime in seconds, as a JSON pointer.
+    /// Without it the token is tried whatever its age.
+    #[must_use]
+    pub fn refresh_token_lifetime_at(self, pointer: impl Into<String>) -> Self {
+        let pointer = pointer.into();
+        self.read(|reading| reading.refresh_token_lifetime = RefreshTokenLifetime::At(pointer))
+    }
+
+    /// Spends a refresh token, where there is one, by POST of the document that `body` makes of it
+    /// to `url`. The answer is read as a login's.
+    ///
+    /// A refresh that is refused, or gets no answer in half of the login's time, is followed by a
+    /// full login. Where no connection is made at all, the refresh token is kept and the login
+    /// fails. An answer without a refresh token means that the old one goes on being good
+    /// ([RFC 6749, section 6]).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUrl`], as [`new`](Self::new) has it.
+    ///
+    /// [RFC 6749, section 6]: https://www.rfc-editor.org/rfc/rfc6749#section-6
+    pub fn refresh_by(
+        self,
+        url: &str,
+        body: impl Fn(&RefreshToken) -> Secret + Send + Sync + 'static,
+    ) -> Result<Self, InvalidUrl> {
+        let url = url::parse(url, Cleartext::ToLoopback)?;
+        Ok(self.refresh_at(url, body))
+    }
+
+    /// Refreshes at a URL that was checked.
+    pub(crate) fn refresh_at(
+        self,
+        url: Uri,
+        body: impl Fn(&RefreshToken) -> Secret + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            refresh: Some(Refresh {
+                url,
+                body: Box::new(body),
+                keeps_old: true,
+            }),
+            ..self
+        }
+    }
+
+    /// A refresh token is spent by its use, also where the answer brings no new one.
+    #[cfg(feature = "teletracker")]
+    pub(crate) fn spending_refresh_tokens(mut self) -> Self {
+        if let Some(refresh) = &mut self.refresh {
+            refresh.keeps_old = false;
+        }
+        self
+    }
+
+    pub(crate) fn read(mut self, change: impl FnOnce(&mut Reading)) -> Self {
+        change(&mut self.reading);
+        self
+    }
+
+    async fn log_in(&self) -> Result<Credential, LoginError> {
+        let answer = self.client.send(self.post(&self.url, &self.body)).await?;
+        self.reading.credential(&answer.accepted()?)
+    }
+
+    /// A refused or lost refresh is an error, and the token is spent. One that was never sent goes
+    /// back for the next login.
+    async fn refresh(
+        &self,
+        refresh: &Refresh,
+        token: RefreshToken,
+        request: &mut LoginRequest,
+    ) -> Result<Credential, LoginError> {
+        let post = self.post(&refresh.url, &(refresh.body)(&token));
+        let sent = self.client.send(post);
+        // Half of the time is for the login that must follow where no answer comes.
+        let sent = match request.timeout() {
+            Some(timeout) => match time::timeout(timeout / 2, sent).await {
+                Ok(sent) => sent,
+                Err(elapsed) => Err(LoginError::new(Flaw::NoAnswer, None, Some(elapsed.into()))),
+            },
+            None => sent.await,
+        };
+        if sent.as_ref().is_err_and(LoginError::is_unsent) {
+            request.put_back_refresh_token(token);
+            return self.reading.credential(&sent?);
+        }
+        let answer = sent?.accepted()?;
+        match self.reading.credential(&answer) {
+            Ok(credential) if credential.refresh_token().is_none() && refresh.keeps_old => {
+                Ok(credential.with_refresh_token(token))
+            }
+            Ok(credential) => Ok(credential),
+            Err(error) => {
+                // The rotation is a fact, whatever else the answer lacks.
+                if let Some(new) = self.reading.refresh_token(&answer) {
+                    request.put_back_refresh_token(new);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn post(&self, url: &Uri, body: &Secret) -> Request<Bytes> {
+        let mut request = Request::new(body.clone().into_bytes());
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.url.clone();
+        *request.uri_mut() = url.clone();
         let headers = request.headers_mut();
-        let json = HeaderValue::from_static("application/json");
-        headers.insert(CONTENT_TYPE, json.clone());
-        headers.insert(ACCEPT, json);
+        headers.insert(CONTENT_TYPE, self.content_type.clone());
+        headers.insert(ACCEPT, HeaderValue::from_static(JSON));
         // RFC 6749, section 5.1 asks it of the answer: no cache on the way keeps the secrets.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         request
@@ -224,8 +296,17 @@ impl JsonLogin {
 }
 
 impl Login for JsonLogin {
-    async fn login(&self, _request: LoginRequest) -> Result<Credential, BoxError> {
-        Ok(self.exchange().await?)
+    async fn login(&self, mut request: LoginRequest) -> Result<Credential, BoxError> {
+        if let Some(refresh) = &self.refresh
+            && let Some(token) = request.take_refresh_token()
+        {
+            match self.refresh(refresh, token, &mut request).await {
+                Ok(credential) => return Ok(credential),
+                Err(error) if error.is_unsent() => return Err(error.into()),
+                Err(error) => request.refresh_has_failed(error),
+            }
+        }
+        Ok(self.log_in().await?)
     }
 
     fn session(&self) -> Session {
@@ -237,66 +318,9 @@ impl fmt::Debug for JsonLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JsonLogin")
             .field("session", &self.session)
-            .field("lifetime", &self.lifetime)
+            .field("lifetime", &self.reading.lifetime)
             .finish_non_exhaustive()
     }
-}
-
-/// What a JSON pointer points at. No other value of the document is read: none can be wrong with it,
-/// and no secret is copied that is not used.
-fn find<'a>(json: &'a RawValue, pointer: &str) -> Option<&'a RawValue> {
-    let mut steps = pointer.split('/');
-    if !steps.next()?.is_empty() {
-        return None;
-    }
-    steps.try_fold(json, |value, step| {
-        let name = step.replace("~1", "/").replace("~0", "~");
-        if let Ok(mut object) = serde_json::from_str::<HashMap<String, _>>(value.get()) {
-            object.remove(&name)
-        } else {
-            let array: Vec<_> = serde_json::from_str(value.get()).ok()?;
-            let position: usize = name.parse().ok()?;
-            // RFC 6901, section 4: no sign and no leading zero.
-            let is_canonical = position.to_string() == name;
-            array.get(position).copied().filter(|_| is_canonical)
-        }
-    })
-}
-
-/// A JSON string, in a buffer that never grows: growing would leave a part of it behind. `None` for
-/// anything else, and for characters beyond those that an escape of its own can name.
-fn string(value: &RawValue) -> Option<Secret> {
-    let mut rest = value.get().strip_prefix('"')?.strip_suffix('"')?;
-    let mut text = Zeroizing::new(String::with_capacity(rest.len()));
-    while let Some(at) = rest.find('\\') {
-        text.push_str(&rest[..at]);
-        let length = if rest[at + 1..].starts_with('u') {
-            6
-        } else {
-            2
-        };
-        let escape = rest.get(at..at + length)?;
-        text.push(serde_json::from_str(&format!("\"{escape}\"")).ok()?);
-        rest = &rest[at + length..];
-    }
-    text.push_str(rest);
-    Some(mem::take(&mut *text).into())
-}
-
-/// A lifetime as servers send it: 3600, 3600.0, "3600". Below zero is zero, too long is the
-/// longest.
-fn seconds(value: &RawValue) -> Option<Duration> {
-    let text = match value.get().as_bytes() {
-        [b'"', ..] => serde_json::from_str(value.get()).ok()?,
-        _ => value.get().to_owned(),
-    };
-    let text = text.trim();
-    // A word such as `inf` is a number to Rust, and to nobody else.
-    if text.contains(|c: char| c.is_ascii_alphabetic() && !c.eq_ignore_ascii_case(&'e')) {
-        return None;
-    }
-    let seconds: f64 = text.parse().ok()?;
-    Some(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
 }
 
 #[cfg(test)]

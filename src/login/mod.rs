@@ -4,19 +4,27 @@ mod function;
 #[cfg(feature = "json")]
 mod exchange;
 #[cfg(feature = "json")]
+mod reading;
+#[cfg(feature = "json")]
 mod json;
 
 use std::{
     fmt,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
 pub use self::function::{LoginFn, login_fn};
+#[cfg(feature = "teletracker")]
+pub(crate) use self::reading::{RefreshTokenLifetime, find, seconds, string};
 #[cfg(feature = "json")]
-pub use self::json::{JsonLogin, Lifetime};
-use crate::{credential::Credential, error::BoxError, refresh_token::RefreshToken};
+pub use self::{json::JsonLogin, reading::Lifetime};
+use crate::{
+    credential::Credential,
+    error::{BoxError, Error},
+    refresh_token::RefreshToken,
+};
 
 /// How to get a credential: a password login, a refresh grant, the reading of a file.
 ///
@@ -146,25 +154,55 @@ impl LoginRequest {
     pub fn put_back_refresh_token(&mut self, refresh_token: RefreshToken) {
         self.refresh_token.put_back(refresh_token);
     }
+
+    /// Says that the refresh token did not help, and that the login goes on without: it is told as
+    /// [`Event::RefreshFailed`](crate::Event::RefreshFailed) once the login has ended. The first
+    /// failure of a login counts.
+    pub fn refresh_has_failed(&mut self, failure: impl Into<BoxError>) {
+        self.refresh_token.tell(failure.into());
+    }
 }
 
-/// The place where a refresh token waits to be taken, by the login or back from it. Clones share
-/// it, so that only one of them can.
+/// The place where a refresh token waits to be taken, by the login or back from it, and where the
+/// login says that it did not help. Clones share it, so that only one of them can take it.
 #[derive(Clone, Default)]
-pub(crate) struct RefreshTokenSlot(Arc<Mutex<Option<RefreshToken>>>);
+pub(crate) struct RefreshTokenSlot(Arc<Slot>);
+
+#[derive(Default)]
+struct Slot {
+    refresh_token: Mutex<Option<RefreshToken>>,
+    refresh_failure: OnceLock<Error>,
+}
 
 impl RefreshTokenSlot {
     pub(crate) fn new(refresh_token: Option<RefreshToken>) -> Self {
-        Self(Arc::new(Mutex::new(refresh_token)))
+        Self(Arc::new(Slot {
+            refresh_token: Mutex::new(refresh_token),
+            refresh_failure: OnceLock::new(),
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<RefreshToken>> {
+        // Only moves happen under the lock, so that a poisoned one is as good as any.
+        let slot = self.0.refresh_token.lock();
+        slot.unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn take(&self) -> Option<RefreshToken> {
-        // Only moves happen under the lock, so that a poisoned one is as good as any.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.lock().take()
+    }
+
+    fn tell(&self, failure: BoxError) {
+        let _ = self.0.refresh_failure.set(Error::refresh_failed(failure));
+    }
+
+    /// Why the refresh token did not help, if the login has said so.
+    pub(crate) fn refresh_failure(&self) -> Option<&Error> {
+        self.0.refresh_failure.get()
     }
 
     fn put_back(&self, refresh_token: RefreshToken) {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.lock();
         let _dropped_unlocked = slot.replace(refresh_token);
         drop(slot);
     }

@@ -1,5 +1,12 @@
 //! APIs that are known by name.
 
+mod base_url;
+#[cfg(feature = "quable")]
 mod quable;
+#[cfg(feature = "teletracker")]
+mod teletracker;
 
+#[cfg(feature = "quable")]
 pub use self::quable::Quable;
+#[cfg(feature = "teletracker")]
+pub use self::teletracker::Teletracker;

@@ -5,6 +5,7 @@ use http::{Request, Response, Uri};
 use http_body::Body;
 use tower_service::Service;
 
+use super::base_url::BaseUrl;
 use crate::{
     error::BoxError,
     layer::BearerAuthLayer,
@@ -12,7 +13,7 @@ use crate::{
     origin::Origins,
     provider::{CachedProvider, CredentialProvider},
     token::Secret,
-    url::{self, Cleartext, InvalidUrl, Reason},
+    url::{InvalidUrl, Reason},
 };
 
 /// Quable PIM, REST API v4 and v5.
@@ -96,15 +97,10 @@ impl Quable {
     /// [`InvalidUrl`] for a URL that is not absolute, holds user information or a query, or is
     /// plain `http` to a host other than loopback.
     pub fn base_url(url: &str) -> Result<Self, InvalidUrl> {
-        let uri = url::parse(url, Cleartext::ToLoopback)?;
-        if uri.query().is_some() {
-            return Err(InvalidUrl(Reason::Query));
-        }
-        let base_url = uri.to_string();
-        let login_url = format!("{}/api_1.php/sessions", base_url.trim_end_matches('/'));
+        let base_url = BaseUrl::parse(url)?;
         Ok(Self {
-            login_url: url::parse(&login_url, Cleartext::ToLoopback)?,
-            origins: Origins::of(&uri)?,
+            login_url: base_url.at("/api_1.php/sessions")?,
+            origins: base_url.origins()?,
         })
     }
 

@@ -36,7 +36,7 @@ use crate::{
 /// - A rejection of the current credential takes it out of use, and the next request logs in. After
 ///   a login that was made for a rejection and cured nothing, the next one of its kind waits for a
 ///   second, and then twice as long each time, up to five minutes; credentials that are refused
-///   within a minute, three in a row, make it a minute. In between, refusals change nothing and go
+///   within five minutes, three in a row, make it a minute. In between, refusals change nothing and go
 ///   to their callers. So an endpoint that answers 401 for lack of permission costs two or three
 ///   logins, and no request to another suffers.
 /// - For a second after a failed login requests fail at once with its error. A credential that is

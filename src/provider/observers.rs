@@ -23,6 +23,12 @@ pub enum Event {
         /// What all waiting requests are told.
         error: Error,
     },
+    /// A refresh token was refused, or its answer was lost, and the login went on without it.
+    #[non_exhaustive]
+    RefreshFailed {
+        /// Why.
+        error: Error,
+    },
     /// The current credential was rejected. News about an older one is no event.
     #[non_exhaustive]
     Rejected {
@@ -33,8 +39,8 @@ pub enum Event {
         is_kept: bool,
     },
     /// Somebody else seems to log in to the same account: credentials work, and are refused within
-    /// a minute, for the third time in a row. Logins are a minute apart now, and more if it goes
-    /// on; in between, refusals go to their callers.
+    /// five minutes, for the third time in a row. Logins are a minute apart now, and more if it
+    /// goes on; in between, refusals go to their callers.
     #[non_exhaustive]
     Contended {
         /// That of the credential that was refused last.

@@ -22,7 +22,7 @@ pub(crate) enum Reason {
     PlainHttp,
     #[cfg(feature = "quable")]
     Instance,
-    #[cfg(feature = "quable")]
+    #[cfg(any(feature = "quable", feature = "teletracker"))]
     Query,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for InvalidUrl {
             Reason::PlainHttp => "plain http would send secrets in the clear to a host other than loopback: use https",
             #[cfg(feature = "quable")]
             Reason::Instance => "an instance is the first label of its host name, made of letters, digits and hyphens",
-            #[cfg(feature = "quable")]
+            #[cfg(any(feature = "quable", feature = "teletracker"))]
             Reason::Query => "a base URL has no query",
         })
     }

@@ -6,6 +6,7 @@ mod capture;
 mod clock;
 mod issuer;
 pub(crate) mod quable;
+pub(crate) mod teletracker;
 mod raw;
 
 use bytes::Bytes;

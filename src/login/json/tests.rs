@@ -1,13 +1,13 @@
 //! Answers, as servers send them.
 
-use std::{convert::Infallible, error::Error};
+use std::{convert::Infallible, error::Error, time::Duration};
 
 use http::StatusCode;
 use http_body_util::Full;
 use serde_json::json;
 
 use super::*;
-use crate::login::exchange::LIMIT;
+use crate::{login::exchange::LIMIT, token::InvalidToken};
 
 /// A login whose API answers in this way.
 fn answered(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> JsonLogin {
@@ -24,7 +24,7 @@ fn answered(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> 
 
 async fn credential(body: &str) -> Credential {
     let login = answered(200, "application/json", body.to_owned());
-    login.exchange().await.unwrap()
+    login.log_in().await.unwrap()
 }
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn the_request_is_a_post_of_the_document() {
         )))
     });
     let login = JsonLogin::new(client, "https://api.example.com/login", r#"{"secret":1}"#).unwrap();
-    assert_eq!(login.exchange().await.unwrap().token().expose(), "a");
+    assert_eq!(login.log_in().await.unwrap().token().expose(), "a");
 }
 
 // E2 in part
@@ -88,7 +88,7 @@ async fn a_pointer_finds_what_it_points_at_and_nothing_else_matters() {
     let found = async |pointer: &str| {
         let login = answered(200, "application/json", answer).token_at(pointer);
         login
-            .exchange()
+            .log_in()
             .await
             .ok()
             .map(|found| found.token().expose().to_owned())
@@ -110,10 +110,7 @@ async fn a_pointer_finds_what_it_points_at_and_nothing_else_matters() {
         "application/json",
         r#"{"access_token":"a\/b\u002Bc=="}"#,
     );
-    assert_eq!(
-        escaped.exchange().await.unwrap().token().expose(),
-        "a/b+c=="
-    );
+    assert_eq!(escaped.log_in().await.unwrap().token().expose(), "a/b+c==");
     for nowhere in [
         "",
         "/",
@@ -129,7 +126,7 @@ async fn a_pointer_finds_what_it_points_at_and_nothing_else_matters() {
         assert_eq!(found(nowhere).await, None, "{nowhere}");
     }
     let marked = answered(200, "application/json", "\u{feff}{\"access_token\":\"a\"}");
-    assert!(marked.exchange().await.is_ok(), "a byte order mark");
+    assert!(marked.log_in().await.is_ok(), "a byte order mark");
 }
 
 #[tokio::test]
@@ -142,7 +139,7 @@ async fn the_lifetime_to_believe_is_the_users_choice() {
         (Lifetime::UntilRejected, None),
     ] {
         let login = answered(200, "application/json", body.clone()).lifetime(choice);
-        assert_eq!(login.exchange().await.unwrap().lifetime(), believed);
+        assert_eq!(login.log_in().await.unwrap().lifetime(), believed);
     }
 }
 
@@ -155,7 +152,7 @@ async fn an_answer_is_told_by_its_description() {
         .with_scheme(Scheme::from_static("Token"))
         .with_session(Session::Concurrent);
     assert_eq!(Login::session(&login), Session::Concurrent);
-    let credential = login.exchange().await.unwrap();
+    let credential = login.log_in().await.unwrap();
     assert_eq!(credential.token().expose(), "a");
     assert_eq!(credential.scheme().as_str(), "Token");
     assert_eq!(credential.lifetime(), Some(Duration::from_secs(60)));
@@ -239,7 +236,7 @@ async fn an_unusable_answer_is_an_error_without_its_body() {
         ),
     ] {
         let login = answered(status, content_type, Bytes::from(body.to_owned()));
-        let error = login.exchange().await.unwrap_err();
+        let error = login.log_in().await.unwrap_err();
         assert_eq!(error.to_string(), message);
         assert_eq!(error.status(), StatusCode::from_u16(status).ok());
         let mut printed = format!("{error:?} {error:#?}");
@@ -274,9 +271,9 @@ async fn an_answer_of_empty_frames_ends_at_the_timeout() {
 async fn an_odd_token_is_taken_by_choice() {
     let body = json!({"access_token": "12|{abc}"}).to_string();
     let login = || answered(200, "application/json", body.clone());
-    let error = login().exchange().await.unwrap_err();
+    let error = login().log_in().await.unwrap_err();
     assert!(error.source().unwrap().is::<InvalidToken>());
-    let credential = login().any_visible_ascii().exchange().await.unwrap();
+    let credential = login().any_visible_ascii().log_in().await.unwrap();
     assert_eq!(credential.token().expose(), "12|{abc}");
 }
 
@@ -328,14 +325,14 @@ fn endless(chunk: usize, is_silent: bool) -> (JsonLogin, Endless) {
 async fn an_answer_without_end_is_bounded_in_size_and_time() {
     for chunk in [1, 1000, 65_536, 1 << 20] {
         let (login, body) = endless(chunk, false);
-        let error = login.exchange().await.unwrap_err();
+        let error = login.log_in().await.unwrap_err();
         assert!(error.to_string().contains("longer than 64 KiB"), "{error}");
         let asked = body.asked.load(std::sync::atomic::Ordering::SeqCst);
         assert!(asked <= LIMIT + chunk, "{asked} bytes in chunks of {chunk}");
     }
     // One that never says anything is ended by the provider.
     let (login, _) = endless(1, true);
-    let start = tokio::time::Instant::now();
+    let start = time::Instant::now();
     let error = crate::CachedProvider::new(login)
         .acquire()
         .await
@@ -355,7 +352,7 @@ async fn a_client_with_a_limit_is_waited_for() {
     });
     let client = tower::limit::ConcurrencyLimit::new(client, 1);
     let login = JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap();
-    for login in [login.exchange(), login.exchange()] {
+    for login in [login.log_in(), login.log_in()] {
         assert!(login.await.is_ok());
     }
 }
@@ -366,7 +363,7 @@ async fn what_the_client_says_is_kept_as_the_cause() {
         Err::<Response<Full<Bytes>>, BoxError>("connection refused".into())
     });
     let login = JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap();
-    let error = login.exchange().await.unwrap_err();
+    let error = login.log_in().await.unwrap_err();
     assert_eq!(error.to_string(), "the login request got no answer");
     assert_eq!(error.source().unwrap().to_string(), "connection refused");
     assert_eq!(error.status(), None);
@@ -384,4 +381,151 @@ fn a_login_in_the_clear_is_refused() {
     assert!(JsonLogin::new(client(), "https://me:secret@api.example.com/", "{}").is_err());
     assert!(JsonLogin::new(client(), "/login", "{}").is_err());
     assert!(JsonLogin::new(client(), "http://127.0.0.1:1/login?a=b", "{}").is_ok());
+}
+
+/// A login and a refresh whose API answers the refresh in this way; the next login always works.
+fn refreshed(
+    answer: impl Fn() -> Result<(u16, &'static str), BoxError> + Clone + Send + Sync + 'static,
+) -> JsonLogin {
+    let client = tower::service_fn(move |request: Request<Full<Bytes>>| {
+        let answer = answer.clone();
+        async move {
+            let (status, body) = match request.uri().path() {
+                "/refresh" => answer()?,
+                _ => (200, r#"{"access_token":"full"}"#),
+            };
+            let response = Response::builder().status(status);
+            Ok::<_, BoxError>(response.body(Full::<Bytes>::from(body)).unwrap())
+        }
+    });
+    JsonLogin::new(client, "https://api.example.com/login", "{}")
+        .unwrap()
+        .refresh_token_at("/refresh_token")
+        .refresh_token_lifetime_at("/refresh_expires_in")
+        .refresh_by("https://api.example.com/refresh", |token| {
+            json!({"refresh_token": token.expose()}).to_string().into()
+        })
+        .unwrap()
+}
+
+/// The token that a login yields, the refresh token that comes with it, and the one that is left
+/// for the next login.
+async fn outcome(login: &JsonLogin) -> (Option<String>, Option<String>, Option<String>) {
+    let mut request = LoginRequest::with_refresh_token("old");
+    let outcome = login.login(request.clone()).await.ok();
+    let text = |token: &RefreshToken| token.expose().to_owned();
+    let refresh_token = outcome.as_ref().and_then(Credential::refresh_token);
+    (
+        outcome.as_ref().map(|it| it.token().expose().to_owned()),
+        refresh_token.map(text),
+        request.take_refresh_token().as_ref().map(text),
+    )
+}
+
+// L6 to L8, trap 24
+#[tokio::test]
+async fn a_refresh_is_read_for_all_it_is_worth() {
+    let some = |text: &str| Some(text.to_owned());
+    let cases = [
+        // Rotated.
+        (
+            200,
+            r#"{"access_token":"a","refresh_token":"new"}"#,
+            (some("a"), some("new"), None),
+        ),
+        // L8: the old one is kept where there is no new one.
+        (
+            200,
+            r#"{"access_token":"a"}"#,
+            (some("a"), some("old"), None),
+        ),
+        (
+            200,
+            r#"{"access_token":"a","refresh_token":null}"#,
+            (some("a"), some("old"), None),
+        ),
+        (
+            200,
+            r#"{"access_token":"a","refresh_token":""}"#,
+            (some("a"), some("old"), None),
+        ),
+        // No other field can spoil it.
+        (
+            200,
+            r#"{"access_token":"a","refresh_token":"new","expires_in":"soon","refresh_expires_in":{}}"#,
+            (some("a"), some("new"), None),
+        ),
+        // Not even the token: a full login follows, and the rotation is kept.
+        (
+            200,
+            r#"{"access_token":"a b","refresh_token":"new"}"#,
+            (some("full"), None, some("new")),
+        ),
+        (
+            200,
+            r#"{"refresh_token":"new"}"#,
+            (some("full"), None, some("new")),
+        ),
+        // L7: refused.
+        (
+            400,
+            r#"{"error":"invalid_grant"}"#,
+            (some("full"), None, None),
+        ),
+        (401, "", (some("full"), None, None)),
+        // L6: nobody knows whether it was spent.
+        (503, "", (some("full"), None, None)),
+        (200, "<html>", (some("full"), None, None)),
+        (302, "", (some("full"), None, None)),
+    ];
+    for (status, body, expected) in cases {
+        let login = refreshed(move || Ok((status, body)));
+        assert_eq!(outcome(&login).await, expected, "{status} {body}");
+    }
+    let lost = refreshed(|| Err("connection reset".into()));
+    assert_eq!(outcome(&lost).await, (some("full"), None, None));
+}
+
+#[tokio::test]
+async fn a_refresh_that_was_never_sent_keeps_its_token() {
+    let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+    let login = refreshed(move || Err(refused().into()));
+    assert_eq!(outcome(&login).await, (None, None, Some("old".to_owned())));
+    let error = login
+        .login(LoginRequest::with_refresh_token("old"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no connection was made for the login request"
+    );
+    // What has made a connection is another matter.
+    let reset = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+    let login = refreshed(move || Err(reset().into()));
+    assert_eq!(outcome(&login).await, (Some("full".to_owned()), None, None));
+}
+
+#[tokio::test]
+async fn a_refresh_token_has_the_lifetime_of_the_answer() {
+    for (sent, read) in [("86400", Some(86_400)), (r#""60""#, Some(60)), ("{}", None)] {
+        let body =
+            format!(r#"{{"access_token":"a","refresh_token":"new","refresh_expires_in":{sent}}}"#);
+        let body: &'static str = body.leak();
+        let login = refreshed(move || Ok((200, body)));
+        let credential = login
+            .login(LoginRequest::with_refresh_token("old"))
+            .await
+            .unwrap();
+        let lifetime = credential.refresh_token().unwrap().lifetime();
+        assert_eq!(lifetime, read.map(Duration::from_secs), "{sent}");
+    }
+}
+
+// Without a way to spend it, it is left alone.
+#[tokio::test]
+async fn a_login_that_cannot_refresh_takes_no_token() {
+    let login = answered(200, "application/json", r#"{"access_token":"a"}"#);
+    let mut request = LoginRequest::with_refresh_token("old");
+    login.login(request.clone()).await.unwrap();
+    assert_eq!(request.take_refresh_token().unwrap().expose(), "old");
 }

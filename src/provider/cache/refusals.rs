@@ -22,12 +22,14 @@ const MINIMUM: Duration = Duration::from_secs(1);
 /// Where doubling ends.
 const MAXIMUM: Duration = Duration::from_secs(5 * 60);
 
-/// A generation that is refused at less than this age had a brief life. It is also the least time
-/// between logins while brief lives follow each other.
-const BRIEF: Duration = Duration::from_secs(60);
+/// A generation that is refused at less than this age had a brief life.
+const BRIEF: Duration = Duration::from_secs(5 * 60);
 
 /// So many brief lives in a row are no accident.
 const RIVALRY: u32 = 3;
+
+/// The least time between logins while brief lives follow each other. It doubles with each.
+const TRUCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
@@ -171,7 +173,7 @@ impl Refusals {
             None => Duration::ZERO,
         };
         let for_brief = match self.brief.checked_sub(RIVALRY) {
-            Some(more) => doubled(BRIEF, more),
+            Some(more) => doubled(TRUCE, more),
             None => Duration::ZERO,
         };
         for_barren.max(for_brief)

@@ -1,1 +1,228 @@
+//! Histories, by hand.
 
+use super::*;
+
+/// One account, its time, and how many logins it took.
+struct History {
+    refusals: Refusals,
+    now: Instant,
+    current: Generation,
+    logins: usize,
+}
+
+impl History {
+    /// After a first login that nobody refused.
+    fn new() -> Self {
+        let mut history = Self {
+            refusals: Refusals::default(),
+            now: Instant::now(),
+            current: Generation::next(),
+            logins: 0,
+        };
+        history.log_in(Cause::Need);
+        history
+    }
+
+    fn log_in(&mut self, cause: Cause) {
+        self.current = Generation::next();
+        self.logins += 1;
+        self.refusals.landed(self.current, self.now, cause);
+    }
+
+    fn wait(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+    }
+
+    fn accept(&mut self) {
+        self.refusals.accepted(self.current, self.now);
+    }
+
+    /// A refusal, and the login where one is due. Returns whether it was.
+    fn refuse(&mut self) -> bool {
+        let verdict = self.refusals.refused(self.current, self.now);
+        if verdict == Verdict::LogIn {
+            self.log_in(Cause::Refusal);
+        }
+        verdict == Verdict::LogIn
+    }
+
+    /// A refusal of a request that is sent again if a login is due, and accepted then.
+    fn refuse_and_replay(&mut self) -> bool {
+        let is_due = self.refuse();
+        if is_due {
+            self.refusals.cured(self.current, self.now);
+        }
+        is_due
+    }
+}
+
+#[test]
+fn a_revocation_is_cured_at_once_and_so_is_the_next() {
+    for replays in [false, true] {
+        let mut history = History::new();
+        history.accept();
+        for _ in 0..2 {
+            if replays {
+                assert!(history.refuse_and_replay());
+            } else {
+                assert!(history.refuse());
+                history.accept();
+            }
+        }
+        assert_eq!(history.logins, 3);
+    }
+}
+
+#[test]
+fn revocations_that_are_minutes_apart_are_cured_at_once_for_ever() {
+    let mut history = History::new();
+    for _ in 0..50 {
+        history.accept();
+        history.wait(301);
+        assert!(history.refuse());
+    }
+}
+
+// U4
+#[test]
+fn an_api_that_refuses_everything_is_asked_less_and_less() {
+    let mut history = History::new();
+    assert!(history.refuse());
+    assert!(!history.refuse(), "the login cured nothing");
+    let mut due = Vec::new();
+    for second in 1..=3600 {
+        history.wait(1);
+        if history.refuse() {
+            due.push(second);
+        }
+    }
+    let gaps: Vec<_> = due.windows(2).map(|due| due[1] - due[0]).collect();
+    assert!(gaps.is_sorted(), "{gaps:?}");
+    assert_eq!(gaps.last(), Some(&300), "{gaps:?}");
+    assert!(history.logins <= 20, "{}", history.logins);
+}
+
+// U4b, at every pace of the calls.
+#[test]
+fn one_forbidden_endpoint_costs_two_logins_at_most_as_long_as_the_others_answer() {
+    for millis in [0, 1, 10, 100, 500, 999, 1_000, 1_001, 3_000, 5_000] {
+        for is_replayed in [false, true] {
+            let mut history = History::new();
+            for call in 0..11_000 {
+                history.now += Duration::from_millis(millis);
+                if call % 11 == 5 {
+                    if history.refuse() && is_replayed {
+                        history.refuse();
+                    }
+                } else {
+                    history.accept();
+                }
+            }
+            assert!(history.logins <= 3, "{millis} ms: {}", history.logins);
+        }
+    }
+}
+
+#[test]
+fn a_revocation_after_that_is_cured_by_the_second_refusal() {
+    let mut history = History::new();
+    for call in 0..1_100 {
+        history.now += Duration::from_millis(100);
+        if call % 11 == 5 {
+            history.refuse();
+        } else {
+            history.accept();
+        }
+    }
+    let before = history.logins;
+    history.wait(2);
+    assert!(!history.refuse(), "it may be one more about permission");
+    assert!(history.refuse());
+    assert_eq!(history.logins, before + 1);
+}
+
+// P5
+#[test]
+fn a_rival_is_noticed_and_slows_us_down() {
+    for is_replayed in [false, true] {
+        let mut history = History::new();
+        let mut noticed_at = None;
+        for second in 0..600 {
+            // The rival logs in a second after we did.
+            let landed_at = history.refusals.tenure.as_ref().unwrap().landed_at;
+            let is_dead = history.now > landed_at + Duration::from_secs(1);
+            if !is_dead {
+                history.accept();
+            } else if is_replayed {
+                history.refuse_and_replay();
+            } else {
+                history.refuse();
+            }
+            if history.refusals.are_by_a_rival() {
+                noticed_at.get_or_insert(second);
+            }
+            history.wait(1);
+        }
+        assert!(
+            noticed_at.is_some_and(|second| second < 10),
+            "{noticed_at:?}"
+        );
+        assert!(history.logins <= 6, "{}", history.logins);
+    }
+}
+
+#[test]
+fn neither_a_forbidden_endpoint_nor_a_dead_api_is_a_rival() {
+    let mut history = History::new();
+    for call in 0..1_100 {
+        history.now += Duration::from_millis(100);
+        if call % 3 == 1 {
+            history.refuse();
+        } else {
+            history.accept();
+        }
+        assert!(!history.refusals.are_by_a_rival(), "{call}");
+    }
+    let mut history = History::new();
+    for call in 0..1_000 {
+        history.wait(1);
+        history.refuse();
+        assert!(!history.refusals.are_by_a_rival(), "{call}");
+    }
+}
+
+// L15, trap 30
+#[test]
+fn a_login_that_brings_the_refused_token_is_no_progress_whatever_follows() {
+    let mut history = History::new();
+    assert_eq!(
+        history.refusals.refused(history.current, history.now),
+        Verdict::LogIn
+    );
+    history.log_in(Cause::RefusalInVain);
+    history.refusals.cured(history.current, history.now);
+    assert!(!history.refuse());
+    history.wait(1);
+    assert!(history.refuse(), "later it may be another");
+}
+
+#[test]
+fn news_of_another_generation_changes_nothing() {
+    let mut history = History::new();
+    history.refuse();
+    let other = Generation::next();
+    history.refusals.accepted(other, history.now);
+    history.refusals.cured(other, history.now);
+    assert!(!history.refuse(), "nothing has vindicated the login");
+    assert_eq!(history.refusals.refused(other, history.now), Verdict::LogIn);
+}
+
+#[test]
+fn intervals_double_up_to_five_minutes() {
+    let second = Duration::from_secs(1);
+    let intervals: Vec<_> = (0..12)
+        .map(|times| doubled(second, times).as_secs())
+        .collect();
+    assert_eq!(intervals, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
+    assert_eq!(doubled(second, u32::MAX), MAXIMUM);
+}

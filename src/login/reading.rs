@@ -1,0 +1,176 @@
+//! What a login's answer says.
+
+use std::{collections::HashMap, mem, time::Duration};
+
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use super::exchange::Read;
+use crate::{
+    credential::Credential,
+    error::{Flaw, LoginError},
+    refresh_token::RefreshToken,
+    token::{InvalidToken, Scheme, Secret, Token},
+};
+
+/// Which lifetime of a credential to believe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lifetime {
+    /// What the login's answer says; without that, as `UntilRejected`. The default.
+    #[default]
+    Announced,
+    /// This long, whatever the answer says.
+    Fixed(Duration),
+    /// No expiry: the credential is used until a server refuses it.
+    UntilRejected,
+}
+
+/// Where an answer has what, as JSON pointers.
+pub(crate) struct Reading {
+    pub(crate) token_at: String,
+    pub(crate) check_token: fn(Secret) -> Result<Token, InvalidToken>,
+    pub(crate) lifetime_at: String,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) refresh_token_at: Option<String>,
+    pub(crate) refresh_token_lifetime: RefreshTokenLifetime,
+    /// Where an answer that is a refusal has a `false`, whatever its status.
+    pub(crate) success_at: Option<&'static str>,
+    pub(crate) scheme: Scheme,
+}
+
+/// How long a refresh token lives.
+pub(crate) enum RefreshTokenLifetime {
+    Unknown,
+    /// As many seconds as it says there.
+    At(String),
+    /// As this makes it out.
+    #[cfg(feature = "teletracker")]
+    By(fn(&RawValue) -> Option<Duration>),
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self {
+            token_at: "/access_token".to_owned(),
+            check_token: Token::new,
+            lifetime_at: "/expires_in".to_owned(),
+            lifetime: Lifetime::Announced,
+            refresh_token_at: None,
+            refresh_token_lifetime: RefreshTokenLifetime::Unknown,
+            success_at: None,
+            scheme: Scheme::BEARER,
+        }
+    }
+}
+
+impl Reading {
+    pub(super) fn credential(&self, answer: &Read) -> Result<Credential, LoginError> {
+        let error = |flaw| answer.flawed(flaw);
+        let json = parse(answer).ok_or_else(|| error(Flaw::NotJson))?;
+        let success = self.success_at.and_then(|pointer| find(json, pointer));
+        if success.is_some_and(|success| success.get() == "false") {
+            return Err(error(Flaw::Refused));
+        }
+        let token = find(json, &self.token_at).and_then(string).ok_or_else(|| {
+            let pointer = self.token_at.clone();
+            error(Flaw::NoToken { pointer })
+        })?;
+        let token = (self.check_token)(token)
+            .map_err(|source| error(Flaw::Token).with_source(source.into()))?;
+        let mut credential = Credential::from(token).with_scheme(self.scheme);
+        let lifetime = match self.lifetime {
+            Lifetime::Announced => find(json, &self.lifetime_at).and_then(seconds),
+            Lifetime::Fixed(lifetime) => Some(lifetime),
+            Lifetime::UntilRejected => None,
+        };
+        if let Some(lifetime) = lifetime {
+            credential = credential.with_lifetime(lifetime);
+        }
+        if let Some(refresh_token) = self.refresh_token(answer) {
+            credential = credential.with_refresh_token(refresh_token);
+        }
+        Ok(credential)
+    }
+
+    /// The refresh token, which is there or not whatever else the answer lacks.
+    pub(super) fn refresh_token(&self, answer: &Read) -> Option<RefreshToken> {
+        let json = parse(answer)?;
+        let secret = string(find(json, self.refresh_token_at.as_ref()?)?)?;
+        if secret.expose().is_empty() {
+            return None;
+        }
+        let lifetime = match &self.refresh_token_lifetime {
+            RefreshTokenLifetime::Unknown => None,
+            RefreshTokenLifetime::At(pointer) => find(json, pointer).and_then(seconds),
+            #[cfg(feature = "teletracker")]
+            RefreshTokenLifetime::By(make_out) => make_out(json),
+        };
+        let token = RefreshToken::new(secret);
+        Some(match lifetime {
+            Some(lifetime) => token.with_lifetime(lifetime),
+            None => token,
+        })
+    }
+}
+
+fn parse(answer: &Read) -> Option<&RawValue> {
+    serde_json::from_slice(answer.json()).ok()
+}
+
+/// What a JSON pointer points at. No other value of the document is read: none can be wrong with it,
+/// and no secret is copied that is not used.
+pub(crate) fn find<'a>(json: &'a RawValue, pointer: &str) -> Option<&'a RawValue> {
+    let mut steps = pointer.split('/');
+    if !steps.next()?.is_empty() {
+        return None;
+    }
+    steps.try_fold(json, |value, step| {
+        let name = step.replace("~1", "/").replace("~0", "~");
+        if let Ok(mut object) = serde_json::from_str::<HashMap<String, _>>(value.get()) {
+            object.remove(&name)
+        } else {
+            let array: Vec<_> = serde_json::from_str(value.get()).ok()?;
+            let position: usize = name.parse().ok()?;
+            // RFC 6901, section 4: no sign and no leading zero.
+            let is_canonical = position.to_string() == name;
+            array.get(position).copied().filter(|_| is_canonical)
+        }
+    })
+}
+
+/// A JSON string, in a buffer that never grows: growing would leave a part of it behind. `None` for
+/// anything else, and for characters beyond those that an escape of its own can name.
+pub(crate) fn string(value: &RawValue) -> Option<Secret> {
+    let mut rest = value.get().strip_prefix('"')?.strip_suffix('"')?;
+    let mut text = Zeroizing::new(String::with_capacity(rest.len()));
+    while let Some(at) = rest.find('\\') {
+        text.push_str(&rest[..at]);
+        let length = if rest[at + 1..].starts_with('u') {
+            6
+        } else {
+            2
+        };
+        let escape = rest.get(at..at + length)?;
+        text.push(serde_json::from_str(&format!("\"{escape}\"")).ok()?);
+        rest = &rest[at + length..];
+    }
+    text.push_str(rest);
+    Some(mem::take(&mut *text).into())
+}
+
+/// A lifetime as servers send it: 3600, 3600.0, "3600". Below zero is zero, too long is the
+/// longest.
+pub(crate) fn seconds(value: &RawValue) -> Option<Duration> {
+    let text = match value.get().as_bytes() {
+        [b'"', ..] => serde_json::from_str(value.get()).ok()?,
+        _ => value.get().to_owned(),
+    };
+    let text = text.trim();
+    // A word such as `inf` is a number to Rust, and to nobody else.
+    if text.contains(|c: char| c.is_ascii_alphabetic() && !c.eq_ignore_ascii_case(&'e')) {
+        return None;
+    }
+    let seconds: f64 = text.parse().ok()?;
+    Some(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
+}

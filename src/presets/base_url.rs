@@ -1,0 +1,31 @@
+//! Where an API of a known shape is.
+
+use http::Uri;
+
+use crate::{
+    origin::Origins,
+    url::{self, Cleartext, InvalidUrl, Reason},
+};
+
+/// A URL that paths are added to.
+pub(super) struct BaseUrl(Uri);
+
+impl BaseUrl {
+    pub(super) fn parse(url: &str) -> Result<Self, InvalidUrl> {
+        let uri = url::parse(url, Cleartext::ToLoopback)?;
+        if uri.query().is_some() {
+            return Err(InvalidUrl(Reason::Query));
+        }
+        Ok(Self(uri))
+    }
+
+    pub(super) fn at(&self, path: &str) -> Result<Uri, InvalidUrl> {
+        let base_url = self.0.to_string();
+        let url = format!("{}{path}", base_url.trim_end_matches('/'));
+        url::parse(&url, Cleartext::ToLoopback)
+    }
+
+    pub(super) fn origins(&self) -> Result<Origins, InvalidUrl> {
+        Origins::of(&self.0)
+    }
+}

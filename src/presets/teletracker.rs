@@ -1,0 +1,258 @@
+//! Teletracker.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Response, Uri};
+use http_body::Body;
+use serde_json::value::RawValue;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tower_service::Service;
+
+use super::base_url::BaseUrl;
+use crate::{
+    error::BoxError,
+    layer::BearerAuthLayer,
+    login::{JsonLogin, RefreshTokenLifetime, Session, find, seconds, string},
+    origin::Origins,
+    provider::{CachedProvider, CredentialProvider},
+    rejection,
+    token::Secret,
+    url::InvalidUrl,
+};
+
+/// Teletracker.
+///
+/// # The life of a session
+///
+/// A login answers with a token and a refresh token. Before the token's end, or when it is refused,
+/// the refresh token is spent for a new pair. **A refresh token works once**: where the answer to
+/// its use is lost, or it is refused, a full login follows within the same flight, and no request
+/// notices.
+///
+/// # Which expiry
+///
+/// `tokenLifetime` is believed, counted by the clock of this machine, and `tokenExpiration` is not:
+/// it is the server's clock, which the vendor says not to use. The refresh token has no lifetime of
+/// its own in the answer. It is made out as the time between the two expirations, which both are
+/// the server's clock, and `tokenLifetime`.
+///
+/// # Which header
+///
+/// The vendor's guide shows `Authentication: Bearer …`, other pages of the vendor `Authorization`.
+/// The guide is followed; for the other:
+///
+/// ```
+/// # use bytes::Bytes;
+/// # use http_body_util::Full;
+/// # use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+/// use http::header::AUTHORIZATION;
+/// use tower_bearer::{ReplayEmpty, presets::Teletracker};
+///
+/// # let http = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+/// # let password = "secret".to_owned();
+/// let layer = Teletracker::new()
+///     .account(4711)
+///     .layer(http, "reports@example.com", password)
+///     .with_header_name(AUTHORIZATION)
+///     .replay(ReplayEmpty);
+/// # let _ = layer;
+/// ```
+///
+/// # Which refusals
+///
+/// An expired token gets 401 or 403, so that both are rejections. One that is about permission
+/// costs two or three logins, and then goes to its caller.
+#[derive(Clone, Debug)]
+pub struct Teletracker {
+    login_url: Uri,
+    refresh_url: Uri,
+    origins: Origins,
+    account: Option<u64>,
+}
+
+impl Teletracker {
+    /// The service at `https://api.teletracker.net`.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "the URL is a good one")]
+    pub fn new() -> Self {
+        Self::base_url("https://api.teletracker.net").expect("a URL of HTTPS with a host alone")
+    }
+
+    /// The service behind another URL, such as `http://127.0.0.1:8080` in a test.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUrl`] for a URL that is not absolute, holds user information or a query, or is
+    /// plain `http` to a host other than loopback.
+    pub fn base_url(url: &str) -> Result<Self, InvalidUrl> {
+        let base_url = BaseUrl::parse(url)?;
+        Ok(Self {
+            login_url: base_url.at("/auth/login")?,
+            refresh_url: base_url.at("/auth/refresh")?,
+            origins: base_url.origins()?,
+            account: None,
+        })
+    }
+
+    /// Binds the session to this account, where a user has several: `account_id`. A token belongs
+    /// to one account at a time.
+    #[must_use]
+    pub fn account(self, id: u64) -> Self {
+        Self {
+            account: Some(id),
+            ..self
+        }
+    }
+
+    /// A layer that logs in and refreshes through `http`.
+    ///
+    /// `http` is any tower HTTP service without the layer; a clone of the client that the layer
+    /// goes around is the usual one.
+    pub fn layer<S, B, R>(
+        &self,
+        http: S,
+        user: &str,
+        password: impl Into<Secret>,
+    ) -> BearerAuthLayer
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: From<Bytes> + Send + 'static,
+        R: Body + Send + 'static,
+        R::Data: Send,
+        R::Error: Into<BoxError>,
+    {
+        self.layer_with(CachedProvider::new(self.login(http, user, password)))
+    }
+
+    /// A layer with a provider of one's own, such as a [`CachedProvider::builder`] around
+    /// [`login`](Self::login) that begins with a stored refresh token.
+    pub fn layer_with<P: CredentialProvider + Clone>(&self, provider: P) -> BearerAuthLayer<P> {
+        BearerAuthLayer::new(provider, self.origins.clone())
+            .with_header_name(HeaderName::from_static("authentication"))
+            .rejected_if(rejection::unauthorized_or_forbidden)
+    }
+
+    /// The login alone.
+    pub fn login<S, B, R>(&self, http: S, user: &str, password: impl Into<Secret>) -> JsonLogin
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: From<Bytes> + Send + 'static,
+        R: Body + Send + 'static,
+        R::Data: Send,
+        R::Error: Into<BoxError>,
+    {
+        let password = password.into();
+        let account = self.account.map(|id| id.to_string());
+        let mut fields = vec![("username", user), ("password", password.expose())];
+        if let Some(account) = &account {
+            fields.push(("account_id", account));
+        }
+        JsonLogin::at(http, self.login_url.clone(), form(&fields))
+            .content_type(HeaderValue::from_static(
+                "application/x-www-form-urlencoded",
+            ))
+            .refresh_at(self.refresh_url.clone(), |token| {
+                form(&[("refresh_token", token.expose())])
+            })
+            .spending_refresh_tokens()
+            .token_at("/token")
+            .lifetime_at("/tokenLifetime")
+            .refresh_token_at("/refreshToken")
+            .read(|reading| {
+                reading.refresh_token_lifetime =
+                    RefreshTokenLifetime::By(lifetime_of_refresh_token);
+                reading.success_at = Some("/success");
+            })
+            .with_session(Session::Exclusive)
+    }
+}
+
+impl Default for Teletracker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A form, in a buffer that never grows: growing would leave the password behind.
+fn form(fields: &[(&str, &str)]) -> Secret {
+    // A byte takes three where it is escaped.
+    let capacity = |(name, value): &(&str, &str)| 2 + name.len() + 3 * value.len();
+    let mut form = String::with_capacity(fields.iter().map(capacity).sum());
+    for (name, value) in fields {
+        if !form.is_empty() {
+            form.push('&');
+        }
+        form.push_str(name);
+        form.push('=');
+        form.extend(form_urlencoded::byte_serialize(value.as_bytes()));
+    }
+    form.into()
+}
+
+/// Both expirations are the server's clock, whose error the difference is rid of.
+fn lifetime_of_refresh_token(answer: &RawValue) -> Option<Duration> {
+    let instant = |pointer| {
+        let text = string(find(answer, pointer)?)?;
+        OffsetDateTime::parse(text.expose(), &Rfc3339).ok()
+    };
+    let longer = instant("/refreshTokenExpiration")? - instant("/tokenExpiration")?;
+    let lifetime = find(answer, "/tokenLifetime").and_then(seconds)?;
+    let lifetime = time::Duration::try_from(lifetime)
+        .ok()?
+        .checked_add(longer)?;
+    Some(lifetime.try_into().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_encoded_and_fits_its_buffer_whatever_the_password() {
+        for (password, encoded) in [
+            ("plain", "plain"),
+            ("", ""),
+            ("a b&c=d%+", "a+b%26c%3Dd%25%2B"),
+            ("ü€", "%C3%BC%E2%82%AC"),
+        ] {
+            let form = form(&[("username", "me"), ("password", password)]);
+            assert_eq!(form.expose(), format!("username=me&password={encoded}"));
+            assert!(form.expose().len() <= 2 * 2 + 16 + 3 * (2 + password.len()));
+        }
+    }
+
+    #[test]
+    fn the_servers_clock_does_not_count() {
+        for (token, refresh_token, lifetime) in [
+            (
+                "2018-04-01T21:39:12+00:00",
+                "2018-04-30T21:39:12+00:00",
+                Some(29 * 86_400 + 3600),
+            ),
+            ("1970-01-01T01:00:00Z", "1970-01-01T02:00:00Z", Some(7200)),
+            (
+                "2018-04-01T23:39:12+02:00",
+                "2018-04-01T21:39:13Z",
+                Some(3601),
+            ),
+            ("2018-04-01T21:39:12Z", "2018-04-01T21:39:11Z", Some(3599)),
+            ("2018-04-01T21:39:12Z", "2018-03-01T21:39:12Z", Some(0)),
+            ("2018-04-01", "2018-04-30T21:39:12+00:00", None),
+            ("2018-04-01T21:39:12Z", "soon", None),
+        ] {
+            let answer = serde_json::json!({
+                "tokenLifetime": 3600,
+                "tokenExpiration": token,
+                "refreshTokenExpiration": refresh_token,
+            });
+            let answer = RawValue::from_string(answer.to_string()).unwrap();
+            let expected = lifetime.map(Duration::from_secs);
+            assert_eq!(lifetime_of_refresh_token(&answer), expected, "{token}");
+        }
+    }
+}
