@@ -1,0 +1,573 @@
+//! A refused request is sent once more with a newer credential (FAILURES.md, section 3.3).
+
+mod support;
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header::AUTHORIZATION,
+};
+use http_body_util::{Empty, Full};
+use support::{Api, Issuer, URL, origins};
+use tokio::sync::Semaphore;
+use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task};
+use tower::{
+    BoxError, Layer, Service, ServiceBuilder, ServiceExt,
+    buffer::BufferLayer,
+    limit::{ConcurrencyLimit, ConcurrencyLimitLayer},
+    service_fn,
+};
+use tower_bearer::{
+    Acquire, Authorization, BearerAuthLayer, CachedProvider, CredentialProvider, Error, Generation,
+    NoReplay, ReplayEmpty, ReplayWith, RequestHead, Scheme, Token,
+};
+use tower_test::mock;
+
+type Body = Full<Bytes>;
+type CopyFn = fn(&Body) -> Option<Body>;
+
+/// Any body is copied.
+const COPIED: ReplayWith<CopyFn> = ReplayWith(|body| Some(body.clone()));
+
+fn layer(issuer: &Issuer) -> BearerAuthLayer<CachedProvider, ReplayWith<CopyFn>> {
+    BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins()).replay(COPIED)
+}
+
+fn request() -> Request<Body> {
+    Request::get(URL).body(Full::default()).unwrap()
+}
+
+fn answer(status: StatusCode) -> Response<&'static str> {
+    let mut response = Response::new("intact");
+    *response.status_mut() = status;
+    response
+}
+
+const REFUSED: StatusCode = StatusCode::UNAUTHORIZED;
+
+// U1, T1, T2, trap 28: the mock panics when it is called unready.
+#[tokio::test]
+async fn a_thousand_refusals_in_flight_cost_one_login_and_no_request() {
+    const REQUESTS: usize = 1_000;
+    let issuer = Issuer::new();
+    let (inner, mut handle) = mock::pair();
+    let service = layer(&issuer).layer(inner);
+    service.provider().acquire().await.unwrap();
+
+    let mut requests: Vec<_> = (0..REQUESTS)
+        .map(|_| tokio::spawn(service.clone().oneshot(request())))
+        .collect();
+    let mut refused = Vec::new();
+    for _ in 0..REQUESTS {
+        let (sent, answer): (Request<Body>, _) = handle.next_request().await.unwrap();
+        assert_eq!(sent.headers()[AUTHORIZATION], "Bearer token-1");
+        refused.push(answer);
+    }
+    for sent in refused {
+        sent.send_response(answer(REFUSED));
+    }
+    for _ in 0..REQUESTS {
+        let (sent, again) = handle.next_request().await.unwrap();
+        assert_eq!(sent.headers()[AUTHORIZATION], "Bearer token-2");
+        again.send_response(answer(StatusCode::OK));
+    }
+    let mut failed = 0;
+    for response in requests.drain(..) {
+        failed += usize::from(response.await.unwrap().unwrap().status() != StatusCode::OK);
+    }
+    let logins = issuer.logins() - 1;
+    println!("figure: U1 requests={REQUESTS} logins={logins} failed={failed}");
+    assert_eq!((logins, failed), (1, 0));
+}
+
+// U2, U3, trap 1
+#[tokio::test(start_paused = true)]
+async fn late_refusals_are_replayed_with_what_is_current_and_cost_no_login() {
+    let issuer = Issuer::new();
+    let (inner, mut handle) = mock::pair();
+    let service = layer(&issuer).layer(inner);
+    service.provider().acquire().await.unwrap();
+    let mut late = Vec::new();
+    for _ in 0..=60 {
+        let mut response = task::spawn(service.clone().oneshot(request()));
+        assert_pending!(response.poll());
+        let (_, sent) = handle.next_request().await.unwrap();
+        late.push((response, sent));
+    }
+    for (mut response, sent) in late {
+        sent.send_response(answer(REFUSED));
+        assert_pending!(response.poll());
+        tokio::task::yield_now().await;
+        assert_pending!(response.poll());
+        let (sent, again) = handle.next_request().await.unwrap();
+        assert_eq!(sent.headers()[AUTHORIZATION], "Bearer token-2");
+        again.send_response(answer(StatusCode::OK));
+        assert_ready_ok!(response.poll());
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    println!("figure: U3 late_refusals=60 logins={}", issuer.logins() - 2);
+    assert_eq!(issuer.logins(), 2);
+}
+
+// U12, S11, trap 21, trap 23
+#[tokio::test]
+async fn a_replay_differs_in_its_authorization_alone() {
+    #[derive(Clone, Debug, PartialEq)]
+    struct Mark(u32);
+
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let record = Arc::clone(&sent);
+    let api = service_fn(move |request: Request<Body>| {
+        let is_first = record.lock().unwrap().is_empty();
+        record.lock().unwrap().push(request);
+        let status = if is_first { REFUSED } else { StatusCode::OK };
+        async move { Ok::<_, Infallible>(answer(status)) }
+    });
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("accept", "a"),
+        ("x-many", "1"),
+        ("x-many", "2"),
+        ("cookie", "c"),
+    ] {
+        headers.append(name, HeaderValue::from_static(value));
+    }
+    let mut request = Request::new(Full::from("the body"));
+    *request.method_mut() = Method::PUT;
+    *request.uri_mut() = "https://api.example.com/a?b=c".parse().unwrap();
+    *request.version_mut() = Version::HTTP_2;
+    *request.headers_mut() = headers.clone();
+    request.extensions_mut().insert(Mark(7));
+
+    let service = layer(&Issuer::new()).layer(api);
+    assert_eq!(
+        service.oneshot(request).await.unwrap().status(),
+        StatusCode::OK
+    );
+
+    let sent = std::mem::take(&mut *sent.lock().unwrap());
+    assert_eq!(sent.len(), 2);
+    for (number, request) in sent.into_iter().enumerate() {
+        let (mut parts, body) = request.into_parts();
+        let authorization = parts.headers.remove(AUTHORIZATION).unwrap();
+        assert_eq!(
+            authorization,
+            format!("Bearer token-{}", number + 1).as_str()
+        );
+        assert!(authorization.is_sensitive());
+        assert_eq!(parts.method, Method::PUT);
+        assert_eq!(parts.uri, "https://api.example.com/a?b=c");
+        assert_eq!(parts.version, Version::HTTP_2);
+        assert_eq!(parts.headers, headers);
+        assert_eq!(parts.extensions.get(), Some(&Mark(7)));
+        let body = http_body_util::BodyExt::collect(body)
+            .await
+            .unwrap()
+            .to_bytes();
+        assert_eq!(body, "the body");
+    }
+}
+
+// U11: what is sent how often, by policy. The policy is asked for each request, whatever its method.
+#[tokio::test]
+async fn a_policy_says_what_is_sent_again() {
+    async fn sends<R>(policy: R, method: Method, body: &'static str) -> usize
+    where
+        R: tower_bearer::Replay<Body> + Clone,
+    {
+        let api = Api::new();
+        api.accept_login(2);
+        let layer = BearerAuthLayer::new(CachedProvider::new(Issuer::new()), origins());
+        let service = layer.replay(policy).layer(api.service());
+        let request = Request::builder().method(method).uri(URL);
+        let request = request.body(Full::from(body)).unwrap();
+        let response = service.clone().oneshot(request).await.unwrap();
+        let sends = api.record().len();
+        // U10: refused or not, the next one is good.
+        assert_eq!(response.status() == REFUSED, sends == 1);
+        let next = service.oneshot(self::request()).await.unwrap();
+        assert_eq!(next.status(), StatusCode::OK);
+        sends
+    }
+    let empty_alone = ReplayWith(
+        (|body: &Body| http_body::Body::is_end_stream(body).then(Body::default)) as CopyFn,
+    );
+    for (method, body, with_none, with_empty, with_copy) in [
+        (Method::GET, "", 1, 2, 2),
+        (Method::DELETE, "", 1, 2, 2),
+        (Method::POST, "", 1, 2, 2),
+        (Method::POST, "body", 1, 1, 2),
+        (Method::PUT, "body", 1, 1, 2),
+    ] {
+        assert_eq!(
+            sends(NoReplay, method.clone(), body).await,
+            with_none,
+            "{method}"
+        );
+        assert_eq!(
+            sends(ReplayEmpty, method.clone(), body).await,
+            with_empty,
+            "{method}"
+        );
+        assert_eq!(
+            sends(empty_alone, method.clone(), body).await,
+            with_empty,
+            "{method}"
+        );
+        assert_eq!(
+            sends(COPIED, method.clone(), body).await,
+            with_copy,
+            "{method}"
+        );
+    }
+    println!("figure: U11 policies=4 requests=5");
+}
+
+// S5, U14, I3, trap 30
+#[tokio::test]
+async fn a_second_refusal_is_the_callers_with_its_body_intact() {
+    let issuer = Issuer::new();
+    let api = Api::new();
+    api.accept_login(1_000);
+    let service = layer(&issuer).layer(api.service());
+    let response = service.clone().oneshot(request()).await.unwrap();
+    assert_eq!(response.status(), REFUSED);
+    assert_eq!(response.into_body(), "answer to Bearer token-2");
+    assert_eq!(api.record().len(), 2);
+    // And the next one is sent once: the login has cured nothing.
+    let response = service.oneshot(request()).await.unwrap();
+    assert_eq!(response.into_body(), "answer to Bearer token-2");
+    assert_eq!(api.record().len(), 3);
+    println!("figure: U14 sends=2 logins={}", issuer.logins());
+    assert_eq!(issuer.logins(), 2);
+}
+
+#[tokio::test]
+async fn a_request_that_waited_for_its_credential_is_replayed_as_well() {
+    let issuer = Issuer::new();
+    let api = Api::new();
+    api.accept_login(2);
+    let service = layer(&issuer).layer(api.service());
+    assert_eq!(
+        service.oneshot(request()).await.unwrap().status(),
+        StatusCode::OK
+    );
+    let sent: Vec<_> = api.record().into_iter().map(|(sent, _)| sent).collect();
+    assert_eq!(sent, ["Bearer token-1", "Bearer token-2"]);
+}
+
+// E10, U15: the login that an expiry has started revokes what is in flight.
+#[tokio::test(start_paused = true)]
+async fn what_is_in_flight_at_an_expiry_joins_its_login() {
+    const REQUESTS: usize = 100;
+    let issuer = Issuer::gated().with_lifetime(Duration::from_secs(100));
+    issuer.step();
+    let (inner, mut handle) = mock::pair();
+    let service = layer(&issuer).layer(inner);
+    service.provider().acquire().await.unwrap();
+    let mut in_flight = Vec::new();
+    for _ in 0..REQUESTS {
+        let mut response = task::spawn(service.clone().oneshot(request()));
+        assert_pending!(response.poll());
+        in_flight.push((response, handle.next_request().await.unwrap().1));
+    }
+    tokio::time::advance(Duration::from_secs(91)).await;
+    let mut new = task::spawn(service.clone().oneshot(request()));
+    assert_pending!(new.poll());
+    tokio::task::yield_now().await;
+    assert_eq!(issuer.logins(), 2);
+    let mut waiting = Vec::new();
+    for (mut response, sent) in in_flight {
+        sent.send_response(answer(REFUSED));
+        assert_pending!(response.poll());
+        waiting.push(response);
+    }
+    issuer.open();
+    let mut failed = 0;
+    waiting.push(new);
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    for mut response in waiting {
+        assert_pending!(response.poll());
+        let (sent, again) = handle.next_request().await.unwrap();
+        assert_eq!(sent.headers()[AUTHORIZATION], "Bearer token-2");
+        again.send_response(answer(StatusCode::OK));
+        let response = assert_ready!(response.poll()).unwrap();
+        failed += usize::from(response.status() != StatusCode::OK);
+    }
+    println!(
+        "figure: E10 in_flight={REQUESTS} logins={} failed={failed}",
+        issuer.logins() - 1
+    );
+    assert_eq!((issuer.logins(), failed), (2, 0));
+}
+
+/// Says when it is dropped.
+struct Dropped(Arc<Mutex<Vec<&'static str>>>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().push("refusal dropped");
+    }
+}
+
+/// Writes down what it is asked, and has what it is given.
+#[derive(Clone)]
+struct Recorder {
+    told: Arc<Mutex<Vec<&'static str>>>,
+    first: Authorization,
+    second: Authorization,
+}
+
+impl Recorder {
+    fn new(first: Authorization, second: Authorization) -> Self {
+        Self {
+            told: Arc::default(),
+            first,
+            second,
+        }
+    }
+}
+
+impl CredentialProvider for Recorder {
+    type Acquire = Ready<Result<Authorization, Error>>;
+
+    fn current(&self, _: RequestHead<'_>) -> Option<Authorization> {
+        Some(self.first.clone())
+    }
+
+    fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire {
+        assert!(
+            !head.headers.contains_key(AUTHORIZATION),
+            "as it was at first"
+        );
+        self.told.lock().unwrap().push("acquire");
+        ready(Ok(self.second.clone()))
+    }
+
+    fn reject(&self, refused: Generation) -> bool {
+        self.told.lock().unwrap().push("reject");
+        refused == self.first.generation()
+    }
+
+    fn accept(&self, _: Generation) {
+        self.told.lock().unwrap().push("accept");
+    }
+
+    fn accept_replay(&self, refused: Generation, used: Generation) {
+        assert_eq!(refused, self.first.generation());
+        assert_eq!(used, self.second.generation());
+        self.told.lock().unwrap().push("accept replay");
+    }
+}
+
+fn authorization(token: &str) -> Authorization {
+    Authorization::new(Scheme::BEARER, &Token::new(token).unwrap())
+}
+
+#[tokio::test]
+async fn the_provider_is_asked_before_the_refusal_is_dropped_and_that_before_the_login() {
+    let recorder = Recorder::new(authorization("first"), authorization("second"));
+    let told = Arc::clone(&recorder.told);
+    let body = Arc::clone(&told);
+    let api = service_fn(move |request: Request<Body>| {
+        let mut response = Response::new(Dropped(Arc::clone(&body)));
+        if request.headers()[AUTHORIZATION] == "Bearer first" {
+            *response.status_mut() = REFUSED;
+        }
+        async { Ok::<_, Infallible>(response) }
+    });
+    let service = BearerAuthLayer::new(recorder, origins())
+        .replay(COPIED)
+        .layer(api);
+    let _accepted = service.oneshot(request()).await.unwrap();
+    assert_eq!(
+        *told.lock().unwrap(),
+        ["reject", "refusal dropped", "acquire", "accept replay"]
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_sent_twice_under_one_generation() {
+    let same = authorization("same");
+    let recorder = Recorder::new(same.clone(), same);
+    let api = Api::new();
+    let service = BearerAuthLayer::new(recorder, origins())
+        .replay(COPIED)
+        .layer(api.service());
+    let error = service.oneshot(request()).await.unwrap_err();
+    let error = error.downcast_ref::<Error>().unwrap();
+    assert!(
+        error.to_string().contains("no newer authorization"),
+        "{error}"
+    );
+    assert_eq!(api.record().len(), 1);
+}
+
+#[tokio::test]
+async fn a_login_that_fails_after_the_refusal_is_gone_is_an_error() {
+    let issuer = Issuer::new();
+    let api = Api::new();
+    let service = layer(&issuer).layer(api.service());
+    assert!(service.clone().oneshot(request()).await.is_ok());
+    api.accept_login(9);
+    issuer.fail("down for maintenance");
+    let error = service.clone().oneshot(request()).await.unwrap_err();
+    assert!(error.downcast_ref::<Error>().unwrap().is_login_failed());
+    assert_eq!(api.record().len(), 2);
+    assert_eq!(issuer.logins(), 2);
+}
+
+// While no login can be made, a refusal that comes late is worth more than an error.
+#[tokio::test]
+async fn a_refusal_that_cannot_be_cured_now_goes_to_its_caller() {
+    let issuer = Issuer::new();
+    let (inner, mut handle) = mock::pair();
+    let service = layer(&issuer).layer(inner);
+    service.provider().acquire().await.unwrap();
+    issuer.fail("down");
+    let mut send = async || {
+        let mut response = task::spawn(service.clone().oneshot(request()));
+        assert_pending!(response.poll());
+        (response, handle.next_request().await.unwrap().1)
+    };
+    let (mut first, first_sent) = send().await;
+    let (mut second, second_sent) = send().await;
+    first_sent.send_response(answer(REFUSED));
+    assert_pending!(first.poll());
+    tokio::task::yield_now().await;
+    assert!(assert_ready!(first.poll()).is_err());
+    second_sent.send_response(answer(REFUSED));
+    assert_eq!(assert_ready_ok!(second.poll()).status(), REFUSED);
+    assert_eq!(issuer.logins(), 2);
+}
+
+// U16, K8, and what is bare.
+#[tokio::test]
+async fn what_did_not_get_its_authorization_here_is_not_replayed() {
+    let issuer = Issuer::new();
+    let api = Api::new();
+    api.accept_login(9);
+    let service = layer(&issuer).layer(api.service());
+    let own = Request::get(URL).header(AUTHORIZATION, "Bearer own");
+    let foreign = Request::get("https://other.example.com/");
+    for request in [own, foreign] {
+        let response = service
+            .clone()
+            .oneshot(request.body(Body::default()).unwrap());
+        assert_eq!(response.await.unwrap().status(), REFUSED);
+    }
+    let sent: Vec<_> = api.record().into_iter().map(|(sent, _)| sent).collect();
+    assert_eq!(sent, ["Bearer own", "bare"]);
+    println!("figure: U16 logins={}", issuer.logins());
+    assert_eq!(issuer.logins(), 0);
+}
+
+// STACKS.md, lesson 3
+#[tokio::test(start_paused = true)]
+async fn a_replay_needs_no_second_slot() {
+    let issuer = Issuer::new().with_delay(Duration::from_millis(20));
+    let api = Api::new();
+    api.accept_login(2);
+    let limited = ServiceBuilder::new()
+        .layer(layer(&issuer))
+        .layer(BufferLayer::new(1))
+        .layer(ConcurrencyLimitLayer::new(1))
+        .service(api.service());
+    let requests: Vec<_> = (0..10)
+        .map(|_| tokio::spawn(limited.clone().oneshot(request())))
+        .collect();
+    for response in requests {
+        assert_eq!(response.await.unwrap().unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(issuer.logins(), 2);
+}
+
+/// Drives one request through refusal, login and replay, and gives it up after `polls` polls.
+/// Returns whether it had ended by then.
+fn give_up_after(polls: usize) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let issuer = Issuer::new().with_gates(3);
+        let api = Api::new();
+        let permits = Arc::new(Semaphore::new(1));
+        let slow = api.service().then(|response: Result<_, Infallible>| async {
+            tokio::task::yield_now().await;
+            response
+        });
+        let limited = ConcurrencyLimit::with_semaphore(slow, Arc::clone(&permits));
+        let service = layer(&issuer).layer(limited);
+        service.provider().acquire().await.unwrap();
+        api.accept_login(2);
+
+        let mut response = task::spawn(service.clone().oneshot(request()));
+        let mut has_ended = false;
+        for _ in 0..polls {
+            if let std::task::Poll::Ready(response) = response.poll() {
+                assert_eq!(response.unwrap().status(), StatusCode::OK);
+                has_ended = true;
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(response);
+        assert_eq!(
+            permits.available_permits(),
+            1,
+            "given up after {polls} polls"
+        );
+        // Whatever it had begun is there for the next one.
+        let next = service.oneshot(request()).await.unwrap();
+        assert_eq!(next.status(), StatusCode::OK);
+        assert!(issuer.logins() <= 2);
+        has_ended
+    })
+}
+
+// T3, T8
+#[test]
+fn a_replay_may_be_given_up_at_any_point() {
+    let polls = (0..100)
+        .find(|polls| give_up_after(*polls))
+        .expect("it ends");
+    println!("figure: T8 replay_drop_points={polls}");
+    assert!(polls >= 4, "{polls}");
+}
+
+// The policy fits bodies without a type of their own.
+#[tokio::test]
+async fn an_empty_body_is_no_body() {
+    let api = Api::new();
+    api.accept_login(2);
+    let layer = BearerAuthLayer::new(CachedProvider::new(Issuer::new()), origins());
+    let service = layer.replay(ReplayEmpty).layer(api.service());
+    let request = Request::get(URL).body(Empty::<Bytes>::new()).unwrap();
+    assert_eq!(
+        service.oneshot(request).await.unwrap().status(),
+        StatusCode::OK
+    );
+}
+
+// T7: a library can name what it keeps, and auto traits follow the parts.
+#[tokio::test]
+async fn a_service_with_replay_can_be_named_and_boxed() {
+    fn assert_send<T: Send>(_: &T) {}
+    type Named = tower_bearer::BearerAuth<support::HttpClient, CachedProvider, ReplayEmpty>;
+    let layer = BearerAuthLayer::new(CachedProvider::new(Issuer::new()), origins());
+    let mut named: Named = layer.replay(ReplayEmpty).layer(support::http_client());
+    assert_send(&named.call(request()));
+    let acquire: Acquire = named.provider().acquire();
+    drop(acquire);
+    let _ = tower::util::BoxCloneSyncService::<_, _, BoxError>::new(named);
+}
