@@ -33,7 +33,8 @@ use tower_bearer::{
     Authorization, BearerAuth, BearerAuthLayer, CachePolicy, CachedProvider, Clock, Credential,
     CredentialProvider, Error, Event, Generation, JsonLogin, Lifetime, LoginRequest, NoReplay,
     Origins, PerRequest, RefreshToken, ReplayEmpty, ReplayWith, RequestHead, Scheme, Secret,
-    Session, StaticProvider, SystemClock, Token, login_fn, presets::Quable,
+    Session, StaticProvider, SystemClock, Token, login_fn,
+    presets::{Quable, Teletracker},
 };
 use tower_http::{
     follow_redirect::FollowRedirectLayer,
@@ -341,13 +342,30 @@ async fn failures_in_memory(run: &mut Run) {
     let stale = Credential::new(TOKEN)
         .unwrap()
         .with_lifetime(std::time::Duration::ZERO);
-    let builder =
-        CachedProvider::builder(panicking).starting_with(stale.with_refresh_token(REFRESH_TOKEN));
+    let builder = CachedProvider::builder(panicking)
+        .starting_with(stale.clone().with_refresh_token(REFRESH_TOKEN));
     run.debug(&builder);
     let observer = run.capture.clone();
     let builder = builder.on_event(move |event| observer.say(format!("{event:?}")));
     let error = builder.build().acquire().await.unwrap_err();
     assert!(error.is_login_panicked());
+    run.error(&error.into());
+
+    // A refresh that brings nothing usable, and the login after it.
+    let http = tower::service_fn(|_: Request<Full<Bytes>>| async {
+        let answer = json!({"token": format!("{TOKEN} x"), "refreshToken": REFRESH_TOKEN});
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(answer.to_string())))
+    });
+    let preset = Teletracker::new();
+    run.debug(&preset);
+    let login = preset.login(http, "user", PASSWORD);
+    run.debug(&login);
+    let observer = run.capture.clone();
+    let provider = CachedProvider::builder(login)
+        .starting_with(stale.with_refresh_token(REFRESH_TOKEN))
+        .on_event(move |event| observer.say(format!("{event:?}")))
+        .build();
+    let error = provider.acquire().await.unwrap_err();
     run.error(&error.into());
 
     let bad_token = login_fn(|_| async { Ok(Credential::new(format!("{TOKEN} {PASSWORD}"))?) });

@@ -2,11 +2,12 @@
 
 mod support;
 
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{error::Error as _, future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::Value;
 use support::{
     HandClock, HttpClient, http_client,
@@ -16,7 +17,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use tower::{Layer, ServiceExt};
 use tower_bearer::{
     BearerAuth, BearerAuthLayer, CachedProvider, CredentialProvider, Error, Lifetime, LoginError,
-    StaticProvider, presets::Quable,
+    ReplayWith, StaticProvider, presets::Quable,
 };
 
 fn get(url: &str) -> Request<Full<Bytes>> {
@@ -256,4 +257,65 @@ fn an_instance_is_a_label_and_a_base_url_is_checked() {
     ] {
         assert!(Quable::base_url(url).is_err(), "{url}");
     }
+}
+
+// U1 over sockets: all requests are on their way when the token is revoked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_requests_in_flight_survive_a_revocation() {
+    const REQUESTS: usize = 1_000;
+    for body in ["", r#"{"code":"NEW"}"#] {
+        let gate = Arc::new(Semaphore::new(1));
+        let api = StandIn::start_with(Settings {
+            request_gate: Arc::clone(&gate),
+            ..Settings::default()
+        })
+        .await;
+        // One connection of HTTP/2 takes them all.
+        let http: HttpClient = Client::builder(TokioExecutor::new())
+            .http2_only(true)
+            .build_http();
+        let quable = Quable::base_url(&api.base_url()).unwrap();
+        let layer = quable.layer(http.clone(), USER, PASSWORD, Lifetime::Announced);
+        let copy = |body: &Full<Bytes>| Some(body.clone());
+        let client = layer.replay(ReplayWith(copy)).layer(http);
+        let request = move |api: &StandIn| match body {
+            "" => get(&api.products(1)),
+            _ => post_product(api),
+        };
+        let first = client.clone().oneshot(request(&api)).await.unwrap();
+        assert!(first.status().is_success());
+
+        let closed = Arc::clone(&gate).acquire_owned().await.unwrap();
+        let mut requests: Vec<_> = (0..REQUESTS)
+            .map(|_| Box::pin(client.clone().oneshot(request(&api))))
+            .collect();
+        // One poll takes a request to the connection, with the token that is good.
+        for request in &mut requests {
+            assert!(poll_once(request).await.is_pending());
+        }
+        api.revoke();
+        drop(closed);
+        let mut in_flight = JoinSet::new();
+        for request in requests {
+            in_flight.spawn(request);
+        }
+        let mut failed = 0;
+        while let Some(response) = in_flight.join_next().await {
+            failed += usize::from(!response.unwrap().unwrap().status().is_success());
+        }
+        let counts = api.counts();
+        let logins = counts.logins - 1;
+        println!(
+            "figure: U1 sockets requests={REQUESTS} body_bytes={} refused={} logins={logins} failed={failed}",
+            body.len(),
+            counts.unauthorized
+        );
+        assert_eq!((logins, failed), (1, 0));
+        assert_eq!(counts.unauthorized, REQUESTS);
+    }
+}
+
+/// Polls a future once.
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx))).await
 }

@@ -4,17 +4,21 @@ mod support;
 
 use std::{
     convert::Infallible,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use support::{Api, Issuer, origins, request};
 use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{
-    Authorization, BearerAuthLayer, CachedProvider, CredentialProvider, Error, Generation,
-    RequestHead, Scheme, StaticProvider, Token,
+    Authorization, BearerAuthLayer, CachedProvider, Credential, CredentialProvider, Error, Event,
+    Generation, Rejection, ReplayWith, RequestHead, Scheme, StaticProvider, Token, login_fn,
+    rejection,
 };
 use tower_test::mock;
 
@@ -132,22 +136,344 @@ async fn a_refusal_during_the_background_login_joins_it() {
     assert_eq!(issuer.logins(), 2);
 }
 
+/// Whether an answer is taken for a rejection.
+async fn is_rejection(
+    rejected_if: Option<Rejection>,
+    request: Request<()>,
+    answer: impl Fn() -> Response<()> + Clone,
+) -> bool {
+    let provider = CachedProvider::new(Issuer::new());
+    let mut layer = BearerAuthLayer::new(provider.clone(), origins());
+    if let Some(rejected_if) = rejected_if {
+        layer = layer.rejected_if(rejected_if);
+    }
+    let service = layer.layer(tower::service_fn(move |_: Request<()>| {
+        let answer = answer();
+        async { Ok::<_, Infallible>(answer) }
+    }));
+    service.oneshot(request).await.unwrap();
+    provider.current().is_none()
+}
+
+// U5, U6, U9, S6, S7
 #[tokio::test]
-async fn only_a_401_is_a_refusal() {
-    for status in [200, 204, 301, 400, 403, 404, 407, 419, 498, 500, 503] {
+async fn what_a_rejection_is_can_be_set() {
+    let forbidding: Rejection = rejection::unauthorized_or_forbidden;
+    let by_challenge: Rejection = rejection::invalid_token;
+    let own: Rejection = |status, headers| status.as_u16() == 498 || headers.contains_key("x-gone");
+    let expired = (
+        "www-authenticate",
+        r#"Bearer realm="a", error="invalid_token""#,
+    );
+    let forbidden = ("www-authenticate", r#"Bearer error="insufficient_scope""#);
+    let gone = ("x-gone", "1");
+    let none = ("x-none", "1");
+    let cases = [
+        // status, header, by default, with 403, by challenge, by a function of one's own
+        (200, none, [false, false, false, false]),
+        (200, gone, [false, false, false, true]),
+        (301, none, [false, false, false, false]),
+        (400, expired, [false, false, false, false]),
+        (401, none, [true, true, false, false]),
+        (401, expired, [true, true, true, false]),
+        (401, forbidden, [true, true, false, false]),
+        (
+            401,
+            ("www-authenticate", "Basic"),
+            [true, true, false, false],
+        ),
+        (
+            401,
+            ("www-authenticate", "%&/, =\"Bearer"),
+            [true, true, false, false],
+        ),
+        (403, none, [false, true, false, false]),
+        (403, forbidden, [false, true, false, false]),
+        (404, none, [false, false, false, false]),
+        (407, none, [false, false, false, false]),
+        (419, none, [false, false, false, false]),
+        (440, none, [false, false, false, false]),
+        (498, none, [false, false, false, true]),
+        (500, none, [false, false, false, false]),
+        (503, none, [false, false, false, false]),
+    ];
+    for (status, (name, value), expected) in cases {
+        let answer = || {
+            let response = Response::builder().status(status).header(name, value);
+            response.body(()).unwrap()
+        };
+        for (rejected_if, expected) in [None, Some(forbidding), Some(by_challenge), Some(own)]
+            .into_iter()
+            .zip(expected)
+        {
+            let found = is_rejection(rejected_if, request(), answer).await;
+            assert_eq!(found, expected, "{status} {value}");
+        }
+    }
+    println!("figure: U8 U9 cases={} panics=0", 4 * cases.len());
+}
+
+#[tokio::test]
+async fn the_status_of_grpc_is_looked_for_where_the_exchange_can_be_grpc() {
+    let grpc = |status: &'static str, version| {
+        move || {
+            let response = Response::builder()
+                .version(version)
+                .header("grpc-status", status);
+            response.body(()).unwrap()
+        }
+    };
+    let sent = |method: Method, version| {
+        let request = Request::builder()
+            .method(method)
+            .uri(support::URL)
+            .version(version);
+        request.body(()).unwrap()
+    };
+    let (http_1, http_2) = (Version::HTTP_11, Version::HTTP_2);
+    for (request, answer, expected) in [
+        (sent(Method::POST, http_2), grpc("16", http_2), true),
+        (sent(Method::POST, http_2), grpc("16", http_1), true), // in one process
+        (sent(Method::POST, http_1), grpc("16", http_2), true), // who leaves the version to the client
+        (sent(Method::POST, http_1), grpc("16", http_1), false),
+        (sent(Method::GET, http_2), grpc("16", http_2), false),
+        (sent(Method::POST, http_2), grpc("7", http_2), false), // permission is no login's business
+        (sent(Method::POST, http_2), grpc("0", http_2), false),
+        (sent(Method::POST, http_2), grpc("160", http_2), false),
+    ] {
+        let told = format!("{request:?}");
+        assert_eq!(
+            is_rejection(None, request, answer).await,
+            expected,
+            "{told}"
+        );
+    }
+    // Asked by name, it is looked for everywhere.
+    let named: Rejection = rejection::unauthorized;
+    let answer = grpc("16", http_1);
+    assert!(is_rejection(Some(named), sent(Method::GET, http_1), answer).await);
+}
+
+fn refused() -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    response
+}
+
+/// Answers 401 to `/forbidden`, and 200 to all else under the token of the issuer's last login.
+fn api_with_a_forbidden_endpoint(
+    issuer: &Issuer,
+) -> impl Service<Request<()>, Response = Response<()>, Error = Infallible, Future: Send> + Clone + use<>
+{
+    let issuer = issuer.clone();
+    tower::service_fn(move |request: Request<()>| {
+        let good = format!("Bearer token-{}", issuer.finished());
+        let is_good = request.headers()["authorization"] == good.as_str();
+        let is_forbidden = request.uri().path() == "/forbidden";
+        async move {
+            Ok(match is_good && !is_forbidden {
+                true => Response::new(()),
+                false => refused(),
+            })
+        }
+    })
+}
+
+// U4, U4b
+#[tokio::test(start_paused = true)]
+async fn a_401_that_is_about_permission_costs_a_login_or_two_and_no_healthy_call() {
+    for (pace, with_replay) in [(0, false), (0, true), (20, false), (20, true)] {
         let issuer = Issuer::new();
         let provider = CachedProvider::new(issuer.clone());
-        let service = BearerAuthLayer::new(provider.clone(), origins()).layer(tower::service_fn(
-            move |_: Request<()>| async move {
-                let mut response = Response::new(());
-                *response.status_mut() = StatusCode::from_u16(status).unwrap();
-                Ok::<_, Infallible>(response)
-            },
-        ));
-        service.oneshot(request()).await.unwrap();
-        assert!(provider.current().is_some(), "{status}");
-        assert_eq!(issuer.logins(), 1, "{status}");
+        let policy = ReplayWith(move |(): &()| with_replay.then_some(()));
+        let layer = BearerAuthLayer::new(provider.clone(), origins()).replay(policy);
+        let service = layer.layer(api_with_a_forbidden_endpoint(&issuer));
+        let send = async |path: &str| {
+            let request = Request::get(format!("https://api.example.com{path}"));
+            let response = service.clone().oneshot(request.body(()).unwrap()).await;
+            tokio::time::advance(Duration::from_millis(pace)).await;
+            response.unwrap().status()
+        };
+        let mut healthy_failed = 0;
+        for call in 0..11_000 {
+            if call % 11 == 5 {
+                assert_eq!(send("/forbidden").await, StatusCode::UNAUTHORIZED);
+            } else {
+                healthy_failed += usize::from(send("/healthy").await != StatusCode::OK);
+            }
+        }
+        let logins = issuer.logins();
+        println!(
+            "figure: U4b pace_ms={pace} replay={with_replay} logins={logins} healthy_failed={healthy_failed}"
+        );
+        assert!(logins <= 3 && healthy_failed == 0, "{logins}");
+        assert!(!provider.snapshot().is_contended());
     }
+
+    let issuer = Issuer::new();
+    let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
+    let service = layer.layer(tower::service_fn(|_: Request<()>| async {
+        Ok::<_, Infallible>(refused())
+    }));
+    for _ in 0..1_000 {
+        let response = service.clone().oneshot(request()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    }
+    println!("figure: U4 calls=1000 logins={}", issuer.logins());
+    assert!(issuer.logins() <= 2);
+}
+
+// Trap 2, with and without replay.
+#[tokio::test]
+async fn two_revocations_back_to_back_are_both_cured_at_once() {
+    for with_replay in [false, true] {
+        let issuer = Issuer::new();
+        let api = Api::new();
+        let policy = ReplayWith(move |(): &()| with_replay.then_some(()));
+        let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
+        let service = layer.replay(policy).layer(api.service());
+        let send = async || service.clone().oneshot(request()).await.unwrap().status();
+        assert_eq!(send().await, StatusCode::OK);
+        for login in 2..=3 {
+            api.accept_login(login);
+            if !with_replay {
+                assert_eq!(send().await, StatusCode::UNAUTHORIZED);
+            }
+            assert_eq!(send().await, StatusCode::OK);
+        }
+        assert_eq!(issuer.logins(), 3);
+    }
+}
+
+// L15, trap 30
+#[tokio::test]
+async fn a_login_that_brings_the_refused_token_again_is_no_progress() {
+    for with_replay in [false, true] {
+        let logins = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&logins);
+        let login = login_fn(move |_| {
+            counted.fetch_add(1, SeqCst);
+            async { Ok(Credential::new("x")?) }
+        });
+        let sends = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&sends);
+        let policy = ReplayWith(move |(): &()| with_replay.then_some(()));
+        let layer = BearerAuthLayer::new(CachedProvider::new(login), origins()).replay(policy);
+        let service = layer.layer(tower::service_fn(move |_: Request<()>| {
+            counted.fetch_add(1, SeqCst);
+            async { Ok::<_, Infallible>(refused()) }
+        }));
+        for _ in 0..100 {
+            let response = service.clone().oneshot(request()).await.unwrap();
+            assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        }
+        let (logins, sends) = (logins.load(SeqCst), sends.load(SeqCst));
+        println!("figure: L15 replay={with_replay} logins={logins} sends={sends}");
+        assert_eq!(logins, 2);
+        assert_eq!(sends, 100 + usize::from(with_replay));
+    }
+}
+
+// P5: a rival on the account, whose every login ends our token as ours ends his.
+#[tokio::test(start_paused = true)]
+async fn a_rival_on_the_account_is_noticed_told_and_no_longer_fought() {
+    for with_replay in [false, true] {
+        let issuer = Issuer::new();
+        let ours = Arc::new(AtomicUsize::new(0)); // the login whose token is good, 0 for the rival's
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let (told, good) = (Arc::clone(&events), Arc::clone(&ours));
+        let provider = CachedProvider::builder(issuer.clone())
+            .on_event(move |event| {
+                if matches!(event, Event::LoggedIn { .. }) {
+                    good.fetch_add(1_000_000, SeqCst);
+                }
+                told.lock().unwrap().push(event.clone());
+            })
+            .build();
+        let policy = ReplayWith(move |(): &()| with_replay.then_some(()));
+        let good = Arc::clone(&ours);
+        let layer = BearerAuthLayer::new(provider.clone(), origins()).replay(policy);
+        let service = layer.layer(tower::service_fn(move |_: Request<()>| {
+            let is_good = good.load(SeqCst) > 0;
+            async move {
+                Ok::<_, Infallible>(if is_good {
+                    Response::new(())
+                } else {
+                    refused()
+                })
+            }
+        }));
+        let mut refusals = 0;
+        for second in 0..600 {
+            let response = service.clone().oneshot(request()).await.unwrap();
+            refusals += usize::from(response.status() == StatusCode::UNAUTHORIZED);
+            if second % 5 == 4 {
+                ours.store(0, SeqCst);
+            }
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        let events = events.lock().unwrap();
+        let contentions = events
+            .iter()
+            .filter(|event| matches!(event, Event::Contended { .. }))
+            .count();
+        let snapshot = provider.snapshot();
+        println!(
+            "figure: P5 replay={with_replay} minutes=10 logins={} refusals={refusals} contentions={contentions}",
+            issuer.logins()
+        );
+        assert!(issuer.logins() <= 6, "{}", issuer.logins());
+        assert!(contentions == 1 && snapshot.contentions() == contentions as u64);
+        assert_eq!(snapshot.logins(), issuer.logins() as u64);
+        assert!(snapshot.is_contended());
+        let kept = events
+            .iter()
+            .filter(|event| matches!(event, Event::Rejected { is_kept: true, .. }));
+        assert!(kept.count() > 0);
+    }
+}
+
+// What fails is told as well, and what is late is not.
+#[tokio::test]
+async fn events_and_counts_tell_what_happened() {
+    let issuer = Issuer::new();
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&events);
+    let provider = CachedProvider::builder(issuer.clone())
+        .on_event(move |event| {
+            let event = match event {
+                Event::LoggedIn { .. } => "logged in",
+                Event::LoginFailed { error, .. } if error.is_login_failed() => "login failed",
+                Event::Rejected { is_kept: false, .. } => "rejected",
+                _ => "another",
+            };
+            told.lock().unwrap().push(event);
+            panic!("scripted: an observer's panic is its own");
+        })
+        .build();
+    let first = provider.acquire().await.unwrap();
+    issuer.fail("down");
+    assert!(provider.reject(first.generation()));
+    assert!(provider.acquire().await.is_err());
+    assert!(
+        !provider.reject(first.generation()),
+        "no login can be made now"
+    );
+    assert_eq!(
+        *events.lock().unwrap(),
+        ["logged in", "rejected", "login failed"]
+    );
+    let snapshot = provider.snapshot();
+    assert_eq!(snapshot.generation(), None);
+    assert_eq!(
+        (
+            snapshot.logins(),
+            snapshot.failed_logins(),
+            snapshot.rejections()
+        ),
+        (1, 1, 1)
+    );
+    assert!(!snapshot.is_contended());
 }
 
 #[tokio::test]

@@ -146,11 +146,11 @@ impl Cache {
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
-        let generation = self.generation();
+        let (generation, now) = (self.generation(), self.clock.now());
         let course = self.course();
         Snapshot {
             generation,
-            is_contended: course.refusals.are_by_a_rival(),
+            is_contended: course.refusals.are_by_a_rival(now),
             counts: course.counts,
         }
     }

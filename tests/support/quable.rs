@@ -64,6 +64,8 @@ pub(crate) struct Settings {
     pub(crate) expires_in: u64,
     /// Logins wait here; a test closes and opens it.
     pub(crate) login_gate: Arc<Semaphore>,
+    /// Requests for products wait here before their token is looked at.
+    pub(crate) request_gate: Arc<Semaphore>,
     /// The server's clock.
     pub(crate) clock: Box<dyn Clock>,
 }
@@ -74,6 +76,7 @@ impl Default for Settings {
             login_delay: Duration::ZERO,
             expires_in: 3600,
             login_gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            request_gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             clock: Box::new(SystemClock),
         }
     }
@@ -257,6 +260,7 @@ fn made_up_token(login: usize) -> String {
 }
 
 async fn authenticate(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    drop(shared.settings.request_gate.acquire().await);
     let response = match shared.access_of(request.headers()) {
         None => StatusCode::UNAUTHORIZED.into_response(),
         Some(Access::Read) if request.method() != Method::GET => {

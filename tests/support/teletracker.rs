@@ -187,8 +187,8 @@ impl StandIn {
         }
     }
 
-    /// Loses the answer to the next refresh: its head arrives, and then the connection breaks. The
-    /// refresh token is spent.
+    /// Loses the answer to the next refresh: the connection breaks in place of it. The refresh token
+    /// is spent.
     pub(crate) fn lose_next_refresh_answer(&self) {
         self.shared.accounts().answers_to_lose += 1;
     }

@@ -44,7 +44,7 @@ impl Cache {
         course.counts.rejections += 1;
         let during_login = course.flight.is_some();
         let is_over = !held.lifespan.outlasts(now, Duration::ZERO);
-        let was_contended = course.refusals.are_by_a_rival();
+        let was_contended = course.refusals.are_by_a_rival(now.monotonic);
         let verdict = if during_login || is_over {
             Verdict::LogIn
         } else {
@@ -59,7 +59,7 @@ impl Cache {
             self.current.store(None);
             course.refused = Some(Refused { held, during_login });
         }
-        let is_contended = course.refusals.are_by_a_rival() && !was_contended;
+        let is_contended = course.refusals.are_by_a_rival(now.monotonic) && !was_contended;
         course.counts.contentions += u64::from(is_contended);
         drop(course);
         self.observers.tell(&Event::Rejected {

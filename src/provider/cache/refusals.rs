@@ -39,6 +39,8 @@ pub(super) struct Refusals {
     barren: u32,
     /// Brief lives in a row.
     brief: u32,
+    /// Whether those were lives, and ended: somebody else logs in.
+    has_rival: bool,
 }
 
 /// The time of one generation.
@@ -121,6 +123,7 @@ impl Refusals {
         if tenure.refused_at.is_some_and(is_later) {
             tenure.survives_refusals = true;
             self.brief = 0;
+            self.has_rival = false;
             self.barren = self.barren.max(2);
         }
     }
@@ -143,13 +146,22 @@ impl Refusals {
         if tenure.refused_at.is_none() {
             tenure.refused_at = Some(now);
             let age = now.saturating_duration_since(tenure.landed_at);
-            self.brief = if age < BRIEF { self.brief + 1 } else { 0 };
+            if age < BRIEF {
+                self.brief += 1;
+            } else {
+                self.brief = 0;
+                self.has_rival = false;
+            }
             self.barren = match tenure.trust {
                 Trust::Vindicated => 0,
                 Trust::Accepted if age >= doubled(MINIMUM, self.barren) => 0,
                 Trust::Accepted => self.barren + 1,
                 Trust::Open | Trust::InVain => (self.barren + 1).max(2),
             };
+        }
+        // A second refusal, so that one about permission is no sign of a rival.
+        if self.brief >= RIVALRY && tenure.has_worked && tenure.refusals >= 2 {
+            self.has_rival = true;
         }
         let quiet = now.saturating_duration_since(tenure.alive_at);
         // One more among acceptances is about permission; two with none between need not be.
@@ -161,10 +173,14 @@ impl Refusals {
         }
     }
 
-    /// Whether somebody else seems to log in to the same account.
-    pub(super) fn are_by_a_rival(&self) -> bool {
-        let is_dead = |it: &Tenure| it.has_worked && it.refusals >= 2;
-        self.brief >= RIVALRY && self.tenure.as_ref().is_some_and(is_dead)
+    /// Whether somebody else seems to log in to the same account. A generation that lives for
+    /// long says that it is over.
+    pub(super) fn are_by_a_rival(&self, now: Instant) -> bool {
+        let lives = |it: &Tenure| {
+            let age = now.saturating_duration_since(it.landed_at);
+            it.refused_at.is_none() && age >= BRIEF
+        };
+        self.has_rival && !self.tenure.as_ref().is_some_and(lives)
     }
 
     fn interval(&self) -> Duration {

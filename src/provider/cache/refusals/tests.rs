@@ -158,7 +158,7 @@ fn a_rival_is_noticed_and_slows_us_down() {
             } else {
                 history.refuse();
             }
-            if history.refusals.are_by_a_rival() {
+            if history.refusals.are_by_a_rival(history.now) {
                 noticed_at.get_or_insert(second);
             }
             history.wait(1);
@@ -168,6 +168,14 @@ fn a_rival_is_noticed_and_slows_us_down() {
             "{noticed_at:?}"
         );
         assert!(history.logins <= 6, "{}", history.logins);
+        // He has gone.
+        while !history.refuse() {
+            history.wait(1);
+        }
+        assert!(history.refusals.are_by_a_rival(history.now));
+        history.wait(300);
+        assert!(!history.refusals.are_by_a_rival(history.now));
+        assert!(history.refuse());
     }
 }
 
@@ -181,13 +189,13 @@ fn neither_a_forbidden_endpoint_nor_a_dead_api_is_a_rival() {
         } else {
             history.accept();
         }
-        assert!(!history.refusals.are_by_a_rival(), "{call}");
+        assert!(!history.refusals.are_by_a_rival(history.now), "{call}");
     }
     let mut history = History::new();
     for call in 0..1_000 {
         history.wait(1);
         history.refuse();
-        assert!(!history.refusals.are_by_a_rival(), "{call}");
+        assert!(!history.refusals.are_by_a_rival(history.now), "{call}");
     }
 }
 

@@ -1,0 +1,208 @@
+//! The caller has a say over each of his requests.
+
+mod support;
+
+use std::{convert::Infallible, time::Duration};
+
+use http::{Request, Response, StatusCode, header::AUTHORIZATION};
+use support::{Api, Issuer, URL, origins, request};
+use tokio_test::{assert_pending, task};
+use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
+use tower_bearer::{
+    BearerAuthLayer, CachedProvider, CredentialProvider, PerRequest, ReplayWith, RequestHead,
+    StaticProvider,
+};
+
+fn asking(per_request: &PerRequest) -> Request<()> {
+    let request = Request::get(URL).extension(per_request.clone());
+    request.body(()).unwrap()
+}
+
+/// Answers with all authorization headers that came.
+fn echo()
+-> impl Service<Request<()>, Response = Response<Vec<String>>, Error = Infallible, Future: Send> + Clone
+{
+    service_fn(|request: Request<()>| async move {
+        let sent = request.headers().get_all(AUTHORIZATION).iter();
+        let sent = sent.map(|value| value.to_str().unwrap().to_owned());
+        Ok(Response::new(sent.collect()))
+    })
+}
+
+// K8, K9, trap 20
+#[tokio::test]
+async fn a_callers_own_header_is_left_alone_or_replaced() {
+    async fn sent(
+        layer: &BearerAuthLayer<StaticProvider>,
+        url: &str,
+        own: &[&str],
+    ) -> Result<Vec<String>, BoxError> {
+        let request = own.iter().fold(Request::get(url), |request, own| {
+            request.header("aUTHORIZATION", *own)
+        });
+        let service = layer.layer(echo());
+        let response = service.oneshot(request.body(()).unwrap()).await?;
+        Ok(response.into_body())
+    }
+    let keeping = BearerAuthLayer::new(StaticProvider::new("ours").unwrap(), origins());
+    let replacing = keeping.clone().replacing_callers_header();
+    let foreign = "https://other.example.com/";
+
+    assert_eq!(sent(&keeping, URL, &["own"]).await.unwrap(), ["own"]);
+    assert!(sent(&keeping, URL, &["own", "two"]).await.is_err());
+    assert_eq!(sent(&replacing, URL, &[]).await.unwrap(), ["Bearer ours"]);
+    assert_eq!(
+        sent(&replacing, URL, &["own"]).await.unwrap(),
+        ["Bearer ours"]
+    );
+    assert_eq!(
+        sent(&replacing, URL, &["own", "two"]).await.unwrap(),
+        ["Bearer ours"]
+    );
+    assert_eq!(sent(&replacing, foreign, &["own"]).await.unwrap(), ["own"]);
+    println!("figure: K8 K9 cases=6 authorizations_at_most=1");
+}
+
+#[tokio::test]
+async fn a_request_may_go_bare() {
+    let issuer = Issuer::new();
+    let api = Api::new();
+    let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
+    let service = layer
+        .replay(ReplayWith(|(): &()| Some(())))
+        .layer(api.service());
+    let bare = PerRequest::bare();
+    assert!(bare.is_bare() && !bare.is_fresh());
+    let response = service.clone().oneshot(asking(&bare)).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(bare.carried(), None);
+    assert_eq!(api.record().len(), 1);
+    assert_eq!(api.record()[0].0, "bare");
+    assert_eq!(issuer.logins(), 0);
+    assert_eq!(service.foreign_requests(), 0);
+}
+
+#[tokio::test]
+async fn a_request_may_ask_for_a_fresh_credential() {
+    let issuer = Issuer::new();
+    let api = Api::new();
+    api.accept_all();
+    let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
+    let service = layer.layer(api.service());
+    for _ in 0..2 {
+        service.clone().oneshot(request()).await.unwrap();
+    }
+    assert_eq!(issuer.logins(), 1);
+    let fresh = PerRequest::fresh();
+    service.clone().oneshot(asking(&fresh)).await.unwrap();
+    assert_eq!(api.record()[2].0, "Bearer token-2");
+    let current = service.provider().current().unwrap();
+    assert_eq!(fresh.carried(), Some(current.generation()));
+    service.clone().oneshot(request()).await.unwrap();
+    assert_eq!(api.record()[3].0, "Bearer token-2", "it is everybody's");
+    assert_eq!(issuer.logins(), 2);
+}
+
+// Those who ask at the same time share a login, and so does who asks while one is under way.
+#[tokio::test]
+async fn fresh_credentials_are_one_login_as_well() {
+    let issuer = Issuer::gated();
+    issuer.step();
+    let provider = CachedProvider::new(issuer.clone());
+    provider.acquire().await.unwrap();
+    let api = Api::new();
+    api.accept_all();
+    let service = BearerAuthLayer::new(provider.clone(), origins()).layer(api.service());
+    let mut fresh: Vec<_> = (0..10)
+        .map(|_| task::spawn(service.clone().oneshot(asking(&PerRequest::fresh()))))
+        .collect();
+    for request in &mut fresh {
+        assert_pending!(request.poll());
+    }
+    // All others go on with what there is.
+    service.clone().oneshot(request()).await.unwrap();
+    assert_eq!(api.record()[0].0, "Bearer token-1");
+    issuer.open();
+    for request in fresh {
+        request.await.unwrap();
+    }
+    assert!(
+        api.record()[1..]
+            .iter()
+            .all(|(sent, _)| sent == "Bearer token-2")
+    );
+    assert_eq!(issuer.logins(), 2);
+}
+
+// A fresh one that is refused all the same needs no other than the others do.
+#[tokio::test]
+async fn a_replay_of_a_fresh_request_asks_for_no_second_login() {
+    let issuer = Issuer::new();
+    let api = Api::new();
+    api.accept_login(3);
+    let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
+    let service = layer
+        .replay(ReplayWith(|(): &()| Some(())))
+        .layer(api.service());
+    service.provider().acquire().await.unwrap();
+    let fresh = PerRequest::fresh();
+    let response = service.clone().oneshot(asking(&fresh)).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(
+        issuer.logins(),
+        3,
+        "the first, the fresh, and that for its refusal"
+    );
+    let current = service.provider().current().unwrap();
+    assert_eq!(fresh.carried(), Some(current.generation()));
+}
+
+#[tokio::test]
+async fn a_failed_fresh_login_leaves_the_others_their_credential() {
+    let issuer = Issuer::new();
+    let api = Api::new();
+    let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
+    let service = layer.layer(api.service());
+    service.clone().oneshot(request()).await.unwrap();
+    issuer.fail("down");
+    let fresh = PerRequest::fresh();
+    assert!(service.clone().oneshot(asking(&fresh)).await.is_err());
+    assert_eq!(fresh.carried(), None);
+    let response = service.clone().oneshot(request()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+// For a refusal that is in a body, or in trailers.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_told_by_hand_with_the_generation_that_was_carried() {
+    let issuer = Issuer::new();
+    let provider = CachedProvider::new(issuer.clone());
+    let service = BearerAuthLayer::new(provider.clone(), origins()).layer(echo());
+    let send = async || {
+        let per_request = PerRequest::new();
+        assert_eq!(per_request.carried(), None);
+        service.clone().oneshot(asking(&per_request)).await.unwrap();
+        per_request.carried().unwrap()
+    };
+    let (first, same) = (send().await, send().await);
+    assert_eq!(first, same);
+    assert!(provider.reject(first));
+    assert!(provider.current().is_none());
+    let second = send().await;
+    assert_ne!(first, second);
+    assert!(provider.reject(first), "late, and there is a newer one");
+    assert!(provider.current().is_some());
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert_eq!(issuer.logins(), 2);
+}
+
+#[tokio::test]
+async fn a_provider_of_ones_own_sees_the_wish() {
+    let provider = CachedProvider::new(Issuer::new());
+    provider.acquire().await.unwrap();
+    let fresh = asking(&PerRequest::fresh());
+    let head = RequestHead::of(&fresh);
+    assert!(head.extensions.get::<PerRequest>().unwrap().is_fresh());
+    let acquired = CredentialProvider::acquire(&provider, head).await.unwrap();
+    assert_eq!(acquired.value(), "Bearer token-2");
+}

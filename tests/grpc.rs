@@ -1,0 +1,218 @@
+//! gRPC, with a generated client and server over real sockets (APIS.md, section 4).
+
+mod support;
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering::SeqCst},
+};
+
+use support::Issuer;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tonic::{
+    Code, Request, Status, Streaming,
+    transport::{Channel, Endpoint, Server, server::TcpIncoming},
+};
+use tonic_health::{
+    ServingStatus,
+    pb::{HealthCheckRequest, HealthCheckResponse, health_client::HealthClient},
+};
+use tower::Layer;
+use tower_bearer::{
+    BearerAuth, BearerAuthLayer, CachedProvider, Event, Origins, PerRequest, Replay,
+};
+
+/// A health service that wants the token of this login, or any good login's for a 0.
+#[derive(Clone)]
+struct Guard {
+    good: Arc<AtomicUsize>,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Guard {
+    fn check(&self, request: Request<()>) -> Result<Request<()>, Status> {
+        let sent = request.metadata().get("authorization");
+        let sent = sent
+            .map_or("bare", |sent| sent.to_str().unwrap())
+            .to_owned();
+        let good = format!("Bearer token-{}", self.good.load(SeqCst));
+        let is_good = sent == good;
+        self.seen.lock().unwrap().push(sent);
+        match is_good {
+            true => Ok(request),
+            false => Err(Status::unauthenticated("who are you?")),
+        }
+    }
+}
+
+struct Scene {
+    guard: Guard,
+    issuer: Issuer,
+    provider: CachedProvider,
+    rejections: Arc<AtomicUsize>,
+    endpoint: Endpoint,
+    origins: Origins,
+    reporter: tonic_health::server::HealthReporter,
+    server: JoinHandle<()>,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let guard = Guard {
+            good: Arc::new(AtomicUsize::new(1)),
+            seen: Arc::default(),
+        };
+        let (reporter, health) = tonic_health::server::health_reporter();
+        let checking = guard.clone();
+        let guarded =
+            tonic::service::interceptor::InterceptedService::new(health, move |request| {
+                checking.check(request)
+            });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let server = Server::builder().add_service(guarded);
+            server
+                .serve_with_incoming(TcpIncoming::from(listener))
+                .await
+                .unwrap();
+        });
+        let issuer = Issuer::new();
+        let rejections = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&rejections);
+        let provider = CachedProvider::builder(issuer.clone())
+            .on_event(move |event| {
+                counted.fetch_add(usize::from(matches!(event, Event::Rejected { .. })), SeqCst);
+            })
+            .build();
+        Self {
+            guard,
+            issuer,
+            provider,
+            rejections,
+            endpoint: Endpoint::from_shared(url.clone()).unwrap(),
+            origins: Origins::new([url]).unwrap(),
+            reporter,
+            server,
+        }
+    }
+
+    fn layer(&self) -> BearerAuthLayer {
+        BearerAuthLayer::new(self.provider.clone(), self.origins.clone())
+    }
+
+    fn client(&self) -> HealthClient<BearerAuth<Channel>> {
+        HealthClient::new(self.layer().layer(self.endpoint.connect_lazy()))
+    }
+
+    fn seen(&self) -> Vec<String> {
+        std::mem::take(&mut *self.guard.seen.lock().unwrap())
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+fn ask() -> HealthCheckRequest {
+    HealthCheckRequest::default()
+}
+
+#[tokio::test]
+async fn a_status_of_16_in_the_headers_is_a_rejection_and_the_next_call_is_good() {
+    let scene = Scene::new().await;
+    let mut client = scene.client();
+    client.check(ask()).await.unwrap();
+    assert_eq!(scene.seen(), ["Bearer token-1"]);
+
+    scene.guard.good.store(2, SeqCst);
+    let refused = client.check(ask()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    assert_eq!(refused.message(), "who are you?");
+    client.check(ask()).await.unwrap();
+    assert_eq!(scene.seen(), ["Bearer token-1", "Bearer token-2"]);
+    println!("figure: grpc logins={} rejections=1", scene.issuer.logins());
+    assert_eq!(
+        (scene.issuer.logins(), scene.rejections.load(SeqCst)),
+        (2, 1)
+    );
+}
+
+// A status of the service's own is none: 5, NOT_FOUND, for a service that it does not know.
+#[tokio::test]
+async fn another_status_is_no_rejection() {
+    let scene = Scene::new().await;
+    let unknown = HealthCheckRequest {
+        service: "unknown".to_owned(),
+    };
+    let refused = scene.client().check(unknown).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+    assert_eq!(scene.rejections.load(SeqCst), 0);
+    assert!(scene.provider.current().is_some());
+}
+
+async fn next(stream: &mut Streaming<HealthCheckResponse>) -> i32 {
+    stream.message().await.unwrap().unwrap().status
+}
+
+#[tokio::test]
+async fn a_streaming_call_is_untouched() {
+    let scene = Scene::new().await;
+    let mut client = scene.client();
+    let mut stream = client.watch(ask()).await.unwrap().into_inner();
+    assert_eq!(next(&mut stream).await, 1);
+    // The token dies and is replaced while the stream goes on.
+    scene.guard.good.store(2, SeqCst);
+    assert!(client.check(ask()).await.is_err());
+    client.check(ask()).await.unwrap();
+    for (status, told) in [(ServingStatus::NotServing, 2), (ServingStatus::Serving, 1)] {
+        scene.reporter.set_service_status("", status).await;
+        assert_eq!(next(&mut stream).await, told);
+    }
+    assert_eq!(scene.issuer.logins(), 2);
+}
+
+// A body of tonic's cannot be copied; one that is collected first can.
+#[tokio::test]
+async fn a_policy_that_copies_nothing_does_no_harm() {
+    #[derive(Clone)]
+    struct Nothing;
+    impl Replay<tonic::body::Body> for Nothing {
+        fn copy(&self, _: &tonic::body::Body) -> Option<tonic::body::Body> {
+            None
+        }
+    }
+    let scene = Scene::new().await;
+    let channel = scene.endpoint.connect_lazy();
+    let mut client = HealthClient::new(scene.layer().replay(Nothing).layer(channel));
+    scene.guard.good.store(2, SeqCst);
+    assert_eq!(
+        client.check(ask()).await.unwrap_err().code(),
+        Code::Unauthenticated
+    );
+    client.check(ask()).await.unwrap();
+}
+
+// For a status that comes in the trailers: the caller has the generation from its request.
+#[tokio::test]
+async fn an_extension_reaches_the_layer_through_a_generated_client() {
+    let scene = Scene::new().await;
+    let mut client = scene.client();
+    let per_request = PerRequest::new();
+    let mut request = Request::new(ask());
+    request.extensions_mut().insert(per_request.clone());
+    client.check(request).await.unwrap();
+    let current = scene.provider.current().unwrap();
+    assert_eq!(per_request.carried(), Some(current.generation()));
+
+    let mut request = Request::new(ask());
+    request.extensions_mut().insert(PerRequest::bare());
+    assert_eq!(
+        client.check(request).await.unwrap_err().code(),
+        Code::Unauthenticated
+    );
+    assert_eq!(scene.seen(), ["Bearer token-1", "bare"]);
+    assert_eq!(scene.rejections.load(SeqCst), 0);
+}
