@@ -4,6 +4,8 @@ use std::{fs, path::Path};
 
 #[path = "../fuzz/checks/answer.rs"]
 mod answer;
+#[path = "../fuzz/checks/challenge.rs"]
+mod challenge;
 #[path = "../fuzz/checks/origins.rs"]
 mod origins;
 #[path = "../fuzz/checks/token.rs"]
@@ -30,6 +32,11 @@ fn origins_agree_with_another_parser() {
 #[test]
 fn answers_agree_with_another_reader() {
     replay("answer", answer::check);
+}
+
+#[test]
+fn challenges_agree_with_another_parser() {
+    replay("challenge", challenge::check);
 }
 
 #[test]

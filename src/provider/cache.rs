@@ -347,10 +347,6 @@ impl Cache {
         let _dropped_unlocked = mem::replace(&mut course.failure, failure);
         drop(course);
         flight.land(outcome);
-        if let Some(error) = flight.refresh_token().refresh_failure() {
-            let error = error.clone();
-            self.observers.tell(&Event::RefreshFailed { error });
-        }
         self.observers.tell(&event);
     }
 

@@ -18,6 +18,7 @@ use crate::{
     flight::Flight,
     lifespan::Birth,
     login::LoginRequest,
+    provider::observers::Event,
     refresh_token::RefreshToken,
 };
 
@@ -47,7 +48,12 @@ impl Pilot {
         self.flight.board_pilot();
         let cache = &*self.cache;
         let sent = Moment::of(&*cache.clock);
-        let outcome = match self.log_in().await {
+        let outcome = self.log_in().await;
+        if let Some(error) = self.flight.refresh_token().refresh_failure() {
+            let error = error.clone();
+            cache.observers.tell(&Event::RefreshFailed { error });
+        }
+        let outcome = match outcome {
             Ok(credential) => {
                 let answered = Moment::of(&*cache.clock);
                 let credential = self.with_what_was_left(credential);
