@@ -25,6 +25,42 @@ use http_body::Body;
 /// stream, and the second is empty. So a copy is never taken unasked. Where a body cannot be copied
 /// at all (`tonic`, `axum`), collect it first, for instance with tower's `AsyncFilterLayer`; not
 /// for streaming calls.
+///
+/// A policy that does not fit the body is a compile error:
+///
+/// ```compile_fail,E0277
+/// # use http::{Request, Response};
+/// # use tower::{Layer, Service};
+/// # use tower_bearer::{BearerAuthLayer, Origins, ReplayEmpty, StaticProvider};
+/// struct Upload; // no body to `http_body`, and no `Default`
+///
+/// # let client = tower::service_fn(|_: Request<Upload>| async {
+/// #     Ok::<_, std::convert::Infallible>(Response::new(()))
+/// # });
+/// # let layer = BearerAuthLayer::new(StaticProvider::new("abc").unwrap(), Origins::any_https());
+/// let mut client = layer.replay(ReplayEmpty).layer(client);
+/// let response = Service::call(&mut client, Request::new(Upload));
+/// ```
+///
+/// and one that does is not:
+///
+/// ```
+/// # use http::{Request, Response};
+/// # use tower::{Layer, Service};
+/// # use tower_bearer::{BearerAuthLayer, Origins, ReplayWith, StaticProvider};
+/// struct Upload;
+///
+/// # let client = tower::service_fn(|_: Request<Upload>| async {
+/// #     Ok::<_, std::convert::Infallible>(Response::new(()))
+/// # });
+/// # let layer = BearerAuthLayer::new(StaticProvider::new("abc").unwrap(), Origins::any_https());
+/// let policy = ReplayWith(|_: &Upload| None); // it cannot be had again
+/// let mut client = layer.replay(policy).layer(client);
+/// let response = Service::call(&mut client, Request::new(Upload));
+/// ```
+///
+/// Written as a method call, `client.ready()` or `client.call(request)`, the compiler says only
+/// that bounds are not satisfied; written as above it says which, and what to do.
 #[doc(alias = "retry")]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot copy a request body of type `{B}`",
@@ -68,6 +104,7 @@ impl<B> Replay<B> for NoReplay {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReplayEmpty;
 
+#[diagnostic::do_not_recommend]
 impl<B: Body + Default> Replay<B> for ReplayEmpty {
     fn copy(&self, body: &B) -> Option<B> {
         body.is_end_stream().then(B::default)
@@ -105,6 +142,7 @@ impl<B: Body + Default> Replay<B> for ReplayEmpty {
 #[derive(Clone, Copy)]
 pub struct ReplayWith<F>(pub F);
 
+#[diagnostic::do_not_recommend]
 impl<B, F: Fn(&B) -> Option<B>> Replay<B> for ReplayWith<F> {
     fn copy(&self, body: &B) -> Option<B> {
         (self.0)(body)

@@ -30,6 +30,9 @@ use crate::{
 /// readiness that was reserved for it, and is sent through a clone. Around a service that is not,
 /// put a tower `BufferLayer` between the two. Clones share the provider.
 ///
+/// Where a method such as `ready` or `call` "exists, but its trait bounds were not satisfied", write
+/// `tower::Service::call(&mut client, request)`: then the compiler says which bound it is.
+///
 /// # Readiness
 ///
 /// `poll_ready` is the inner service's. A failed login never shows there, where it would mean that
