@@ -118,3 +118,70 @@ impl From<&str> for RefreshToken {
         Self::new(secret)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn now() -> Moment {
+        Moment {
+            monotonic: Instant::now(),
+            wall: SystemTime::UNIX_EPOCH + 1_000 * MINUTE,
+        }
+    }
+
+    #[test]
+    fn it_is_expired_when_either_clock_says_so() {
+        let now = now();
+        let later = |monotonic, wall| Moment {
+            monotonic: now.monotonic + monotonic,
+            wall: now.wall + wall,
+        };
+        let short = MINUTE - Duration::from_nanos(1);
+        for token in [
+            RefreshToken::new("a").with_lifetime(MINUTE),
+            RefreshToken::new("a").with_expires_at(now.wall + MINUTE),
+            // The lifetime is believed.
+            RefreshToken::new("a")
+                .with_expires_at(now.wall)
+                .with_lifetime(MINUTE),
+        ] {
+            assert!(
+                !token.is_expired(later(2 * MINUTE, 2 * MINUTE)),
+                "not counted yet"
+            );
+            let token = token.counted_from(now);
+            assert!(!token.is_expired(later(short, short)));
+            assert!(token.is_expired(later(MINUTE, short)));
+            assert!(token.is_expired(later(short, MINUTE)));
+        }
+        let past = RefreshToken::new("a").with_expires_at(now.wall - MINUTE);
+        assert!(past.counted_from(now).is_expired(now));
+        let endless = RefreshToken::new("a").with_lifetime(Duration::MAX);
+        assert!(!endless.counted_from(now).is_expired(later(MINUTE, MINUTE)));
+    }
+
+    // A login that keeps the old one does not prolong it.
+    #[test]
+    fn it_is_counted_once() {
+        let now = now();
+        let later = Moment {
+            monotonic: now.monotonic + MINUTE,
+            wall: now.wall + MINUTE,
+        };
+        let token = RefreshToken::new("a")
+            .with_lifetime(MINUTE)
+            .counted_from(now);
+        assert!(token.clone().counted_from(later).is_expired(later));
+        assert!(
+            !token
+                .with_lifetime(MINUTE)
+                .counted_from(later)
+                .is_expired(later)
+        );
+    }
+}

@@ -6,12 +6,13 @@ use std::{convert::Infallible, time::Duration};
 
 use http::{Request, Response, StatusCode, header::AUTHORIZATION};
 use support::{Api, Issuer, URL, origins, request};
-use tokio_test::{assert_pending, task};
+use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use tower_bearer::{
     BearerAuthLayer, CachedProvider, CredentialProvider, PerRequest, ReplayWith, RequestHead,
     StaticProvider,
 };
+use tower_test::mock;
 
 fn asking(per_request: &PerRequest) -> Request<()> {
     let request = Request::get(URL).extension(per_request.clone());
@@ -155,6 +156,35 @@ async fn a_replay_of_a_fresh_request_asks_for_no_second_login() {
     );
     let current = service.provider().current().unwrap();
     assert_eq!(fresh.carried(), Some(current.generation()));
+}
+
+// By the time of its refusal the others have a newer one, which is fresh enough.
+#[tokio::test]
+async fn a_late_refusal_of_a_fresh_request_costs_no_login() {
+    let issuer = Issuer::new();
+    let (inner, mut handle) = mock::pair::<Request<()>, Response<()>>();
+    let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
+    let service = layer.replay(ReplayWith(|(): &()| Some(()))).layer(inner);
+    let provider = service.provider();
+    provider.acquire().await.unwrap();
+    let mut response = task::spawn(service.clone().oneshot(asking(&PerRequest::fresh())));
+    assert_pending!(response.poll());
+    tokio::task::yield_now().await;
+    assert_pending!(response.poll());
+    let (sent, answer) = handle.next_request().await.unwrap();
+    assert_eq!(sent.headers()[AUTHORIZATION], "Bearer token-2");
+    let second = provider.current().unwrap();
+    assert!(provider.reject(second.generation()));
+    provider.acquire().await.unwrap();
+    let mut refusal = Response::new(());
+    *refusal.status_mut() = StatusCode::UNAUTHORIZED;
+    answer.send_response(refusal);
+    assert_pending!(response.poll());
+    let (sent, answer) = handle.next_request().await.unwrap();
+    assert_eq!(sent.headers()[AUTHORIZATION], "Bearer token-3");
+    answer.send_response(Response::new(()));
+    assert_ready_ok!(response.poll());
+    assert_eq!(issuer.logins(), 3);
 }
 
 #[tokio::test]

@@ -374,6 +374,92 @@ async fn a_login_that_brings_the_refused_token_again_is_no_progress() {
     }
 }
 
+// The same, at an API whose refusals come and go: no login has cured them.
+#[tokio::test]
+async fn a_refusal_that_ends_by_itself_vindicates_no_login() {
+    let logins = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&logins);
+    let login = login_fn(move |_| {
+        counted.fetch_add(1, SeqCst);
+        async { Ok(Credential::new("x")?) }
+    });
+    let sends = Arc::new(AtomicUsize::new(0));
+    let policy = ReplayWith(|(): &()| Some(()));
+    let layer = BearerAuthLayer::new(CachedProvider::new(login), origins()).replay(policy);
+    let service = layer.layer(tower::service_fn(move |_: Request<()>| {
+        let is_good = sends.fetch_add(1, SeqCst) % 2 == 1;
+        async move {
+            Ok::<_, Infallible>(if is_good {
+                Response::new(())
+            } else {
+                refused()
+            })
+        }
+    }));
+    for _ in 0..10 {
+        service.clone().oneshot(request()).await.unwrap();
+    }
+    assert_eq!(logins.load(SeqCst), 2);
+}
+
+/// A provider whose last login was for a rejection and has cured nothing yet.
+async fn doubtful(issuer: &Issuer) -> (CachedProvider, Generation) {
+    let provider = CachedProvider::new(issuer.clone());
+    let first = provider.acquire().await.unwrap();
+    tokio::time::advance(Duration::from_secs(301)).await;
+    assert!(provider.reject(first.generation()));
+    let second = provider.acquire().await.unwrap();
+    assert!(!provider.reject(second.generation()));
+    assert!(provider.current().is_some());
+    (provider, second.generation())
+}
+
+// Where a login is under way or due anyway, it costs nothing to wait for it.
+#[tokio::test(start_paused = true)]
+async fn a_doubtful_refusal_waits_for_a_login_that_is_made_anyway() {
+    let lifetime = Duration::from_secs(1_000);
+    let issuer = Issuer::gated().concurrent().with_lifetime(lifetime);
+    issuer.step();
+    issuer.step();
+    let (provider, second) = doubtful(&issuer).await;
+    tokio::time::advance(Duration::from_millis(999)).await;
+    assert!(!provider.reject(second));
+    // `acquire_valid_for` has a login made.
+    let mut waiter = task::spawn(provider.acquire_valid_for(Duration::from_millis(989_500)));
+    assert_pending!(waiter.poll());
+    tokio::task::yield_now().await;
+    assert!(provider.reject(second));
+    assert!(provider.current().is_none());
+    issuer.open();
+    let third = waiter.await.unwrap();
+    assert_eq!(issuer.logins(), 3);
+    // That login was not made for the refusal, and has nothing to prove.
+    assert!(provider.reject(third.generation()));
+
+    let issuer = Issuer::new().with_lifetime(lifetime / 10_000);
+    let (provider, second) = doubtful(&issuer).await;
+    tokio::time::advance(Duration::from_millis(1_001)).await;
+    assert!(provider.current().is_none());
+    assert!(provider.reject(second), "it has expired");
+}
+
+// E7: while no login can be made, what is refused stays: perhaps it was about permission.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_after_a_failed_background_login_changes_nothing() {
+    let issuer = Issuer::new()
+        .concurrent()
+        .with_lifetime(Duration::from_secs(1000));
+    let provider = CachedProvider::new(issuer.clone());
+    let first = provider.acquire().await.unwrap();
+    issuer.fail("down");
+    tokio::time::advance(Duration::from_secs(901)).await;
+    assert!(provider.current().is_some());
+    tokio::task::yield_now().await;
+    assert_eq!(issuer.logins(), 2);
+    assert!(!provider.reject(first.generation()));
+    assert_eq!(provider.current().unwrap().generation(), first.generation());
+}
+
 // P5: a rival on the account, whose every login ends our token as ours ends his.
 #[tokio::test(start_paused = true)]
 async fn a_rival_on_the_account_is_noticed_told_and_no_longer_fought() {

@@ -394,6 +394,29 @@ async fn the_provider_is_asked_before_the_refusal_is_dropped_and_that_before_the
     );
 }
 
+// I3, whatever the provider says.
+#[tokio::test]
+async fn a_request_is_sent_twice_at_most() {
+    struct AlwaysAnother;
+    impl CredentialProvider for AlwaysAnother {
+        type Acquire = Ready<Result<Authorization, Error>>;
+        fn current(&self, _: RequestHead<'_>) -> Option<Authorization> {
+            Some(authorization("another"))
+        }
+        fn acquire(&self, _: RequestHead<'_>) -> Self::Acquire {
+            ready(Ok(authorization("another")))
+        }
+        fn reject(&self, _: Generation) -> bool {
+            true
+        }
+    }
+    let api = Api::new();
+    let layer = BearerAuthLayer::new(Arc::new(AlwaysAnother), origins()).replay(COPIED);
+    let response = layer.layer(api.service()).oneshot(request()).await.unwrap();
+    assert_eq!(response.status(), REFUSED);
+    assert_eq!(api.record().len(), 2);
+}
+
 #[tokio::test]
 async fn nothing_is_sent_twice_under_one_generation() {
     let same = authorization("same");

@@ -126,9 +126,10 @@ fn what_a_lost_login_brings_late_is_discarded() {
         let (start, has_started) = mpsc::channel();
         let blocked = Mutex::new(Some((start, blocked)));
         let issuer = Issuer::gated();
+        let kept = Arc::new(Mutex::new(Vec::new()));
         let provider = {
             let issuer = issuer.clone();
-            CachedProvider::new(login_fn(move |request| {
+            let login = login_fn(move |request| {
                 let (issuer, blocked) = (issuer.clone(), blocked.lock().unwrap().take());
                 async move {
                     if let Some((start, blocked)) = blocked {
@@ -138,7 +139,14 @@ fn what_a_lost_login_brings_late_is_discarded() {
                     }
                     issuer.login(request).await
                 }
-            }))
+            });
+            let keep = Arc::clone(&kept);
+            CachedProvider::builder(login)
+                .on_credential(move |credential| {
+                    let token = credential.token().expose().to_owned();
+                    keep.lock().unwrap().push(token);
+                })
+                .build()
         };
         let first = {
             let provider = provider.clone();
@@ -156,6 +164,7 @@ fn what_a_lost_login_brings_late_is_discarded() {
             issuer.open();
             assert_eq!(waiter.await.unwrap().value(), "Bearer token-1");
         });
+        assert_eq!(*kept.lock().unwrap(), ["token-1"], "nor is it stored");
     });
 }
 

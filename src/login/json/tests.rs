@@ -529,3 +529,10 @@ async fn a_login_that_cannot_refresh_takes_no_token() {
     login.login(request.clone()).await.unwrap();
     assert_eq!(request.take_refresh_token().unwrap().expose(), "old");
 }
+
+#[cfg(feature = "teletracker")]
+#[tokio::test]
+async fn an_api_may_spend_the_old_one_and_bring_none() {
+    let login = refreshed(|| Ok((200, r#"{"access_token":"a"}"#))).spending_refresh_tokens();
+    assert_eq!(outcome(&login).await, (Some("a".to_owned()), None, None));
+}

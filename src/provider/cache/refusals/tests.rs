@@ -179,6 +179,78 @@ fn a_rival_is_noticed_and_slows_us_down() {
     }
 }
 
+// What was on its way before the token died is answered after the first refusal.
+#[test]
+fn an_acceptance_soon_after_a_refusal_is_no_sign_of_life() {
+    let mut history = History::new();
+    for _ in 0..2 {
+        history.accept();
+        history.wait(1);
+        assert!(history.refuse_and_replay());
+    }
+    history.wait(1);
+    assert!(!history.refuse(), "the third brief life");
+    history.now += Duration::from_millis(999);
+    history.accept();
+    assert!(!history.refuse());
+    assert!(!history.refuse());
+    assert!(history.refusals.are_by_a_rival(history.now));
+    history.now += Duration::from_millis(1);
+    history.accept();
+    assert!(
+        !history.refusals.are_by_a_rival(history.now),
+        "by now it is"
+    );
+}
+
+#[test]
+fn a_sign_of_life_puts_off_the_login() {
+    let mut history = History::new();
+    assert!(history.refuse());
+    assert!(!history.refuse());
+    history.now += Duration::from_millis(900);
+    history.accept();
+    history.now += Duration::from_millis(999);
+    assert!(!history.refuse());
+    assert!(!history.refuse(), "less than a second after it was alive");
+    history.now += Duration::from_millis(1);
+    assert!(history.refuse());
+}
+
+// Two about permission at the same time are no reason either.
+#[test]
+fn a_generation_that_survives_refusals_is_left_in_peace_for_a_second_at_least() {
+    let mut history = History::new();
+    // Brief lives that were accepted: nothing is barren yet.
+    for _ in 0..3 {
+        history.accept();
+        history.wait(100);
+        history.refuse();
+    }
+    history.accept();
+    history.wait(100);
+    assert!(!history.refuse());
+    history.wait(1);
+    history.accept();
+    for _ in 0..3 {
+        assert!(!history.refuse());
+    }
+    history.wait(1);
+    assert!(history.refuse());
+}
+
+#[test]
+fn a_long_life_makes_up_for_all_doubt() {
+    let mut history = History::new();
+    for _ in 0..3 {
+        assert!(history.refuse());
+        history.accept();
+        assert!(history.refuse(), "the first doubtful one is free");
+        history.accept();
+        history.wait(301);
+    }
+}
+
 #[test]
 fn neither_a_forbidden_endpoint_nor_a_dead_api_is_a_rival() {
     let mut history = History::new();
