@@ -14,7 +14,6 @@ use tower_service::Service;
 use crate::{
     authorization::{Authorization, Generation},
     error::{BoxError, Error},
-    per_request::PerRequest,
     provider::{CredentialProvider, RequestHead},
     replay::Replay,
     settings::{Carried, Exchange, Settings},
@@ -29,8 +28,8 @@ pin_project! {
         #[pin]
         acquire: Option<P::Acquire>,
         acquired: Option<Authorization>,
-        // Whether the provider had it for everybody: then none now means that it is stale.
-        is_shared: bool,
+        // Whether it was the current one, for everybody: then none now means that it is stale.
+        was_current: bool,
         rounds: u32,
         service: S,
         // Without the authorization. None once it is sent, unless it was copied.
@@ -70,7 +69,7 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
         Self {
             acquire: None,
             acquired: None,
-            is_shared: false,
+            was_current: false,
             rounds: 0,
             service,
             request: Some(request),
@@ -96,15 +95,14 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
     /// Waits for a newer authorization than the one that was refused.
     pub(crate) fn begin_again(self: Pin<&mut Self>, refused: Generation) {
         let mut this = self.project();
-        let request = this.request.as_mut().expect(ASKED_TO);
-        // Any that is newer is fresh enough.
-        if let Some(fresh) = PerRequest::of(request.extensions()).filter(|it| it.is_fresh()) {
-            let fulfilled = fresh.fulfilled();
-            request.extensions_mut().insert(fulfilled);
-        }
+        let request = this.request.as_ref().expect(ASKED_TO);
         *this.refused = Some(refused);
         *this.rounds = 0;
-        let acquire = this.settings.provider.acquire(RequestHead::of(request));
+        let head = RequestHead {
+            refused: Some(refused),
+            ..RequestHead::of(request)
+        };
+        let acquire = this.settings.provider.acquire(head);
         this.acquire.set(Some(acquire));
     }
 
@@ -121,7 +119,10 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
         let mut this = self.project();
         let settings = &*this.settings;
         let provider = &settings.provider;
-        let head = RequestHead::of(this.request.as_ref().expect(ASKED_TO));
+        let head = RequestHead {
+            refused: *this.refused,
+            ..RequestHead::of(this.request.as_ref().expect(ASKED_TO))
+        };
         let authorization = loop {
             let mut is_new = false;
             if let Some(acquire) = this.acquire.as_mut().as_pin_mut() {
@@ -131,14 +132,14 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
             }
             let Poll::Ready(readiness) = this.service.poll_ready(cx) else {
                 if is_new {
-                    *this.is_shared = provider.current(head).is_some();
+                    *this.was_current = provider.current(head).is_some();
                 }
                 return Poll::Pending;
             };
             readiness.map_err(Into::into)?;
             // The wait for the slot may have been longer than the life of what was acquired.
             let newer = if is_new { None } else { provider.current(head) };
-            let is_stale = !is_new && newer.is_none() && *this.is_shared;
+            let is_stale = !is_new && newer.is_none() && *this.was_current;
             if !is_stale || *this.rounds == ROUNDS {
                 break newer.or(this.acquired.take()).expect(ASKED_TO);
             }

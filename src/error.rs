@@ -158,6 +158,32 @@ impl Error {
         matches!(self.0.kind, Kind::ShortLived { .. })
     }
 
+    /// Whether the provider had no newer authorization for a request that was refused, though it had
+    /// said so. The refusal is gone.
+    #[must_use]
+    pub fn is_not_renewed(&self) -> bool {
+        self.0.kind == Kind::NotRenewed
+    }
+
+    /// Whether the provider has no authorization for a request like this one.
+    #[must_use]
+    pub fn is_no_authorization(&self) -> bool {
+        self.0.kind == Kind::NoAuthorization
+    }
+
+    /// Whether there was no Tokio runtime to log in on.
+    #[must_use]
+    pub fn is_no_runtime(&self) -> bool {
+        self.0.kind == Kind::NoRuntime
+    }
+
+    /// Whether a refresh token did not help: that of
+    /// [`Event::RefreshFailed`](crate::Event::RefreshFailed), and no request's.
+    #[must_use]
+    pub fn is_refresh_failed(&self) -> bool {
+        self.0.kind == Kind::RefreshFailed
+    }
+
     /// Whether the request was to an origin that [`Origins::strict`](crate::Origins::strict)
     /// keeps it from.
     #[must_use]

@@ -2,13 +2,12 @@
 
 use std::{fmt, sync::Arc};
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName, StatusCode};
 use tower_layer::Layer;
 
 use crate::{
     origin::Origins,
     provider::{CachedProvider, CredentialProvider},
-    rejection::Rejection,
     replay::NoReplay,
     service::BearerAuth,
     settings::Settings,
@@ -97,7 +96,7 @@ impl<P, R> BearerAuthLayer<P, R> {
     }
 }
 
-impl<P: Clone, R: Clone> BearerAuthLayer<P, R> {
+impl<P, R> BearerAuthLayer<P, R> {
     /// Sends refused requests once more with a newer credential (a retry), as far as the policy
     /// can copy them: [`ReplayEmpty`](crate::ReplayEmpty) those without a body,
     /// [`ReplayWith`](crate::ReplayWith) those whose body a function copies. Defaults to
@@ -109,14 +108,19 @@ impl<P: Clone, R: Clone> BearerAuthLayer<P, R> {
     #[must_use]
     pub fn replay<R2>(self, policy: R2) -> BearerAuthLayer<P, R2> {
         BearerAuthLayer {
-            settings: Arc::new(Arc::unwrap_or_clone(self.settings).with_replay(policy)),
+            settings: Arc::new(self.settings.with_replay(policy)),
         }
     }
+}
 
+impl<P, R: Clone> BearerAuthLayer<P, R> {
     /// Says what a rejection is: see [`rejection`](crate::rejection). Defaults to a 401, or
     /// `grpc-status: 16` in the headers.
     #[must_use]
-    pub fn rejected_if(self, rejection: Rejection) -> Self {
+    pub fn rejected_if(
+        self,
+        rejection: impl Fn(StatusCode, &HeaderMap) -> bool + Send + Sync + 'static,
+    ) -> Self {
         self.map(|settings| settings.with_rejection(rejection))
     }
 
@@ -138,7 +142,9 @@ impl<P: Clone, R: Clone> BearerAuthLayer<P, R> {
 
     fn map(self, change: impl FnOnce(Settings<P, R>) -> Settings<P, R>) -> Self {
         Self {
-            settings: Arc::new(change(Arc::unwrap_or_clone(self.settings))),
+            settings: Arc::new(change(
+                self.settings.with_replay(self.settings.replay.clone()),
+            )),
         }
     }
 }

@@ -43,7 +43,6 @@ pub use crate::{
         RequestHead, Snapshot, StaticProvider,
     },
     refresh_token::RefreshToken,
-    rejection::Rejection,
     replay::{NoReplay, Replay, ReplayEmpty, ReplayWith},
     service::BearerAuth,
     token::{InvalidToken, Scheme, Secret, Token},

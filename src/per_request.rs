@@ -4,7 +4,7 @@ use std::{
     num::NonZeroU64,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -47,17 +47,16 @@ use crate::authorization::Generation;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct PerRequest {
-    wish: Wish,
-    /// The number of the generation, 0 for none. Relaxed: nothing else is read by it.
-    carried: Arc<AtomicU64>,
+    is_bare: bool,
+    shared: Arc<Shared>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Wish {
-    #[default]
-    None,
-    Bare,
-    Fresh,
+/// Relaxed, both: nothing else is read by them.
+#[derive(Debug, Default)]
+struct Shared {
+    /// The number of the generation, 0 for none.
+    carried: AtomicU64,
+    wants_fresh: AtomicBool,
 }
 
 impl PerRequest {
@@ -70,7 +69,10 @@ impl PerRequest {
     /// The request is sent bare: untouched, and without a token. A refusal of it is its caller's.
     #[must_use]
     pub fn bare() -> Self {
-        Self::wishing(Wish::Bare)
+        Self {
+            is_bare: true,
+            shared: Arc::default(),
+        }
     }
 
     /// The request is sent with a fresh credential: not with the current one, but with that of the
@@ -81,49 +83,44 @@ impl PerRequest {
     /// extension in the head that `acquire` is given.
     #[must_use]
     pub fn fresh() -> Self {
-        Self::wishing(Wish::Fresh)
-    }
-
-    fn wishing(wish: Wish) -> Self {
-        Self {
-            wish,
-            carried: Arc::default(),
-        }
+        let per_request = Self::new();
+        per_request
+            .shared
+            .wants_fresh
+            .store(true, Ordering::Relaxed);
+        per_request
     }
 
     /// Whether the request is to be sent without a token.
     #[must_use]
     pub fn is_bare(&self) -> bool {
-        self.wish == Wish::Bare
+        self.is_bare
     }
 
-    /// Whether the request is to be sent with a fresh credential.
+    /// Whether the request is to be sent with a fresh credential, and was not yet: what it is sent
+    /// with once more, after a refusal or a redirect, is fresh enough as it is.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
-        self.wish == Wish::Fresh
+        self.shared.wants_fresh.load(Ordering::Relaxed)
     }
 
     /// The generation that the request was sent with last. `None` before it was sent, and where it
-    /// was sent bare.
+    /// was sent bare last.
     #[must_use]
     pub fn carried(&self) -> Option<Generation> {
-        NonZeroU64::new(self.carried.load(Ordering::Relaxed)).map(Generation::from_number)
+        NonZeroU64::new(self.shared.carried.load(Ordering::Relaxed)).map(Generation::from_number)
     }
 
     pub(crate) fn of(extensions: &Extensions) -> Option<&Self> {
         extensions.get()
     }
 
-    pub(crate) fn carry(&self, generation: Generation) {
-        self.carried
-            .store(generation.number().get(), Ordering::Relaxed);
-    }
-
-    /// The same, once its wish is fulfilled.
-    pub(crate) fn fulfilled(&self) -> Self {
-        Self {
-            wish: Wish::None,
-            carried: Arc::clone(&self.carried),
+    /// The request is sent with this generation, or bare.
+    pub(crate) fn carry(&self, generation: Option<Generation>) {
+        let number = generation.map_or(0, |generation| generation.number().get());
+        self.shared.carried.store(number, Ordering::Relaxed);
+        if generation.is_some() {
+            self.shared.wants_fresh.store(false, Ordering::Relaxed);
         }
     }
 }

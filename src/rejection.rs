@@ -20,9 +20,6 @@ use http::{HeaderMap, StatusCode};
 
 use crate::challenge;
 
-/// Whether a status and headers are a rejection. A closure that captures nothing is one.
-pub type Rejection = fn(StatusCode, &HeaderMap) -> bool;
-
 /// A 401, or `grpc-status: 16` in the headers. The default.
 ///
 /// The default looks for the gRPC status only where the exchange can be gRPC: the answer to a POST

@@ -13,6 +13,7 @@ use crate::{
     cold::{self, Cold},
     error::BoxError,
     future::ResponseFuture,
+    per_request::PerRequest,
     provider::{CachedProvider, CredentialProvider, RequestHead},
     replay::{NoReplay, Replay},
     settings::{Carried, Exchange, Settings, Way},
@@ -112,8 +113,18 @@ where
         let current = match settings.way_of(&request) {
             Way::Authorized => settings.provider.current(head),
             Way::AuthorizedAfresh => None,
-            Way::Bare => return ResponseFuture::bare(self.inner.call(request)),
-            Way::Refused(error) => return ResponseFuture::refused(error),
+            Way::Bare => {
+                if let Some(per_request) = PerRequest::of(request.extensions()) {
+                    per_request.carry(None);
+                }
+                return ResponseFuture::bare(self.inner.call(request));
+            }
+            Way::Refused(error) => {
+                // The slot that `poll_ready` reserved is for somebody else now.
+                let fresh = self.inner.clone();
+                drop(mem::replace(&mut self.inner, fresh));
+                return ResponseFuture::refused(error);
+            }
         };
         let Some(authorization) = current else {
             let acquire = settings.provider.acquire(head);

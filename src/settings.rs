@@ -1,32 +1,55 @@
 //! What a layer and all of its services share.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use http::{HeaderName, Method, Request, Response, StatusCode, Version, header::AUTHORIZATION};
+use http::{
+    HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version, header::AUTHORIZATION,
+};
 
 use crate::{
     authorization::{Authorization, Generation},
     error::Error,
     origin::Origins,
     per_request::PerRequest,
-    rejection::{self, Rejection},
-    url,
+    rejection, url,
 };
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Settings<P, R> {
-    pub(crate) provider: P,
+    /// One for all layers that were made of each other.
+    pub(crate) provider: Arc<P>,
     pub(crate) replay: R,
     origins: Origins,
     header_name: HeaderName,
     callers_header: CallersHeader,
-    /// `None` is [`rejection::unauthorized`], asked only where it can be.
-    rejection: Option<Rejection>,
+    rejection: Rejection,
     /// Requests to foreign origins. Relaxed: nothing else is read by it.
     foreign_requests: Arc<AtomicU64>,
+}
+
+type Test = dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync;
+
+/// What a rejection is.
+#[derive(Clone)]
+enum Rejection {
+    /// As [`rejection::unauthorized`], asked only where it can be.
+    Default,
+    If(Arc<Test>),
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Default => "Default",
+            Self::If(_) => "If(..)",
+        })
+    }
 }
 
 /// What becomes of an authorization header that the caller has set.
@@ -77,17 +100,18 @@ impl Exchange {
 impl<P, R> Settings<P, R> {
     pub(crate) fn new(provider: P, replay: R, origins: Origins) -> Self {
         Self {
-            provider,
+            provider: Arc::new(provider),
             replay,
             origins,
             header_name: AUTHORIZATION,
             callers_header: CallersHeader::Kept,
-            rejection: None,
+            rejection: Rejection::Default,
             foreign_requests: Arc::default(),
         }
     }
 
-    pub(crate) fn with_replay<R2>(self, replay: R2) -> Settings<P, R2> {
+    /// The same with another policy, for the same provider.
+    pub(crate) fn with_replay<R2>(&self, replay: R2) -> Settings<P, R2> {
         let Self {
             provider,
             replay: _,
@@ -98,13 +122,13 @@ impl<P, R> Settings<P, R> {
             foreign_requests,
         } = self;
         Settings {
-            provider,
+            provider: Arc::clone(provider),
             replay,
-            origins,
-            header_name,
-            callers_header,
-            rejection,
-            foreign_requests,
+            origins: origins.clone(),
+            header_name: header_name.clone(),
+            callers_header: *callers_header,
+            rejection: rejection.clone(),
+            foreign_requests: Arc::clone(foreign_requests),
         }
     }
 
@@ -115,9 +139,12 @@ impl<P, R> Settings<P, R> {
         }
     }
 
-    pub(crate) fn with_rejection(self, rejection: Rejection) -> Self {
+    pub(crate) fn with_rejection(
+        self,
+        rejection: impl Fn(StatusCode, &HeaderMap) -> bool + Send + Sync + 'static,
+    ) -> Self {
         Self {
-            rejection: Some(rejection),
+            rejection: Rejection::If(Arc::new(rejection)),
             ..self
         }
     }
@@ -170,14 +197,14 @@ impl<P, R> Settings<P, R> {
             .headers_mut()
             .insert(self.header_name.clone(), value);
         if let Some(per_request) = PerRequest::of(request.extensions()) {
-            per_request.carry(generation);
+            per_request.carry(Some(generation));
         }
         generation
     }
 
     pub(crate) fn is_rejection<B>(&self, exchange: Exchange, response: &Response<B>) -> bool {
         let (status, headers) = (response.status(), response.headers());
-        if let Some(rejection) = self.rejection {
+        if let Rejection::If(rejection) = &self.rejection {
             return rejection(status, headers);
         }
         let can_be_grpc = match exchange {

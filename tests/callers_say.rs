@@ -202,6 +202,75 @@ async fn a_failed_fresh_login_leaves_the_others_their_credential() {
     assert_eq!(response.status(), StatusCode::OK);
 }
 
+// Those who ask together share a login, also where they are polled one after the other.
+#[tokio::test]
+async fn fresh_requests_made_together_are_one_login() {
+    let issuer = Issuer::new();
+    let provider = CachedProvider::new(issuer.clone());
+    let api = Api::new();
+    api.accept_all();
+    let mut service = BearerAuthLayer::new(provider.clone(), origins()).layer(api.service());
+    provider.acquire().await.unwrap();
+    let mut fresh = Vec::new();
+    for _ in 0..10 {
+        fresh.push(
+            service
+                .ready()
+                .await
+                .unwrap()
+                .call(asking(&PerRequest::fresh())),
+        );
+    }
+    for response in fresh {
+        response.await.unwrap();
+    }
+    assert_eq!(issuer.logins(), 2);
+}
+
+// A redirect copies the extension: the wish is fulfilled by then.
+#[tokio::test]
+async fn a_fresh_request_is_one_login_however_often_it_is_redirected() {
+    let issuer = Issuer::new();
+    let provider = CachedProvider::new(issuer.clone());
+    let layer = BearerAuthLayer::new(provider, origins());
+    let api = service_fn(|request: Request<String>| async move {
+        let hop: u32 = request.uri().path()[1..].parse().unwrap();
+        let response = match hop {
+            5 => Response::builder()
+                .status(302)
+                .header("location", "https://other.example.com/6"),
+            6 => Response::builder(),
+            _ => Response::builder()
+                .status(302)
+                .header("location", format!("/{}", hop + 1)),
+        };
+        Ok::<_, Infallible>(response.body(()).unwrap())
+    });
+    let service = tower::ServiceBuilder::new()
+        .layer(tower_http::follow_redirect::FollowRedirectLayer::new())
+        .layer(layer)
+        .service(api);
+    let fresh = PerRequest::fresh();
+    let request = Request::get("https://api.example.com/1").extension(fresh.clone());
+    service
+        .oneshot(request.body(String::new()).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(issuer.logins(), 1);
+}
+
+#[tokio::test]
+async fn what_went_bare_last_carries_nothing() {
+    let layer = BearerAuthLayer::new(StaticProvider::new("abc").unwrap(), origins());
+    let service = layer.layer(echo());
+    let per_request = PerRequest::new();
+    service.clone().oneshot(asking(&per_request)).await.unwrap();
+    assert!(per_request.carried().is_some());
+    let foreign = Request::get("https://other.example.com/").extension(per_request.clone());
+    service.oneshot(foreign.body(()).unwrap()).await.unwrap();
+    assert_eq!(per_request.carried(), None);
+}
+
 // For a refusal that is in a body, or in trailers.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_told_by_hand_with_the_generation_that_was_carried() {

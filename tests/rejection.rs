@@ -11,14 +11,13 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use support::{Api, Issuer, origins, request};
 use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{
     Authorization, BearerAuthLayer, CachedProvider, Credential, CredentialProvider, Error, Event,
-    Generation, Rejection, ReplayWith, RequestHead, Scheme, StaticProvider, Token, login_fn,
-    rejection,
+    Generation, ReplayWith, RequestHead, Scheme, StaticProvider, Token, login_fn, rejection,
 };
 use tower_test::mock;
 
@@ -135,6 +134,8 @@ async fn a_refusal_during_the_background_login_joins_it() {
     assert_eq!(waiter.await.unwrap().value(), "Bearer token-2");
     assert_eq!(issuer.logins(), 2);
 }
+
+type Rejection = fn(StatusCode, &HeaderMap) -> bool;
 
 /// Whether an answer is taken for a rejection.
 async fn is_rejection(
@@ -460,6 +461,106 @@ async fn a_refusal_after_a_failed_background_login_changes_nothing() {
     assert_eq!(provider.current().unwrap().generation(), first.generation());
 }
 
+// Trap 8: what may be good is not thrown away for want of a better one.
+#[tokio::test(start_paused = true)]
+async fn a_forbidden_endpoint_and_a_login_that_is_down_are_no_outage() {
+    for concurrent in [false, true] {
+        let issuer = match concurrent {
+            false => Issuer::new(),
+            true => Issuer::new().concurrent(),
+        };
+        let issuer = issuer.with_lifetime(Duration::from_secs(3600));
+        let provider = CachedProvider::new(issuer.clone());
+        let layer = BearerAuthLayer::new(provider, origins());
+        let good = Arc::new(AtomicUsize::new(0));
+        let healthy = Arc::clone(&good);
+        let service = layer.layer(tower::service_fn(move |request: Request<()>| {
+            let is_good = request.headers()["authorization"] == "Bearer token-1";
+            let is_forbidden = request.uri().path() == "/forbidden";
+            healthy.fetch_add(usize::from(is_good && !is_forbidden), SeqCst);
+            async move {
+                Ok::<_, Infallible>(match is_good && !is_forbidden {
+                    true => Response::new(()),
+                    false => refused(),
+                })
+            }
+        }));
+        let send = async |path: &str| {
+            let request = Request::get(format!("https://api.example.com{path}"));
+            service.clone().oneshot(request.body(()).unwrap()).await
+        };
+        assert!(send("/healthy").await.is_ok());
+        issuer.fail("down");
+        let mut failed = 0;
+        for call in 0..600 {
+            if call % 10 == 0 {
+                assert_eq!(
+                    send("/forbidden").await.unwrap().status(),
+                    StatusCode::UNAUTHORIZED
+                );
+            }
+            let healthy = send("/healthy").await;
+            failed +=
+                usize::from(!healthy.is_ok_and(|response| response.status() == StatusCode::OK));
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        println!(
+            "figure: E8 concurrent={concurrent} healthy={} logins={} failed={failed}",
+            good.load(SeqCst),
+            issuer.logins()
+        );
+        assert_eq!(failed, 0);
+    }
+}
+
+// Trap 15, I8: a generation is one account's, whoever else is asked.
+#[tokio::test]
+async fn a_provider_knows_nothing_of_anothers_generations() {
+    let (one, other) = (Issuer::new(), Issuer::new());
+    let (one, other) = (CachedProvider::new(one), CachedProvider::new(other));
+    let held = one.acquire().await.unwrap();
+    assert!(!other.reject(held.generation()), "it has none yet");
+    other.acquire().await.unwrap();
+    assert!(!other.reject(held.generation()));
+    assert!(other.current().is_some());
+    assert!(one.reject(held.generation()));
+    assert_eq!(other.snapshot().rejections(), 0);
+}
+
+// U4b in bursts: two forbidden calls at once, time and again.
+#[tokio::test(start_paused = true)]
+async fn forbidden_calls_in_bursts_cost_no_more() {
+    for with_replay in [false, true] {
+        for pace in [0, 100, 500, 1_000] {
+            let issuer = Issuer::new();
+            let provider = CachedProvider::new(issuer.clone());
+            let policy = ReplayWith(move |(): &()| with_replay.then_some(()));
+            let layer = BearerAuthLayer::new(provider.clone(), origins()).replay(policy);
+            let service = layer.layer(api_with_a_forbidden_endpoint(&issuer));
+            let send = async |path: &str| {
+                let request = Request::get(format!("https://api.example.com{path}"));
+                let response = service.clone().oneshot(request.body(()).unwrap()).await;
+                response.unwrap().status()
+            };
+            for _ in 0..500 {
+                for _ in 0..20 {
+                    assert_eq!(send("/healthy").await, StatusCode::OK);
+                    tokio::time::advance(Duration::from_millis(pace)).await;
+                }
+                for _ in 0..2 {
+                    assert_eq!(send("/forbidden").await, StatusCode::UNAUTHORIZED);
+                }
+            }
+            println!(
+                "figure: U4b bursts pace_ms={pace} replay={with_replay} logins={}",
+                issuer.logins()
+            );
+            assert!(issuer.logins() <= 3, "{}", issuer.logins());
+            assert_eq!(provider.snapshot().contentions(), 0);
+        }
+    }
+}
+
 // P5: a rival on the account, whose every login ends our token as ours ends his.
 #[tokio::test(start_paused = true)]
 async fn a_rival_on_the_account_is_noticed_told_and_no_longer_fought() {
@@ -531,6 +632,7 @@ async fn events_and_counts_tell_what_happened() {
                 Event::LoggedIn { .. } => "logged in",
                 Event::LoginFailed { error, .. } if error.is_login_failed() => "login failed",
                 Event::Rejected { is_kept: false, .. } => "rejected",
+                Event::Rejected { is_kept: true, .. } => "kept",
                 _ => "another",
             };
             told.lock().unwrap().push(event);
@@ -540,24 +642,26 @@ async fn events_and_counts_tell_what_happened() {
     let first = provider.acquire().await.unwrap();
     issuer.fail("down");
     assert!(provider.reject(first.generation()));
-    assert!(provider.acquire().await.is_err());
-    assert!(
-        !provider.reject(first.generation()),
-        "no login can be made now"
+    let put_back = provider.acquire().await.unwrap();
+    assert_eq!(
+        put_back.generation(),
+        first.generation(),
+        "for want of a better"
     );
+    assert!(!provider.reject(first.generation()), "no login now");
     assert_eq!(
         *events.lock().unwrap(),
-        ["logged in", "rejected", "login failed"]
+        ["logged in", "rejected", "login failed", "kept"]
     );
     let snapshot = provider.snapshot();
-    assert_eq!(snapshot.generation(), None);
+    assert_eq!(snapshot.generation(), Some(first.generation()));
     assert_eq!(
         (
             snapshot.logins(),
             snapshot.failed_logins(),
             snapshot.rejections()
         ),
-        (1, 1, 1)
+        (1, 1, 2)
     );
     assert!(!snapshot.is_contended());
 }

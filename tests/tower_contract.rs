@@ -309,6 +309,21 @@ async fn permits_return_when_a_request_is_dropped_at_any_point() {
     assert_eq!(permits.available_permits(), 1, "dropped on its way");
 }
 
+// T3: what the layer refuses does not keep others from the slot.
+#[tokio::test]
+async fn a_request_that_is_not_sent_gives_its_slot_back() {
+    let permits = Arc::new(Semaphore::new(1));
+    let (inner, mut handle) = mock::pair::<Request<()>, Response<()>>();
+    handle.allow(2);
+    let limited = ConcurrencyLimit::with_semaphore(inner, Arc::clone(&permits));
+    let provider = StaticProvider::new("abc").unwrap();
+    let mut service = BearerAuthLayer::new(provider, origins().strict()).layer(limited);
+    let foreign = Request::get("https://other.example.com/").body(()).unwrap();
+    let error = service.ready().await.unwrap().call(foreign).await;
+    assert!(error.is_err());
+    assert_eq!(permits.available_permits(), 1);
+}
+
 // T4
 #[tokio::test]
 async fn an_unready_service_is_an_error_without_a_login() {

@@ -192,7 +192,8 @@ impl JsonLogin {
     ///
     /// A refresh that is refused, or gets no answer in half of the login's time, is followed by a
     /// full login. Where no connection is made at all, the refresh token is kept and the login
-    /// fails. An answer without a refresh token means that the old one goes on being good
+    /// fails: give it a client that does not retry by itself, since an attempt before may have made
+    /// one. An answer without a refresh token means that the old one goes on being good
     /// ([RFC 6749, section 6]).
     ///
     /// # Errors

@@ -129,7 +129,7 @@ impl Teletracker {
 
     /// A layer with a provider of one's own, such as a [`CachedProvider::builder`] around
     /// [`login`](Self::login) that begins with a stored refresh token.
-    pub fn layer_with<P: CredentialProvider + Clone>(&self, provider: P) -> BearerAuthLayer<P> {
+    pub fn layer_with<P: CredentialProvider>(&self, provider: P) -> BearerAuthLayer<P> {
         BearerAuthLayer::new(provider, self.origins.clone())
             .with_header_name(HeaderName::from_static("authentication"))
             .rejected_if(rejection::unauthorized_or_forbidden)

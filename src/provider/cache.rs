@@ -5,6 +5,7 @@ mod pilot;
 mod refusals;
 
 use std::{
+    collections::VecDeque,
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, atomic::AtomicU64},
     time::Duration,
@@ -91,6 +92,8 @@ struct Course {
     /// For the next login, while none is under way.
     refresh_token: Option<RefreshToken>,
     refusals: Refusals,
+    /// The last generations.
+    issued: VecDeque<Generation>,
     /// What was refused last and is not replaced yet.
     refused: Option<Refused>,
     counts: Counts,
@@ -173,23 +176,24 @@ impl Cache {
         {
             return Ok(authorization);
         }
-        let held = self.clone().land_with(wanted).await?;
-        if self.is_current(&held) {
-            return self.lasting(&held, wanted.valid_for);
+        match self.clone().land_with(wanted).await {
+            Ok(held) if self.is_current(&held) => return self.lasting(&held, wanted.valid_for),
+            Ok(_) => {}
+            Err(error) => return self.for_want_of_a_better(wanted).ok_or(error),
         }
         // Expired or refused since it landed, or replaced: whoever polls late looks once more.
-        let held = self.clone().land_with(wanted).await?;
-        self.lasting(&held, wanted.valid_for)
+        match self.clone().land_with(wanted).await {
+            Ok(held) => self.lasting(&held, wanted.valid_for),
+            Err(error) => self.for_want_of_a_better(wanted).ok_or(error),
+        }
     }
 
-    /// Not the current one, but that of the login which is under way or is made for it.
-    pub(super) async fn acquire_fresh(self: Arc<Self>) -> Result<Authorization, Error> {
-        let other_than = self.generation();
-        self.acquire(Wanted {
-            other_than,
-            ..Wanted::default()
-        })
-        .await
+    /// What is current after a failed login, where that will do: what was refused, and perhaps for
+    /// lack of permission, is put back.
+    fn for_want_of_a_better(self: &Arc<Self>, wanted: Wanted) -> Option<Authorization> {
+        let current = self.current()?;
+        let is_other = wanted.other_than != Some(current.generation());
+        (wanted.valid_for.is_zero() && is_other).then_some(current)
     }
 
     fn lasting(&self, held: &Held, needed: Duration) -> Result<Authorization, Error> {
@@ -338,6 +342,7 @@ impl Cache {
                 // What was not taken is there for the next login, and no longer for this one.
                 course.refresh_token = flight.refresh_token().take();
                 course.counts.failed_logins += 1;
+                self.put_back(&mut course);
                 let event = Event::LoginFailed {
                     error: error.clone(),
                 };

@@ -38,7 +38,11 @@ use crate::{
 ///   second, and then twice as long each time, up to five minutes; credentials that are refused
 ///   within five minutes, three in a row, make it a minute. In between, refusals change nothing and go
 ///   to their callers. So an endpoint that answers 401 for lack of permission costs two or three
-///   logins, and no request to another suffers.
+///   logins, until that is known, and again when it was not called for five minutes. (In an
+///   exclusive session each of them revokes what is on its way under the credential before:
+///   requests that can be sent again are.)
+/// - Where the login for a rejection fails, the rejected credential is put back, for want of a better
+///   one: if it is dead, the next refusal says so.
 /// - For a second after a failed login requests fail at once with its error. A credential that is
 ///   still valid is served all the while.
 ///
@@ -129,10 +133,14 @@ impl CachedProvider {
     ///
     /// As [`acquire`](Self::acquire).
     pub fn acquire_valid_for(&self, needed: Duration) -> Acquire {
-        Acquire(Box::pin(Arc::clone(&self.0).acquire(Wanted {
+        self.acquire_wanted(Wanted {
             valid_for: needed,
             ..Wanted::default()
-        })))
+        })
+    }
+
+    fn acquire_wanted(&self, wanted: Wanted) -> Acquire {
+        Acquire(Box::pin(Arc::clone(&self.0).acquire(wanted)))
     }
 
     /// Takes a refused generation out of use, if it is the current one: for a refusal that the
@@ -140,7 +148,8 @@ impl CachedProvider {
     /// carried.
     ///
     /// Returns whether another credential can be had, so that sending again may help. False: the
-    /// last logins have cured nothing, or have just failed, and the credential stays in use.
+    /// last logins have cured nothing, or have just failed, and the credential stays in use; or the
+    /// generation is none of this provider's last 64.
     #[must_use]
     pub fn reject(&self, refused: Generation) -> bool {
         self.0.reject(refused)
@@ -162,12 +171,16 @@ impl CredentialProvider for CachedProvider {
     }
 
     fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire {
-        match PerRequest::of(head.extensions) {
-            Some(per_request) if per_request.is_fresh() => {
-                Acquire(Box::pin(Arc::clone(&self.0).acquire_fresh()))
-            }
-            _ => Self::acquire(self),
-        }
+        let wants_fresh = PerRequest::of(head.extensions).is_some_and(PerRequest::is_fresh);
+        let other_than = match head.refused {
+            // Asked now, and not when it is polled: those who ask together share a login.
+            None if wants_fresh => self.0.generation(),
+            refused => refused,
+        };
+        self.acquire_wanted(Wanted {
+            other_than,
+            ..Wanted::default()
+        })
     }
 
     fn reject(&self, refused: Generation) -> bool {

@@ -64,7 +64,7 @@ use crate::{
 ///     }
 ///
 ///     fn reject(&self, refused: Generation) -> bool {
-///         // A generation belongs to one account, and the others do not know it.
+///         // A generation belongs to one account, and the others say that it is none of theirs.
 ///         self.0.values().fold(false, |any, provider| provider.reject(refused) | any)
 ///     }
 /// }
@@ -142,8 +142,8 @@ pub trait CredentialProvider {
 
     /// The authorization for a request that is sent now, or `None` if it takes a wait.
     ///
-    /// Called once for each request: it should take no lock, wait for nothing and allocate
-    /// nothing.
+    /// Called for each request, and now and then while it waits for a slot: it should take no
+    /// lock, wait for nothing and allocate nothing.
     fn current(&self, head: RequestHead<'_>) -> Option<Authorization>;
 
     /// Gets an authorization, waiting if need be. Requests that wait at the same time should
@@ -194,6 +194,9 @@ pub struct RequestHead<'a> {
     pub headers: &'a HeaderMap,
     /// The extensions.
     pub extensions: &'a Extensions,
+    /// The generation that the request was refused with, where it is to be sent again: another is
+    /// needed.
+    pub refused: Option<Generation>,
 }
 
 impl<'a> RequestHead<'a> {
@@ -204,6 +207,7 @@ impl<'a> RequestHead<'a> {
             uri: request.uri(),
             headers: request.headers(),
             extensions: request.extensions(),
+            refused: None,
         }
     }
 }

@@ -8,6 +8,9 @@ use std::{
 use crate::{authorization::Generation, credential::Credential, error::Error};
 
 /// What has happened to the credential of a [`CachedProvider`](crate::CachedProvider).
+///
+/// Events are told when locks are free again, by whoever caused them: those of two threads may come
+/// in another order than they happened.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {

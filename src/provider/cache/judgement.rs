@@ -11,6 +11,9 @@ use super::{
 };
 use crate::{authorization::Generation, clock::Moment, provider::observers::Event};
 
+/// So many generations are known to be ours. News about an older one is late beyond all use.
+const REMEMBERED: usize = 64;
+
 /// What was refused, and is not replaced yet.
 pub(super) struct Refused {
     held: Arc<Held>,
@@ -23,22 +26,13 @@ impl Cache {
     /// whether another can be had.
     pub(in crate::provider) fn reject(&self, refused: Generation) -> bool {
         let now = Moment::of(&*self.clock);
-        let is_newer = |held: &Held| {
-            held.generation() != refused && held.lifespan.outlasts(now, Duration::ZERO)
-        };
-        // The hundred late refusals of one generation take no lock.
-        if self
-            .current
-            .load()
-            .as_ref()
-            .is_some_and(|held| is_newer(held))
-        {
-            return true;
-        }
         let mut course = self.course();
+        if !course.issued.contains(&refused) {
+            return false; // another account's
+        }
         let held = match self.current.load_full() {
             Some(held) if held.generation() == refused => held,
-            Some(held) if is_newer(&held) => return true,
+            Some(held) if held.lifespan.outlasts(now, Duration::ZERO) => return true,
             _ => return course.pause_at(now).is_none(),
         };
         course.counts.rejections += 1;
@@ -53,10 +47,11 @@ impl Cache {
         // What cannot be replaced now stays: the refusal may have been about permission.
         let is_kept = verdict == Verdict::Keep || course.pause_at(now).is_some();
         if is_kept {
-            self.awaited
-                .store(refused.number().get(), Ordering::Relaxed);
+            self.await_acceptance(refused);
         } else {
+            self.awaited.store(0, Ordering::Relaxed);
             self.current.store(None);
+            course.refusals.taken_out();
             course.refused = Some(Refused { held, during_login });
         }
         let is_contended = course.refusals.are_by_a_rival(now.monotonic) && !was_contended;
@@ -72,6 +67,22 @@ impl Cache {
             });
         }
         !is_kept
+    }
+
+    /// The login has failed: what was refused is put back into use, for want of a better one. The
+    /// refusal may have been about permission, and if it was not, the next one says so.
+    pub(super) fn put_back(&self, course: &mut Course) {
+        if self.current.load().is_none()
+            && let Some(refused) = course.refused.take()
+        {
+            course.refusals.put_back();
+            self.await_acceptance(refused.held.generation());
+            self.current.store(Some(refused.held));
+        }
+    }
+
+    fn await_acceptance(&self, of: Generation) {
+        self.awaited.store(of.number().get(), Ordering::Relaxed);
     }
 
     /// On the way of every request: a look at one word, unless it is news.
@@ -103,8 +114,11 @@ impl Cache {
         };
         let generation = held.generation();
         course.refusals.landed(generation, at.monotonic, cause);
-        self.awaited
-            .store(generation.number().get(), Ordering::Relaxed);
+        if course.issued.len() == REMEMBERED {
+            course.issued.pop_front();
+        }
+        course.issued.push_back(generation);
+        self.await_acceptance(generation);
         self.current.store(Some(held));
     }
 }

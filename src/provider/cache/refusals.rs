@@ -7,19 +7,19 @@
 //!
 //! - a login *cures* when a refused request is accepted under the new generation, or when the new
 //!   generation is accepted and not refused soon after;
-//! - a generation that goes on being accepted after it was refused is alive: the refusal was about
-//!   permission;
+//! - a generation that goes on being accepted long after it was refused is alive: the refusal was
+//!   about permission, and so are others like it;
 //! - generations that work, and are dead soon after, one after the other, have a rival.
 
 use std::time::{Duration, Instant};
 
 use crate::authorization::Generation;
 
-/// The least time between the last sign of life and the login that a refusal causes, once logins
-/// have cured nothing. It doubles with each of them.
+/// How long refusals go on, with no acceptance among them, before they cause another login, once
+/// logins have cured nothing. It doubles with each of those.
 const MINIMUM: Duration = Duration::from_secs(1);
 
-/// Where doubling ends.
+/// Where doubling ends. What was learnt about permission is as old as this when it is forgotten.
 const MAXIMUM: Duration = Duration::from_secs(5 * 60);
 
 /// A generation that is refused at less than this age had a brief life.
@@ -28,19 +28,33 @@ const BRIEF: Duration = Duration::from_secs(5 * 60);
 /// So many brief lives in a row are no accident.
 const RIVALRY: u32 = 3;
 
-/// The least time between logins while brief lives follow each other. It doubles with each.
+/// As [`MINIMUM`], while brief lives follow each other.
 const TRUCE: Duration = Duration::from_secs(60);
+
+/// A generation is dead when refusals go on for so long, with no acceptance among them.
+const DEAD: Duration = Duration::from_secs(10);
+
+/// So many refusals may come between acceptances by chance.
+const AMONG_OTHERS: u32 = 2;
+
+/// What is accepted so much later than a refusal was sent after it.
+const SLOWEST_ANSWER: Duration = Duration::from_secs(30);
+
+/// The first login that may have cured nothing costs no time: its generation was accepted, before
+/// it was refused as well.
+const FREE: u32 = 1;
 
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     tenure: Option<Tenure>,
-    /// Logins in a row that were made for a refusal and cured nothing. One whose generation was
-    /// accepted at first counts half: the first of those costs no time.
+    /// Logins in a row that were made for a refusal and cured nothing.
     barren: u32,
     /// Brief lives in a row.
     brief: u32,
     /// Whether those were lives, and ended: somebody else logs in.
     has_rival: bool,
+    /// When a generation was last seen to be accepted after it was refused.
+    survived_at: Option<Instant>,
 }
 
 /// The time of one generation.
@@ -48,15 +62,19 @@ pub(super) struct Refusals {
 struct Tenure {
     generation: Generation,
     landed_at: Instant,
-    /// When it was seen to be alive last, as far as anybody looked.
-    alive_at: Instant,
     trust: Trust,
+    /// Whether it was taken out of use: what is told of it now is late.
+    is_over: bool,
     has_worked: bool,
     refused_at: Option<Instant>,
-    /// Refusals since it was seen to be alive.
+    /// The refusals since it was accepted last, as far as anybody looked.
+    streak: Option<Streak>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Streak {
+    began_at: Instant,
     refusals: u32,
-    /// Whether it was accepted after a refusal.
-    survives_refusals: bool,
 }
 
 /// What a login was made for.
@@ -92,46 +110,58 @@ pub(super) enum Verdict {
 
 impl Refusals {
     pub(super) fn landed(&mut self, generation: Generation, at: Instant, cause: Cause) {
+        // Whoever lived until it was replaced had no rival.
+        if self
+            .tenure
+            .as_ref()
+            .is_some_and(|it| it.refused_at.is_none())
+        {
+            self.brief = 0;
+            self.has_rival = false;
+        }
         self.tenure = Some(Tenure {
             generation,
             landed_at: at,
-            alive_at: at,
             trust: match cause {
                 Cause::Need => Trust::Vindicated,
                 Cause::Refusal => Trust::Open,
                 Cause::RefusalInVain => Trust::InVain,
             },
+            is_over: false,
             has_worked: false,
             refused_at: None,
-            refusals: 0,
-            survives_refusals: false,
+            streak: None,
         });
     }
 
+    fn current(&mut self, generation: Generation) -> Option<&mut Tenure> {
+        let tenure = self.tenure.as_mut()?;
+        (tenure.generation == generation && !tenure.is_over).then_some(tenure)
+    }
+
     pub(super) fn accepted(&mut self, used: Generation, now: Instant) {
-        let Some(tenure) = self.tenure.as_mut().filter(|it| it.generation == used) else {
+        let Some(tenure) = self.current(used) else {
             return;
         };
         if tenure.trust == Trust::Open {
             tenure.trust = Trust::Accepted;
         }
         tenure.has_worked = true;
-        tenure.alive_at = now;
-        tenure.refusals = 0;
-        // What is answered soon after a refusal may have been sent before it.
-        let is_later = |refused_at| now.saturating_duration_since(refused_at) >= MINIMUM;
+        tenure.streak = None;
+        let is_later = |refused_at| now.saturating_duration_since(refused_at) >= SLOWEST_ANSWER;
         if tenure.refused_at.is_some_and(is_later) {
-            tenure.survives_refusals = true;
-            self.brief = 0;
+            // That is what the barren logins and the brief lives were about.
+            self.survived_at = Some(now);
+            self.barren = FREE + 1;
+            self.brief = self.brief.min(RIVALRY - 1);
             self.has_rival = false;
-            self.barren = self.barren.max(2);
         }
     }
 
     /// A request refused under an older generation was accepted under this one.
     pub(super) fn cured(&mut self, used: Generation, now: Instant) {
         self.accepted(used, now);
-        if let Some(tenure) = self.tenure.as_mut().filter(|it| it.generation == used)
+        if let Some(tenure) = self.current(used)
             && tenure.trust != Trust::InVain
         {
             tenure.trust = Trust::Vindicated;
@@ -139,37 +169,68 @@ impl Refusals {
     }
 
     pub(super) fn refused(&mut self, refused: Generation, now: Instant) -> Verdict {
-        let Some(tenure) = self.tenure.as_mut().filter(|it| it.generation == refused) else {
+        let Some(tenure) = self.current(refused) else {
             return Verdict::LogIn;
         };
-        tenure.refusals += 1;
+        // What was never accepted may have been dead from its landing on.
+        let began_at = if tenure.has_worked {
+            now
+        } else {
+            tenure.landed_at
+        };
+        let streak = tenure.streak.get_or_insert(Streak {
+            began_at,
+            refusals: 0,
+        });
+        streak.refusals += 1;
+        let (lasts, refusals) = (
+            now.saturating_duration_since(streak.began_at),
+            streak.refusals,
+        );
+        let has_worked = tenure.has_worked;
         if tenure.refused_at.is_none() {
             tenure.refused_at = Some(now);
             let age = now.saturating_duration_since(tenure.landed_at);
+            let trust = tenure.trust;
+            let is_forgiven = !self.permission_is_known(now);
             if age < BRIEF {
                 self.brief += 1;
             } else {
                 self.brief = 0;
                 self.has_rival = false;
             }
-            self.barren = match tenure.trust {
+            self.barren = match trust {
                 Trust::Vindicated => 0,
-                Trust::Accepted if age >= doubled(MINIMUM, self.barren) => 0,
+                Trust::Accepted if is_forgiven && age >= doubled(MINIMUM, self.barren) => 0,
                 Trust::Accepted => self.barren + 1,
-                Trust::Open | Trust::InVain => (self.barren + 1).max(2),
+                Trust::Open | Trust::InVain => self.barren.max(FREE) + 1,
             };
         }
-        // A second refusal, so that one about permission is no sign of a rival.
-        if self.brief >= RIVALRY && tenure.has_worked && tenure.refusals >= 2 {
+        let is_dead = refusals > AMONG_OTHERS && lasts >= DEAD;
+        if self.brief >= RIVALRY && has_worked && is_dead && !self.permission_is_known(now) {
             self.has_rival = true;
         }
-        let quiet = now.saturating_duration_since(tenure.alive_at);
-        // One more among acceptances is about permission; two with none between need not be.
-        let is_about_permission = tenure.survives_refusals && tenure.refusals < 2;
-        if is_about_permission || quiet < self.interval() {
+        // Where some were about permission, one or two among acceptances are no news.
+        let is_about_permission = self.permission_is_known(now) && !is_dead;
+        if is_about_permission || lasts < self.interval() {
             Verdict::Keep
         } else {
             Verdict::LogIn
+        }
+    }
+
+    /// The current generation is out of use.
+    pub(super) fn taken_out(&mut self) {
+        if let Some(tenure) = &mut self.tenure {
+            tenure.is_over = true;
+        }
+    }
+
+    /// It is in use again, since the login has failed: that cured nothing either.
+    pub(super) fn put_back(&mut self) {
+        self.barren = self.barren.max(FREE) + 1;
+        if let Some(tenure) = &mut self.tenure {
+            tenure.is_over = false;
         }
     }
 
@@ -183,15 +244,18 @@ impl Refusals {
         self.has_rival && !self.tenure.as_ref().is_some_and(lives)
     }
 
+    fn permission_is_known(&self, now: Instant) -> bool {
+        let is_recent = |at| now.saturating_duration_since(at) < MAXIMUM;
+        self.survived_at.is_some_and(is_recent)
+    }
+
     fn interval(&self) -> Duration {
-        let for_barren = match self.barren.checked_sub(2) {
-            Some(more) => doubled(MINIMUM, more),
+        let doubled_from = |first, count: u32, free| match count.checked_sub(free) {
+            Some(times) => doubled(first, times),
             None => Duration::ZERO,
         };
-        let for_brief = match self.brief.checked_sub(RIVALRY) {
-            Some(more) => doubled(TRUCE, more),
-            None => Duration::ZERO,
-        };
+        let for_barren = doubled_from(MINIMUM, self.barren, FREE + 1);
+        let for_brief = doubled_from(TRUCE, self.brief, RIVALRY);
         for_barren.max(for_brief)
     }
 }

@@ -1,5 +1,7 @@
 //! Histories, by hand.
 
+use std::mem;
+
 use super::*;
 
 /// One account, its time, and how many logins it took.
@@ -8,6 +10,8 @@ struct History {
     now: Instant,
     current: Generation,
     logins: usize,
+    /// Whether the next acceptance is told: the first after a login, and after a refusal.
+    is_awaited: bool,
 }
 
 impl History {
@@ -18,6 +22,7 @@ impl History {
             now: Instant::now(),
             current: Generation::next(),
             logins: 0,
+            is_awaited: true,
         };
         history.log_in(Cause::Need);
         history
@@ -26,6 +31,7 @@ impl History {
     fn log_in(&mut self, cause: Cause) {
         self.current = Generation::next();
         self.logins += 1;
+        self.is_awaited = true;
         self.refusals.landed(self.current, self.now, cause);
     }
 
@@ -34,13 +40,17 @@ impl History {
     }
 
     fn accept(&mut self) {
-        self.refusals.accepted(self.current, self.now);
+        if mem::take(&mut self.is_awaited) {
+            self.refusals.accepted(self.current, self.now);
+        }
     }
 
     /// A refusal, and the login where one is due. Returns whether it was.
     fn refuse(&mut self) -> bool {
         let verdict = self.refusals.refused(self.current, self.now);
+        self.is_awaited = true;
         if verdict == Verdict::LogIn {
+            self.refusals.taken_out();
             self.log_in(Cause::Refusal);
         }
         verdict == Verdict::LogIn
@@ -98,7 +108,7 @@ fn an_api_that_refuses_everything_is_asked_less_and_less() {
     }
     let gaps: Vec<_> = due.windows(2).map(|due| due[1] - due[0]).collect();
     assert!(gaps.is_sorted(), "{gaps:?}");
-    assert_eq!(gaps.last(), Some(&300), "{gaps:?}");
+    assert!(gaps.last() >= Some(&300), "{gaps:?}");
     assert!(history.logins <= 20, "{}", history.logins);
 }
 
@@ -124,7 +134,7 @@ fn one_forbidden_endpoint_costs_two_logins_at_most_as_long_as_the_others_answer(
 }
 
 #[test]
-fn a_revocation_after_that_is_cured_by_the_second_refusal() {
+fn a_revocation_after_that_is_cured_within_seconds() {
     let mut history = History::new();
     for call in 0..1_100 {
         history.now += Duration::from_millis(100);
@@ -137,6 +147,8 @@ fn a_revocation_after_that_is_cured_by_the_second_refusal() {
     let before = history.logins;
     history.wait(2);
     assert!(!history.refuse(), "it may be one more about permission");
+    history.wait(10);
+    assert!(!history.refuse(), "and so may this");
     assert!(history.refuse());
     assert_eq!(history.logins, before + 1);
 }
@@ -164,7 +176,7 @@ fn a_rival_is_noticed_and_slows_us_down() {
             history.wait(1);
         }
         assert!(
-            noticed_at.is_some_and(|second| second < 10),
+            noticed_at.is_some_and(|second| second < 20),
             "{noticed_at:?}"
         );
         assert!(history.logins <= 6, "{}", history.logins);
@@ -172,6 +184,7 @@ fn a_rival_is_noticed_and_slows_us_down() {
         while !history.refuse() {
             history.wait(1);
         }
+        history.accept();
         assert!(history.refusals.are_by_a_rival(history.now));
         history.wait(300);
         assert!(!history.refusals.are_by_a_rival(history.now));
@@ -190,12 +203,13 @@ fn an_acceptance_soon_after_a_refusal_is_no_sign_of_life() {
     }
     history.wait(1);
     assert!(!history.refuse(), "the third brief life");
-    history.now += Duration::from_millis(999);
+    history.now += Duration::from_millis(29_999);
     history.accept();
+    assert!(!history.refuse());
+    history.wait(10);
     assert!(!history.refuse());
     assert!(!history.refuse());
     assert!(history.refusals.are_by_a_rival(history.now));
-    history.now += Duration::from_millis(1);
     history.accept();
     assert!(
         !history.refusals.are_by_a_rival(history.now),
@@ -210,16 +224,20 @@ fn a_sign_of_life_puts_off_the_login() {
     assert!(!history.refuse());
     history.now += Duration::from_millis(900);
     history.accept();
-    history.now += Duration::from_millis(999);
-    assert!(!history.refuse());
-    assert!(!history.refuse(), "less than a second after it was alive");
+    for _ in 0..2 {
+        assert!(
+            !history.refuse(),
+            "less than a second without a sign of life"
+        );
+        history.now += Duration::from_millis(999);
+    }
     history.now += Duration::from_millis(1);
     assert!(history.refuse());
 }
 
 // Two about permission at the same time are no reason either.
 #[test]
-fn a_generation_that_survives_refusals_is_left_in_peace_for_a_second_at_least() {
+fn a_generation_that_survives_refusals_is_left_in_peace_for_seconds() {
     let mut history = History::new();
     // Brief lives that were accepted: nothing is barren yet.
     for _ in 0..3 {
@@ -230,12 +248,12 @@ fn a_generation_that_survives_refusals_is_left_in_peace_for_a_second_at_least() 
     history.accept();
     history.wait(100);
     assert!(!history.refuse());
-    history.wait(1);
+    history.wait(30);
     history.accept();
     for _ in 0..3 {
         assert!(!history.refuse());
     }
-    history.wait(1);
+    history.wait(10);
     assert!(history.refuse());
 }
 
@@ -295,6 +313,125 @@ fn news_of_another_generation_changes_nothing() {
     history.refusals.cured(other, history.now);
     assert!(!history.refuse(), "nothing has vindicated the login");
     assert_eq!(history.refusals.refused(other, history.now), Verdict::LogIn);
+}
+
+/// Calls of a forbidden endpoint among others, as `is_forbidden` has it. Returns the logins.
+fn forbidden(
+    calls: usize,
+    pace: Duration,
+    is_replayed: bool,
+    mut is_forbidden: impl FnMut(usize) -> bool,
+) -> usize {
+    let mut history = History::new();
+    for call in 0..calls {
+        history.now += pace;
+        if !is_forbidden(call) {
+            history.accept();
+        } else if history.refuse() && is_replayed {
+            history.refuse();
+        }
+        assert!(!history.refusals.are_by_a_rival(history.now), "{call}");
+    }
+    history.logins
+}
+
+// U4b, in any order.
+#[test]
+fn forbidden_calls_in_pairs_and_at_random_cost_no_more() {
+    let mut most = 0;
+    for millis in [0, 1, 10, 50, 100, 200, 500, 1_000, 3_000] {
+        let pace = Duration::from_millis(millis);
+        for is_replayed in [false, true] {
+            // Two at once, after twenty others.
+            let pairs = forbidden(11_000, pace, is_replayed, |call| call % 22 < 2);
+            most = most.max(pairs);
+            for seed in 0..20 {
+                let mut random = fastrand::Rng::with_seed(seed);
+                let at_random = forbidden(11_000, pace, is_replayed, |_| random.usize(..11) == 0);
+                most = most.max(at_random);
+            }
+        }
+    }
+    println!("figure: U4b in_any_order_at_most={most}");
+    assert!(most <= 5, "{most}");
+}
+
+// P5, where answers take their time: what is accepted was sent before the rival logged in.
+#[test]
+fn slow_answers_do_not_hide_a_rival() {
+    for latency in [0, 2, 5, 20] {
+        let mut history = History::new();
+        let mut noticed = 0;
+        let mut answers = std::collections::VecDeque::new();
+        let mut killed_at = None;
+        for second in 0..600 {
+            if second % 5 == 4 {
+                killed_at = Some(history.current);
+            }
+            let sent = history.current;
+            let is_good = killed_at != Some(sent);
+            // Refusals are quick, acceptances are not.
+            if is_good {
+                answers.push_back((second + latency, sent));
+            } else {
+                history.refuse();
+            }
+            while let Some(&(due, sent)) = answers.front().filter(|(due, _)| *due <= second) {
+                let _ = due;
+                answers.pop_front();
+                if sent == history.current {
+                    history.accept();
+                }
+            }
+            noticed += usize::from(history.refusals.are_by_a_rival(history.now));
+            history.wait(1);
+        }
+        println!(
+            "figure: P5 latency_s={latency} logins={} seconds_noticed={noticed}",
+            history.logins
+        );
+        assert!(history.logins <= 8, "{latency}: {}", history.logins);
+        assert!(latency > 5 || noticed > 300, "{latency}: {noticed}");
+    }
+}
+
+// Trap 2, where tokens live for minutes: revocations that are days apart are no row.
+#[test]
+fn lives_that_end_by_expiry_are_not_brief() {
+    let mut history = History::new();
+    for _day in 0..8 {
+        for _ in 0..300 {
+            history.accept();
+            history.wait(290);
+            history.log_in(Cause::Need);
+        }
+        history.accept();
+        history.wait(100);
+        assert!(history.refuse());
+        assert!(!history.refusals.are_by_a_rival(history.now));
+    }
+}
+
+#[test]
+fn an_outage_of_refusals_is_forgotten_when_it_is_over() {
+    for healthy in [60, 200, 1_000] {
+        let mut history = History::new();
+        for _ in 0..3600 {
+            history.wait(1);
+            history.refuse();
+        }
+        for _ in 0..healthy {
+            history.wait(1);
+            history.accept();
+        }
+        // Revoked.
+        let mut waited = 0;
+        while !history.refuse() {
+            history.wait(1);
+            waited += 1;
+        }
+        assert!(waited <= 61, "{healthy}: {waited}");
+    }
 }
 
 #[test]
