@@ -11,9 +11,6 @@
 //! Exits with an error when a figure is not what it must be.
 
 #[allow(dead_code, reason = "the tests use more of it")]
-#[path = "../tests/support/clock.rs"]
-mod clock;
-#[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/support/quable.rs"]
 mod stand_in;
 
@@ -38,10 +35,9 @@ use tower::{
 };
 use tower_bearer::{
     BearerAuth, BoxError, CachedProvider, CredentialProvider, Lifetime, Replay, ReplayEmpty,
-    StaticProvider, presets::Quable,
+    StaticProvider, presets::Quable, test_util::TestClock,
 };
 
-use self::clock::HandClock;
 use self::stand_in::{PAGE, PASSWORD, PRODUCTS, READ_ACCESS, Settings, StandIn, USER};
 
 type Http = Client<HttpConnector, Full<Bytes>>;
@@ -57,7 +53,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[tokio::main]
 async fn main() -> Result<ExitCode, BoxError> {
     // Client and server read this clock: an hour passes when it is told to.
-    let clock = HandClock::new();
+    let clock = TestClock::new();
     let api = StandIn::start_with(Settings {
         login_delay: LOGIN_DELAY,
         expires_in: HOUR.as_secs(),
@@ -110,7 +106,7 @@ async fn cold_start(api: &StandIn, client: &ApiClient) -> Result<Phase, BoxError
 async fn expiry_under_load(
     api: &StandIn,
     client: &ApiClient,
-    clock: &HandClock,
+    clock: &TestClock,
 ) -> Result<Phase, BoxError> {
     let phase = Phase::begin("b", "the token expires under load", api, 1);
     // Past the margin, and not past what the server honours: requests on their way are good, and

@@ -12,9 +12,6 @@
 //! Exits with an error when a figure is not what it must be.
 
 #[allow(dead_code, reason = "the tests use more of it")]
-#[path = "../tests/support/clock.rs"]
-mod clock;
-#[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/support/teletracker.rs"]
 mod stand_in;
 
@@ -31,9 +28,9 @@ use tokio::task::JoinSet;
 use tower::{Layer, ServiceExt};
 use tower_bearer::{
     BearerAuth, BoxError, CachedProvider, Event, ReplayEmpty, presets::Teletracker,
+    test_util::TestClock,
 };
 
-use self::clock::HandClock;
 use self::stand_in::{PASSWORD, Settings, StandIn, USER};
 
 type ApiClient = BearerAuth<Client<HttpConnector, Full<Bytes>>, CachedProvider, ReplayEmpty>;
@@ -43,7 +40,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, BoxError> {
-    let clock = HandClock::new();
+    let clock = TestClock::new();
     let api = StandIn::start_with(Settings {
         token_lifetime: HOUR.as_secs(),
         clock_offset: -600, // ten minutes slow, which must not matter

@@ -160,6 +160,9 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
             .then(|| copy(&settings.replay, &request));
         *this.request = copy.flatten();
         *this.acquired = None;
+        if this.refused.is_some() {
+            settings.replayed();
+        }
         let generation = settings.authorize(&mut request, authorization);
         let response = if this.request.is_some() {
             let fresh = this.service.clone();

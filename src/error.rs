@@ -22,7 +22,7 @@ pub type BoxError = Box<dyn error::Error + Send + Sync>;
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 /// let error = provider.acquire().await.unwrap_err();
 /// assert!(error.is_login_failed());
-/// assert_eq!(error.to_string(), "login failed");
+/// assert!(error.to_string().starts_with("login failed; next attempt after "));
 /// assert_eq!(error.source().unwrap().to_string(), "wrong password");
 /// # });
 /// # Ok::<_, std::io::Error>(())
@@ -33,7 +33,7 @@ pub struct Error(Arc<Failure>);
 #[derive(Debug)]
 struct Failure {
     kind: Kind,
-    next_attempt: Option<Instant>,
+    outage: Option<Outage>,
     source: Option<BoxError>,
 }
 
@@ -44,6 +44,7 @@ enum Kind {
     LoginPanicked,
     LoginLost,
     LoginThroughItself,
+    Reset,
     RefreshFailed,
     ShortLived { needed: Duration },
     NotRenewed,
@@ -81,6 +82,15 @@ impl Error {
         Self::with_source(Kind::LoginThroughItself, source)
     }
 
+    /// What became of the login is no news any more.
+    pub(crate) fn reset() -> Self {
+        Self::with_source(Kind::Reset, None)
+    }
+
+    pub(crate) fn is_reset(&self) -> bool {
+        self.0.kind == Kind::Reset
+    }
+
     pub(crate) fn refresh_failed(source: BoxError) -> Self {
         Self::with_source(Kind::RefreshFailed, Some(source))
     }
@@ -108,15 +118,15 @@ impl Error {
     fn with_source(kind: Kind, source: Option<BoxError>) -> Self {
         Self(Arc::new(Failure {
             kind,
-            next_attempt: None,
+            outage: None,
             source,
         }))
     }
 
-    /// The same failure with the time of the next attempt, before anybody else has seen it.
-    pub(crate) fn until(mut self, next_attempt: Instant) -> Self {
+    /// The same failure as part of an outage, before anybody else has seen it.
+    pub(crate) fn during(mut self, outage: Outage) -> Self {
         if let Some(failure) = Arc::get_mut(&mut self.0) {
-            failure.next_attempt = Some(next_attempt);
+            failure.outage = Some(outage);
         }
         self
     }
@@ -204,7 +214,20 @@ impl Error {
     /// with this error. `None`: the next request makes one.
     #[must_use]
     pub fn next_attempt(&self) -> Option<Instant> {
-        self.0.next_attempt
+        self.0.outage.map(|outage| outage.next_attempt)
+    }
+
+    /// When the first of the logins failed that have failed in a row, by the provider's clock.
+    #[must_use]
+    pub fn failing_since(&self) -> Option<Instant> {
+        self.0.outage.map(|outage| outage.since)
+    }
+
+    /// How many logins have failed in a row, this one included; 0 where it was no login that
+    /// failed, or one that was lost.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.0.outage.map_or(0, |outage| outage.failures)
     }
 }
 
@@ -222,6 +245,7 @@ impl fmt::Display for Error {
             Kind::LoginThroughItself => f.write_str(
                 "login sent its request through the layer that waits for it: give it a client without the layer",
             ),
+            Kind::Reset => f.write_str("the provider was reset during the login"),
             Kind::RefreshFailed => f.write_str("the refresh token did not help"),
             Kind::ShortLived { needed } => {
                 write!(f, "even a new credential is used for less than {needed:?}: its margin counts")
@@ -239,123 +263,37 @@ impl fmt::Display for Error {
             Kind::NoRuntime => {
                 f.write_str("no Tokio runtime to log in on: poll the request within one")
             }
+        }?;
+        match &self.0.outage {
+            Some(outage) => write!(f, "; {outage}"),
+            None => Ok(()),
         }
+    }
+}
+
+/// Logins that have failed in a row, at the time of the last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outage {
+    pub(crate) since: Instant,
+    pub(crate) failed_at: Instant,
+    pub(crate) failures: u32,
+    pub(crate) next_attempt: Instant,
+}
+
+impl fmt::Display for Outage {
+    /// As seen when it failed: an error may be printed much later, and by another clock.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.failures > 1 {
+            let lasts = self.failed_at.saturating_duration_since(self.since);
+            write!(f, "{} in a row within {lasts:.1?}, ", self.failures)?;
+        }
+        let pause = self.next_attempt.saturating_duration_since(self.failed_at);
+        write!(f, "next attempt after {pause:.1?}")
     }
 }
 
 impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
-    }
-}
-
-/// What a login over HTTP failed with.
-///
-/// It holds status, content type and length of the answer and never a part of its body.
-#[cfg(feature = "json")]
-#[derive(Debug)]
-pub struct LoginError {
-    flaw: Flaw,
-    answer: Option<Answer>,
-    source: Option<BoxError>,
-}
-
-#[cfg(feature = "json")]
-#[derive(Debug)]
-pub(crate) enum Flaw {
-    Unsent,
-    NoAnswer,
-    Unread,
-    TooLong,
-    Redirected,
-    ServerFailed,
-    Refused,
-    NotJson,
-    NoToken { pointer: String },
-    Token,
-}
-
-/// What may be said of an answer without repeating it.
-#[cfg(feature = "json")]
-#[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: http::StatusCode,
-    pub(crate) content_type: Option<String>,
-    pub(crate) length: Option<usize>,
-}
-
-#[cfg(feature = "json")]
-impl LoginError {
-    pub(crate) fn new(flaw: Flaw, answer: Option<Answer>, source: Option<BoxError>) -> Self {
-        Self {
-            flaw,
-            answer,
-            source,
-        }
-    }
-
-    pub(crate) fn with_source(self, source: BoxError) -> Self {
-        Self {
-            source: Some(source),
-            ..self
-        }
-    }
-
-    /// Whether nothing can have reached the server.
-    pub(crate) fn is_unsent(&self) -> bool {
-        matches!(self.flaw, Flaw::Unsent)
-    }
-
-    /// The status of the answer, where there was one.
-    #[must_use]
-    pub fn status(&self) -> Option<http::StatusCode> {
-        self.answer.as_ref().map(|answer| answer.status)
-    }
-}
-
-#[cfg(feature = "json")]
-impl fmt::Display for LoginError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.flaw {
-            Flaw::Unsent => f.write_str("no connection was made for the login request"),
-            Flaw::NoAnswer => f.write_str("the login request got no answer"),
-            Flaw::Unread => f.write_str("the login's answer broke off"),
-            Flaw::TooLong => f.write_str("the login's answer is longer than 64 KiB"),
-            Flaw::Redirected => {
-                f.write_str("the login was redirected, and redirects are not followed")
-            }
-            Flaw::ServerFailed => f.write_str("the login's server failed"),
-            Flaw::Refused => f.write_str("the login was refused"),
-            Flaw::NotJson => f.write_str("the login's answer is not JSON"),
-            Flaw::NoToken { pointer } => {
-                write!(f, "the login's answer has no string at {pointer}")
-            }
-            Flaw::Token => f.write_str("the login's answer has an unusable token"),
-        }?;
-        match &self.answer {
-            Some(answer) => write!(f, " ({answer})"),
-            None => Ok(()),
-        }
-    }
-}
-
-#[cfg(feature = "json")]
-impl fmt::Display for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.status)?;
-        if let Some(content_type) = &self.content_type {
-            write!(f, ", {content_type}")?;
-        }
-        if let Some(length) = self.length {
-            write!(f, ", {length} bytes")?;
-        }
-        Ok(())
-    }
-}
-
-#[cfg(feature = "json")]
-impl error::Error for LoginError {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
     }
 }

@@ -88,6 +88,19 @@ impl<P, R> BearerAuthLayer<P, R> {
         &self.settings.provider
     }
 
+    /// The number of requests that were sent bare so far: to foreign origins, with an authorization
+    /// of their own, or by choice.
+    #[must_use]
+    pub fn bare_requests(&self) -> u64 {
+        self.settings.bare_requests()
+    }
+
+    /// The number of requests that were sent once more so far.
+    #[must_use]
+    pub fn replays(&self) -> u64 {
+        self.settings.replays()
+    }
+
     /// The number of requests to foreign origins so far, which went bare or, where the origins are
     /// [strict](Origins::strict), nowhere.
     #[must_use]

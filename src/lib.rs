@@ -13,6 +13,7 @@ mod authorization;
 mod per_request;
 mod credential;
 mod error;
+mod login_error;
 mod challenge;
 pub mod rejection;
 mod login;
@@ -27,7 +28,11 @@ mod service;
 mod layer;
 #[cfg(any(feature = "quable", feature = "teletracker"))]
 pub mod presets;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 
+#[cfg(feature = "json")]
+pub use crate::login::{JsonLogin, Lifetime};
 pub use crate::{
     authorization::{Authorization, Generation},
     clock::{Clock, SystemClock},
@@ -36,20 +41,16 @@ pub use crate::{
     future::ResponseFuture,
     layer::BearerAuthLayer,
     login::{Login, LoginFn, LoginRequest, Session, login_fn},
+    login_error::LoginError,
     origin::Origins,
     per_request::PerRequest,
     provider::{
         Acquire, CachePolicy, CachedProvider, CachedProviderBuilder, CredentialProvider, Event,
-        RequestHead, Snapshot, StaticProvider,
+        RequestHead, Snapshot, State, StaticProvider,
     },
     refresh_token::RefreshToken,
     replay::{NoReplay, Replay, ReplayEmpty, ReplayWith},
     service::BearerAuth,
     token::{InvalidToken, Scheme, Secret, Token},
     url::InvalidUrl,
-};
-#[cfg(feature = "json")]
-pub use crate::{
-    error::LoginError,
-    login::{JsonLogin, Lifetime},
 };

@@ -121,6 +121,17 @@ impl Lifespan {
         !self.is_over(now, needed)
     }
 
+    /// How long it is used from now on, by whichever clock says less. `None` without an expiry.
+    pub(crate) fn left(&self, now: Moment) -> Option<Duration> {
+        let by_monotonic = self
+            .until
+            .map(|until| until.saturating_duration_since(now.monotonic));
+        let by_wall = self
+            .wall_until
+            .map(|until| until.duration_since(now.wall).unwrap_or_default());
+        [by_monotonic, by_wall].into_iter().flatten().min()
+    }
+
     /// Whether a new one may be good for `needed`: if not, another login cannot help.
     pub(crate) fn could_outlast(&self, needed: Duration) -> bool {
         self.longest.is_none_or(|longest| needed < longest)

@@ -13,7 +13,6 @@ use crate::{
     cold::{self, Cold},
     error::BoxError,
     future::ResponseFuture,
-    per_request::PerRequest,
     provider::{CachedProvider, CredentialProvider, RequestHead},
     replay::{NoReplay, Replay},
     settings::{Carried, Exchange, Settings, Way},
@@ -114,9 +113,7 @@ where
             Way::Authorized => settings.provider.current(head),
             Way::AuthorizedAfresh => None,
             Way::Bare => {
-                if let Some(per_request) = PerRequest::of(request.extensions()) {
-                    per_request.carry(None);
-                }
+                settings.bare(&request);
                 return ResponseFuture::bare(self.inner.call(request));
             }
             Way::Refused(error) => {

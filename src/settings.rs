@@ -29,8 +29,16 @@ pub(crate) struct Settings<P, R> {
     header_name: HeaderName,
     callers_header: CallersHeader,
     rejection: Rejection,
-    /// Requests to foreign origins. Relaxed: nothing else is read by it.
-    foreign_requests: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+}
+
+/// What is counted, on no way that an authorized request goes once. Relaxed: nothing else is read by
+/// it.
+#[derive(Debug, Default)]
+struct Counts {
+    foreign_requests: AtomicU64,
+    bare_requests: AtomicU64,
+    replays: AtomicU64,
 }
 
 type Test = dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync;
@@ -106,7 +114,7 @@ impl<P, R> Settings<P, R> {
             header_name: AUTHORIZATION,
             callers_header: CallersHeader::Kept,
             rejection: Rejection::Default,
-            foreign_requests: Arc::default(),
+            counts: Arc::default(),
         }
     }
 
@@ -119,7 +127,7 @@ impl<P, R> Settings<P, R> {
             header_name,
             callers_header,
             rejection,
-            foreign_requests,
+            counts,
         } = self;
         Settings {
             provider: Arc::clone(provider),
@@ -128,7 +136,7 @@ impl<P, R> Settings<P, R> {
             header_name: header_name.clone(),
             callers_header: *callers_header,
             rejection: rejection.clone(),
-            foreign_requests: Arc::clone(foreign_requests),
+            counts: Arc::clone(counts),
         }
     }
 
@@ -175,7 +183,8 @@ impl<P, R> Settings<P, R> {
                 _ => Way::Authorized,
             };
         }
-        self.foreign_requests.fetch_add(1, Ordering::Relaxed);
+        let counts = &self.counts;
+        counts.foreign_requests.fetch_add(1, Ordering::Relaxed);
         if self.origins.is_strict() {
             Way::Refused(Error::foreign_origin(url::told(request)))
         } else {
@@ -184,7 +193,28 @@ impl<P, R> Settings<P, R> {
     }
 
     pub(crate) fn foreign_requests(&self) -> u64 {
-        self.foreign_requests.load(Ordering::Relaxed)
+        self.counts.foreign_requests.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn bare_requests(&self) -> u64 {
+        self.counts.bare_requests.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn replays(&self) -> u64 {
+        self.counts.replays.load(Ordering::Relaxed)
+    }
+
+    /// A request is sent bare.
+    pub(crate) fn bare<B>(&self, request: &Request<B>) {
+        self.counts.bare_requests.fetch_add(1, Ordering::Relaxed);
+        if let Some(per_request) = PerRequest::of(request.extensions()) {
+            per_request.carry(None);
+        }
+    }
+
+    /// A request is sent again.
+    pub(crate) fn replayed(&self) {
+        self.counts.replays.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn authorize<B>(

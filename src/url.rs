@@ -102,7 +102,11 @@ pub(crate) fn ipv6(host: &str) -> Option<Ipv6Addr> {
 
 /// Where a request goes, without what may be secret there.
 pub(crate) fn told<B>(request: &Request<B>) -> String {
-    let uri = request.uri();
+    origin_of(request.uri())
+}
+
+/// The same, of a URI.
+pub(crate) fn origin_of(uri: &Uri) -> String {
     let scheme = uri.scheme_str().unwrap_or("an unknown scheme");
     match uri.authority() {
         // The port comes after the host, user information before it.

@@ -1,4 +1,4 @@
-//! No secret is printed (FAILURES.md, K1 to K3, R20, R21).
+//! No secret is printed (FAILURES.md, K1 to K3, R20, R21, trap 19).
 //!
 //! Scenarios of every kind run while all that is traced, formatted or panicked with is captured;
 //! then all of it is searched for the secrets, in every encoding that a log may have.
@@ -31,10 +31,11 @@ use tokio::net::TcpListener;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
 use tower_bearer::{
     Authorization, BearerAuth, BearerAuthLayer, CachePolicy, CachedProvider, Clock, Credential,
-    CredentialProvider, Error, Event, Generation, JsonLogin, Lifetime, LoginRequest, NoReplay,
-    Origins, PerRequest, RefreshToken, ReplayEmpty, ReplayWith, RequestHead, Scheme, Secret,
-    Session, StaticProvider, SystemClock, Token, login_fn,
+    CredentialProvider, Error, Event, Generation, JsonLogin, Lifetime, LoginError, LoginRequest,
+    NoReplay, Origins, PerRequest, RefreshToken, ReplayEmpty, ReplayWith, RequestHead, Scheme,
+    Secret, Session, State, StaticProvider, SystemClock, Token, login_fn,
     presets::{Quable, Teletracker},
+    test_util::{ScriptedLogin, ScriptedProvider, TestClock},
 };
 use tower_http::{
     follow_redirect::FollowRedirectLayer,
@@ -136,10 +137,7 @@ impl Run {
         }
         if let Some(error) = error.downcast_ref::<Error>() {
             self.display(error);
-            if let Some(error) = error
-                .source()
-                .and_then(|e| e.downcast_ref::<tower_bearer::LoginError>())
-            {
+            if let Some(error) = error.source().and_then(|e| e.downcast_ref::<LoginError>()) {
                 self.display(error);
             }
         }
@@ -380,6 +378,13 @@ fn public_types(run: &mut Run) {
     run.debug(&Authorization::new(Scheme::BEARER, &token));
     run.debug(&StaticProvider::new(TOKEN).unwrap());
     run.debug(&Credential::from(token).with_refresh_token(REFRESH_TOKEN));
+    run.debug(&State::Fresh);
+    run.debug(&TestClock::new());
+    run.debug(&ScriptedLogin::new());
+    run.debug(&ScriptedProvider::new([TOKEN]).unwrap());
+    let login_error = LoginError::permanent("scripted");
+    assert_eq!(login_error.source().unwrap().to_string(), "scripted");
+    run.display(&login_error);
     run.debug(&RefreshToken::new(REFRESH_TOKEN));
     run.debug(&PerRequest::fresh());
     run.debug(&NoReplay);
@@ -463,6 +468,7 @@ async fn no_secret_is_ever_printed() {
         "hyper_util",
         "h2::",
         "tower_http",
+        "tower_bearer",
         "Authorization",
         "scripted",
     ];

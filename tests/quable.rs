@@ -116,10 +116,12 @@ async fn a_wrong_password_is_an_error_that_holds_no_secret() {
         .downcast_ref::<LoginError>()
         .unwrap();
     assert_eq!(cause.status(), Some(StatusCode::UNAUTHORIZED));
+    let url = api.base_url();
     assert_eq!(
         cause.to_string(),
-        "the login was refused (401 Unauthorized, 0 bytes)"
+        format!("the login was refused ({url}: 401 Unauthorized, 0 bytes)")
     );
+    assert!(cause.is_permanent());
     assert!(!format!("{error:?} {error:#?} {client:?}").contains("canary"));
 
     // Within the pause the next request fails too, without a login.

@@ -21,6 +21,7 @@ use tower_bearer::{
 };
 use tower_test::mock;
 
+// Trap 27: without an expiry a token is used until it is refused, and no longer.
 #[tokio::test]
 async fn a_refusal_goes_to_its_caller_and_the_next_request_is_good() {
     let issuer = Issuer::new();

@@ -6,17 +6,23 @@ use std::{
     io, iter,
     marker::PhantomData,
     pin::{Pin, pin},
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes};
-use http::{Request, Response, header::CONTENT_TYPE, response::Parts};
+use http::{
+    Request, Response, StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+    response::Parts,
+};
 use http_body::Body;
 use tokio::task::coop;
 use tower_service::Service;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
-    error::{Answer, BoxError, Flaw, LoginError},
+    error::BoxError,
+    login_error::{Answer, Flaw, LoginError, RetryAfter},
     token,
 };
 
@@ -35,14 +41,8 @@ pub(super) struct Read {
 }
 
 impl Read {
-    /// The answer, if its status says that it is one.
-    pub(super) fn accepted(self) -> Result<Self, LoginError> {
-        match self.parts.status {
-            status if status.is_success() => Ok(self),
-            status if status.is_redirection() => Err(self.flawed(Flaw::Redirected)),
-            status if status.is_server_error() => Err(self.flawed(Flaw::ServerFailed)),
-            _ => Err(self.flawed(Flaw::Refused)),
-        }
+    pub(super) fn status(&self) -> StatusCode {
+        self.parts.status
     }
 
     /// The body without a byte order mark, which RFC 8259, section 8.1 lets a reader ignore.
@@ -103,7 +103,24 @@ fn describe(parts: &Parts, length: Option<usize>) -> Answer {
         status: parts.status,
         content_type: content_type(parts),
         length,
+        retry_after: retry_after(parts),
     }
+}
+
+/// [RFC 9110, section 10.2.3]: seconds, or a date. What is neither says nothing.
+///
+/// [RFC 9110, section 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+fn retry_after(parts: &Parts) -> Option<RetryAfter> {
+    if parts.status.is_success() {
+        return None;
+    }
+    let value = parts.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        let seconds = value.parse().unwrap_or(u64::MAX);
+        return Some(RetryAfter::Delay(Duration::from_secs(seconds)));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(RetryAfter::Date(date))
 }
 
 /// Type and subtype alone, where they are that: the rest is free text.

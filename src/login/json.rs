@@ -14,11 +14,12 @@ use tower_service::Service;
 use super::{
     Login, LoginRequest, Session,
     exchange::{Client, Erased},
-    reading::{Lifetime, Reading, RefreshTokenLifetime},
+    reading::{Lifetime, Reading, RefreshTokenLifetime, accepted},
 };
 use crate::{
     credential::Credential,
-    error::{BoxError, Flaw, LoginError},
+    error::BoxError,
+    login_error::{Flaw, LoginError},
     refresh_token::RefreshToken,
     token::{Scheme, Secret, Token},
     url::{self, Cleartext, InvalidUrl},
@@ -28,7 +29,15 @@ use crate::{
 ///
 /// What differs from one API to the next is told, not programmed: where to post what, and where
 /// the answer has token and lifetime. Any 2xx is success. At most 64 KiB of the answer are read,
-/// and its body is in no error.
+/// and its body is in no error. A `token_type` of the answer has to be `Bearer`, in whatever case,
+/// or missing, unless there is a scheme of your own ([RFC 6749, section 7.1]).
+///
+/// A login that is refused with 400, 401, 403 or 422 is
+/// [permanent](crate::LoginError::permanent), unless it says by its `error` that it is not
+/// (`temporarily_unavailable`, `server_error`, `slow_down`). `Retry-After` is obeyed, as seconds and
+/// as a date. All else is transient.
+///
+/// [RFC 6749, section 7.1]: https://www.rfc-editor.org/rfc/rfc6749#section-7.1
 ///
 /// # Examples
 ///
@@ -139,8 +148,16 @@ impl JsonLogin {
     /// Says where the answer has the lifetime in seconds, a number or a string of one, as a JSON
     /// pointer. Defaults to `/expires_in`.
     ///
-    /// What is no such number is no lifetime: a login that may have revoked the credential before
-    /// it is not thrown away for that.
+    /// | answer | lifetime |
+    /// | --- | --- |
+    /// | `3600`, `"3600"`, `3600.0`, `" 3600 "` | 3600 s |
+    /// | `1e3`, `1.5` | 1000 s, 1.5 s |
+    /// | `0`, below zero | nothing, which counts as a second |
+    /// | `18446744073709551616`, `1e400` | as long as can be, which is no expiry |
+    /// | missing, `null`, `true`, `{}`, `[]`, `""`, `"NaN"`, `"inf"`, `"1 hour"` | none: used until it is refused |
+    ///
+    /// What is no number is no lifetime: a login that may have revoked the credential before it is
+    /// not thrown away for that. Milliseconds cannot be told from seconds: use [`Lifetime::Fixed`].
     #[must_use]
     pub fn lifetime_at(self, pointer: impl Into<String>) -> Self {
         self.read(|reading| reading.lifetime_at = pointer.into())
@@ -242,7 +259,7 @@ impl JsonLogin {
 
     async fn log_in(&self) -> Result<Credential, LoginError> {
         let answer = self.client.send(self.post(&self.url, &self.body)).await?;
-        self.reading.credential(&answer.accepted()?)
+        self.reading.credential(&accepted(answer)?)
     }
 
     /// A refused or lost refresh is an error, and the token is spent. One that was never sent goes
@@ -267,7 +284,7 @@ impl JsonLogin {
             request.put_back_refresh_token(token);
             return self.reading.credential(&sent?);
         }
-        let answer = sent?.accepted()?;
+        let answer = accepted(sent?)?;
         match self.reading.credential(&answer) {
             Ok(credential) if credential.refresh_token().is_none() && refresh.keeps_old => {
                 Ok(credential.with_refresh_token(token))
@@ -303,11 +320,14 @@ impl Login for JsonLogin {
         {
             match self.refresh(refresh, token, &mut request).await {
                 Ok(credential) => return Ok(credential),
-                Err(error) if error.is_unsent() => return Err(error.into()),
-                Err(error) => request.refresh_has_failed(error),
+                Err(error) if error.is_unsent() => {
+                    return Err(error.at(url::origin_of(&refresh.url)).into());
+                }
+                Err(error) => request.refresh_has_failed(error.at(url::origin_of(&refresh.url))),
             }
         }
-        Ok(self.log_in().await?)
+        let credential = self.log_in().await;
+        credential.map_err(|error| error.at(url::origin_of(&self.url)).into())
     }
 
     fn session(&self) -> Session {

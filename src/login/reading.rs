@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::exchange::Read;
 use crate::{
     credential::Credential,
-    error::{Flaw, LoginError},
+    login_error::{Flaw, LoginError},
     refresh_token::RefreshToken,
     token::{InvalidToken, Scheme, Secret, Token},
 };
@@ -70,7 +70,14 @@ impl Reading {
         let json = parse(answer).ok_or_else(|| error(Flaw::NotJson))?;
         let success = self.success_at.and_then(|pointer| find(json, pointer));
         if success.is_some_and(|success| success.get() == "false") {
-            return Err(error(Flaw::Refused));
+            return Err(error(Flaw::Refused { for_now: false }));
+        }
+        // RFC 6749, section 7.1: a type that is not understood is not used. A scheme of the user's
+        // own says that he understands it.
+        let kind = find(json, "/token_type").and_then(string);
+        let is_understood = |kind: &Secret| kind.expose().eq_ignore_ascii_case("bearer");
+        if self.scheme == Scheme::BEARER && !kind.as_ref().is_none_or(is_understood) {
+            return Err(error(Flaw::TokenType));
         }
         let token = find(json, &self.token_at).and_then(string).ok_or_else(|| {
             let pointer = self.token_at.clone();
@@ -112,6 +119,30 @@ impl Reading {
             None => token,
         })
     }
+}
+
+/// The answer, if its status says that it is one.
+pub(super) fn accepted(answer: Read) -> Result<Read, LoginError> {
+    let flaw = match answer.status() {
+        status if status.is_success() => return Ok(answer),
+        status if status.is_redirection() => Flaw::Redirected,
+        status if status.is_server_error() => Flaw::ServerFailed,
+        _ => Flaw::Refused {
+            for_now: is_refused_for_now(&answer),
+        },
+    };
+    Err(answer.flawed(flaw))
+}
+
+/// Whether a refusal may be an acceptance the next time. A wrong password will not be, nor what
+/// RFC 6749, section 5.2 lists; a gateway without a route, or one that is busy, may.
+fn is_refused_for_now(answer: &Read) -> bool {
+    let error = parse(answer).and_then(|json| string(find(json, "/error")?));
+    // RFC 6749, section 4.1.2.1, which servers follow here as well; RFC 8628, section 3.5.
+    let is_said = error.is_some_and(|error| {
+        ["temporarily_unavailable", "server_error", "slow_down"].contains(&error.expose())
+    });
+    is_said || !matches!(answer.status().as_u16(), 400 | 401 | 403 | 422)
 }
 
 fn parse(answer: &Read) -> Option<&RawValue> {

@@ -1,13 +1,17 @@
 //! The life of a credential: what is current, the one flight, and what a failed login leaves.
 
+mod backoff;
 mod judgement;
 mod pilot;
 mod refusals;
 
 use std::{
     collections::VecDeque,
-    mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, atomic::AtomicU64},
+    error, mem,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,6 +19,7 @@ use arc_swap::ArcSwapOption;
 use tokio::runtime::Handle;
 
 use self::{
+    backoff::BackOff,
     judgement::Refused,
     pilot::{Landing, Pilot},
     refusals::Refusals,
@@ -22,7 +27,7 @@ use self::{
 use super::{
     observers::{Event, Observers},
     policy::CachePolicy,
-    snapshot::{Counts, Snapshot},
+    snapshot::{Counts, Snapshot, State},
 };
 use crate::{
     authorization::{Authorization, Generation},
@@ -32,17 +37,16 @@ use crate::{
     flight::Flight,
     lifespan::{Birth, Freshness, Lifespan},
     login::{AnyLogin, RefreshTokenSlot, Session},
+    login_error::Outlook,
     refresh_token::RefreshToken,
 };
-
-/// After a failed login requests fail at once for this long.
-const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Cache {
     login: Box<dyn AnyLogin>,
     session: Session,
     policy: CachePolicy,
     clock: Box<dyn Clock>,
+    random: Random,
     observers: Observers,
     /// Read without a lock. A new one is stored only under the lock of `course`.
     current: ArcSwapOption<Held>,
@@ -54,10 +58,14 @@ pub(super) struct Cache {
     awaited: AtomicU64,
 }
 
+/// Numbers from 0 to 1.
+pub(super) type Random = Box<dyn Fn() -> f64 + Send + Sync>;
+
 /// A credential, ready to send.
 pub(super) struct Held {
     authorization: Authorization,
     lifespan: Lifespan,
+    landed_at: Moment,
 }
 
 impl Held {
@@ -88,7 +96,10 @@ impl Wanted {
 #[derive(Default)]
 struct Course {
     flight: Option<Arc<Flight<Arc<Held>>>>,
+    /// Whether what the flight brings is no news any more.
+    is_flight_stale: bool,
     failure: Option<Error>,
+    back_off: BackOff,
     /// For the next login, while none is under way.
     refresh_token: Option<RefreshToken>,
     refusals: Refusals,
@@ -110,6 +121,7 @@ impl Cache {
         session: Session,
         policy: CachePolicy,
         clock: Box<dyn Clock>,
+        random: Random,
         observers: Observers,
         credential: Option<Credential>,
     ) -> Self {
@@ -118,6 +130,7 @@ impl Cache {
             session,
             policy,
             clock,
+            random,
             observers,
             current: ArcSwapOption::empty(),
             course: Mutex::default(),
@@ -125,7 +138,7 @@ impl Cache {
         };
         if let Some(credential) = credential {
             let now = Moment::of(&*cache.clock);
-            let held = cache.hold(&credential, Birth::HandedIn(now));
+            let held = cache.hold(&credential, Birth::HandedIn(now), now);
             let refresh_token = credential.refresh_token().cloned();
             let mut course = cache.course();
             course.refresh_token = refresh_token.map(|token| token.counted_from(now));
@@ -149,13 +162,50 @@ impl Cache {
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
-        let (generation, now) = (self.generation(), self.clock.now());
+        let now = Moment::of(&*self.clock);
         let course = self.course();
+        let current = self.current.load_full();
+        let freshness = current.as_ref().map(|held| held.lifespan.freshness(|| now));
+        let pause = course.pause_at(now);
+        let state = match freshness {
+            Some(Freshness::Fresh) => State::Fresh,
+            Some(Freshness::Aging) => State::Aging,
+            _ if course.flight.is_some() => State::LoggingIn,
+            _ if pause.is_some() => State::BackingOff,
+            Some(Freshness::Expired) => State::Expired,
+            None => State::Empty,
+        };
         Snapshot {
-            generation,
-            is_contended: course.refusals.are_by_a_rival(now),
+            state,
+            is_logging_in: course.flight.is_some(),
+            generation: current.as_ref().map(|held| held.generation()),
+            age: current.as_ref().map(|held| {
+                now.monotonic
+                    .saturating_duration_since(held.landed_at.monotonic)
+            }),
+            usable_for: current.and_then(|held| held.lifespan.left(now)),
+            next_attempt: pause.and_then(Error::next_attempt),
+            last_error: course.failure.clone(),
+            is_contended: course.refusals.are_by_a_rival(now.monotonic),
             counts: course.counts,
         }
+    }
+
+    /// Begins anew: the next request logs in, whatever has failed or was refused before. A login
+    /// under way goes on, so that there is one at a time, and what it brings is discarded; its
+    /// refresh token aside, and one that waits here.
+    pub(super) fn reset(&self) {
+        let mut course = self.course();
+        self.awaited.store(0, Ordering::Relaxed);
+        let current = self.current.swap(None);
+        let refused = course.refused.take();
+        let failure = course.failure.take();
+        course.back_off = BackOff::default();
+        course.refusals = Refusals::default();
+        course.is_flight_stale = course.flight.is_some();
+        drop(course);
+        // Errors are the user's: they are dropped unlocked.
+        drop((current, refused, failure));
     }
 
     /// The hot path: one snapshot, and a look at the clock where there is an expiry.
@@ -223,21 +273,28 @@ impl Cache {
                 return Err(Error::login_through_itself(None));
             }
             // Looked at before the wait: who comes late starts afresh, who has waited is told.
-            if !flight.is_overdue() {
-                if let Some(outcome) = flight.landed().await {
-                    return outcome;
-                }
+            if flight.is_overdue() {
                 self.land(&flight, Err(Error::login_lost()));
-                return flight.outcome().await;
+                continue;
             }
-            self.land(&flight, Err(Error::login_lost()));
+            let outcome = match flight.landed().await {
+                Some(outcome) => outcome,
+                None => {
+                    self.land(&flight, Err(Error::login_lost()));
+                    flight.outcome().await
+                }
+            };
+            // Another login is due after a reset.
+            if !outcome.as_ref().is_err_and(Error::is_reset) {
+                return outcome;
+            }
         }
     }
 
     /// Joins the flight, or starts it, unless there is no need to or no hope.
     fn board(self: &Arc<Self>, wanted: Wanted) -> Result<Boarding, Error> {
         let now = Moment::of(&*self.clock);
-        let course = self.course();
+        let mut course = self.course();
         // Looked at again under the lock: a flight may have landed since.
         if let Some(held) = self.current.load_full()
             && held.lifespan.outlasts(now, Duration::ZERO)
@@ -252,12 +309,14 @@ impl Cache {
         }
         // Waiting needs one as well as logging in: each waiter has a deadline.
         let runtime = Handle::try_current().map_err(|_| Error::no_runtime())?;
-        if let Some(flight) = &course.flight {
-            return Ok(Boarding::Waiting(Arc::clone(flight)));
+        if let Some(flight) = course.flight.clone() {
+            course.counts.waits += 1;
+            return Ok(Boarding::Waiting(flight));
         }
         if let Some(failure) = course.pause_at(now) {
             return Err(failure.clone());
         }
+        course.counts.waits += 1;
         Ok(Boarding::Waiting(self.take_off(course, &runtime, now)))
     }
 
@@ -317,15 +376,30 @@ impl Cache {
     /// be under way already, and what this one got is discarded.
     fn land(&self, flight: &Arc<Flight<Arc<Held>>>, outcome: Result<Landing, Error>) {
         // The clock is not asked for a lost one: that is told while panics unwind.
-        let outcome = match outcome {
-            Err(error) if !error.is_login_lost() => Err(error.until(self.clock.now() + PAUSE)),
-            other => other,
+        let failed = match &outcome {
+            Err(error) if !error.is_login_lost() => {
+                let outlook = error::Error::source(error)
+                    .map(Outlook::of)
+                    .unwrap_or_default();
+                Some((outlook, Moment::of(&*self.clock), (self.random)()))
+            }
+            _ => None,
         };
         let mut course = self.course();
         if !course.is_flown_by(flight) {
             return;
         }
         course.flight = None;
+        let outcome = match (outcome, failed) {
+            (Err(error), Some((outlook, now, random))) if !course.is_flight_stale => {
+                Err(error.during(course.back_off.failed(outlook, now, random)))
+            }
+            (outcome, _) => outcome,
+        };
+        if mem::take(&mut course.is_flight_stale) {
+            self.land_stale(course, flight, outcome);
+            return;
+        }
         let (outcome, failure, event) = match outcome {
             Ok(Landing {
                 held,
@@ -334,6 +408,7 @@ impl Cache {
             }) => {
                 course.refresh_token = refresh_token;
                 course.counts.logins += 1;
+                course.back_off = BackOff::default();
                 self.publish(&mut course, Arc::clone(&held), answered);
                 let generation = held.generation();
                 (Ok(held), None, Event::LoggedIn { generation })
@@ -355,7 +430,25 @@ impl Cache {
         self.observers.tell(&event);
     }
 
-    fn hold(&self, credential: &Credential, birth: Birth) -> Arc<Held> {
+    /// A reset came before it: neither its credential nor its failure is news.
+    fn land_stale(
+        &self,
+        mut course: MutexGuard<'_, Course>,
+        flight: &Flight<Arc<Held>>,
+        outcome: Result<Landing, Error>,
+    ) {
+        // What was rotated is rotated.
+        course.refresh_token = match &outcome {
+            Ok(landing) => landing.refresh_token.clone(),
+            Err(_) => flight.refresh_token().take(),
+        };
+        course.counts.discarded_logins += 1;
+        drop(course);
+        drop(outcome);
+        flight.land(Err(Error::reset()));
+    }
+
+    fn hold(&self, credential: &Credential, birth: Birth, landed_at: Moment) -> Arc<Held> {
         Arc::new(Held {
             authorization: Authorization::new(credential.scheme(), credential.token()),
             lifespan: Lifespan::new(
@@ -363,8 +456,9 @@ impl Cache {
                 birth,
                 self.session,
                 self.policy.margin_before_expiry(),
-                fastrand::f64(),
+                (self.random)(),
             ),
+            landed_at,
         })
     }
 

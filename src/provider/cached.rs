@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     CachePolicy, CredentialProvider, Event, RequestHead, Snapshot,
-    cache::{Cache, Wanted},
+    cache::{Cache, Random, Wanted},
     observers::Observers,
 };
 use crate::{
@@ -43,8 +43,12 @@ use crate::{
 ///   requests that can be sent again are.)
 /// - Where the login for a rejection fails, the rejected credential is put back, for want of a better
 ///   one: if it is dead, the next refusal says so.
-/// - For a second after a failed login requests fail at once with its error. A credential that is
-///   still valid is served all the while.
+/// - After a failed login requests fail at once with its error, which says when the next attempt may
+///   be made; a credential that is still valid is served all the while. The pause is a random part
+///   of a second, then of two, and so on up to a minute, and no less than 100 ms. A
+///   [`LoginError`](crate::LoginError) may ask for another: that of a wrong password is 15 minutes, then
+///   30, then 60. No login is made that no request asks for, and [`reset`](Self::reset) ends the
+///   pause.
 ///
 /// Clones share one cache. Nothing needs a runtime to be constructed; logging in needs a Tokio
 /// runtime with its time driver.
@@ -82,6 +86,7 @@ impl CachedProvider {
             login: Box::new(login),
             policy: CachePolicy::default(),
             clock: Box::new(SystemClock),
+            random: Box::new(fastrand::f64),
             observers: Observers::default(),
             credential: None,
         }
@@ -99,7 +104,7 @@ impl CachedProvider {
     ///
     /// # Errors
     ///
-    /// An [`Error`] when the login fails, or has failed within the last second; when it is lost
+    /// An [`Error`] when the login fails, or has failed and is not to be tried again yet; when it is lost
     /// with its runtime; when there is no Tokio runtime; when the login itself asks.
     ///
     /// # Panics
@@ -153,6 +158,15 @@ impl CachedProvider {
     #[must_use]
     pub fn reject(&self, refused: Generation) -> bool {
         self.0.reject(refused)
+    }
+
+    /// Begins anew: the next request logs in, whatever has failed, was refused or is in use. For a
+    /// password that was changed, or to log out. The refresh token is kept.
+    ///
+    /// A login that is under way goes on, so that there is one at a time, and what it brings is
+    /// discarded: those who wait for it wait for the next.
+    pub fn reset(&self) {
+        self.0.reset();
     }
 
     /// The state of the provider, and what it has counted so far. It takes a lock that no request
@@ -213,6 +227,7 @@ pub struct CachedProviderBuilder {
     session: Session,
     policy: CachePolicy,
     clock: Box<dyn Clock>,
+    random: Random,
     observers: Observers,
     credential: Option<Credential>,
 }
@@ -237,6 +252,16 @@ impl CachedProviderBuilder {
     pub fn starting_with(self, credential: Credential) -> Self {
         Self {
             credential: Some(credential),
+            ..self
+        }
+    }
+
+    /// Takes chance from `random`, which returns numbers from 0 to 1: for the pauses after failed
+    /// logins, and for when a background login begins.
+    #[cfg(feature = "test-util")]
+    pub fn random(self, random: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
+        Self {
+            random: Box::new(random),
             ..self
         }
     }
@@ -267,11 +292,12 @@ impl CachedProviderBuilder {
             session,
             policy,
             clock,
+            random,
             observers,
             credential,
         } = self;
         CachedProvider(Arc::new(Cache::new(
-            login, session, policy, clock, observers, credential,
+            login, session, policy, clock, random, observers, credential,
         )))
     }
 }

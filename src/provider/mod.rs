@@ -16,7 +16,7 @@ pub use self::{
     fixed::StaticProvider,
     observers::Event,
     policy::CachePolicy,
-    snapshot::Snapshot,
+    snapshot::{Snapshot, State},
 };
 use crate::{
     authorization::{Authorization, Generation},

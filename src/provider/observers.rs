@@ -61,11 +61,31 @@ pub(super) struct Observers {
 
 impl Observers {
     pub(super) fn tell(&self, event: &Event) {
+        #[cfg(feature = "tracing")]
+        trace(event);
         call(self.of_events.as_ref(), event);
     }
 
     pub(super) fn hand(&self, credential: &Credential) {
         call(self.of_credentials.as_ref(), credential);
+    }
+}
+
+/// What is worth a look is a warning, the daily round is for debugging. Nothing here is secret: errors
+/// of this crate hold no secrets, and what a login of the user's fails with is its own affair.
+#[cfg(feature = "tracing")]
+fn trace(event: &Event) {
+    match event {
+        Event::LoggedIn { generation } => tracing::debug!(?generation, "logged in"),
+        Event::LoginFailed { error } => tracing::warn!(%error, "login failed"),
+        Event::RefreshFailed { error } => tracing::warn!(%error, "refresh failed"),
+        Event::Rejected {
+            generation,
+            is_kept,
+        } => tracing::debug!(?generation, is_kept, "credential rejected"),
+        Event::Contended { generation } => {
+            tracing::warn!(?generation, "somebody else logs in to the same account");
+        }
     }
 }
 

@@ -1,10 +1,8 @@
-//! Doubles: an issuer and an API in memory, a clock moved by hand, and Quable's stand-in.
+//! Doubles: an API in memory and stand-ins for real ones, beside those of `test_util`.
 #![allow(dead_code, unused_imports, reason = "each test takes what it needs")]
 
 mod api;
 mod capture;
-mod clock;
-mod issuer;
 pub(crate) mod quable;
 pub(crate) mod teletracker;
 mod raw;
@@ -17,10 +15,9 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use tower_bearer::Origins;
+pub(crate) use tower_bearer::test_util::{ScriptedLogin as Issuer, TestClock as HandClock};
 
-pub(crate) use self::{
-    api::Api, capture::Capture, clock::HandClock, issuer::Issuer, raw::RawServer,
-};
+pub(crate) use self::{api::Api, capture::Capture, raw::RawServer};
 
 /// The URL of whatever is not reached over a socket.
 pub(crate) const URL: &str = "https://api.example.com/things";

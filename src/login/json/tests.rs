@@ -47,7 +47,7 @@ async fn the_request_is_a_post_of_the_document() {
     assert_eq!(login.log_in().await.unwrap().token().expose(), "a");
 }
 
-// E2 in part
+// E2: the table in the docs of `lifetime_at`.
 #[tokio::test]
 async fn a_lifetime_is_read_as_servers_send_it_and_never_costs_the_login() {
     let seconds = |secs| Some(Duration::from_secs(secs));
@@ -56,10 +56,14 @@ async fn a_lifetime_is_read_as_servers_send_it_and_never_costs_the_login() {
         (r#""3600""#, seconds(3600)),
         ("3600.0", seconds(3600)),
         (r#""  60 ""#, seconds(60)),
+        ("3600.9", Some(Duration::from_millis(3_600_900))),
+        ("3600000", seconds(3_600_000)),
+        ("18446744073709551615", Some(Duration::MAX)),
         ("1e3", seconds(1000)),
         ("1.5", Some(Duration::from_millis(1500))),
         ("0", seconds(0)),
         ("-1", seconds(0)),
+        ("-9223372036854775808", seconds(0)),
         ("-9223372036854775809", seconds(0)),
         ("18446744073709551616", Some(Duration::MAX)),
         ("1e308", Some(Duration::MAX)),
@@ -69,6 +73,7 @@ async fn a_lifetime_is_read_as_servers_send_it_and_never_costs_the_login() {
         (r#""inf""#, None),
         (r#""-Infinity""#, None),
         (r#""e""#, None),
+        (r#""abc""#, None),
         (r#""""#, None),
         (r#""1 hour""#, None),
         ("null", None),
@@ -497,7 +502,7 @@ async fn a_refresh_that_was_never_sent_keeps_its_token() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "no connection was made for the login request"
+        "no connection was made for the login request (https://api.example.com)"
     );
     // What has made a connection is another matter.
     let reset = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
@@ -535,4 +540,28 @@ async fn a_login_that_cannot_refresh_takes_no_token() {
 async fn an_api_may_spend_the_old_one_and_bring_none() {
     let login = refreshed(|| Ok((200, r#"{"access_token":"a"}"#))).spending_refresh_tokens();
     assert_eq!(outcome(&login).await, (Some("a".to_owned()), None, None));
+}
+
+// L13
+#[tokio::test]
+async fn a_token_of_another_type_is_not_sent_as_a_bearer_token() {
+    for (kind, is_usable) in [
+        (r#""Bearer""#, true),
+        (r#""bearer""#, true),
+        (r#""beareR""#, true),
+        ("null", true),
+        ("7", true),
+        (r#""mac""#, false),
+        (r#""DPoP""#, false),
+        (r#""""#, false),
+    ] {
+        let body = format!(r#"{{"access_token":"a","token_type":{kind}}}"#);
+        let login = answered(200, "application/json", body.clone());
+        assert_eq!(login.log_in().await.is_ok(), is_usable, "{kind}");
+        // Who names a scheme knows what he does.
+        let login = answered(200, "application/json", body);
+        let login = login.with_scheme(Scheme::from_static("DPoP"));
+        assert!(login.log_in().await.is_ok(), "{kind}");
+    }
+    println!("figure: L13 cases=16");
 }

@@ -62,7 +62,7 @@ impl Pilot {
                 }
                 let refresh_token = credential.refresh_token().cloned();
                 Ok(Landing {
-                    held: cache.hold(&credential, Birth::LoggedIn { sent, answered }),
+                    held: cache.hold(&credential, Birth::LoggedIn { sent, answered }, answered),
                     refresh_token: refresh_token.map(|token| token.counted_from(sent)),
                     answered,
                 })
@@ -88,7 +88,11 @@ impl Pilot {
         let request = LoginRequest::new(self.flight.refresh_token().clone(), timeout);
         // The call is in the future, so that a panic in it is caught as well.
         let mut login = Box::pin(async { self.cache.login.login(request).await });
+        #[cfg(feature = "tracing")]
+        let span = tracing::debug_span!("login", session = ?self.cache.session);
         let polled = poll_fn(|cx| {
+            #[cfg(feature = "tracing")]
+            let _entered = span.enter();
             // Declared lost meanwhile: what it has not sent yet must not be sent any more.
             if !self.cache.is_flown_by(&self.flight) {
                 return Poll::Ready(Err(Error::login_lost()));

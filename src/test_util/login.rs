@@ -1,21 +1,26 @@
-//! An issuer of tokens in memory.
+//! A login that follows a script.
 
 use std::{
+    fmt,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
 
+use crate::{
+    credential::Credential,
+    error::BoxError,
+    login::{Login, LoginRequest, Session},
+};
 use tokio::sync::Semaphore;
-use tower_bearer::{BoxError, Credential, Login, LoginRequest, Session};
 
-/// Hands out `token-1`, `token-2`, … and counts. Clones share the counts.
+/// A [`Login`] that hands out `token-1`, `token-2`, … and counts. Clones share the counts.
 ///
 /// Each login passes a number of gates; a gated issuer lets none through until it is told to.
 #[derive(Clone)]
-pub(crate) struct Issuer {
+pub struct ScriptedLogin {
     state: Arc<State>,
     gates: usize,
     delay: Duration,
@@ -23,9 +28,11 @@ pub(crate) struct Issuer {
     session: Session,
 }
 
+type Failure = Arc<dyn Fn() -> BoxError + Send + Sync>;
+
 struct State {
     gate: Semaphore,
-    failing: Mutex<Option<&'static str>>,
+    failing: Mutex<Option<Failure>>,
     started: AtomicUsize,
     finished: AtomicUsize,
     in_flight: AtomicUsize,
@@ -49,16 +56,18 @@ impl Drop for InFlight<'_> {
     }
 }
 
-impl Issuer {
+impl ScriptedLogin {
     /// Answers at once.
-    pub(crate) fn new() -> Self {
+    #[must_use]
+    pub fn new() -> Self {
         let issuer = Self::gated();
         issuer.open();
         issuer
     }
 
     /// Answers once its gate is open.
-    pub(crate) fn gated() -> Self {
+    #[must_use]
+    pub fn gated() -> Self {
         Self {
             state: Arc::new(State {
                 gate: Semaphore::new(0),
@@ -76,23 +85,29 @@ impl Issuer {
     }
 
     /// Answers after some time, which has to be Tokio's paused one.
-    pub(crate) fn with_delay(self, delay: Duration) -> Self {
+    #[must_use]
+    pub fn with_delay(self, delay: Duration) -> Self {
         Self { delay, ..self }
     }
 
     /// Waits at this many gates, one after the other.
-    pub(crate) fn with_gates(self, gates: usize) -> Self {
+    #[must_use]
+    pub fn with_gates(self, gates: usize) -> Self {
         Self { gates, ..self }
     }
 
-    pub(crate) fn with_lifetime(self, lifetime: Duration) -> Self {
+    /// Answers with credentials that live this long. Without it they live until they are rejected.
+    #[must_use]
+    pub fn with_lifetime(self, lifetime: Duration) -> Self {
         Self {
             lifetime: Some(lifetime),
             ..self
         }
     }
 
-    pub(crate) fn concurrent(self) -> Self {
+    /// Says that its sessions are concurrent. Without it they are exclusive.
+    #[must_use]
+    pub fn concurrent(self) -> Self {
         Self {
             session: Session::Concurrent,
             ..self
@@ -100,47 +115,80 @@ impl Issuer {
     }
 
     /// Lets one login through one gate.
-    pub(crate) fn step(&self) {
+    pub fn step(&self) {
         self.state.gate.add_permits(1);
     }
 
     /// Lets all logins through all gates.
-    pub(crate) fn open(&self) {
+    pub fn open(&self) {
         self.state.gate.add_permits(Semaphore::MAX_PERMITS / 2);
     }
 
     /// Logins fail with this message from now on.
-    pub(crate) fn fail(&self, message: &'static str) {
-        *self.state.failing.lock().unwrap() = Some(message);
+    pub fn fail(&self, message: &'static str) {
+        self.fail_with(move || message.into());
+    }
+
+    /// Logins fail with what this makes from now on, such as a [`LoginError`](crate::LoginError).
+    pub fn fail_with(&self, failure: impl Fn() -> BoxError + Send + Sync + 'static) {
+        *self.failing() = Some(Arc::new(failure));
     }
 
     /// Logins work again from now on.
-    pub(crate) fn recover(&self) {
-        *self.state.failing.lock().unwrap() = None;
+    pub fn recover(&self) {
+        *self.failing() = None;
     }
 
-    /// The number of logins started, after a look at invariant I1.
+    fn failing(&self) -> MutexGuard<'_, Option<Failure>> {
+        // Each change is whole before it can panic.
+        self.state
+            .failing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of logins started.
+    ///
+    /// # Panics
+    ///
+    /// When two were in flight at the same time.
     #[track_caller]
-    pub(crate) fn logins(&self) -> usize {
-        assert!(self.most_in_flight() <= 1, "I1: two logins in flight");
+    #[must_use]
+    pub fn logins(&self) -> usize {
+        assert!(self.most_in_flight() <= 1, "two logins in flight");
         self.started()
     }
 
-    /// The number of logins started, where one of them was lost.
-    pub(crate) fn started(&self) -> usize {
+    /// Asserts that so many logins were started, one at a time.
+    ///
+    /// # Panics
+    ///
+    /// When it is another number, or two were in flight at the same time.
+    #[track_caller]
+    pub fn assert_logins(&self, expected: usize) {
+        assert_eq!(self.logins(), expected, "logins");
+    }
+
+    /// The number of logins started, where one of them was lost and another took its place.
+    #[must_use]
+    pub fn started(&self) -> usize {
         self.state.started.load(SeqCst)
     }
 
-    pub(crate) fn finished(&self) -> usize {
+    /// The number of logins that came to their end, good or bad.
+    #[must_use]
+    pub fn finished(&self) -> usize {
         self.state.finished.load(SeqCst)
     }
 
-    pub(crate) fn most_in_flight(&self) -> usize {
+    /// The most logins in flight at one moment.
+    #[must_use]
+    pub fn most_in_flight(&self) -> usize {
         self.state.most_in_flight.load(SeqCst)
     }
 }
 
-impl Login for Issuer {
+impl Login for ScriptedLogin {
     async fn login(&self, _request: LoginRequest) -> Result<Credential, BoxError> {
         let number = self.state.started.fetch_add(1, SeqCst) + 1;
         let _in_flight = InFlight::new(&self.state);
@@ -151,9 +199,9 @@ impl Login for Issuer {
             tokio::time::sleep(self.delay).await;
         }
         self.state.finished.fetch_add(1, SeqCst);
-        let failing = *self.state.failing.lock().unwrap();
-        if let Some(message) = failing {
-            return Err(message.into());
+        let failing = self.failing().clone();
+        if let Some(failure) = failing {
+            return Err(failure());
         }
         let credential = Credential::new(format!("token-{number}"))?;
         Ok(match self.lifetime {
@@ -164,5 +212,20 @@ impl Login for Issuer {
 
     fn session(&self) -> Session {
         self.session
+    }
+}
+
+impl Default for ScriptedLogin {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for ScriptedLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScriptedLogin")
+            .field("started", &self.started())
+            .field("finished", &self.finished())
+            .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,271 @@
+//! What a login fails with, and what that says of the next attempt.
+
+use std::{error, fmt, iter, time::Duration, time::SystemTime};
+
+use crate::error::BoxError;
+
+/// What a login failed with, where more is known than an error: when the next attempt may help.
+///
+/// A [`Login`](crate::Login) may fail with any error. One in whose chain of sources there is no
+/// `LoginError` is *transient*: the pause before the next attempt doubles from a second to a
+/// minute, at random from nothing to all of it. Make one of these where another pause is right.
+/// [`JsonLogin`](https://docs.rs/tower-bearer/latest/tower_bearer/struct.JsonLogin.html) fails with
+/// one that holds status, content type and length of the answer, and never a part of its body.
+///
+/// # Examples
+///
+/// ```
+/// use tower_bearer::{BoxError, Credential, LoginError, LoginRequest};
+/// # async fn ask() -> Result<String, std::io::Error> { Ok("abc".to_owned()) }
+///
+/// async fn log_in(_request: LoginRequest) -> Result<Credential, BoxError> {
+///     match ask().await {
+///         Ok(token) => Ok(Credential::new(token)?),
+///         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+///             Err(LoginError::permanent(error).into()) // not a second time for a quarter of an hour
+///         }
+///         Err(error) => Err(error.into()),
+///     }
+/// }
+/// # let _ = log_in;
+/// ```
+#[derive(Debug)]
+pub struct LoginError(Box<Report>);
+
+#[derive(Debug)]
+struct Report {
+    flaw: Flaw,
+    #[cfg(feature = "json")]
+    origin: Option<String>,
+    #[cfg(feature = "json")]
+    answer: Option<Answer>,
+    source: Option<BoxError>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Flaw {
+    /// Told by a login of the user's own.
+    Told(Outlook),
+    #[cfg(feature = "json")]
+    Unsent,
+    #[cfg(feature = "json")]
+    NoAnswer,
+    #[cfg(feature = "json")]
+    Unread,
+    #[cfg(feature = "json")]
+    TooLong,
+    #[cfg(feature = "json")]
+    Redirected,
+    #[cfg(feature = "json")]
+    ServerFailed,
+    #[cfg(feature = "json")]
+    Refused { for_now: bool },
+    #[cfg(feature = "json")]
+    NotJson,
+    #[cfg(feature = "json")]
+    NoToken { pointer: String },
+    #[cfg(feature = "json")]
+    TokenType,
+    #[cfg(feature = "json")]
+    Token,
+}
+
+/// When the next attempt may help.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Outlook {
+    /// Soon, perhaps.
+    #[default]
+    Transient,
+    /// When the server says.
+    After(RetryAfter),
+    /// Not before somebody has changed something.
+    Permanent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RetryAfter {
+    Delay(Duration),
+    Date(SystemTime),
+}
+
+impl LoginError {
+    /// Something that may be over soon, as any other error is.
+    pub fn transient(source: impl Into<BoxError>) -> Self {
+        Self::told(Outlook::Transient, source.into())
+    }
+
+    /// Something that is the same the next time: a wrong password, an unknown client.
+    ///
+    /// The next attempt is made after 15 minutes at the earliest, then 30, then 60, and only when
+    /// a request asks for it: servers lock accounts, and a service must heal itself.
+    pub fn permanent(source: impl Into<BoxError>) -> Self {
+        Self::told(Outlook::Permanent, source.into())
+    }
+
+    /// The server wants to be left alone for this long. Five minutes at most count.
+    pub fn retry_after(source: impl Into<BoxError>, delay: Duration) -> Self {
+        let after = RetryAfter::Delay(delay);
+        Self::told(Outlook::After(after), source.into())
+    }
+
+    /// The server wants to be left alone until then, by the wall clock. Five minutes at most count.
+    pub fn retry_at(source: impl Into<BoxError>, date: SystemTime) -> Self {
+        let after = RetryAfter::Date(date);
+        Self::told(Outlook::After(after), source.into())
+    }
+
+    fn told(outlook: Outlook, source: BoxError) -> Self {
+        Self(Box::new(Report {
+            flaw: Flaw::Told(outlook),
+            #[cfg(feature = "json")]
+            origin: None,
+            #[cfg(feature = "json")]
+            answer: None,
+            source: Some(source),
+        }))
+    }
+
+    /// Whether the same login will fail in the same way.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        self.outlook() == Outlook::Permanent
+    }
+
+    fn outlook(&self) -> Outlook {
+        match &self.0.flaw {
+            Flaw::Told(outlook) => *outlook,
+            #[cfg(feature = "json")]
+            _ => match self.0.answer.as_ref().and_then(|answer| answer.retry_after) {
+                Some(after) => Outlook::After(after),
+                None if matches!(self.0.flaw, Flaw::Refused { for_now: false }) => {
+                    Outlook::Permanent
+                }
+                None => Outlook::Transient,
+            },
+        }
+    }
+}
+
+impl Outlook {
+    /// What an error says, or one of those that have caused it.
+    pub(crate) fn of(error: &(dyn error::Error + 'static)) -> Self {
+        iter::successors(Some(error), |error| (*error).source())
+            .find_map(|error| error.downcast_ref::<LoginError>())
+            .map(LoginError::outlook)
+            .unwrap_or_default()
+    }
+}
+
+impl fmt::Display for LoginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.flaw {
+            Flaw::Told(Outlook::Transient) => f.write_str("the login failed"),
+            Flaw::Told(Outlook::After(_)) => {
+                f.write_str("the login's server wants to be left alone")
+            }
+            Flaw::Told(Outlook::Permanent) => {
+                f.write_str("the login will fail until something is changed")
+            }
+            #[cfg(feature = "json")]
+            Flaw::Unsent => f.write_str("no connection was made for the login request"),
+            #[cfg(feature = "json")]
+            Flaw::NoAnswer => f.write_str("the login request got no answer"),
+            #[cfg(feature = "json")]
+            Flaw::Unread => f.write_str("the login's answer broke off"),
+            #[cfg(feature = "json")]
+            Flaw::TooLong => f.write_str("the login's answer is longer than 64 KiB"),
+            #[cfg(feature = "json")]
+            Flaw::Redirected => {
+                f.write_str("the login was redirected, and redirects are not followed")
+            }
+            #[cfg(feature = "json")]
+            Flaw::ServerFailed => f.write_str("the login's server failed"),
+            #[cfg(feature = "json")]
+            Flaw::Refused { .. } => f.write_str("the login was refused"),
+            #[cfg(feature = "json")]
+            Flaw::NotJson => f.write_str("the login's answer is not JSON"),
+            #[cfg(feature = "json")]
+            Flaw::NoToken { pointer } => {
+                write!(f, "the login's answer has no string at {pointer}")
+            }
+            #[cfg(feature = "json")]
+            Flaw::TokenType => f.write_str(
+                "the login's answer has a token of another type than bearer: say by `with_scheme` how it is sent",
+            ),
+            #[cfg(feature = "json")]
+            Flaw::Token => f.write_str("the login's answer has an unusable token"),
+        }?;
+        #[cfg(feature = "json")]
+        match (&self.0.origin, &self.0.answer) {
+            (Some(origin), Some(answer)) => write!(f, " ({origin}: {answer})")?,
+            (Some(origin), None) => write!(f, " ({origin})")?,
+            (None, Some(answer)) => write!(f, " ({answer})")?,
+            (None, None) => {}
+        }
+        Ok(())
+    }
+}
+
+impl error::Error for LoginError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// What may be said of an answer without repeating it.
+#[cfg(feature = "json")]
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: http::StatusCode,
+    pub(crate) content_type: Option<String>,
+    pub(crate) length: Option<usize>,
+    pub(crate) retry_after: Option<RetryAfter>,
+}
+
+#[cfg(feature = "json")]
+impl LoginError {
+    pub(crate) fn new(flaw: Flaw, answer: Option<Answer>, source: Option<BoxError>) -> Self {
+        Self(Box::new(Report {
+            flaw,
+            origin: None,
+            answer,
+            source,
+        }))
+    }
+
+    pub(crate) fn with_source(mut self, source: BoxError) -> Self {
+        self.0.source = Some(source);
+        self
+    }
+
+    /// Says where it was.
+    pub(crate) fn at(mut self, origin: String) -> Self {
+        self.0.origin = Some(origin);
+        self
+    }
+
+    /// Whether nothing can have reached the server.
+    pub(crate) fn is_unsent(&self) -> bool {
+        matches!(self.0.flaw, Flaw::Unsent)
+    }
+
+    /// The status of the answer, where there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<http::StatusCode> {
+        self.0.answer.as_ref().map(|answer| answer.status)
+    }
+}
+
+#[cfg(feature = "json")]
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.status)?;
+        if let Some(content_type) = &self.content_type {
+            write!(f, ", {content_type}")?;
+        }
+        if let Some(length) = self.length {
+            write!(f, ", {length} bytes")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,494 @@
+//! What happens when the login does not work (FAILURES.md, sections 3.1 and 3.4).
+
+mod support;
+
+use std::{
+    error::Error as _,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use support::{HandClock, Issuer, origins, request};
+use tokio::task::yield_now;
+use tokio_test::{assert_pending, task};
+use tower::{BoxError, Layer, ServiceExt};
+use tower_bearer::{
+    BearerAuthLayer, CachedProvider, Credential, Error, Event, JsonLogin, LoginError, State,
+    login_fn, test_util::ScriptedProvider,
+};
+use tower_test::mock;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A provider whose pauses are as long as they can be, and its clock.
+fn provider(issuer: &Issuer) -> (CachedProvider, HandClock) {
+    let clock = HandClock::new();
+    let builder = CachedProvider::builder(issuer.clone()).clock(clock.clone());
+    (builder.random(|| 1.0).build(), clock)
+}
+
+/// How long after its failure the next attempt may be made.
+fn pause(error: &Error, clock: &HandClock) -> Duration {
+    use tower_bearer::Clock;
+    error.next_attempt().unwrap() - clock.now()
+}
+
+// L5, F12: nobody sleeps, and nobody logs in before the time.
+#[tokio::test]
+async fn a_transient_failure_is_tried_again_when_a_request_asks_for_it_after_the_pause() {
+    let issuer = Issuer::new();
+    let (provider, clock) = provider(&issuer);
+    issuer.fail("503");
+    let mut waits = 0;
+    for failures in 1..=3 {
+        let error = provider.acquire().await.unwrap_err();
+        assert_eq!(error.failures(), failures);
+        let pause = pause(&error, &clock);
+        assert_eq!(pause, Duration::from_secs(1 << (failures - 1)));
+        clock.advance(pause - Duration::from_nanos(1));
+        for _ in 0..100 {
+            let mut in_the_pause = task::spawn(provider.acquire());
+            let std::task::Poll::Ready(Err(same)) = in_the_pause.poll() else {
+                waits += 1;
+                continue;
+            };
+            assert_eq!(same.next_attempt(), error.next_attempt());
+        }
+        clock.advance(Duration::from_nanos(1));
+    }
+    issuer.recover();
+    assert!(provider.acquire().await.is_ok());
+    println!("figure: L5 attempts={} waits={waits}", issuer.logins());
+    assert_eq!((issuer.logins(), waits), (4, 0));
+    // And a success makes up for all of them.
+    let current = provider.current().unwrap();
+    clock.advance(10 * MINUTE);
+    issuer.fail("503");
+    assert!(provider.reject(current.generation()));
+    provider.acquire().await.unwrap();
+    assert_eq!(provider.snapshot().last_error().unwrap().failures(), 1);
+}
+
+#[tokio::test]
+async fn an_error_says_what_since_when_and_until_when() {
+    let issuer = Issuer::new();
+    let (provider, clock) = provider(&issuer);
+    issuer.fail("503");
+    let first = provider.acquire().await.unwrap_err();
+    assert_eq!(first.to_string(), "login failed; next attempt after 1.0s");
+    clock.advance(Duration::from_secs(90));
+    let second = provider.acquire().await.unwrap_err();
+    assert_eq!(
+        second.to_string(),
+        "login failed; 2 in a row within 90.0s, next attempt after 2.0s"
+    );
+    assert_eq!(second.failing_since(), first.failing_since());
+    assert_eq!(second.source().unwrap().to_string(), "503");
+}
+
+// L3: an account that is locked after five wrong passwords is not locked by us.
+#[tokio::test]
+async fn a_wrong_password_is_tried_twice_in_half_an_hour() {
+    let issuer = Issuer::new();
+    let (provider, clock) = provider(&issuer);
+    issuer.fail_with(|| LoginError::permanent("wrong password").into());
+    let mut attempts = Vec::new();
+    for second in 0..(3 * 3600) {
+        let before = issuer.logins();
+        for _ in 0..2 {
+            assert!(provider.acquire().await.is_err());
+        }
+        if issuer.logins() > before {
+            attempts.push(second / 60);
+        }
+        clock.advance(Duration::from_secs(1));
+    }
+    println!("figure: L3 attempts_at_min={attempts:?} lockouts=0");
+    assert_eq!(attempts, [0, 15, 45, 105, 165]);
+    // It heals by itself once the password is right again, and at once when told.
+    issuer.recover();
+    assert!(provider.acquire().await.is_err());
+    provider.reset();
+    assert!(provider.acquire().await.is_ok());
+}
+
+// L4
+#[tokio::test]
+async fn a_server_that_wants_to_be_left_alone_is_left_alone() {
+    let clock = HandClock::new();
+    let wall = {
+        use tower_bearer::Clock;
+        clock.wall()
+    };
+    let in_two_minutes = httpdate::fmt_http_date(wall + 2 * MINUTE);
+    let long_ago = httpdate::fmt_http_date(wall - 2 * MINUTE);
+    let seconds = Duration::from_secs;
+    for (status, header, at_least, at_most) in [
+        (429, "120", seconds(120), seconds(120)),
+        (503, "120", seconds(120), seconds(120)),
+        (503, " 7 ", seconds(7), seconds(7)),
+        (429, in_two_minutes.as_str(), seconds(119), seconds(120)),
+        (429, long_ago.as_str(), seconds(0), seconds(1)),
+        (429, "0", seconds(0), seconds(1)),
+        (429, "1000000000", seconds(300), seconds(300)),
+        (429, "99999999999999999999999", seconds(300), seconds(300)),
+        (429, "soon", seconds(1), seconds(1)),
+        (429, "-5", seconds(1), seconds(1)),
+        (429, "", seconds(1), seconds(1)),
+        // With a permanent refusal it is obeyed as well.
+        (401, "120", seconds(120), seconds(120)),
+    ] {
+        let calls = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&calls);
+        let header_value = header.to_owned();
+        let http = tower::service_fn(move |_: Request<Full<Bytes>>| {
+            *counted.lock().unwrap() += 1;
+            let response = Response::builder()
+                .status(status)
+                .header("retry-after", &header_value)
+                .body(Full::<Bytes>::default());
+            async { Ok::<_, BoxError>(response.unwrap()) }
+        });
+        let login = JsonLogin::new(http, "https://api.example.com/login?key=hidden", "{}").unwrap();
+        let builder = CachedProvider::builder(login).clock(clock.clone());
+        let provider = builder.random(|| 1.0).build();
+        let error = provider.acquire().await.unwrap_err();
+        let pause = pause(&error, &clock);
+        assert!(at_least <= pause && pause <= at_most, "{header}: {pause:?}");
+        for _ in 0..100 {
+            assert!(provider.acquire().await.is_err());
+        }
+        assert_eq!(*calls.lock().unwrap(), 1, "{header}");
+        let cause = error.source().unwrap().to_string();
+        assert!(cause.contains("(https://api.example.com: "), "{cause}");
+        assert!(!cause.contains("hidden"), "{cause}");
+    }
+    println!("figure: L4 cases=12 attempts_in_window=0");
+}
+
+// What a JSON login takes for permanent.
+#[tokio::test]
+async fn a_refusal_is_permanent_unless_it_says_otherwise() {
+    for (status, body, expected) in [
+        (400, "", true),
+        (400, r#"{"error":"invalid_grant"}"#, true),
+        (400, r#"{"error":"temporarily_unavailable"}"#, false),
+        (400, r#"{"error":"server_error"}"#, false),
+        (401, r#"{"error":"invalid_client"}"#, true),
+        (401, "", true),
+        (403, "", true),
+        (422, "", true),
+        (404, "", false),
+        (408, "", false),
+        (429, "", false),
+        (302, "", false),
+        (500, "", false),
+        (200, "<html>", false),
+        (200, "{}", false),
+    ] {
+        let http = tower::service_fn(move |_: Request<Full<Bytes>>| async move {
+            let response = Response::builder().status(status);
+            Ok::<_, BoxError>(response.body(Full::<Bytes>::from(body)).unwrap())
+        });
+        let login = JsonLogin::new(http, "https://api.example.com/login", "{}").unwrap();
+        let error = CachedProvider::new(login).acquire().await.unwrap_err();
+        let cause = error
+            .source()
+            .unwrap()
+            .downcast_ref::<LoginError>()
+            .unwrap();
+        assert_eq!(cause.is_permanent(), expected, "{status} {body}");
+        assert_eq!(cause.status(), StatusCode::from_u16(status).ok());
+    }
+}
+
+// However deep it is.
+#[tokio::test]
+async fn what_a_login_knows_is_found_in_its_chain_of_causes() {
+    #[derive(Debug)]
+    struct Wrapped(LoginError);
+    impl std::fmt::Display for Wrapped {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("wrapped")
+        }
+    }
+    impl std::error::Error for Wrapped {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+    let issuer = Issuer::new();
+    let (provider, clock) = provider(&issuer);
+    issuer.fail_with(|| Wrapped(LoginError::retry_after("busy", 2 * MINUTE)).into());
+    assert_eq!(
+        pause(&provider.acquire().await.unwrap_err(), &clock),
+        2 * MINUTE
+    );
+    clock.advance(2 * MINUTE);
+    issuer.fail_with(|| LoginError::transient("not yet").into());
+    assert_eq!(
+        pause(&provider.acquire().await.unwrap_err(), &clock).as_secs(),
+        2
+    );
+}
+
+// L18: every attempt fails at once, and requests come all the time.
+#[tokio::test]
+async fn attempts_in_an_outage_are_few_by_whatever_chance() {
+    for seed in 0..20 {
+        let issuer = Issuer::new();
+        issuer.fail("connection refused");
+        let clock = HandClock::new();
+        let random = Mutex::new(fastrand::Rng::with_seed(seed));
+        let provider = CachedProvider::builder(issuer.clone())
+            .clock(clock.clone())
+            .random(move || random.lock().unwrap().f64())
+            .build();
+        for _ in 0..600 {
+            assert!(provider.acquire().await.is_err());
+            clock.advance(Duration::from_millis(100));
+        }
+        assert!(issuer.logins() <= 20, "{seed}: {}", issuer.logins());
+        if seed == 0 {
+            println!("figure: L18 attempts_in_first_minute={}", issuer.logins());
+        }
+    }
+}
+
+// Trap 25
+#[tokio::test]
+async fn no_request_is_sent_without_what_it_waits_for() {
+    let issuer = Issuer::new();
+    issuer.fail("down");
+    let (inner, mut handle) = mock::pair::<Request<()>, Response<()>>();
+    let service = BearerAuthLayer::new(CachedProvider::new(issuer), origins()).layer(inner);
+    for _ in 0..10 {
+        assert!(service.clone().oneshot(request()).await.is_err());
+    }
+    assert_pending!(handle.poll_request());
+}
+
+// L17: what was under way when all began anew is no news.
+#[tokio::test]
+async fn a_reset_during_a_login_discards_what_it_brings() {
+    for fails in [false, true] {
+        let issuer = Issuer::gated();
+        let (provider, _clock) = provider(&issuer);
+        let mut waiter = task::spawn(provider.acquire());
+        assert_pending!(waiter.poll());
+        yield_now().await;
+        provider.reset();
+        provider.reset();
+        // Who comes now waits as well: there is one login at a time.
+        let mut next = task::spawn(provider.acquire());
+        assert_pending!(next.poll());
+        if fails {
+            issuer.fail("old password");
+        }
+        issuer.step();
+        yield_now().await;
+        issuer.recover();
+        assert!(provider.current().is_none(), "stale publishes");
+        assert_pending!(waiter.poll());
+        assert_pending!(next.poll());
+        issuer.open();
+        assert_eq!(waiter.await.unwrap().value(), "Bearer token-2");
+        assert_eq!(next.await.unwrap().value(), "Bearer token-2");
+        issuer.assert_logins(2);
+        let snapshot = provider.snapshot();
+        assert_eq!((snapshot.logins(), snapshot.failed_logins()), (1, 0));
+        assert_eq!(snapshot.discarded_logins(), 1);
+    }
+    println!("figure: L17 stale_publishes=0 logins_at_once=1");
+}
+
+#[tokio::test]
+async fn a_reset_forgets_the_credential_and_keeps_the_refresh_token() {
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&taken);
+    let login = login_fn(move |mut request| {
+        let token = request.take_refresh_token();
+        let mut seen = seen.lock().unwrap();
+        seen.push(token.map(|token| token.expose().to_owned()));
+        let number = seen.len();
+        async move {
+            let credential = Credential::new(format!("token-{number}"))?;
+            Ok(credential.with_refresh_token(format!("refresh-{number}")))
+        }
+    });
+    let provider = CachedProvider::new(login);
+    let mut service = BearerAuthLayer::new(provider.clone(), origins()).layer(tower::service_fn(
+        |request: Request<()>| async move {
+            Ok::<_, BoxError>(Response::new(request.headers()["authorization"].clone()))
+        },
+    ));
+    for number in 1..=2 {
+        let response = service.ready().await.unwrap();
+        let response = tower::Service::call(response, request()).await.unwrap();
+        assert_eq!(response.body(), &format!("Bearer token-{number}"));
+        provider.reset();
+        assert!(provider.current().is_none());
+        assert_eq!(provider.snapshot().state(), State::Empty);
+    }
+    // Also that of a login that came too late.
+    let mut waiter = task::spawn(provider.acquire());
+    assert_pending!(waiter.poll());
+    provider.reset();
+    waiter.await.unwrap();
+    let some = |token: &str| Some(token.to_owned());
+    let expected = [
+        None,
+        some("refresh-1"),
+        some("refresh-2"),
+        some("refresh-3"),
+    ];
+    assert_eq!(*taken.lock().unwrap(), expected);
+}
+
+// A provider is dropped while its login runs: the login ends, and nothing is left.
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_is_dropped_leaves_its_login_to_end() {
+    let issuer = Issuer::gated();
+    let provider = CachedProvider::new(issuer.clone());
+    let mut waiter = task::spawn(provider.acquire());
+    assert_pending!(waiter.poll());
+    yield_now().await;
+    drop((waiter, provider));
+    assert_eq!(issuer.logins(), 1);
+    tokio::time::sleep(Duration::from_millis(9_999)).await;
+    issuer.open();
+    yield_now().await;
+    assert_eq!(issuer.finished(), 1);
+
+    let issuer = Issuer::gated();
+    let provider = CachedProvider::new(issuer.clone());
+    drop(task::spawn(provider.acquire()).poll());
+    drop(provider);
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    issuer.open();
+    yield_now().await;
+    assert_eq!(issuer.finished(), 0, "I6: it has ended at its timeout");
+}
+
+#[tokio::test]
+async fn a_snapshot_tells_what_the_next_request_would_find() {
+    let lifetime = Duration::from_secs(1_000);
+    let issuer = Issuer::gated().concurrent().with_lifetime(lifetime);
+    let (provider, clock) = provider(&issuer);
+    let state = || provider.snapshot().state();
+    assert_eq!(state(), State::Empty);
+    let mut waiter = task::spawn(provider.acquire());
+    assert_pending!(waiter.poll());
+    assert_eq!(state(), State::LoggingIn);
+    issuer.step();
+    let held = waiter.await.unwrap();
+    assert_eq!(state(), State::Fresh);
+    let seconds = Duration::from_secs;
+    clock.advance(seconds(100));
+    let snapshot = provider.snapshot();
+    assert_eq!(snapshot.generation(), Some(held.generation()));
+    assert_eq!(snapshot.age(), Some(seconds(100)));
+    assert_eq!(snapshot.usable_for(), Some(seconds(890)));
+    assert!(!snapshot.is_logging_in());
+    clock.advance(seconds(800));
+    assert_eq!(state(), State::Aging);
+    assert!(provider.current().is_some());
+    assert!(provider.snapshot().is_logging_in());
+    assert_eq!(state(), State::Aging, "it is served meanwhile");
+    issuer.fail("down");
+    issuer.step();
+    yield_now().await;
+    yield_now().await;
+    assert_eq!(state(), State::Aging);
+    assert!(provider.snapshot().next_attempt().is_some());
+    clock.advance(seconds(90));
+    assert_eq!(state(), State::Expired);
+    assert_eq!(provider.snapshot().usable_for(), Some(seconds(0)));
+    issuer.step();
+    assert!(provider.acquire().await.is_err());
+    assert_eq!(state(), State::BackingOff);
+    let snapshot = provider.snapshot();
+    assert!(snapshot.last_error().unwrap().is_login_failed());
+    assert_eq!(
+        snapshot.next_attempt(),
+        snapshot.last_error().unwrap().next_attempt()
+    );
+    assert_eq!(
+        (
+            snapshot.logins(),
+            snapshot.failed_logins(),
+            snapshot.waits()
+        ),
+        (1, 2, 2)
+    );
+}
+
+#[tokio::test]
+async fn a_layer_counts_what_it_replays_and_sends_bare() {
+    let provider = ScriptedProvider::new(["first", "second"]).unwrap();
+    let layer = BearerAuthLayer::new(provider.clone(), origins())
+        .replay(tower_bearer::ReplayWith(|(): &()| Some(())));
+    let service = layer.layer(tower::service_fn(|request: Request<()>| async move {
+        let is_good = request
+            .headers()
+            .get("authorization")
+            .is_none_or(|it| it != "Bearer first");
+        let status = if is_good { 200 } else { 401 };
+        Ok::<_, BoxError>(Response::builder().status(status).body(()).unwrap())
+    }));
+    let foreign = Request::get("https://other.example.com/").body(()).unwrap();
+    let own = Request::get(support::URL)
+        .header("authorization", "own")
+        .body(())
+        .unwrap();
+    for request in [request(), request(), foreign, own] {
+        let response = service.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+    assert_eq!((layer.replays(), layer.bare_requests()), (1, 2));
+    assert_eq!(layer.foreign_requests(), 1);
+    assert_eq!(
+        (provider.rejected().len(), provider.accepted().len()),
+        (1, 2)
+    );
+    let last = provider.accepted()[0];
+    assert!(provider.rejected() != [last]);
+    let error = {
+        use tower_bearer::CredentialProvider;
+        assert!(!provider.reject(last), "the script is at its end");
+        service.clone().oneshot(request()).await.unwrap_err()
+    };
+    assert!(error.downcast_ref::<Error>().unwrap().is_login_failed());
+}
+
+// Trap 29: a failure that nobody waits for is told.
+#[tokio::test]
+async fn a_failed_background_login_is_told_to_who_listens() {
+    let issuer = Issuer::new()
+        .concurrent()
+        .with_lifetime(Duration::from_secs(1_000));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let events = Arc::clone(&told);
+    let clock = HandClock::new();
+    let provider = CachedProvider::builder(issuer.clone())
+        .clock(clock.clone())
+        .on_event(move |event| {
+            if let Event::LoginFailed { error, .. } = event {
+                events
+                    .lock()
+                    .unwrap()
+                    .push(error.source().unwrap().to_string());
+            }
+        })
+        .build();
+    provider.acquire().await.unwrap();
+    issuer.fail("down");
+    clock.advance(Duration::from_secs(950));
+    assert!(provider.current().is_some());
+    yield_now().await;
+    yield_now().await;
+    assert_eq!(*told.lock().unwrap(), ["down"]);
+}
