@@ -133,7 +133,7 @@ async fn a_session_is_bound_to_an_account_where_it_is_told() {
     let error = client.oneshot(request).await.unwrap_err();
     let cause = error.source().unwrap().to_string();
     assert!(
-        cause.starts_with("the login was refused (200 OK"),
+        cause.starts_with("the login was refused (http://127.0.0.1") && cause.contains(": 200 OK"),
         "{cause}"
     );
 
@@ -206,7 +206,8 @@ async fn a_lost_answer_leads_to_a_full_login_in_the_same_flight() {
         panic!("{events:?}");
     };
     let cause = std::error::Error::source(error).unwrap().to_string();
-    assert_eq!(cause, "the login request got no answer");
+    let url = scene.api.base_url();
+    assert_eq!(cause, format!("the login request got no answer ({url})"));
     // And on it goes, with what the full login has brought.
     scene.clock.advance(HOUR);
     scene.assert_ok(&client).await;

@@ -4,7 +4,7 @@ use std::{
     fmt::{self, Write},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -22,6 +22,7 @@ pub(crate) struct Capture(Arc<State>);
 struct State {
     said: Mutex<Vec<String>>,
     spans: AtomicU64,
+    depth: AtomicI64,
 }
 
 impl Capture {
@@ -69,10 +70,18 @@ impl Subscriber for Capture {
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        self.record(Some(event.metadata()), |line| event.record(line));
+        let depth = self.0.depth.load(Ordering::Relaxed);
+        self.record(Some(event.metadata()), |line| {
+            event.record(line);
+            let _ = write!(line.0, " in {depth} spans");
+        });
     }
 
-    fn enter(&self, _: &span::Id) {}
+    fn enter(&self, _: &span::Id) {
+        self.0.depth.fetch_add(1, Ordering::Relaxed);
+    }
 
-    fn exit(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {
+        self.0.depth.fetch_sub(1, Ordering::Relaxed);
+    }
 }

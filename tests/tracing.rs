@@ -1,0 +1,50 @@
+//! What the feature `tracing` says.
+
+mod support;
+
+use std::time::Duration;
+
+use support::{Capture, HandClock, Issuer};
+use tower_bearer::{CachedProvider, login_fn};
+
+#[tokio::test]
+async fn a_login_has_a_span_and_what_happens_is_told() {
+    let capture = Capture::default();
+    let _default = tracing::subscriber::set_default(capture.clone());
+    let issuer = Issuer::new();
+    let scripted = issuer.clone();
+    let login = login_fn(move |request| {
+        let issuer = scripted.clone();
+        async move {
+            use tower_bearer::Login;
+            tokio::task::yield_now().await;
+            tracing::info!("within the login");
+            issuer.login(request).await
+        }
+    });
+    let clock = HandClock::new();
+    let provider = CachedProvider::builder(login).clock(clock.clone()).build();
+    let held = provider.acquire().await.unwrap();
+    issuer.fail("down for maintenance");
+    clock.advance(Duration::from_secs(600));
+    assert!(provider.reject(held.generation()));
+    drop(provider.acquire().await);
+
+    let said = capture.said();
+    let tell = |what: &str| said.iter().filter(|line| line.contains(what)).count();
+    assert_eq!(
+        tell("tower_bearer::provider::cache::pilot login"),
+        2,
+        "{said:#?}"
+    );
+    let within: Vec<_> = said
+        .iter()
+        .filter(|line| line.contains("within the login"))
+        .collect();
+    assert!(within.len() == 2 && within.iter().all(|line| line.ends_with("in 1 spans")));
+    let logged_in = said.iter().find(|line| line.contains("logged in"));
+    assert!(logged_in.unwrap().ends_with("in 0 spans"));
+    assert_eq!(tell("logged in"), 1);
+    assert_eq!(tell("credential rejected"), 1);
+    assert_eq!(tell("login failed; next attempt after"), 1);
+}
