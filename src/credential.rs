@@ -50,7 +50,8 @@ impl Credential {
     }
 
     /// Says when the token expires by the wall clock. Where a lifetime is known as well, the
-    /// lifetime is believed: it does not depend on the server's clock agreeing with ours.
+    /// lifetime is believed: it does not depend on the server's clock agreeing with ours. One that a
+    /// login brings and that is over within 10 s says that the clocks do not agree: it is no expiry.
     #[must_use]
     pub fn with_expires_at(self, expires_at: SystemTime) -> Self {
         Self {

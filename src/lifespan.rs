@@ -63,8 +63,12 @@ impl Lifespan {
             Birth::HandedIn(now) => (now, now, Duration::ZERO),
         };
         let lifetime = credential.lifetime().or_else(|| {
-            let expires_at = credential.expires_at()?;
-            Some(expires_at.duration_since(sent.wall).unwrap_or_default())
+            let left = credential.expires_at()?.duration_since(sent.wall);
+            match birth {
+                // Nobody hands out what is all but over: it is the server's clock that is behind.
+                Birth::LoggedIn { .. } => left.ok().filter(|left| *left >= MARGIN),
+                Birth::HandedIn(_) => Some(left.unwrap_or_default()),
+            }
         });
         let Some(lifetime) = lifetime else {
             return Self::ENDLESS;

@@ -294,6 +294,7 @@ async fn over_sockets(run: &mut Run, http: HttpClient) {
         assert_eq!(status, None, "{failing}");
         run.debug(&layer);
     }
+    println!("figure: L9 bytes_at_other_host={}", b.received().len());
     assert_eq!(b.received().len(), 0, "L9");
 
     // Nobody is there to log in at.

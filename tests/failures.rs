@@ -305,6 +305,26 @@ async fn a_reset_during_a_login_discards_what_it_brings() {
     println!("figure: L17 stale_publishes=0 logins_at_once=1");
 }
 
+// And what has failed before it, or too late, does not count.
+#[tokio::test]
+async fn a_reset_forgets_all_failures() {
+    let issuer = Issuer::gated();
+    issuer.fail("down");
+    let (provider, clock) = provider(&issuer);
+    issuer.step();
+    assert_eq!(provider.acquire().await.unwrap_err().failures(), 1);
+    clock.advance(MINUTE);
+    let mut waiter = task::spawn(provider.acquire());
+    assert_pending!(waiter.poll());
+    yield_now().await;
+    provider.reset();
+    issuer.open();
+    let error = waiter.await.unwrap_err();
+    assert_eq!(error.failures(), 1);
+    assert_eq!(pause(&error, &clock), Duration::from_secs(1));
+    issuer.assert_logins(3);
+}
+
 #[tokio::test]
 async fn a_reset_forgets_the_credential_and_keeps_the_refresh_token() {
     let taken = Arc::new(Mutex::new(Vec::new()));

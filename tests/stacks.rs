@@ -173,6 +173,7 @@ async fn a_library_names_its_client_in_a_struct() {
     let mut client = library.client;
     let future: ResponseFuture<HttpClient, CachedProvider, Full<Bytes>> =
         client.call(Request::new(Full::default()));
+    // F18: no guard of a snapshot is held over an await.
     fn assert_send<T: Send + 'static>(_: &T) {}
     assert_send(&future);
 }
