@@ -1,0 +1,148 @@
+//! How a login begins, and what becomes of its outcome.
+
+use std::{
+    error, mem,
+    sync::{Arc, MutexGuard, TryLockError},
+};
+
+use tokio::runtime::Handle;
+
+use super::{
+    Cache, Course, Held,
+    backoff::BackOff,
+    pilot::{Landing, Pilot},
+};
+use crate::{
+    clock::Moment, error::Error, flight::Flight, lifespan::Freshness, login::RefreshTokenSlot,
+    login_error::Outlook, provider::observers::Event,
+};
+
+impl Cache {
+    /// Starts one login in the background, unless one is under way or has just failed.
+    pub(super) fn refresh_ahead(self: &Arc<Self>) {
+        let Ok(runtime) = Handle::try_current() else {
+            return; // A request that is polled on a runtime will do it.
+        };
+        let now = Moment::of(&*self.clock);
+        // Whoever holds the lock is about to start or to end a flight: no request waits for that.
+        let course = match self.course.try_lock() {
+            Ok(course) => course,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        if let Some(flight) = &course.flight {
+            let overdue = flight.is_overdue().then(|| Arc::clone(flight));
+            drop(course);
+            if let Some(flight) = overdue {
+                self.land(&flight, Err(Error::login_lost()));
+            }
+            return;
+        }
+        // Looked at again under the lock: a flight may have landed since.
+        let is_aging = self
+            .current
+            .load()
+            .as_ref()
+            .is_some_and(|held| held.lifespan.freshness(|| now) == Freshness::Aging);
+        if is_aging && course.pause_at(now).is_none() {
+            self.take_off(course, &runtime, now);
+        }
+    }
+
+    pub(super) fn take_off(
+        self: &Arc<Self>,
+        mut course: MutexGuard<'_, Course>,
+        runtime: &Handle,
+        now: Moment,
+    ) -> Arc<Flight<Arc<Held>>> {
+        let refresh_token = course.refresh_token.take();
+        let refresh_token = refresh_token.filter(|token| !token.is_expired(now));
+        let refresh_token = RefreshTokenSlot::new(refresh_token);
+        let flight = Arc::new(Flight::new(self.policy.time_to_log_in(), refresh_token));
+        course.flight = Some(Arc::clone(&flight));
+        // A runtime that is shutting down drops the task at once, and that takes the lock.
+        drop(course);
+        runtime.spawn(Pilot::new(self, &flight).fly());
+        flight
+    }
+
+    pub(super) fn is_flown_by(&self, flight: &Arc<Flight<Arc<Held>>>) -> bool {
+        self.course().is_flown_by(flight)
+    }
+
+    /// Publishes the outcome of the flight, unless it was declared lost: then another login may
+    /// be under way already, and what this one got is discarded.
+    pub(super) fn land(&self, flight: &Arc<Flight<Arc<Held>>>, outcome: Result<Landing, Error>) {
+        // The clock is not asked for a lost one: that is told while panics unwind.
+        let failed = match &outcome {
+            Err(error) if !error.is_login_lost() => {
+                let outlook = error::Error::source(error)
+                    .map(Outlook::of)
+                    .unwrap_or_default();
+                Some((outlook, Moment::of(&*self.clock), (self.random)()))
+            }
+            _ => None,
+        };
+        let mut course = self.course();
+        if !course.is_flown_by(flight) {
+            return;
+        }
+        course.flight = None;
+        let outcome = match (outcome, failed) {
+            (Err(error), Some((outlook, now, random))) if !course.is_flight_stale => {
+                Err(error.during(course.back_off.failed(outlook, now, random)))
+            }
+            (outcome, _) => outcome,
+        };
+        if mem::take(&mut course.is_flight_stale) {
+            self.land_stale(course, flight, outcome);
+            return;
+        }
+        let (outcome, failure, event) = match outcome {
+            Ok(Landing {
+                held,
+                refresh_token,
+                answered,
+            }) => {
+                course.refresh_token = refresh_token;
+                course.counts.logins += 1;
+                course.back_off = BackOff::default();
+                self.publish(&mut course, Arc::clone(&held), answered);
+                let generation = held.generation();
+                (Ok(held), None, Event::LoggedIn { generation })
+            }
+            Err(error) => {
+                // What was not taken is there for the next login, and no longer for this one.
+                course.refresh_token = flight.refresh_token().take();
+                course.counts.failed_logins += 1;
+                self.put_back(&mut course);
+                let event = Event::LoginFailed {
+                    error: error.clone(),
+                };
+                (Err(error.clone()), Some(error), event)
+            }
+        };
+        let _dropped_unlocked = mem::replace(&mut course.failure, failure);
+        drop(course);
+        flight.land(outcome);
+        self.observers.tell(&event);
+    }
+
+    /// A reset came before it: neither its credential nor its failure is news.
+    pub(super) fn land_stale(
+        &self,
+        mut course: MutexGuard<'_, Course>,
+        flight: &Flight<Arc<Held>>,
+        outcome: Result<Landing, Error>,
+    ) {
+        // What was rotated is rotated.
+        course.refresh_token = match &outcome {
+            Ok(landing) => landing.refresh_token.clone(),
+            Err(_) => flight.refresh_token().take(),
+        };
+        course.counts.discarded_logins += 1;
+        drop(course);
+        drop(outcome);
+        flight.land(Err(Error::reset()));
+    }
+}
