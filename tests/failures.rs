@@ -413,6 +413,12 @@ async fn a_snapshot_tells_what_the_next_request_would_find() {
     assert_eq!(snapshot.age(), Some(seconds(100)));
     assert_eq!(snapshot.usable_for(), Some(seconds(890)));
     assert!(!snapshot.is_logging_in());
+    // The clock that leaves less of it counts.
+    clock.jump_wall(seconds(60));
+    assert_eq!(provider.snapshot().usable_for(), Some(seconds(830)));
+    clock.jump_wall_back(seconds(120));
+    assert_eq!(provider.snapshot().usable_for(), Some(seconds(890)));
+    clock.jump_wall(seconds(60));
     clock.advance(seconds(800));
     assert_eq!(state(), State::Aging);
     assert!(provider.current().is_some());

@@ -111,9 +111,6 @@ fn describe(parts: &Parts, length: Option<usize>) -> Answer {
 ///
 /// [RFC 9110, section 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
 fn retry_after(parts: &Parts) -> Option<RetryAfter> {
-    if parts.status.is_success() {
-        return None;
-    }
     let value = parts.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         let seconds = value.parse().unwrap_or(u64::MAX);

@@ -192,7 +192,6 @@ impl Refusals {
             tenure.refused_at = Some(now);
             let age = now.saturating_duration_since(tenure.landed_at);
             let trust = tenure.trust;
-            let is_forgiven = !self.permission_is_known(now);
             if age < BRIEF {
                 self.brief += 1;
             } else {
@@ -201,13 +200,13 @@ impl Refusals {
             }
             self.barren = match trust {
                 Trust::Vindicated => 0,
-                Trust::Accepted if is_forgiven && age >= doubled(MINIMUM, self.barren) => 0,
+                Trust::Accepted if age >= doubled(MINIMUM, self.barren) => 0,
                 Trust::Accepted => self.barren + 1,
                 Trust::Open | Trust::InVain => self.barren.max(FREE) + 1,
             };
         }
         let is_dead = refusals > AMONG_OTHERS && lasts >= DEAD;
-        if self.brief >= RIVALRY && has_worked && is_dead && !self.permission_is_known(now) {
+        if self.brief >= RIVALRY && has_worked && is_dead {
             self.has_rival = true;
         }
         // Where some were about permission, one or two among acceptances are no news.

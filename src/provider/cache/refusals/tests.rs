@@ -304,6 +304,43 @@ fn a_login_that_brings_the_refused_token_is_no_progress_whatever_follows() {
     assert!(history.refuse(), "later it may be another");
 }
 
+// The login that a refusal has caused takes its time: what is told of the old generation is late.
+#[test]
+fn a_generation_that_was_taken_out_is_judged_no_more() {
+    let mut history = History::new();
+    history.accept();
+    assert_eq!(
+        history.refusals.refused(history.current, history.now),
+        Verdict::LogIn
+    );
+    history.refusals.taken_out();
+    history.wait(40);
+    history.refusals.accepted(history.current, history.now);
+    history.refusals.cured(history.current, history.now);
+    history.log_in(Cause::Refusal);
+    history.accept();
+    assert!(history.refuse(), "nothing was learnt about permission");
+}
+
+// The login for it has failed: the refusal is judged again, and no sooner than if it had cured
+// nothing.
+#[test]
+fn a_generation_that_was_put_back_is_judged_again() {
+    let mut history = History::new();
+    history.accept();
+    let refuse = |history: &mut History| history.refusals.refused(history.current, history.now);
+    assert_eq!(refuse(&mut history), Verdict::LogIn);
+    history.refusals.taken_out();
+    history.refusals.put_back();
+    assert_eq!(refuse(&mut history), Verdict::Keep);
+    history.wait(1);
+    assert_eq!(refuse(&mut history), Verdict::LogIn);
+    history.refusals.taken_out();
+    history.refusals.put_back();
+    history.refusals.accepted(history.current, history.now);
+    assert_eq!(refuse(&mut history), Verdict::Keep, "it was heard");
+}
+
 #[test]
 fn news_of_another_generation_changes_nothing() {
     let mut history = History::new();
