@@ -16,8 +16,9 @@ use support::{Api, Issuer, origins, request};
 use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{
-    Authorization, BearerAuthLayer, CachedProvider, Credential, CredentialProvider, Error, Event,
-    Generation, ReplayWith, RequestHead, Scheme, StaticProvider, Token, login_fn, rejection,
+    Authorization, BearerAuthLayer, CachePolicy, CachedProvider, Credential, CredentialProvider,
+    Error, Event, Generation, ReplayWith, RequestHead, Scheme, StaticProvider, Token, login_fn,
+    rejection,
 };
 use tower_test::mock;
 
@@ -445,6 +446,37 @@ async fn a_doubtful_refusal_waits_for_a_login_that_is_made_anyway() {
     assert!(provider.reject(second), "it has expired");
 }
 
+// What comes of a generation that is out of use already is late, replays included.
+#[tokio::test(start_paused = true)]
+async fn a_replay_that_is_accepted_too_late_teaches_nothing() {
+    let minutes = |number: u64| Duration::from_secs(60 * number);
+    let issuer = Issuer::gated();
+    issuer.step();
+    issuer.step();
+    let provider = CachedProvider::builder(issuer.clone())
+        .policy(CachePolicy::default().login_timeout(minutes(2)))
+        .build();
+    let first = provider.acquire().await.unwrap().generation();
+    tokio::time::advance(minutes(6)).await;
+    assert!(provider.reject(first));
+    let second = provider.acquire().await.unwrap().generation();
+    provider.accept(second);
+    tokio::time::advance(minutes(6)).await;
+    assert!(provider.reject(second));
+    let mut waiter = task::spawn(provider.acquire());
+    assert_pending!(waiter.poll());
+    tokio::task::yield_now().await;
+    tokio::time::advance(minutes(1)).await;
+    provider.accept_replay(first, second);
+    issuer.open();
+    let third = waiter.await.unwrap().generation();
+    provider.accept(third);
+    assert!(
+        provider.reject(third),
+        "nothing was learnt about permission"
+    );
+}
+
 // E7: while no login can be made, what is refused stays: perhaps it was about permission.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_after_a_failed_background_login_changes_nothing() {
@@ -511,6 +543,7 @@ async fn a_forbidden_endpoint_and_a_login_that_is_down_are_no_outage() {
             issuer.logins()
         );
         assert_eq!(failed, 0);
+        assert!(issuer.logins() <= 3, "{}", issuer.logins());
     }
 }
 
