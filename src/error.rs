@@ -22,7 +22,7 @@ pub type BoxError = Box<dyn error::Error + Send + Sync>;
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 /// let error = provider.acquire().await.unwrap_err();
 /// assert!(error.is_login_failed());
-/// assert!(error.to_string().starts_with("login failed; next attempt after "));
+/// assert!(error.to_string().starts_with("login failed; next attempt "));
 /// assert_eq!(error.source().unwrap().to_string(), "wrong password");
 /// # });
 /// # Ok::<_, std::io::Error>(())
@@ -288,7 +288,7 @@ impl fmt::Display for Outage {
             write!(f, "{} in a row within {lasts:.1?}, ", self.failures)?;
         }
         let pause = self.next_attempt.saturating_duration_since(self.failed_at);
-        write!(f, "next attempt after {pause:.1?}")
+        write!(f, "next attempt {pause:.1?} later")
     }
 }
 

@@ -1,14 +1,19 @@
 //! What a login fails with, and what that says of the next attempt.
 
-use std::{error, fmt, iter, time::Duration, time::SystemTime};
+use std::{
+    error, fmt, io, iter,
+    time::{Duration, Instant, SystemTime},
+};
 
-use crate::error::BoxError;
+use crate::error::{BoxError, Error};
 
 /// What a login failed with, where more is known than an error: when the next attempt may help.
 ///
 /// A [`Login`](crate::Login) may fail with any error. One in whose chain of sources there is no
 /// `LoginError` is *transient*: the pause before the next attempt doubles from a second to a
-/// minute, at random from nothing to all of it. Make one of these where another pause is right.
+/// minute, at random from 100 ms to all of it. Make one of these where another pause is right, and
+/// let it be found: as the error, as one of its [sources](error::Error::source), or in an
+/// [`io::Error`].
 /// [`JsonLogin`](https://docs.rs/tower-bearer/latest/tower_bearer/struct.JsonLogin.html) fails with
 /// one that holds status, content type and length of the answer, and never a part of its body.
 ///
@@ -72,26 +77,24 @@ pub(crate) enum Flaw {
 
 /// When the next attempt may help.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Outlook {
-    /// Soon, perhaps.
-    #[default]
-    Transient,
-    /// When the server says.
-    After(RetryAfter),
+pub(crate) struct Outlook {
     /// Not before somebody has changed something.
-    Permanent,
+    pub(crate) is_permanent: bool,
+    /// Not before this, in any case.
+    pub(crate) retry_after: Option<RetryAfter>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RetryAfter {
     Delay(Duration),
     Date(SystemTime),
+    Instant(Instant),
 }
 
 impl LoginError {
     /// Something that may be over soon, as any other error is.
     pub fn transient(source: impl Into<BoxError>) -> Self {
-        Self::told(Outlook::Transient, source.into())
+        Self::told(false, None, source.into())
     }
 
     /// Something that is the same the next time: a wrong password, an unknown client.
@@ -99,22 +102,24 @@ impl LoginError {
     /// The next attempt is made after 15 minutes at the earliest, then 30, then 60, and only when
     /// a request asks for it: servers lock accounts, and a service must heal itself.
     pub fn permanent(source: impl Into<BoxError>) -> Self {
-        Self::told(Outlook::Permanent, source.into())
+        Self::told(true, None, source.into())
     }
 
     /// The server wants to be left alone for this long. Five minutes at most count.
     pub fn retry_after(source: impl Into<BoxError>, delay: Duration) -> Self {
-        let after = RetryAfter::Delay(delay);
-        Self::told(Outlook::After(after), source.into())
+        Self::told(false, Some(RetryAfter::Delay(delay)), source.into())
     }
 
     /// The server wants to be left alone until then, by the wall clock. Five minutes at most count.
     pub fn retry_at(source: impl Into<BoxError>, date: SystemTime) -> Self {
-        let after = RetryAfter::Date(date);
-        Self::told(Outlook::After(after), source.into())
+        Self::told(false, Some(RetryAfter::Date(date)), source.into())
     }
 
-    fn told(outlook: Outlook, source: BoxError) -> Self {
+    fn told(is_permanent: bool, retry_after: Option<RetryAfter>, source: BoxError) -> Self {
+        let outlook = Outlook {
+            is_permanent,
+            retry_after,
+        };
         Self(Box::new(Report {
             flaw: Flaw::Told(outlook),
             #[cfg(feature = "json")]
@@ -128,19 +133,16 @@ impl LoginError {
     /// Whether the same login will fail in the same way.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        self.outlook() == Outlook::Permanent
+        self.outlook().is_permanent
     }
 
-    fn outlook(&self) -> Outlook {
+    pub(crate) fn outlook(&self) -> Outlook {
         match &self.0.flaw {
             Flaw::Told(outlook) => *outlook,
             #[cfg(feature = "json")]
-            _ => match self.0.answer.as_ref().and_then(|answer| answer.retry_after) {
-                Some(after) => Outlook::After(after),
-                None if matches!(self.0.flaw, Flaw::Refused { for_now: false }) => {
-                    Outlook::Permanent
-                }
-                None => Outlook::Transient,
+            flaw => Outlook {
+                is_permanent: matches!(flaw, Flaw::Refused { for_now: false }),
+                retry_after: self.0.answer.as_ref().and_then(|answer| answer.retry_after),
             },
         }
     }
@@ -150,22 +152,37 @@ impl Outlook {
     /// What an error says, or one of those that have caused it.
     pub(crate) fn of(error: &(dyn error::Error + 'static)) -> Self {
         iter::successors(Some(error), |error| (*error).source())
-            .find_map(|error| error.downcast_ref::<LoginError>())
-            .map(LoginError::outlook)
+            .find_map(Self::said_by)
             .unwrap_or_default()
+    }
+
+    fn said_by(error: &(dyn error::Error + 'static)) -> Option<Self> {
+        if let Some(error) = error.downcast_ref::<LoginError>() {
+            return Some(error.outlook());
+        }
+        // Another provider's, whose pause has begun already.
+        if let Some(next_attempt) = error.downcast_ref::<Error>().and_then(Error::next_attempt) {
+            return Some(Self {
+                is_permanent: false,
+                retry_after: Some(RetryAfter::Instant(next_attempt)),
+            });
+        }
+        // What it holds is not its source, which would be the cause of that.
+        let held = error.downcast_ref::<io::Error>()?.get_ref()?;
+        Some(held.downcast_ref::<LoginError>()?.outlook())
     }
 }
 
 impl fmt::Display for LoginError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.flaw {
-            Flaw::Told(Outlook::Transient) => f.write_str("the login failed"),
-            Flaw::Told(Outlook::After(_)) => {
-                f.write_str("the login's server wants to be left alone")
-            }
-            Flaw::Told(Outlook::Permanent) => {
+            Flaw::Told(outlook) if outlook.is_permanent => {
                 f.write_str("the login will fail until something is changed")
             }
+            Flaw::Told(outlook) if outlook.retry_after.is_some() => {
+                f.write_str("the login's server wants to be left alone")
+            }
+            Flaw::Told(_) => f.write_str("the login failed"),
             #[cfg(feature = "json")]
             Flaw::Unsent => f.write_str("no connection was made for the login request"),
             #[cfg(feature = "json")]

@@ -94,6 +94,7 @@ fn no_reader_sees_a_torn_or_a_stale_authorization() {
             issuer.logins()
         );
         assert_eq!(stale, 0);
+        assert!(issuer.logins() > 1);
     });
 }
 
@@ -167,7 +168,9 @@ impl CredentialProvider for Tenants {
     }
 
     fn reject(&self, refused: Generation) -> bool {
-        self.0.values().any(|provider| provider.reject(refused))
+        self.0
+            .values()
+            .fold(false, |any, provider| provider.reject(refused) | any)
     }
 }
 

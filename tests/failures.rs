@@ -78,12 +78,12 @@ async fn an_error_says_what_since_when_and_until_when() {
     let (provider, clock) = provider(&issuer);
     issuer.fail("503");
     let first = provider.acquire().await.unwrap_err();
-    assert_eq!(first.to_string(), "login failed; next attempt after 1.0s");
+    assert_eq!(first.to_string(), "login failed; next attempt 1.0s later");
     clock.advance(Duration::from_secs(90));
     let second = provider.acquire().await.unwrap_err();
     assert_eq!(
         second.to_string(),
-        "login failed; 2 in a row within 90.0s, next attempt after 2.0s"
+        "login failed; 2 in a row within 90.0s, next attempt 2.0s later"
     );
     assert_eq!(second.failing_since(), first.failing_since());
     assert_eq!(second.source().unwrap().to_string(), "503");
@@ -94,7 +94,18 @@ async fn an_error_says_what_since_when_and_until_when() {
 async fn a_wrong_password_is_tried_twice_in_half_an_hour() {
     let issuer = Issuer::new();
     let (provider, clock) = provider(&issuer);
-    issuer.fail_with(|| LoginError::permanent("wrong password").into());
+    // The account is locked at the fifth wrong password within an hour.
+    let wrong = Arc::new(Mutex::new(Vec::new()));
+    let lock_outs = Arc::new(Mutex::new(0));
+    let (seen, locked, server) = (Arc::clone(&wrong), Arc::clone(&lock_outs), clock.clone());
+    issuer.fail_with(move || {
+        use tower_bearer::Clock;
+        let (mut seen, now) = (seen.lock().unwrap(), server.now());
+        seen.retain(|at| now - *at < 60 * MINUTE);
+        seen.push(now);
+        *locked.lock().unwrap() += usize::from(seen.len() >= 5);
+        LoginError::permanent("wrong password").into()
+    });
     let mut attempts = Vec::new();
     for second in 0..(3 * 3600) {
         let before = issuer.logins();
@@ -106,7 +117,9 @@ async fn a_wrong_password_is_tried_twice_in_half_an_hour() {
         }
         clock.advance(Duration::from_secs(1));
     }
-    println!("figure: L3 attempts_at_min={attempts:?} lockouts=0");
+    let lock_outs = *lock_outs.lock().unwrap();
+    println!("figure: L3 attempts_at_min={attempts:?} lockouts={lock_outs}");
+    assert_eq!(lock_outs, 0);
     assert_eq!(attempts, [0, 15, 45, 105, 165]);
     // It heals by itself once the password is right again, and at once when told.
     issuer.recover();
@@ -118,10 +131,10 @@ async fn a_wrong_password_is_tried_twice_in_half_an_hour() {
 // L4
 #[tokio::test]
 async fn a_server_that_wants_to_be_left_alone_is_left_alone() {
-    let clock = HandClock::new();
+    let start = HandClock::new();
     let wall = {
         use tower_bearer::Clock;
-        clock.wall()
+        start.wall()
     };
     let in_two_minutes = httpdate::fmt_http_date(wall + 2 * MINUTE);
     let long_ago = httpdate::fmt_http_date(wall - 2 * MINUTE);
@@ -130,7 +143,7 @@ async fn a_server_that_wants_to_be_left_alone_is_left_alone() {
         (429, "120", seconds(120), seconds(120)),
         (503, "120", seconds(120), seconds(120)),
         (503, " 7 ", seconds(7), seconds(7)),
-        (429, in_two_minutes.as_str(), seconds(119), seconds(120)),
+        (429, in_two_minutes.as_str(), seconds(60), seconds(120)),
         (429, long_ago.as_str(), seconds(0), seconds(1)),
         (429, "0", seconds(0), seconds(1)),
         (429, "1000000000", seconds(300), seconds(300)),
@@ -138,9 +151,11 @@ async fn a_server_that_wants_to_be_left_alone_is_left_alone() {
         (429, "soon", seconds(1), seconds(1)),
         (429, "-5", seconds(1), seconds(1)),
         (429, "", seconds(1), seconds(1)),
-        // With a permanent refusal it is obeyed as well.
-        (401, "120", seconds(120), seconds(120)),
+        // A wrong password is none the better for it.
+        (401, "120", seconds(900), seconds(900)),
+        (401, "0", seconds(900), seconds(900)),
     ] {
+        let clock = HandClock::new();
         let calls = Arc::new(Mutex::new(0));
         let counted = Arc::clone(&calls);
         let header_value = header.to_owned();
@@ -158,15 +173,19 @@ async fn a_server_that_wants_to_be_left_alone_is_left_alone() {
         let error = provider.acquire().await.unwrap_err();
         let pause = pause(&error, &clock);
         assert!(at_least <= pause && pause <= at_most, "{header}: {pause:?}");
+        clock.advance(pause - Duration::from_nanos(1));
         for _ in 0..100 {
             assert!(provider.acquire().await.is_err());
         }
         assert_eq!(*calls.lock().unwrap(), 1, "{header}");
+        clock.advance(Duration::from_nanos(1));
+        assert!(provider.acquire().await.is_err());
+        assert_eq!(*calls.lock().unwrap(), 2, "{header}");
         let cause = error.source().unwrap().to_string();
         assert!(cause.contains("(https://api.example.com: "), "{cause}");
         assert!(!cause.contains("hidden"), "{cause}");
     }
-    println!("figure: L4 cases=12 attempts_in_window=0");
+    println!("figure: L4 cases=13 attempts_in_window=0");
 }
 
 // What a JSON login takes for permanent.
@@ -228,7 +247,7 @@ async fn what_a_login_knows_is_found_in_its_chain_of_causes() {
         2 * MINUTE
     );
     clock.advance(2 * MINUTE);
-    issuer.fail_with(|| LoginError::transient("not yet").into());
+    issuer.fail_with(|| std::io::Error::other(LoginError::transient("not yet")).into());
     assert_eq!(
         pause(&provider.acquire().await.unwrap_err(), &clock).as_secs(),
         2
@@ -366,6 +385,125 @@ async fn a_reset_forgets_the_credential_and_keeps_the_refresh_token() {
         some("refresh-3"),
     ];
     assert_eq!(*taken.lock().unwrap(), expected);
+}
+
+// Nobody waits for ever: a waiter sees one login more after a reset, and no third.
+#[tokio::test(start_paused = true)]
+async fn resets_without_end_keep_nobody() {
+    let issuer = Issuer::new().with_delay(Duration::from_secs(1));
+    let provider = CachedProvider::new(issuer.clone());
+    let waiter = tokio::spawn(provider.acquire());
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        provider.reset();
+    }
+    let error = waiter.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("was reset"), "{error}");
+    issuer.assert_logins(2);
+}
+
+// What was refused before it, and what was learnt from that, is forgotten as well.
+#[tokio::test]
+async fn a_reset_forgets_all_refusals() {
+    let issuer = Issuer::new();
+    let (provider, _clock) = provider(&issuer);
+    let doubtful = async || {
+        let first = provider.acquire().await.unwrap();
+        assert!(provider.reject(first.generation()));
+        let second = provider.acquire().await.unwrap();
+        assert!(!provider.reject(second.generation()));
+    };
+    doubtful().await;
+    provider.reset();
+    doubtful().await;
+    issuer.assert_logins(4);
+
+    // A refused credential is not put back after it.
+    provider.reset();
+    let held = provider.acquire().await.unwrap();
+    assert!(provider.reject(held.generation()));
+    provider.reset();
+    issuer.fail("down");
+    assert!(provider.acquire().await.is_err());
+    assert!(provider.current().is_none());
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_a_discarded_login_did_not_take_is_kept() {
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&taken);
+    let attempts = Mutex::new(0);
+    let login = login_fn(move |mut request| {
+        let is_first = {
+            let mut attempts = attempts.lock().unwrap();
+            *attempts += 1;
+            *attempts == 1
+        };
+        let seen = Arc::clone(&seen);
+        async move {
+            yield_now().await;
+            if is_first {
+                return Err("down".into());
+            }
+            let token = request.take_refresh_token();
+            seen.lock()
+                .unwrap()
+                .push(token.map(|token| token.expose().to_owned()));
+            Ok(Credential::new("abc")?)
+        }
+    });
+    let stored = Credential::new("stored")
+        .unwrap()
+        .with_refresh_token("kept");
+    let provider = CachedProvider::builder(login)
+        .starting_with(stored.with_lifetime(Duration::ZERO))
+        .build();
+    let mut waiter = task::spawn(provider.acquire());
+    assert_pending!(waiter.poll());
+    provider.reset();
+    waiter.await.unwrap();
+    assert_eq!(*taken.lock().unwrap(), [Some("kept".to_owned())]);
+}
+
+// Whatever chance says: nothing panics, nothing hangs, and no good login is lost for it.
+#[tokio::test]
+async fn chance_may_be_anything() {
+    for chance in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -5.0, 1e300, 0.5] {
+        let issuer = Issuer::new().concurrent().with_lifetime(MINUTE);
+        let clock = HandClock::new();
+        let builder = CachedProvider::builder(issuer.clone()).clock(clock.clone());
+        let provider = builder.random(move || chance).build();
+        assert!(provider.acquire().await.is_ok(), "{chance}");
+        clock.advance(MINUTE);
+        issuer.fail("down");
+        let error = provider.acquire().await.unwrap_err();
+        assert!(error.is_login_failed(), "{chance}: {error}");
+        let pause = pause(&error, &clock);
+        assert!(pause >= Duration::from_millis(100) && pause <= Duration::from_secs(1));
+    }
+}
+
+// A provider under a provider: the pause of the one is not the other's as well.
+#[tokio::test]
+async fn a_pause_of_another_provider_ends_when_it_ends() {
+    let issuer = Issuer::new();
+    let (inner, clock) = provider(&issuer);
+    issuer.fail_with(|| LoginError::permanent("wrong password").into());
+    let first = inner.acquire().await.unwrap_err();
+    clock.advance(14 * MINUTE);
+    let login = {
+        let inner = inner.clone();
+        login_fn(move |_| {
+            let acquire = inner.acquire();
+            async move {
+                acquire.await?;
+                Ok(Credential::new("abc")?)
+            }
+        })
+    };
+    let outer = CachedProvider::builder(login).clock(clock.clone()).build();
+    let error = outer.acquire().await.unwrap_err();
+    assert_eq!(error.next_attempt(), first.next_attempt());
 }
 
 // A provider is dropped while its login runs: the login ends, and nothing is left.

@@ -46,5 +46,5 @@ async fn a_login_has_a_span_and_what_happens_is_told() {
     assert!(logged_in.unwrap().ends_with("in 0 spans"));
     assert_eq!(tell("logged in"), 1);
     assert_eq!(tell("credential rejected"), 1);
-    assert_eq!(tell("login failed; next attempt after"), 1);
+    assert_eq!(tell("login failed; next attempt"), 1);
 }

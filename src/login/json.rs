@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, Uri,
+    HeaderValue, Method, Request, Response, StatusCode, Uri,
     header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE},
 };
 use http_body::Body;
@@ -208,7 +208,7 @@ impl JsonLogin {
     /// to `url`. The answer is read as a login's.
     ///
     /// A refresh that is refused, or gets no answer in half of the login's time, is followed by a
-    /// full login. Where no connection is made at all, the refresh token is kept and the login
+    /// full login, unless the answer says `Retry-After`. Where no connection is made at all, the refresh token is kept and the login
     /// fails: give it a client that does not retry by itself, since an attempt before may have made
     /// one. An answer without a refresh token means that the old one goes on being good
     /// ([RFC 6749, section 6]).
@@ -284,7 +284,14 @@ impl JsonLogin {
             request.put_back_refresh_token(token);
             return self.reading.credential(&sent?);
         }
-        let answer = accepted(sent?)?;
+        let answer = match accepted(sent?) {
+            Err(error) if error.status() == Some(StatusCode::TOO_MANY_REQUESTS) => {
+                // It was turned away before anybody looked at it.
+                request.put_back_refresh_token(token);
+                return Err(error);
+            }
+            answer => answer?,
+        };
         match self.reading.credential(&answer) {
             Ok(credential) if credential.refresh_token().is_none() && refresh.keeps_old => {
                 Ok(credential.with_refresh_token(token))
@@ -321,6 +328,10 @@ impl Login for JsonLogin {
             match self.refresh(refresh, token, &mut request).await {
                 Ok(credential) => return Ok(credential),
                 Err(error) if error.is_unsent() => {
+                    return Err(error.at(url::origin_of(&refresh.url)).into());
+                }
+                // A full login would be one more call of a server that wants to be left alone.
+                Err(error) if error.outlook().retry_after.is_some() => {
                     return Err(error.at(url::origin_of(&refresh.url)).into());
                 }
                 Err(error) => request.refresh_has_failed(error.at(url::origin_of(&refresh.url))),

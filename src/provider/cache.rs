@@ -191,10 +191,20 @@ impl Cache {
                 birth,
                 self.session,
                 self.policy.margin_before_expiry(),
-                (self.random)(),
+                self.chance(),
             ),
             landed_at,
         })
+    }
+
+    /// A number from 0 to 1, whatever the source of chance says.
+    fn chance(&self) -> f64 {
+        let random = (self.random)();
+        if random.is_nan() {
+            0.5
+        } else {
+            random.clamp(0.0, 1.0)
+        }
     }
 
     /// Each change under the lock is whole before anything can panic, so that a poisoned one is

@@ -161,10 +161,10 @@ impl CachedProvider {
     }
 
     /// Begins anew: the next request logs in, whatever has failed, was refused or is in use. For a
-    /// password that was changed, or to log out. The refresh token is kept.
+    /// password that was changed. The refresh token is kept, and is what that login takes first.
     ///
     /// A login that is under way goes on, so that there is one at a time, and what it brings is
-    /// discarded: those who wait for it wait for the next.
+    /// discarded, its refresh token aside: those who wait for it wait for the next, and for no third.
     pub fn reset(&self) {
         self.0.reset();
     }

@@ -1,5 +1,7 @@
 //! Who is told what happens to a provider's credential.
 
+#[cfg(feature = "tracing")]
+use std::error::Error as _;
 use std::{
     fmt,
     panic::{self, AssertUnwindSafe},
@@ -25,6 +27,13 @@ pub enum Event {
     LoginFailed {
         /// What all waiting requests are told.
         error: Error,
+    },
+    /// A login has ended that a [`reset`](crate::CachedProvider::reset) came before: what it brought
+    /// is discarded.
+    #[non_exhaustive]
+    LoginDiscarded {
+        /// What it failed with; `None` where it brought a credential.
+        error: Option<Error>,
     },
     /// A refresh token was refused, or its answer was lost, and the login went on without it.
     #[non_exhaustive]
@@ -62,7 +71,7 @@ pub(super) struct Observers {
 impl Observers {
     pub(super) fn tell(&self, event: &Event) {
         #[cfg(feature = "tracing")]
-        trace(event);
+        caught(|| trace(event));
         call(self.of_events.as_ref(), event);
     }
 
@@ -77,8 +86,13 @@ impl Observers {
 fn trace(event: &Event) {
     match event {
         Event::LoggedIn { generation } => tracing::debug!(?generation, "logged in"),
-        Event::LoginFailed { error } => tracing::warn!(%error, "login failed"),
-        Event::RefreshFailed { error } => tracing::warn!(%error, "refresh failed"),
+        Event::LoginFailed { error } => {
+            tracing::warn!(%error, cause = error.source().map(tracing::field::display), "login failed");
+        }
+        Event::LoginDiscarded { .. } => tracing::debug!("login discarded after a reset"),
+        Event::RefreshFailed { error } => {
+            tracing::warn!(%error, cause = error.source().map(tracing::field::display), "refresh failed");
+        }
         Event::Rejected {
             generation,
             is_kept,
@@ -89,11 +103,15 @@ fn trace(event: &Event) {
     }
 }
 
-/// No panic of an observer reaches a request or a login: the panic hook has reported it.
 fn call<T>(observer: Option<&Observer<T>>, argument: &T) {
     if let Some(observer) = observer {
-        let _ = panic::catch_unwind(AssertUnwindSafe(|| observer(argument)));
+        caught(|| observer(argument));
     }
+}
+
+/// No panic of an observer reaches a request or a login: the panic hook has reported it.
+fn caught(observe: impl FnOnce()) {
+    let _ = panic::catch_unwind(AssertUnwindSafe(observe));
 }
 
 impl fmt::Debug for Observers {

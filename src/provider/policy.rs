@@ -33,7 +33,8 @@ impl CachePolicy {
     /// Be generous: a login that is given up may have revoked the credential before it all the
     /// same.
     ///
-    /// Nobody waits for a login for more than one second longer. Where it has not ended by then, its runtime is no longer driven or the login blocks its thread: it is declared lost,
+    /// Nobody waits for a login for more than one second longer, nor for a second one unless the
+    /// provider is [reset](crate::CachedProvider::reset) meanwhile. Where it has not ended by then, its runtime is no longer driven or the login blocks its thread: it is declared lost,
     /// what it may still bring is discarded, and the next request starts another.
     #[must_use]
     pub fn login_timeout(self, login_timeout: Duration) -> Self {

@@ -32,7 +32,7 @@ pub enum State {
     LoggingIn,
     /// A credential.
     Fresh,
-    /// A credential, and a background login is due or under way.
+    /// A credential, and a background login is due, under way, or has failed and is due later.
     Aging,
     /// A credential that is no longer used: the request logs in.
     Expired,

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 
 /// A [`Login`] that hands out `token-1`, `token-2`, … and counts. Clones share the counts.
 ///
-/// Each login passes a number of gates; a gated issuer lets none through until it is told to.
+/// Each login passes a number of gates; a gated login waits there until it is told to.
 #[derive(Clone)]
 pub struct ScriptedLogin {
     state: Arc<State>,
@@ -28,10 +28,14 @@ pub struct ScriptedLogin {
     session: Session,
 }
 
+/// So many gates are passed by no test.
+const OPEN: usize = Semaphore::MAX_PERMITS / 2;
+
 type Failure = Arc<dyn Fn() -> BoxError + Send + Sync>;
 
 struct State {
     gate: Semaphore,
+    is_open: AtomicBool,
     failing: Mutex<Option<Failure>>,
     started: AtomicUsize,
     finished: AtomicUsize,
@@ -71,6 +75,7 @@ impl ScriptedLogin {
         Self {
             state: Arc::new(State {
                 gate: Semaphore::new(0),
+                is_open: AtomicBool::new(false),
                 failing: Mutex::default(),
                 started: AtomicUsize::default(),
                 finished: AtomicUsize::default(),
@@ -84,7 +89,7 @@ impl ScriptedLogin {
         }
     }
 
-    /// Answers after some time, which has to be Tokio's paused one.
+    /// Answers after some time, by Tokio's clock.
     #[must_use]
     pub fn with_delay(self, delay: Duration) -> Self {
         Self { delay, ..self }
@@ -121,7 +126,15 @@ impl ScriptedLogin {
 
     /// Lets all logins through all gates.
     pub fn open(&self) {
-        self.state.gate.add_permits(Semaphore::MAX_PERMITS / 2);
+        if !self.state.is_open.swap(true, SeqCst) {
+            self.state.gate.add_permits(OPEN);
+        }
+    }
+
+    /// Holds logins back again: those that are not through, and all that come.
+    pub fn close(&self) {
+        self.state.is_open.store(false, SeqCst);
+        self.state.gate.forget_permits(usize::MAX);
     }
 
     /// Logins fail with this message from now on.

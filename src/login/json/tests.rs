@@ -482,6 +482,8 @@ async fn a_refresh_is_read_for_all_it_is_worth() {
             (some("full"), None, None),
         ),
         (401, "", (some("full"), None, None)),
+        // It was turned away unread, and a login would be as well.
+        (429, "", (some("full"), None, some("old"))),
         // L6: nobody knows whether it was spent.
         (503, "", (some("full"), None, None)),
         (200, "<html>", (some("full"), None, None)),
@@ -491,7 +493,7 @@ async fn a_refresh_is_read_for_all_it_is_worth() {
         let login = refreshed(move || Ok((status, body)));
         assert_eq!(outcome(&login).await, expected, "{status} {body}");
     }
-    println!("figure: L8 cases=13");
+    println!("figure: L8 cases=14");
     let lost = refreshed(|| Err("connection reset".into()));
     assert_eq!(outcome(&lost).await, (some("full"), None, None));
 }

@@ -92,6 +92,7 @@ impl Cache {
 
     /// What is current, or what the flight brings.
     async fn land_with(self: Arc<Self>, wanted: Wanted) -> Result<Arc<Held>, Error> {
+        let mut was_reset = false;
         loop {
             let flight = match self.board(wanted)? {
                 Boarding::Current(held) => return Ok(held),
@@ -112,10 +113,11 @@ impl Cache {
                     flight.outcome().await
                 }
             };
-            // Another login is due after a reset.
-            if !outcome.as_ref().is_err_and(Error::is_reset) {
+            // Another login is due after a reset. One is enough: nobody waits for ever.
+            if was_reset || !outcome.as_ref().is_err_and(Error::is_reset) {
                 return outcome;
             }
+            was_reset = true;
         }
     }
 

@@ -1,6 +1,6 @@
 //! When the next login may be made, after some have failed.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crate::{
     clock::Moment,
@@ -35,15 +35,17 @@ pub(super) struct BackOff {
 impl BackOff {
     /// One more. `random` is a number from 0 to 1.
     pub(super) fn failed(&mut self, outlook: Outlook, now: Moment, random: f64) -> Outage {
-        let pause = match outlook {
-            Outlook::Transient => jittered(self.failures, random),
-            Outlook::After(after) => obeyed(after, now.wall),
-            Outlook::Permanent => doubled(FIRST_PERMANENT, self.permanent, LONGEST_PERMANENT),
+        let pause = if outlook.is_permanent {
+            doubled(FIRST_PERMANENT, self.permanent, LONGEST_PERMANENT)
+        } else {
+            jittered(self.failures, random)
         };
+        let asked_for = outlook.retry_after.map(|after| obeyed(after, now));
+        let pause = pause.max(asked_for.unwrap_or_default());
         self.failures = self.failures.saturating_add(1);
-        self.permanent = match outlook {
-            Outlook::Permanent => self.permanent.saturating_add(1),
-            _ => 0,
+        self.permanent = match outlook.is_permanent {
+            true => self.permanent.saturating_add(1),
+            false => 0,
         };
         Outage {
             since: *self.since.get_or_insert(now.monotonic),
@@ -57,16 +59,20 @@ impl BackOff {
 /// Full jitter: anything up to the doubled pause, so that a fleet does not come back as one.
 fn jittered(failures: u32, random: f64) -> Duration {
     doubled(FIRST, failures, LONGEST)
-        .mul_f64(random.clamp(0.0, 1.0))
+        .mul_f64(random)
         .max(SHORTEST)
 }
 
-fn obeyed(after: RetryAfter, now: SystemTime) -> Duration {
+fn obeyed(after: RetryAfter, now: Moment) -> Duration {
     let delay = match after {
         RetryAfter::Delay(delay) => delay,
-        RetryAfter::Date(date) => date.duration_since(now).unwrap_or_default(),
+        RetryAfter::Date(date) => date.duration_since(now.wall).unwrap_or_default(),
+        RetryAfter::Instant(instant) => {
+            // Another provider's, which has its own limits.
+            return instant.saturating_duration_since(now.monotonic);
+        }
     };
-    delay.clamp(SHORTEST, LONGEST_OBEYED)
+    delay.min(LONGEST_OBEYED)
 }
 
 fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
@@ -76,7 +82,18 @@ fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
+
+    const TRANSIENT: Outlook = Outlook {
+        is_permanent: false,
+        retry_after: None,
+    };
+    const PERMANENT: Outlook = Outlook {
+        is_permanent: true,
+        retry_after: None,
+    };
 
     fn now() -> Moment {
         Moment {
@@ -90,7 +107,7 @@ mod tests {
         [(); 9].map(|()| {
             let outage = back_off.failed(outlook, now, random);
             assert_eq!(outage.since, now.monotonic);
-            (outage.next_attempt - now.monotonic).as_millis() as u64
+            u64::try_from((outage.next_attempt - now.monotonic).as_millis()).unwrap()
         })
     }
 
@@ -98,43 +115,55 @@ mod tests {
     #[test]
     fn a_transient_failure_is_tried_again_after_a_random_part_of_a_doubled_pause() {
         let seconds = [1, 2, 4, 8, 16, 32, 60, 60, 60];
-        assert_eq!(pauses(Outlook::Transient, 1.0), seconds.map(|s| s * 1000));
-        assert_eq!(pauses(Outlook::Transient, 0.5), seconds.map(|s| s * 500));
-        assert_eq!(pauses(Outlook::Transient, 0.0), [100; 9]);
-        for odd in [-1.0, f64::NEG_INFINITY] {
-            assert_eq!(pauses(Outlook::Transient, odd), [100; 9]);
-        }
-        assert_eq!(
-            pauses(Outlook::Transient, f64::INFINITY),
-            seconds.map(|s| s * 1000)
-        );
-        assert!(jittered(u32::MAX, 1.0) == LONGEST);
+        assert_eq!(pauses(TRANSIENT, 1.0), seconds.map(|s| s * 1000));
+        assert_eq!(pauses(TRANSIENT, 0.5), seconds.map(|s| s * 500));
+        assert_eq!(pauses(TRANSIENT, 0.0), [100; 9]);
+        assert_eq!(jittered(u32::MAX, 1.0), LONGEST);
     }
 
     // L3
     #[test]
     fn a_permanent_failure_is_tried_again_after_a_quarter_of_an_hour() {
-        let minutes = [15, 30, 60, 60, 60, 60, 60, 60, 60];
-        assert_eq!(pauses(Outlook::Permanent, 0.5), minutes.map(|m| m * 60_000));
+        let minutes = [15, 30, 60, 60, 60, 60, 60, 60, 60].map(|m| m * 60_000);
+        assert_eq!(pauses(PERMANENT, 0.5), minutes);
+        // Whatever else the server says.
+        let retry_after = Some(RetryAfter::Delay(Duration::from_secs(60)));
+        let outlook = Outlook {
+            retry_after,
+            ..PERMANENT
+        };
+        assert_eq!(pauses(outlook, 0.5), minutes);
     }
 
     // L4
     #[test]
-    fn a_server_is_obeyed_for_five_minutes_at_most() {
+    fn a_server_is_obeyed_for_five_minutes_at_most_and_never_hurries() {
         let now = now();
-        let delay = |seconds| RetryAfter::Delay(Duration::from_secs(seconds));
-        let date = |seconds| RetryAfter::Date(now.wall + Duration::from_secs(seconds));
-        for (seconds, obeyed_for) in [(120, 120), (300, 300), (1_000_000, 300)] {
-            assert_eq!(obeyed(delay(seconds), now.wall).as_secs(), obeyed_for);
-            assert_eq!(obeyed(date(seconds), now.wall).as_secs(), obeyed_for);
+        let seconds = Duration::from_secs;
+        let in_seconds = [1, 2, 4, 8, 16, 32, 60, 60, 60];
+        let date = |delay| RetryAfter::Date(now.wall + delay);
+        for (after, at_least) in [
+            (RetryAfter::Delay(seconds(0)), 0),
+            (RetryAfter::Delay(seconds(20)), 20),
+            (RetryAfter::Delay(seconds(300)), 300),
+            (RetryAfter::Delay(Duration::MAX), 300),
+            (RetryAfter::Date(now.wall - seconds(3600)), 0),
+            (date(seconds(120)), 120),
+            (date(seconds(1_000_000)), 300),
+            (RetryAfter::Instant(now.monotonic + seconds(900)), 900),
+            (RetryAfter::Instant(now.monotonic), 0),
+        ] {
+            let mut back_off = BackOff::default();
+            let outlook = Outlook {
+                retry_after: Some(after),
+                ..TRANSIENT
+            };
+            let pauses = [(); 9].map(|()| {
+                let outage = back_off.failed(outlook, now, 1.0);
+                (outage.next_attempt - now.monotonic).as_secs()
+            });
+            assert_eq!(pauses, in_seconds.map(|s| s.max(at_least)), "{after:?}");
         }
-        assert_eq!(obeyed(delay(0), now.wall), SHORTEST);
-        let past = RetryAfter::Date(now.wall - Duration::from_secs(9));
-        assert_eq!(obeyed(past, now.wall), SHORTEST);
-        assert_eq!(
-            obeyed(RetryAfter::Delay(Duration::MAX), now.wall).as_secs(),
-            300
-        );
     }
 
     #[test]
@@ -142,14 +171,12 @@ mod tests {
         let (mut back_off, now) = (BackOff::default(), now());
         let mut pause = |outlook| {
             let outage = back_off.failed(outlook, now, 1.0);
-            (
-                outage.failures,
-                (outage.next_attempt - now.monotonic).as_secs(),
-            )
+            let pause = outage.next_attempt - now.monotonic;
+            (outage.failures, pause.as_secs())
         };
-        assert_eq!(pause(Outlook::Permanent), (1, 900));
-        assert_eq!(pause(Outlook::Permanent), (2, 1800));
-        assert_eq!(pause(Outlook::Transient), (3, 4));
-        assert_eq!(pause(Outlook::Permanent), (4, 900));
+        assert_eq!(pause(PERMANENT), (1, 900));
+        assert_eq!(pause(PERMANENT), (2, 1800));
+        assert_eq!(pause(TRANSIENT), (3, 4));
+        assert_eq!(pause(PERMANENT), (4, 900));
     }
 }

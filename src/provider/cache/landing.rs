@@ -79,12 +79,17 @@ impl Cache {
                 let outlook = error::Error::source(error)
                     .map(Outlook::of)
                     .unwrap_or_default();
-                Some((outlook, Moment::of(&*self.clock), (self.random)()))
+                Some((outlook, Moment::of(&*self.clock), self.chance()))
             }
             _ => None,
         };
         let mut course = self.course();
         if !course.is_flown_by(flight) {
+            drop(course);
+            // It has landed, or was about to when something panicked: nobody must wait for that.
+            if let Err(error) = outcome {
+                flight.land(Err(error));
+            }
             return;
         }
         course.flight = None;
@@ -142,7 +147,9 @@ impl Cache {
         };
         course.counts.discarded_logins += 1;
         drop(course);
-        drop(outcome);
         flight.land(Err(Error::reset()));
+        self.observers.tell(&Event::LoginDiscarded {
+            error: outcome.err(),
+        });
     }
 }

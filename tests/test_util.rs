@@ -1,0 +1,71 @@
+//! The test kit does what it says.
+
+mod support;
+
+use std::time::Duration;
+
+use tokio_test::{assert_pending, task};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_bearer::{
+    BearerAuthLayer, CachedProvider, Clock, CredentialProvider,
+    test_util::{ScriptedLogin, ScriptedProvider, TestClock},
+};
+
+#[tokio::test]
+async fn gates_hold_logins_back_and_let_them_through() {
+    let login = ScriptedLogin::new();
+    let provider = CachedProvider::new(login.clone());
+    login.open();
+    provider.acquire().await.unwrap();
+    login.close();
+    provider.reset();
+    let mut held_back = task::spawn(provider.acquire());
+    assert_pending!(held_back.poll());
+    tokio::task::yield_now().await;
+    assert_eq!((login.started(), login.finished()), (2, 1));
+    login.step();
+    assert_eq!(held_back.await.unwrap().value(), "Bearer token-2");
+    provider.reset();
+    let mut held_back = task::spawn(provider.acquire());
+    assert_pending!(held_back.poll());
+    login.open();
+    held_back.await.unwrap();
+    login.assert_logins(3);
+}
+
+#[test]
+#[should_panic(expected = "logins")]
+fn an_assertion_of_logins_can_fail() {
+    ScriptedLogin::new().assert_logins(1);
+}
+
+#[test]
+fn a_clock_moves_as_it_is_told() {
+    let clock = TestClock::new();
+    let (now, wall) = (clock.now(), clock.wall());
+    let minute = Duration::from_secs(60);
+    clock.clone().advance(minute);
+    assert_eq!((clock.now(), clock.wall()), (now + minute, wall + minute));
+    clock.jump_wall(minute);
+    clock.jump_wall_back(3 * minute);
+    assert_eq!((clock.now(), clock.wall()), (now + minute, wall - minute));
+}
+
+#[tokio::test]
+async fn a_scripted_provider_goes_through_its_tokens() {
+    let provider = ScriptedProvider::new(["one", "two"]).unwrap();
+    assert!(ScriptedProvider::new(["a b"]).is_err());
+    let layer = BearerAuthLayer::new(provider.clone(), support::origins());
+    let service = layer.layer(service_fn(|request: http::Request<()>| async move {
+        let sent = request.headers()["authorization"].clone();
+        Ok::<_, std::convert::Infallible>(http::Response::new(sent))
+    }));
+    for token in ["Bearer one", "Bearer two"] {
+        let response = service.clone().oneshot(support::request()).await.unwrap();
+        assert_eq!(response.body(), token);
+        let used = *provider.accepted().last().unwrap();
+        assert_eq!(provider.reject(used), token == "Bearer one");
+        assert_eq!(provider.rejected().last(), Some(&used));
+    }
+    assert!(service.oneshot(support::request()).await.is_err());
+}
