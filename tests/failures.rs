@@ -288,6 +288,7 @@ async fn no_request_is_sent_without_what_it_waits_for() {
         assert!(service.clone().oneshot(request()).await.is_err());
     }
     assert_pending!(handle.poll_request());
+    println!("figure: trap25 requests=10 sent=0");
 }
 
 // L17: what was under way when all began anew is no news.
@@ -654,5 +655,6 @@ async fn a_failed_background_login_is_told_to_who_listens() {
     assert!(provider.current().is_some());
     yield_now().await;
     yield_now().await;
+    println!("figure: trap29 told={}", told.lock().unwrap().len());
     assert_eq!(*told.lock().unwrap(), ["down"]);
 }

@@ -219,7 +219,7 @@ async fn expired_is_what_either_clock_says() {
     clock.jump_wall(8 * HOUR);
     assert!(provider.current().is_none(), "the machine was asleep");
     provider.acquire().await.unwrap();
-    println!("figure: E5 E6 logins_after_a_jump=1");
+    println!("figure: E5 E6 trap26 logins_after_a_jump=1");
     assert!(provider.current().is_some(), "one login cures it");
 }
 
@@ -242,6 +242,10 @@ async fn in_a_concurrent_session_one_background_login_renews_what_is_served() {
             assert_eq!(provider.current().unwrap().value(), "Bearer token-1");
         }
         let_others_run().await;
+        println!(
+            "figure: trap13 stale_readers=1000 logins={}",
+            issuer.logins() - 1
+        );
         assert_eq!(issuer.logins(), 2, "not later than at 90 %");
         assert_eq!(provider.current().unwrap().value(), "Bearer token-1");
         issuer.open();
@@ -346,7 +350,7 @@ async fn a_failed_background_login_displaces_nothing_and_is_not_repeated_per_req
         }
         clock.advance(Duration::from_secs(1));
     }
-    println!("figure: E7 failed=0 attempts_at_s={attempts:?}");
+    println!("figure: E7 trap8 trap9 failed=0 attempts_at_s={attempts:?}");
     assert_eq!(attempts, [1, 2, 4, 8, 16, 32, 64, 124, 184]);
     issuer.recover();
     clock.advance(Duration::from_secs(60));
@@ -376,7 +380,7 @@ async fn a_short_lifetime_makes_no_hot_loop() {
                 let_others_run().await;
             }
             let logins = issuer.logins() - 1;
-            println!("figure: E9 lifetime_s={lifetime} logins_in_60_s={logins}");
+            println!("figure: E9 trap10 lifetime_s={lifetime} logins_in_60_s={logins}");
             assert!(logins <= most, "{lifetime} s: {logins} logins");
 
             clock.advance(HOUR);

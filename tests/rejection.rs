@@ -49,6 +49,7 @@ async fn a_refusal_goes_to_its_caller_and_the_next_request_is_good() {
         "S5: its body is intact"
     );
     assert_eq!(send().await.status(), StatusCode::OK);
+    println!("figure: trap27 logins={}", issuer.logins());
     assert_eq!(issuer.logins(), 2);
 }
 

@@ -302,6 +302,7 @@ fn a_valid_credential_is_served_after_its_runtime_is_gone() {
     assert_eq!(provider.current().unwrap().value(), "Bearer token-1");
     let mut acquire = task::spawn(provider.acquire());
     assert!(acquire.poll().is_ready());
+    println!("figure: trap7 logins={}", issuer.logins());
 }
 
 #[test]

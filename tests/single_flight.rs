@@ -149,7 +149,7 @@ async fn callers_with_less_patience_than_the_login_are_served_by_it_later() {
             .count();
         assert_eq!(answered, if round == 1 { 0 } else { 20 }, "round {round}");
     }
-    println!("figure: F5 rounds=5 logins={}", issuer.logins());
+    println!("figure: F5 trap16 rounds=5 logins={}", issuer.logins());
     assert_eq!(issuer.logins(), 1);
 }
 
@@ -227,7 +227,7 @@ async fn a_panic_is_an_error_for_the_waiters_and_not_the_end() {
         let authorization = provider.acquire().await.unwrap();
         assert_eq!(authorization.value(), "Bearer token-2", "{place}");
     }
-    println!("figure: F6 places=4 logins_each=2 hangs=0");
+    println!("figure: F6 trap6 places=4 logins_each=2 hangs=0");
 }
 
 // F7
@@ -282,7 +282,7 @@ async fn waiters_share_one_failure() {
     }
     let drained = start.elapsed();
     println!(
-        "figure: F11 waiters=100 logins={} drain_ms={}",
+        "figure: F11 trap5 waiters=100 logins={} drain_ms={}",
         issuer.logins(),
         drained.as_millis()
     );
@@ -325,7 +325,7 @@ async fn after_a_failure_requests_fail_at_once_with_the_same_error() {
     ));
     assert_eq!(issuer.logins(), 1);
 
-    println!("figure: F12 logins={} waits=0", issuer.logins());
+    println!("figure: F12 trap11 logins={} waits=0", issuer.logins());
     issuer.recover();
     time::advance(Duration::from_millis(1)).await;
     assert!(
@@ -356,6 +356,7 @@ async fn a_waiter_left_over_from_a_failed_flight_does_not_touch_the_next() {
     issuer.open();
     assert_eq!(second.await.unwrap().value(), "Bearer token-2");
     assert_eq!(third.await.unwrap().value(), "Bearer token-2");
+    println!("figure: trap14 flights=2 logins={}", issuer.logins());
     assert_eq!(issuer.logins(), 2);
 }
 
@@ -377,7 +378,7 @@ async fn clones_and_layers_of_one_provider_share_one_flight() {
     for response in requests {
         assert_eq!(response.await.unwrap().unwrap().status(), StatusCode::OK);
     }
-    println!("figure: F19 logins={}", issuer.logins());
+    println!("figure: F19 trap17 logins={}", issuer.logins());
     assert_eq!(issuer.logins(), 1);
 }
 
@@ -408,6 +409,6 @@ async fn a_login_through_its_own_layer_fails_at_once_and_says_why() {
         .await
         .unwrap_err();
     let error = error.downcast_ref::<Error>().unwrap();
-    println!("figure: L1 hangs=0");
+    println!("figure: L1 trap18 hangs=0");
     assert!(error.is_login_through_itself(), "{error}");
 }
