@@ -12,7 +12,7 @@ use std::{
 };
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
-use support::{Api, Issuer, origins, request};
+use support::{Api, HandClock, Issuer, origins, request};
 use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{
@@ -440,11 +440,38 @@ async fn a_doubtful_refusal_waits_for_a_login_that_is_made_anyway() {
     // That login was not made for the refusal, and has nothing to prove.
     assert!(provider.reject(third.generation()));
 
-    let issuer = Issuer::new().with_lifetime(lifetime / 10_000);
-    let (provider, second) = doubtful(&issuer).await;
-    tokio::time::advance(Duration::from_millis(1_001)).await;
-    assert!(provider.current().is_none());
+    // Expired by the wall clock, so soon after its login that a refusal alone would change nothing.
+    let issuer = Issuer::new().with_lifetime(lifetime);
+    let clock = HandClock::new();
+    let builder = CachedProvider::builder(issuer).clock(clock.clone());
+    let provider = builder.build();
+    let first = provider.acquire().await.unwrap().generation();
+    clock.advance(Duration::from_secs(301));
+    assert!(provider.reject(first));
+    let second = provider.acquire().await.unwrap().generation();
+    assert!(!provider.reject(second));
+    clock.jump_wall(lifetime);
     assert!(provider.reject(second), "it has expired");
+}
+
+// There is nothing to send a late one again with, and no login can be made now.
+#[tokio::test]
+async fn a_late_refusal_in_an_outage_goes_to_its_caller() {
+    let lifetime = Duration::from_secs(1_000);
+    let issuer = Issuer::new().with_lifetime(lifetime);
+    let clock = HandClock::new();
+    let provider = CachedProvider::builder(issuer.clone())
+        .clock(clock.clone())
+        .build();
+    let first = provider.acquire().await.unwrap().generation();
+    clock.advance(lifetime);
+    provider.acquire().await.unwrap();
+    assert!(provider.reject(first), "late, and there is a newer one");
+    clock.advance(lifetime);
+    assert!(provider.reject(first), "a login is due");
+    issuer.fail("down");
+    assert!(provider.acquire().await.is_err());
+    assert!(!provider.reject(first));
 }
 
 // What comes of a generation that is out of use already is late, replays included.
