@@ -188,6 +188,50 @@ async fn a_server_that_wants_to_be_left_alone_is_left_alone() {
     println!("figure: L4 cases=13 attempts_in_window=0");
 }
 
+// Nor is it called at another door.
+#[tokio::test]
+async fn a_refresh_that_is_to_come_back_later_is_not_followed_by_a_login() {
+    for (status, retry_after, expected) in [
+        (429, Some("120"), vec!["/refresh", "/refresh"]),
+        (503, Some("120"), vec!["/refresh", "/login"]),
+        (503, None, vec!["/refresh", "/login", "/login"]),
+        (429, None, vec!["/refresh", "/login", "/refresh", "/login"]),
+    ] {
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&calls);
+        let http = tower::service_fn(move |request: Request<Full<Bytes>>| {
+            seen.lock().unwrap().push(request.uri().path().to_owned());
+            let mut response = Response::builder().status(status);
+            if let Some(retry_after) = retry_after {
+                response = response.header("retry-after", retry_after);
+            }
+            let response = response.body(Full::<Bytes>::default());
+            async { Ok::<_, BoxError>(response.unwrap()) }
+        });
+        let login = JsonLogin::new(http, "https://api.example.com/login", "{}")
+            .unwrap()
+            .refresh_by("https://api.example.com/refresh", |token| {
+                token.expose().into()
+            })
+            .unwrap();
+        let stored = Credential::new("stored")
+            .unwrap()
+            .with_refresh_token("kept");
+        let clock = HandClock::new();
+        let provider = CachedProvider::builder(login)
+            .clock(clock.clone())
+            .random(|| 1.0)
+            .starting_with(stored.with_lifetime(Duration::ZERO))
+            .build();
+        for _ in 0..2 {
+            let error = provider.acquire().await.unwrap_err();
+            clock.advance(pause(&error, &clock));
+        }
+        // Turned away with 429, the refresh token is unread, and tried again; with 503 it is spent.
+        assert_eq!(*calls.lock().unwrap(), expected, "{status} {retry_after:?}");
+    }
+}
+
 // What a JSON login takes for permanent.
 #[tokio::test]
 async fn a_refusal_is_permanent_unless_it_says_otherwise() {
@@ -247,10 +291,13 @@ async fn what_a_login_knows_is_found_in_its_chain_of_causes() {
         2 * MINUTE
     );
     clock.advance(2 * MINUTE);
-    issuer.fail_with(|| std::io::Error::other(LoginError::transient("not yet")).into());
+    issuer.fail_with(|| {
+        let busy = LoginError::retry_after("busy", 3 * MINUTE);
+        std::io::Error::other(busy).into()
+    });
     assert_eq!(
-        pause(&provider.acquire().await.unwrap_err(), &clock).as_secs(),
-        2
+        pause(&provider.acquire().await.unwrap_err(), &clock),
+        3 * MINUTE
     );
 }
 

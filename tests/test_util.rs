@@ -16,6 +16,7 @@ async fn gates_hold_logins_back_and_let_them_through() {
     let login = ScriptedLogin::new();
     let provider = CachedProvider::new(login.clone());
     login.open();
+    login.open();
     provider.acquire().await.unwrap();
     login.close();
     provider.reset();

@@ -9,10 +9,7 @@ mod refusals;
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
 
 use arc_swap::ArcSwapOption;
@@ -171,7 +168,6 @@ impl Cache {
     /// refresh token aside, and one that waits here.
     pub(super) fn reset(&self) {
         let mut course = self.course();
-        self.awaited.store(0, Ordering::Relaxed);
         let current = self.current.swap(None);
         let refused = course.refused.take();
         let failure = course.failure.take();

@@ -342,6 +342,40 @@ fn a_generation_that_was_put_back_is_judged_again() {
 }
 
 #[test]
+fn what_was_learnt_about_permission_is_forgotten_in_five_minutes() {
+    for (later, is_known) in [(299, true), (300, false)] {
+        let mut history = History::new();
+        for _ in 0..2 {
+            history.accept();
+            assert!(history.refuse());
+        }
+        for _ in 0..2 {
+            history.accept();
+            assert!(!history.refuse());
+            history.wait(30);
+        }
+        history.accept(); // half a minute after it was refused
+        history.log_in(Cause::Need);
+        history.accept();
+        history.wait(later);
+        assert_eq!(!history.refuse(), is_known, "{later}");
+    }
+}
+
+// What was never used may have been dead from the beginning.
+#[test]
+fn a_generation_that_was_never_accepted_is_given_a_second() {
+    let mut history = History::new();
+    assert!(history.refuse());
+    history.now += Duration::from_millis(999);
+    assert!(!history.refuse());
+    let mut history = History::new();
+    assert!(history.refuse());
+    history.wait(1);
+    assert!(history.refuse());
+}
+
+#[test]
 fn news_of_another_generation_changes_nothing() {
     let mut history = History::new();
     history.refuse();
