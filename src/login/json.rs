@@ -262,7 +262,7 @@ impl JsonLogin {
         self.reading.credential(&accepted(answer)?)
     }
 
-    /// A refused or lost refresh is an error, and the token is spent. One that was never sent goes
+    /// A refused or lost refresh is an error, and the token is spent. One that nobody has read goes
     /// back for the next login.
     async fn refresh(
         &self,
@@ -280,13 +280,12 @@ impl JsonLogin {
             },
             None => sent.await,
         };
-        if sent.as_ref().is_err_and(LoginError::is_unsent) {
-            request.put_back_refresh_token(token);
-            return self.reading.credential(&sent?);
-        }
-        let answer = match accepted(sent?) {
-            Err(error) if error.status() == Some(StatusCode::TOO_MANY_REQUESTS) => {
-                // It was turned away before anybody looked at it.
+        // A 429 turns it away before anybody looks at it.
+        let is_unread = |error: &LoginError| {
+            error.is_unsent() || error.status() == Some(StatusCode::TOO_MANY_REQUESTS)
+        };
+        let answer = match sent.and_then(accepted) {
+            Err(error) if is_unread(&error) => {
                 request.put_back_refresh_token(token);
                 return Err(error);
             }
@@ -325,16 +324,15 @@ impl Login for JsonLogin {
         if let Some(refresh) = &self.refresh
             && let Some(token) = request.take_refresh_token()
         {
-            match self.refresh(refresh, token, &mut request).await {
+            let refreshed = self.refresh(refresh, token, &mut request).await;
+            match refreshed.map_err(|error| error.at(url::origin_of(&refresh.url))) {
                 Ok(credential) => return Ok(credential),
-                Err(error) if error.is_unsent() => {
-                    return Err(error.at(url::origin_of(&refresh.url)).into());
+                // A full login would be one more call of a server that is not there, or that wants
+                // to be left alone.
+                Err(error) if error.is_unsent() || error.outlook().retry_after.is_some() => {
+                    return Err(error.into());
                 }
-                // A full login would be one more call of a server that wants to be left alone.
-                Err(error) if error.outlook().retry_after.is_some() => {
-                    return Err(error.at(url::origin_of(&refresh.url)).into());
-                }
-                Err(error) => request.refresh_has_failed(error.at(url::origin_of(&refresh.url))),
+                Err(error) => request.refresh_has_failed(error),
             }
         }
         let credential = self.log_in().await;

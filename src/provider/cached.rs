@@ -34,10 +34,11 @@ use crate::{
 ///   in use.
 /// - A lifetime of less than a second, zero included, counts as one second.
 /// - A rejection of the current credential takes it out of use, and the next request logs in. After
-///   a login that was made for a rejection and cured nothing, the next one of its kind waits for a
-///   second, and then twice as long each time, up to five minutes; credentials that are refused
-///   within five minutes, three in a row, make it a minute. In between, refusals change nothing and go
-///   to their callers. So an endpoint that answers 401 for lack of permission costs two or three
+///   a login that was made for a rejection and cured nothing, the next one of its kind takes refusals
+///   that go on for a second with no acceptance among them, and then for twice as long each time, up
+///   to five minutes; credentials that are refused within five minutes, three in a row, make it a
+///   minute, and refusals that were seen to be about permission make it ten seconds. In between,
+///   refusals change nothing and go to their callers. So an endpoint that answers 401 for lack of permission costs two or three
 ///   logins, until that is known, and again when it was not called for five minutes. (In an
 ///   exclusive session each of them revokes what is on its way under the credential before:
 ///   requests that can be sent again are.)

@@ -9,12 +9,13 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Semaphore;
+
 use crate::{
     credential::Credential,
     error::BoxError,
     login::{Login, LoginRequest, Session},
 };
-use tokio::sync::Semaphore;
 
 /// A [`Login`] that hands out `token-1`, `token-2`, … and counts. Clones share the counts.
 ///
@@ -43,7 +44,7 @@ struct State {
     most_in_flight: AtomicUsize,
 }
 
-/// A login under way, as the issuer counts it: also one that is dropped.
+/// A login under way, as the login counts it: also one that is dropped.
 struct InFlight<'a>(&'a State);
 
 impl<'a> InFlight<'a> {
@@ -64,9 +65,9 @@ impl ScriptedLogin {
     /// Answers at once.
     #[must_use]
     pub fn new() -> Self {
-        let issuer = Self::gated();
-        issuer.open();
-        issuer
+        let login = Self::gated();
+        login.open();
+        login
     }
 
     /// Answers once its gate is open.
