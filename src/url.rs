@@ -41,6 +41,9 @@ pub(crate) fn parse(url: &str, cleartext: Cleartext) -> Result<Uri, InvalidUrl> 
 
 /// Refuses what other parsers read in another way than `http` does, or not at all.
 pub(crate) fn check(authority: &Authority) -> Result<(), InvalidUrl> {
+    if is_plain_name(authority.as_str()) {
+        return Ok(());
+    }
     if authority.as_str().contains('@') {
         return Err(InvalidUrl(Reason::UserInfo));
     }
@@ -60,6 +63,26 @@ pub(crate) fn check(authority: &Authority) -> Result<(), InvalidUrl> {
         Some(_) => Ok(()),
         None => Err(InvalidUrl(Reason::Port)),
     }
+}
+
+/// Whether it is a host name alone, which everybody reads alike. It spares most requests the rest
+/// of the [`check`].
+fn is_plain_name(authority: &str) -> bool {
+    let mut label_begins = true;
+    let mut last_begins_with_a_letter = false;
+    for byte in authority.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => {
+                if label_begins {
+                    last_begins_with_a_letter = byte.is_ascii_alphabetic();
+                }
+                label_begins = false;
+            }
+            b'.' => label_begins = true,
+            _ => return false,
+        }
+    }
+    last_begins_with_a_letter && !label_begins
 }
 
 /// The port, or `default` where there is none. `None` for what is not digits (`http` takes `+80`
