@@ -43,6 +43,14 @@ pub trait Clock: Send + Sync + 'static {
     fn wall(&self) -> SystemTime {
         SystemTime::now()
     }
+
+    /// Whether these clocks go on by themselves, as those of the system do. Then they are not read
+    /// for each request: a timer stands in for them where there can be one, and the wall clock is
+    /// looked at no less than every 30 seconds. Defaults to false, which is right for a clock that
+    /// is moved by hand.
+    fn runs_by_itself(&self) -> bool {
+        false
+    }
 }
 
 /// The clocks of the system, the default. The monotonic one is Tokio's, so that it stands still
@@ -53,6 +61,10 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Instant {
         tokio::time::Instant::now().into_std()
+    }
+
+    fn runs_by_itself(&self) -> bool {
+        true
     }
 }
 

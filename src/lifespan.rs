@@ -107,7 +107,7 @@ impl Lifespan {
 
     /// `now` is read only where there is an expiry to compare it with.
     pub(crate) fn freshness(&self, now: impl FnOnce() -> Moment) -> Freshness {
-        if (self.until, self.wall_until) == (None, None) {
+        if self.is_endless() {
             return Freshness::Fresh;
         }
         let now = now();
@@ -118,6 +118,23 @@ impl Lifespan {
         } else {
             Freshness::Fresh
         }
+    }
+
+    /// Whether it has no expiry.
+    pub(crate) fn is_endless(&self) -> bool {
+        (self.until, self.wall_until) == (None, None)
+    }
+
+    /// How long it stays fresh from now on, by whichever clock says less. `None` when it is not
+    /// fresh, and without an expiry.
+    pub(crate) fn calm(&self, now: Moment) -> Option<Duration> {
+        if self.freshness(|| now) != Freshness::Fresh {
+            return None;
+        }
+        let young_for = self
+            .aging_from
+            .map(|from| from.saturating_duration_since(now.monotonic));
+        [young_for, self.left(now)].into_iter().flatten().min()
     }
 
     /// Whether it is still used once `needed` has passed.

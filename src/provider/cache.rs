@@ -6,6 +6,7 @@ mod judgement;
 mod landing;
 mod pilot;
 mod refusals;
+mod watch;
 
 use std::{
     collections::VecDeque,
@@ -15,7 +16,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 
 pub(super) use self::acquiring::Wanted;
-use self::{backoff::BackOff, judgement::Refused, refusals::Refusals};
+use self::{backoff::BackOff, judgement::Refused, refusals::Refusals, watch::Watch};
 use super::{
     observers::Observers,
     policy::CachePolicy,
@@ -44,6 +45,9 @@ pub(super) struct Cache {
     /// No code of the user's runs under this lock: not the clock, not the login, and no future of
     /// his is dropped there.
     course: Mutex<Course>,
+    /// The number of the current generation while nothing is due, or 0 where the clocks have to be
+    /// asked. A number is stored under the lock of `course`, 0 by anybody.
+    fresh: AtomicU64,
     /// The number of the generation whose next acceptance is news, or 0. It spares all other
     /// acceptances the lock. Relaxed: what is done upon it is done under the lock.
     awaited: AtomicU64,
@@ -57,6 +61,8 @@ pub(super) struct Held {
     authorization: Authorization,
     lifespan: Lifespan,
     landed_at: Moment,
+    /// In nanoseconds from `landed_at` on, where the clocks are asked.
+    calm_until: AtomicU64,
 }
 
 impl Held {
@@ -84,6 +90,7 @@ struct Course {
     issued: VecDeque<Generation>,
     /// What was refused last and is not replaced yet.
     refused: Option<Refused>,
+    watch: Option<Watch>,
     counts: Counts,
 }
 
@@ -106,6 +113,7 @@ impl Cache {
             observers,
             current: ArcSwapOption::empty(),
             course: Mutex::default(),
+            fresh: AtomicU64::new(0),
             awaited: AtomicU64::new(0),
         };
         if let Some(credential) = credential {
@@ -168,7 +176,7 @@ impl Cache {
     /// refresh token aside, and one that waits here.
     pub(super) fn reset(&self) {
         let mut course = self.course();
-        let current = self.current.swap(None);
+        let current = self.set_current(&mut course, None);
         let refused = course.refused.take();
         let failure = course.failure.take();
         course.back_off = BackOff::default();
@@ -190,6 +198,7 @@ impl Cache {
                 self.chance(),
             ),
             landed_at,
+            calm_until: AtomicU64::new(0),
         })
     }
 

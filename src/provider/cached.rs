@@ -181,8 +181,14 @@ impl CachedProvider {
 impl CredentialProvider for CachedProvider {
     type Acquire = Acquire;
 
+    #[inline]
     fn current(&self, _head: RequestHead<'_>) -> Option<Authorization> {
         self.0.current()
+    }
+
+    #[inline]
+    fn is_current(&self, held: &Authorization, _head: RequestHead<'_>) -> bool {
+        self.0.is_current(held.generation())
     }
 
     fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire {
@@ -202,6 +208,7 @@ impl CredentialProvider for CachedProvider {
         self.0.reject(refused)
     }
 
+    #[inline]
     fn accept(&self, used: Generation) {
         self.0.accept(used);
     }

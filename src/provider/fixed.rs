@@ -54,6 +54,10 @@ impl CredentialProvider for StaticProvider {
         Some(self.0.clone())
     }
 
+    fn is_current(&self, held: &Authorization, _head: RequestHead<'_>) -> bool {
+        held.generation() == self.0.generation()
+    }
+
     fn acquire(&self, _head: RequestHead<'_>) -> Self::Acquire {
         ready(Ok(self.0.clone()))
     }

@@ -56,6 +56,10 @@ use crate::{
 ///         self.of(head)?.current()
 ///     }
 ///
+///     fn is_current(&self, held: &Authorization, head: RequestHead<'_>) -> bool {
+///         self.of(head).is_some_and(|provider| provider.is_current(held, head))
+///     }
+///
 ///     fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire {
 ///         match self.of(head) {
 ///             Some(provider) => Box::pin(provider.acquire()),
@@ -142,9 +146,20 @@ pub trait CredentialProvider {
 
     /// The authorization for a request that is sent now, or `None` if it takes a wait.
     ///
-    /// Called for each request, and now and then while it waits for a slot: it should take no
+    /// Called for each request to an allowed origin, also where the request turns out to bring an
+    /// authorization of its own, and now and then while it waits for a slot: it should take no
     /// lock, wait for nothing and allocate nothing.
     fn current(&self, head: RequestHead<'_>) -> Option<Authorization>;
+
+    /// Whether [`current`](Self::current) would return this very authorization, or one like it.
+    ///
+    /// A service that has sent two requests in a row with one generation keeps a copy of its own,
+    /// which no other thread counts, and asks this instead. False, the default, says that `current`
+    /// is to be asked.
+    fn is_current(&self, held: &Authorization, head: RequestHead<'_>) -> bool {
+        let _ = (held, head);
+        false
+    }
 
     /// Gets an authorization, waiting if need be. Requests that wait at the same time should
     /// share one login.
@@ -219,6 +234,10 @@ macro_rules! forward_to_pointee {
 
             fn current(&self, head: RequestHead<'_>) -> Option<Authorization> {
                 (**self).current(head)
+            }
+
+            fn is_current(&self, held: &Authorization, head: RequestHead<'_>) -> bool {
+                (**self).is_current(held, head)
             }
 
             fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire {

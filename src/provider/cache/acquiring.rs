@@ -33,16 +33,24 @@ enum Boarding {
 }
 
 impl Cache {
-    /// The hot path: one snapshot, and a look at the clock where there is an expiry.
+    /// The hot path: one snapshot, and what it takes to see that it is fresh.
+    #[inline]
     pub(in crate::provider) fn current(self: &Arc<Self>) -> Option<Authorization> {
         let current = self.current.load();
         let held = current.as_ref()?;
-        match held.lifespan.freshness(|| Moment::of(&*self.clock)) {
-            Freshness::Fresh => {}
-            Freshness::Aging => self.refresh_ahead(),
-            Freshness::Expired => return None,
+        let is_current = self.is_said_fresh(held.generation()) || self.is_usable(held);
+        is_current.then(|| held.authorization.clone())
+    }
+
+    fn is_usable(self: &Arc<Self>, held: &Held) -> bool {
+        match self.freshness(held) {
+            Freshness::Fresh => true,
+            Freshness::Aging => {
+                self.refresh_ahead();
+                true
+            }
+            Freshness::Expired => false,
         }
-        Some(held.authorization.clone())
     }
 
     pub(in crate::provider) async fn acquire(
@@ -55,7 +63,7 @@ impl Cache {
             return Ok(authorization);
         }
         match self.clone().land_with(wanted).await {
-            Ok(held) if self.is_current(&held) => return self.lasting(&held, wanted.valid_for),
+            Ok(held) if self.is_in_use(&held) => return self.lasting(&held, wanted.valid_for),
             Ok(_) => {}
             Err(error) => return self.for_want_of_a_better(wanted).ok_or(error),
         }
@@ -82,7 +90,20 @@ impl Cache {
         }
     }
 
-    fn is_current(&self, held: &Arc<Held>) -> bool {
+    /// Whether this is what [`current`](Self::current) would say, and nothing is due.
+    #[inline]
+    pub(in crate::provider) fn is_current(&self, generation: Generation) -> bool {
+        self.is_said_fresh(generation) || self.is_current_by_the_clocks(generation)
+    }
+
+    fn is_current_by_the_clocks(&self, generation: Generation) -> bool {
+        let current = self.current.load();
+        current.as_ref().is_some_and(|held| {
+            held.generation() == generation && self.freshness(held) == Freshness::Fresh
+        })
+    }
+
+    fn is_in_use(&self, held: &Arc<Held>) -> bool {
         let current = self.current.load();
         let is_same = current
             .as_ref()

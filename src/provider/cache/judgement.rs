@@ -50,7 +50,7 @@ impl Cache {
             self.await_acceptance(refused);
         } else {
             self.awaited.store(0, Ordering::Relaxed);
-            self.current.store(None);
+            self.set_current(&mut course, None);
             course.refusals.taken_out();
             course.refused = Some(Refused { held, during_login });
         }
@@ -77,7 +77,7 @@ impl Cache {
         {
             course.refusals.put_back();
             self.await_acceptance(refused.held.generation());
-            self.current.store(Some(refused.held));
+            self.set_current(course, Some(refused.held));
         }
     }
 
@@ -86,11 +86,16 @@ impl Cache {
     }
 
     /// On the way of every request: a look at one word, unless it is news.
+    #[inline]
     pub(in crate::provider) fn accept(&self, used: Generation) {
-        let number = used.number().get();
-        if self.awaited.load(Ordering::Relaxed) != number {
-            return;
+        if self.awaited.load(Ordering::Relaxed) == used.number().get() {
+            self.accept_first(used);
         }
+    }
+
+    #[cold]
+    fn accept_first(&self, used: Generation) {
+        let number = used.number().get();
         let taken = self
             .awaited
             .compare_exchange(number, 0, Ordering::Relaxed, Ordering::Relaxed);
@@ -119,6 +124,6 @@ impl Cache {
         }
         course.issued.push_back(generation);
         self.await_acceptance(generation);
-        self.current.store(Some(held));
+        self.set_current(course, Some(held));
     }
 }

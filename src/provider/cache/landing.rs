@@ -72,7 +72,11 @@ impl Cache {
 
     /// Publishes the outcome of the flight, unless it was declared lost: then another login may
     /// be under way already, and what this one got is discarded.
-    pub(super) fn land(&self, flight: &Arc<Flight<Arc<Held>>>, outcome: Result<Landing, Error>) {
+    pub(super) fn land(
+        self: &Arc<Self>,
+        flight: &Arc<Flight<Arc<Held>>>,
+        outcome: Result<Landing, Error>,
+    ) {
         // The clock is not asked for a lost one: that is told while panics unwind.
         let failed = match &outcome {
             Err(error) if !error.is_login_lost() => {
@@ -113,6 +117,7 @@ impl Cache {
                 course.counts.logins += 1;
                 course.back_off = BackOff::default();
                 self.publish(&mut course, Arc::clone(&held), answered);
+                self.watch(&mut course, &held, answered);
                 let generation = held.generation();
                 (Ok(held), None, Event::LoggedIn { generation })
             }

@@ -46,7 +46,7 @@ impl Pilot {
 
     pub(super) async fn fly(self) {
         self.flight.board_pilot();
-        let cache = &*self.cache;
+        let cache = &self.cache;
         let sent = Moment::of(&*cache.clock);
         let outcome = self.log_in().await;
         if let Some(error) = self.flight.refresh_token().refresh_failure() {

@@ -1,0 +1,177 @@
+//! Whether the current credential is still fresh, at the price of a comparison.
+//!
+//! A clock costs as much as all else that a request pays. So one word says what is fresh, and a
+//! timer takes it back when something is due. Where there is no such timer, the monotonic clock is
+//! read for each request, and both clocks as often as the timer would.
+
+use std::{
+    sync::{Arc, Weak, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    task::AbortHandle,
+    time,
+};
+
+use super::{Cache, Course, Held};
+use crate::{authorization::Generation, clock::Moment, lifespan::Freshness};
+
+/// How often both clocks are looked at. The wall clock tells of a suspend, which timers and the
+/// monotonic clock sleep through.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// The task that takes back what the word says. It ends with what it watches.
+pub(super) struct Watch(AbortHandle);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Cache {
+    /// Makes a credential the current one, or none.
+    pub(super) fn set_current(
+        &self,
+        course: &mut Course,
+        held: Option<Arc<Held>>,
+    ) -> Option<Arc<Held>> {
+        course.watch = None;
+        // First: who has seen a newer one must not be told that an older one is fresh.
+        self.fresh.store(0, Ordering::Relaxed);
+        let endless = held.as_ref().filter(|held| held.lifespan.is_endless());
+        let endless = endless.map(|held| held.generation());
+        let before = self.current.swap(held);
+        if let Some(generation) = endless {
+            self.say_fresh(generation);
+        }
+        before
+    }
+
+    /// Watches what has become current, from the task of its login.
+    ///
+    /// A runtime of one thread is driven only while somebody waits on it, and then runs what waits
+    /// before its timers: a request that comes after an hour would be told that all is fresh.
+    pub(super) fn watch(self: &Arc<Self>, course: &mut Course, held: &Held, now: Moment) {
+        if !self.clock.runs_by_itself() {
+            return;
+        }
+        let Some(nap) = held.lifespan.calm(now) else {
+            return;
+        };
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        if runtime.runtime_flavor() != RuntimeFlavor::MultiThread {
+            return;
+        }
+        let generation = held.generation();
+        self.say_fresh(generation);
+        // Nothing of it takes the lock when it is dropped at once.
+        let watchman = Watchman {
+            cache: Arc::downgrade(self),
+            generation,
+        };
+        course.watch = Some(Watch(runtime.spawn(watchman.watch(nap)).abort_handle()));
+    }
+
+    /// Relaxed, here and below: nothing else is read by the word.
+    fn say_fresh(&self, generation: Generation) {
+        self.fresh
+            .store(generation.number().get(), Ordering::Relaxed);
+    }
+
+    /// Whether the generation is known to be the current one, with nothing due.
+    #[inline]
+    pub(in crate::provider) fn is_said_fresh(&self, generation: Generation) -> bool {
+        self.fresh.load(Ordering::Relaxed) == generation.number().get()
+    }
+
+    /// The same, where it takes a look at the clocks.
+    pub(super) fn freshness(&self, held: &Held) -> Freshness {
+        if self.is_said_fresh(held.generation()) {
+            return Freshness::Fresh;
+        }
+        if !self.clock.runs_by_itself() {
+            return held.lifespan.freshness(|| Moment::of(&*self.clock));
+        }
+        let monotonic = self.clock.now();
+        if held.is_calm_at(monotonic) {
+            return Freshness::Fresh;
+        }
+        let now = Moment {
+            monotonic,
+            wall: self.clock.wall(),
+        };
+        if let Some(calm) = held.lifespan.calm(now) {
+            held.is_calm_until(monotonic + calm.min(LOOK_EVERY));
+        }
+        held.lifespan.freshness(|| now)
+    }
+}
+
+/// What the task does.
+struct Watchman {
+    cache: Weak<Cache>,
+    generation: Generation,
+}
+
+impl Watchman {
+    async fn watch(self, mut calm: Duration) {
+        loop {
+            time::sleep(calm.min(LOOK_EVERY)).await;
+            match self.look() {
+                Some(longer) => calm = longer,
+                None => return,
+            }
+        }
+    }
+
+    /// How long nothing is due; `None` when something is.
+    fn look(&self) -> Option<Duration> {
+        let cache = self.cache.upgrade()?;
+        let current = cache.current.load();
+        let held = current.as_ref()?;
+        if held.generation() != self.generation {
+            return None;
+        }
+        held.lifespan.calm(Moment::of(&*cache.clock))
+    }
+}
+
+impl Drop for Watchman {
+    /// Also where its runtime drops it: then the clock is read.
+    fn drop(&mut self) {
+        if let Some(cache) = self.cache.upgrade() {
+            let said = self.generation.number().get();
+            // Only what it has said itself; what is current now may have a watch of its own.
+            let _ = cache
+                .fresh
+                .compare_exchange(said, 0, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Held {
+    /// Whether nothing is due at that time, as far as the last look at both clocks could tell.
+    fn is_calm_at(&self, at: Instant) -> bool {
+        self.since_it_landed(at) < self.calm_until.load(Ordering::Relaxed)
+    }
+
+    fn is_calm_until(&self, until: Instant) {
+        // Relaxed: whoever sees an older one looks once more.
+        self.calm_until
+            .store(self.since_it_landed(until), Ordering::Relaxed);
+    }
+
+    /// In nanoseconds.
+    fn since_it_landed(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.landed_at.monotonic);
+        since.as_nanos().try_into().unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+//! The timer by hand, in paused time: it is let run beside a cache that has not spawned it, since a
+//! runtime of one thread gets none.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::SystemTime,
+};
+
+use tokio::{task::yield_now, time::advance};
+
+use super::*;
+use crate::{
+    clock::Clock,
+    credential::Credential,
+    login::{Session, login_fn},
+    provider::{CachePolicy, cache::Random, observers::Observers},
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Clocks that go on with Tokio's, the wall clock ahead of the other by what it has jumped.
+#[derive(Clone)]
+struct Going(Arc<State>);
+
+struct State {
+    start: (Instant, SystemTime),
+    jumped: Mutex<Duration>,
+    reads: AtomicUsize,
+    wall_reads: AtomicUsize,
+}
+
+impl Going {
+    fn new() -> Self {
+        Self(Arc::new(State {
+            start: (time::Instant::now().into_std(), SystemTime::now()),
+            jumped: Mutex::default(),
+            reads: AtomicUsize::new(0),
+            wall_reads: AtomicUsize::new(0),
+        }))
+    }
+
+    fn jump_wall(&self, by: Duration) {
+        *self.0.jumped.lock().unwrap() += by;
+    }
+
+    /// How often both have been read since the last time.
+    fn take_reads(&self) -> (usize, usize) {
+        (
+            self.0.reads.swap(0, SeqCst),
+            self.0.wall_reads.swap(0, SeqCst),
+        )
+    }
+}
+
+impl Clock for Going {
+    fn now(&self) -> Instant {
+        self.0.reads.fetch_add(1, SeqCst);
+        time::Instant::now().into_std()
+    }
+
+    fn wall(&self) -> SystemTime {
+        self.0.wall_reads.fetch_add(1, SeqCst);
+        let (monotonic, wall) = self.0.start;
+        let gone = time::Instant::now().into_std() - monotonic;
+        wall + gone + *self.0.jumped.lock().unwrap()
+    }
+
+    fn runs_by_itself(&self) -> bool {
+        true
+    }
+}
+
+/// A cache that holds a credential.
+fn cache(clock: &Going, session: Session, lifetime: Option<Duration>) -> Arc<Cache> {
+    let credential = Credential::new("abc").unwrap();
+    let credential = match lifetime {
+        Some(lifetime) => credential.with_lifetime(lifetime),
+        None => credential,
+    };
+    let half: Random = Box::new(|| 0.5);
+    Arc::new(Cache::new(
+        Box::new(login_fn(|_| async { Err("offline".into()) })),
+        session,
+        CachePolicy::default(),
+        Box::new(clock.clone()),
+        half,
+        Observers::default(),
+        Some(credential),
+    ))
+}
+
+/// What [`Cache::watch`] does on a runtime of many threads.
+fn watch(cache: &Arc<Cache>) -> tokio::task::JoinHandle<()> {
+    let generation = cache.generation().unwrap();
+    let held = cache.current.load_full().unwrap();
+    let calm = held.lifespan.calm(Moment::of(&*cache.clock)).unwrap();
+    cache.say_fresh(generation);
+    let watchman = Watchman {
+        cache: Arc::downgrade(cache),
+        generation,
+    };
+    tokio::spawn(watchman.watch(calm))
+}
+
+/// Lets time pass as it does, timers on its way served.
+async fn pass(mut time: Duration) {
+    while !time.is_zero() {
+        let step = time.min(Duration::from_secs(1));
+        advance(step).await;
+        yield_now().await;
+        time -= step;
+    }
+}
+
+fn is_said_fresh(cache: &Cache) -> bool {
+    cache.is_said_fresh(cache.generation().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_says_so_until_something_is_due_and_no_longer() {
+    let secs = Duration::from_secs;
+    for (session, due) in [
+        (Session::Exclusive, secs(3590)),
+        // 80 % of 3,590 s: then the background login is due.
+        (Session::Concurrent, secs(2872)),
+    ] {
+        let clock = Going::new();
+        let cache = cache(&clock, session, Some(HOUR));
+        let watch = watch(&cache);
+        yield_now().await;
+        pass(due - secs(1)).await;
+        assert!(is_said_fresh(&cache), "{session:?}");
+        pass(secs(2)).await;
+        assert!(!is_said_fresh(&cache), "{session:?}");
+        watch.await.unwrap();
+        assert_eq!(cache.current().is_some(), session == Session::Concurrent);
+    }
+}
+
+// E6
+#[tokio::test(start_paused = true)]
+async fn a_suspend_is_noticed_within_half_a_minute() {
+    let clock = Going::new();
+    let cache = cache(&clock, Session::Exclusive, Some(HOUR));
+    let _watch = watch(&cache);
+    yield_now().await;
+    pass(Duration::from_secs(100)).await;
+    clock.jump_wall(8 * HOUR);
+    let mut late = Duration::ZERO;
+    while cache.current().is_some() {
+        pass(Duration::from_secs(1)).await;
+        late += Duration::from_secs(1);
+    }
+    println!("figure: E6 noticed_after_seconds={}", late.as_secs());
+    assert!(late <= LOOK_EVERY, "{late:?}");
+}
+
+// The same without a timer.
+#[tokio::test(start_paused = true)]
+async fn a_suspend_is_noticed_by_requests_within_half_a_minute() {
+    let clock = Going::new();
+    let cache = cache(&clock, Session::Exclusive, Some(HOUR));
+    assert!(cache.current().is_some());
+    clock.jump_wall(8 * HOUR);
+    assert!(cache.current().is_some(), "half a minute is not over");
+    advance(LOOK_EVERY).await;
+    assert!(cache.current().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_clock_is_read_while_it_says_so() {
+    let clock = Going::new();
+    let cache = cache(&clock, Session::Exclusive, Some(HOUR));
+    let generation = cache.generation().unwrap();
+    let watch = watch(&cache);
+    yield_now().await;
+    clock.take_reads();
+    for _ in 0..100 {
+        assert!(cache.current().is_some());
+        assert!(cache.is_current(generation));
+    }
+    assert_eq!(clock.take_reads(), (0, 0));
+
+    // Its runtime is gone.
+    watch.abort();
+    assert!(watch.await.unwrap_err().is_cancelled());
+    for _ in 0..100 {
+        assert!(cache.current().is_some());
+    }
+    assert_eq!(clock.take_reads(), (100, 1));
+    for _ in 0..100 {
+        assert!(cache.is_current(generation));
+    }
+    assert_eq!(clock.take_reads(), (100, 0));
+    // And expiry is honoured all the same.
+    advance(HOUR - Duration::from_secs(10)).await;
+    assert!(!cache.is_current(generation));
+    assert!(cache.current().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_expiry_no_clock_is_read_at_all() {
+    let clock = Going::new();
+    let cache = cache(&clock, Session::Concurrent, None);
+    clock.take_reads();
+    advance(1_000 * HOUR).await;
+    for _ in 0..100 {
+        assert!(cache.current().is_some());
+    }
+    assert_eq!(clock.take_reads(), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_ends_with_what_it_watches_and_takes_back_nothing_else() {
+    let clock = Going::new();
+    let cache = cache(&clock, Session::Exclusive, Some(HOUR));
+    let watch_of_the_first = watch(&cache);
+    yield_now().await;
+    let first = cache.generation().unwrap();
+
+    let second = cache.hold(
+        &Credential::new("def").unwrap().with_lifetime(2 * HOUR),
+        crate::lifespan::Birth::HandedIn(Moment::of(&clock)),
+        Moment::of(&clock),
+    );
+    cache.publish(&mut cache.course(), second, Moment::of(&clock));
+    assert!(!cache.is_current(first), "I8");
+    let watch_of_the_second = watch(&cache);
+    pass(LOOK_EVERY).await;
+    watch_of_the_first.await.unwrap();
+    assert!(is_said_fresh(&cache));
+
+    cache.reset();
+    assert_eq!(cache.fresh.load(Ordering::Relaxed), 0);
+    drop(cache);
+    pass(LOOK_EVERY).await;
+    watch_of_the_second.await.unwrap();
+}
