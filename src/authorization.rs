@@ -5,7 +5,9 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use bytes::Bytes;
 use http::HeaderValue;
+use zeroize::Zeroizing;
 
 use crate::token::{Scheme, Secret, Token};
 
@@ -87,6 +89,18 @@ impl Authorization {
     #[must_use]
     pub fn generation(&self) -> Generation {
         self.generation
+    }
+
+    /// The same in memory of its own, which is wiped as well.
+    pub(crate) fn copied(&self) -> Self {
+        let bytes = Zeroizing::new(self.value.as_bytes().to_vec());
+        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(bytes))
+            .expect("the bytes are those of a header value");
+        value.set_sensitive(true);
+        Self {
+            value,
+            generation: self.generation,
+        }
     }
 
     pub(crate) fn into_parts(self) -> (HeaderValue, Generation) {

@@ -3,7 +3,6 @@
 use std::{
     mem,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -14,9 +13,10 @@ use tower_service::Service;
 use crate::{
     authorization::{Authorization, Generation},
     error::{BoxError, Error},
+    own::{Carried, Share},
     provider::{CredentialProvider, RequestHead},
     replay::Replay,
-    settings::{Carried, Exchange, Settings},
+    settings::Exchange,
 };
 
 pin_project! {
@@ -36,9 +36,12 @@ pin_project! {
         request: Option<Request<B>>,
         // The generation that it was refused with: what is sent now is a replay.
         refused: Option<Generation>,
-        settings: Arc<Settings<P, R>>,
+        share: Share<P, R>,
     }
 }
+
+/// The box that it is in.
+pub(crate) type Boxed<S, P, B, R> = Pin<Box<Cold<S, P, B, R>>>;
 
 /// The response to wait for, and what the request went out with.
 type Sent<F, P, R> = Result<(F, Carried<P, R>), BoxError>;
@@ -56,16 +59,16 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
         acquire: P::Acquire,
         service: S,
         request: Request<B>,
-        settings: Arc<Settings<P, R>>,
+        share: Share<P, R>,
     ) -> Self {
         Self {
             acquire: Some(acquire),
-            ..Self::kept(service, request, settings)
+            ..Self::kept(service, request, share)
         }
     }
 
     /// A request to be sent if another like it is refused.
-    pub(crate) fn kept(service: S, request: Request<B>, settings: Arc<Settings<P, R>>) -> Self {
+    pub(crate) fn kept(service: S, request: Request<B>, share: Share<P, R>) -> Self {
         Self {
             acquire: None,
             acquired: None,
@@ -74,7 +77,7 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
             service,
             request: Some(request),
             refused: None,
-            settings,
+            share,
         }
     }
 
@@ -102,7 +105,7 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
             refused: Some(refused),
             ..RequestHead::of(request)
         };
-        let acquire = this.settings.provider.acquire(head);
+        let acquire = this.share.provider.acquire(head);
         this.acquire.set(Some(acquire));
     }
 
@@ -117,7 +120,7 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
         R: Replay<B>,
     {
         let mut this = self.project();
-        let settings = &*this.settings;
+        let settings = &**this.share;
         let provider = &settings.provider;
         let head = RequestHead {
             refused: *this.refused,
@@ -173,7 +176,7 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
         let carried = Carried {
             generation,
             exchange,
-            settings: Arc::clone(this.settings),
+            share: this.share.clone(),
         };
         Poll::Ready(Ok((response, carried)))
     }

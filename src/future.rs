@@ -11,11 +11,11 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    cold::Cold,
+    cold::{Boxed, Cold},
     error::{BoxError, Error},
+    own::Carried,
     provider::CredentialProvider,
     replay::{NoReplay, Replay},
-    settings::Carried,
 };
 
 pin_project! {
@@ -30,27 +30,23 @@ pin_project! {
         S: Service<Request<B>>,
         P: CredentialProvider,
     {
+        // None while the request waits to be sent, and where it is not sent.
         #[pin]
-        state: State<S::Future, P, R>,
+        pub(crate) response: Option<S::Future>,
+        pub(crate) sending: Sending<P, R>,
         // The request, while it waits to be sent and as long as it may be sent again.
-        cold: Option<Pin<Box<Cold<S, P, B, R>>>>,
+        pub(crate) cold: Option<Boxed<S, P, B, R>>,
     }
 }
 
-pin_project! {
-    #[project = StateProjection]
-    enum State<F, P, R> {
-        // The request is with the inner service. `carried` is none for a bare one.
-        Calling {
-            #[pin]
-            response: F,
-            carried: Option<Carried<P, R>>,
-        },
-        // The request is not sent.
-        Refused { error: Error },
-        // The request waits to be sent, for the first time or again.
-        Waiting,
-    }
+/// How a request is sent.
+pub(crate) enum Sending<P, R> {
+    /// Not yet, or not yet again.
+    Waiting,
+    Bare,
+    Authorized(Carried<P, R>),
+    /// Not at all.
+    Refused(Error),
 }
 
 impl<S, P, B, R> ResponseFuture<S, P, B, R>
@@ -59,40 +55,27 @@ where
     P: CredentialProvider,
 {
     pub(crate) fn bare(response: S::Future) -> Self {
-        Self::with_state(State::Calling {
-            response,
-            carried: None,
-        })
+        Self {
+            response: Some(response),
+            sending: Sending::Bare,
+            cold: None,
+        }
     }
 
     pub(crate) fn refused(error: Error) -> Self {
-        Self::with_state(State::Refused { error })
-    }
-
-    /// `kept` is the request as it was before it was authorized, where it may be sent again.
-    pub(crate) fn authorized(
-        response: S::Future,
-        carried: Carried<P, R>,
-        kept: Option<Cold<S, P, B, R>>,
-    ) -> Self {
         Self {
-            state: State::Calling {
-                response,
-                carried: Some(carried),
-            },
-            cold: kept.map(Box::pin),
+            response: None,
+            sending: Sending::Refused(error),
+            cold: None,
         }
     }
 
     pub(crate) fn cold(cold: Cold<S, P, B, R>) -> Self {
         Self {
-            state: State::Waiting,
+            response: None,
+            sending: Sending::Waiting,
             cold: Some(Box::pin(cold)),
         }
-    }
-
-    fn with_state(state: State<S::Future, P, R>) -> Self {
-        Self { state, cold: None }
     }
 }
 
@@ -105,73 +88,92 @@ where
 {
     type Output = Result<Response<Body>, BoxError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            match this.state.as_mut().project() {
-                // Calling => (Waiting | the answer)
-                StateProjection::Calling { response, carried } => {
-                    let response = ready!(response.poll(cx)).map_err(Into::into)?;
-                    let Some(carried) = carried else {
-                        return Poll::Ready(Ok(response));
-                    };
-                    let kept = this.cold.as_mut().map(Pin::as_mut);
-                    let Some(mut again) = judge(carried, &response, kept) else {
-                        return Poll::Ready(Ok(response));
-                    };
-                    // Before the login: over HTTP/1 what is unread keeps its connection.
-                    drop(response);
-                    let refused = carried.generation;
-                    this.state.set(State::Waiting);
-                    again.as_mut().begin_again(refused);
-                }
-                // Waiting => Calling
-                StateProjection::Waiting => {
-                    let cold = this.cold.as_mut().expect("who waits has a request");
-                    let (response, carried) = ready!(cold.as_mut().poll_call(cx))?;
-                    if cold.is_done_with() {
-                        *this.cold = None;
+            let mut this = self.as_mut().project();
+            // Calling => (Waiting | the answer)
+            if let Some(response) = this.response.as_mut().as_pin_mut() {
+                let answer = ready!(response.poll(cx));
+                let is_final = match (&answer, &*this.sending) {
+                    (Ok(response), Sending::Authorized(carried)) => {
+                        carried.judge(response, this.cold.as_ref())
                     }
-                    this.state.set(State::Calling {
-                        response,
-                        carried: Some(carried),
-                    });
+                    _ => true,
+                };
+                if is_final {
+                    return Poll::Ready(answer.map_err(Into::into));
                 }
-                StateProjection::Refused { error } => {
-                    return Poll::Ready(Err(error.clone().into()));
-                }
+                // Before the login: over HTTP/1 what is unread keeps its connection.
+                drop(answer);
+                self.as_mut().begin_again();
             }
+            ready!(self.as_mut().poll_waiting(cx))?;
         }
     }
 }
 
-/// Tells the provider what the server thinks of the generation that the request carried. Returns
-/// the request if it is to be sent again.
-fn judge<'a, S, P, B, R, Body>(
-    carried: &Carried<P, R>,
-    response: &Response<Body>,
-    kept: Option<Pin<&'a mut Cold<S, P, B, R>>>,
-) -> Option<Pin<&'a mut Cold<S, P, B, R>>>
+/// What is off the path of a request with a fresh credential.
+impl<S, P, B, R> ResponseFuture<S, P, B, R>
 where
+    S: Service<Request<B>>,
     P: CredentialProvider,
 {
-    let Carried {
-        generation,
-        exchange,
-        settings,
-    } = carried;
-    let provider = &settings.provider;
-    if settings.is_rejection(*exchange, response) {
-        let is_worth_another_try = provider.reject(*generation);
-        return kept.filter(|kept| is_worth_another_try && kept.can_be_sent());
-    }
-    if !response.status().is_server_error() {
-        match kept.and_then(|kept| kept.refused()) {
-            Some(refused) => provider.accept_replay(refused, *generation),
-            None => provider.accept(*generation),
+    /// Calling => Waiting.
+    #[cold]
+    fn begin_again(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        if let (Sending::Authorized(carried), Some(cold)) = (&*this.sending, this.cold) {
+            cold.as_mut().begin_again(carried.generation);
         }
+        *this.sending = Sending::Waiting;
+        this.response.set(None);
     }
-    None
+
+    /// Waiting => Calling.
+    #[cold]
+    fn poll_waiting(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>>
+    where
+        S: Clone,
+        S::Error: Into<BoxError>,
+        R: Replay<B>,
+    {
+        let mut this = self.project();
+        if let Sending::Refused(error) = this.sending {
+            return Poll::Ready(Err(error.clone().into()));
+        }
+        let cold = this.cold.as_mut().expect("who waits has a request");
+        let (response, carried) = ready!(cold.as_mut().poll_call(cx))?;
+        if cold.is_done_with() {
+            *this.cold = None;
+        }
+        *this.sending = Sending::Authorized(carried);
+        this.response.set(Some(response));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<P: CredentialProvider, R> Carried<P, R> {
+    /// Tells the provider what the server thinks of the generation that the request carried.
+    /// Returns whether the answer is the caller's; if not, the request is to be sent again.
+    #[inline]
+    fn judge<S, B, Body>(
+        &self,
+        response: &Response<Body>,
+        kept: Option<&Boxed<S, P, B, R>>,
+    ) -> bool {
+        if self.share.is_rejection(self.exchange, response) {
+            let is_worth_another_try = self.share.provider.reject(self.generation);
+            let can_be_sent = kept.is_some_and(|kept| kept.can_be_sent());
+            return !(is_worth_another_try && can_be_sent);
+        }
+        if !response.status().is_server_error() {
+            match kept.and_then(|kept| kept.refused()) {
+                Some(refused) => self.share.provider.accept_replay(refused, self.generation),
+                None => self.share.provider.accept(self.generation),
+            }
+        }
+        true
+    }
 }
 
 impl<S, P, B, R> fmt::Debug for ResponseFuture<S, P, B, R>

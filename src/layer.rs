@@ -1,12 +1,13 @@
 //! The layer.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use http::{HeaderMap, HeaderName, StatusCode};
 use tower_layer::Layer;
 
 use crate::{
     origin::Origins,
+    own::{Own, Share},
     provider::{CachedProvider, CredentialProvider},
     replay::NoReplay,
     service::BearerAuth,
@@ -69,14 +70,14 @@ use crate::{
 /// # Ok::<_, tower_bearer::BoxError>(())
 /// ```
 pub struct BearerAuthLayer<P = CachedProvider, R = NoReplay> {
-    settings: Arc<Settings<P, R>>,
+    share: Share<P, R>,
 }
 
 impl<P: CredentialProvider> BearerAuthLayer<P> {
     /// A layer that asks `provider` for requests to `origins`, and leaves all others alone.
     pub fn new(provider: P, origins: Origins) -> Self {
         Self {
-            settings: Arc::new(Settings::new(provider, NoReplay, origins)),
+            share: Share::new(Settings::new(provider, NoReplay, origins)),
         }
     }
 }
@@ -85,27 +86,27 @@ impl<P, R> BearerAuthLayer<P, R> {
     /// The provider that all services of the layer share.
     #[must_use]
     pub fn provider(&self) -> &P {
-        &self.settings.provider
+        &self.share.provider
     }
 
     /// The number of requests that were sent bare so far: to foreign origins, with an authorization
     /// of their own, or by choice.
     #[must_use]
     pub fn bare_requests(&self) -> u64 {
-        self.settings.bare_requests()
+        self.share.bare_requests()
     }
 
     /// The number of requests that were sent once more so far.
     #[must_use]
     pub fn replays(&self) -> u64 {
-        self.settings.replays()
+        self.share.replays()
     }
 
     /// The number of requests to foreign origins so far, which went bare or, where the origins are
     /// [strict](Origins::strict), nowhere.
     #[must_use]
     pub fn foreign_requests(&self) -> u64 {
-        self.settings.foreign_requests()
+        self.share.foreign_requests()
     }
 }
 
@@ -121,7 +122,7 @@ impl<P, R> BearerAuthLayer<P, R> {
     #[must_use]
     pub fn replay<R2>(self, policy: R2) -> BearerAuthLayer<P, R2> {
         BearerAuthLayer {
-            settings: Arc::new(self.settings.with_replay(policy)),
+            share: Share::new(self.share.with_replay(policy)),
         }
     }
 }
@@ -155,9 +156,7 @@ impl<P, R: Clone> BearerAuthLayer<P, R> {
 
     fn map(self, change: impl FnOnce(Settings<P, R>) -> Settings<P, R>) -> Self {
         Self {
-            settings: Arc::new(change(
-                self.settings.with_replay(self.settings.replay.clone()),
-            )),
+            share: Share::new(change(self.share.with_replay(self.share.replay.clone()))),
         }
     }
 }
@@ -166,7 +165,7 @@ impl<P, R: Clone> BearerAuthLayer<P, R> {
 impl<P, R> Clone for BearerAuthLayer<P, R> {
     fn clone(&self) -> Self {
         Self {
-            settings: Arc::clone(&self.settings),
+            share: self.share.clone(),
         }
     }
 }
@@ -174,7 +173,7 @@ impl<P, R> Clone for BearerAuthLayer<P, R> {
 impl<P: fmt::Debug, R: fmt::Debug> fmt::Debug for BearerAuthLayer<P, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BearerAuthLayer")
-            .field("settings", &self.settings)
+            .field("settings", &*self.share)
             .finish()
     }
 }
@@ -183,6 +182,6 @@ impl<S, P, R> Layer<S> for BearerAuthLayer<P, R> {
     type Service = BearerAuth<S, P, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        BearerAuth::new(inner, Arc::clone(&self.settings))
+        BearerAuth::new(inner, Own::new(self.share.clone()))
     }
 }

@@ -22,6 +22,7 @@ mod flight;
 mod provider;
 mod replay;
 mod settings;
+mod own;
 mod cold;
 mod future;
 mod service;

@@ -111,7 +111,17 @@ impl PerRequest {
         NonZeroU64::new(self.shared.carried.load(Ordering::Relaxed)).map(Generation::from_number)
     }
 
+    #[inline]
     pub(crate) fn of(extensions: &Extensions) -> Option<&Self> {
+        if extensions.is_empty() {
+            return None;
+        }
+        Self::among(extensions)
+    }
+
+    /// Not for those who have none to pay for.
+    #[inline(never)]
+    fn among(extensions: &Extensions) -> Option<&Self> {
         extensions.get()
     }
 

@@ -2,7 +2,6 @@
 
 use std::{
     mem,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -12,10 +11,11 @@ use tower_service::Service;
 use crate::{
     cold::{self, Cold},
     error::BoxError,
-    future::ResponseFuture,
+    future::{ResponseFuture, Sending},
+    own::{Carried, Own},
     provider::{CachedProvider, CredentialProvider, RequestHead},
     replay::{NoReplay, Replay},
-    settings::{Carried, Exchange, Settings, Way},
+    settings::{Exchange, Way},
 };
 
 /// A service that puts an authorization on each request. [`BearerAuthLayer`] makes it.
@@ -42,24 +42,24 @@ use crate::{
 #[derive(Debug)]
 pub struct BearerAuth<S, P = CachedProvider, R = NoReplay> {
     inner: S,
-    settings: Arc<Settings<P, R>>,
+    own: Own<P, R>,
 }
 
 impl<S, P, R> BearerAuth<S, P, R> {
-    pub(crate) fn new(inner: S, settings: Arc<Settings<P, R>>) -> Self {
-        Self { inner, settings }
+    pub(crate) fn new(inner: S, own: Own<P, R>) -> Self {
+        Self { inner, own }
     }
 
     /// The provider that all clones of the service share.
     #[must_use]
     pub fn provider(&self) -> &P {
-        &self.settings.provider
+        &self.own.share.provider
     }
 
     /// The number of requests to foreign origins so far, through any service of the layer.
     #[must_use]
     pub fn foreign_requests(&self) -> u64 {
-        self.settings.foreign_requests()
+        self.own.share.foreign_requests()
     }
 
     /// The inner service.
@@ -86,7 +86,7 @@ impl<S: Clone, P, R> Clone for BearerAuth<S, P, R> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            settings: Arc::clone(&self.settings),
+            own: self.own.clone(),
         }
     }
 }
@@ -107,37 +107,77 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let settings = &self.settings;
-        let head = RequestHead::of(&request);
-        let current = match settings.way_of(&request) {
-            Way::Authorized => settings.provider.current(head),
+        let current = match self.own.share.way_of(&request) {
+            Way::Authorized => self.own.current(&request),
             Way::AuthorizedAfresh => None,
-            Way::Bare => {
-                settings.bare(&request);
-                return ResponseFuture::bare(self.inner.call(request));
-            }
-            Way::Refused(error) => {
-                // The slot that `poll_ready` reserved is for somebody else now.
-                let fresh = self.inner.clone();
-                drop(mem::replace(&mut self.inner, fresh));
-                return ResponseFuture::refused(error);
-            }
+            otherwise => return self.call_otherwise(request, otherwise),
         };
         let Some(authorization) = current else {
-            let acquire = settings.provider.acquire(head);
-            // The login may need the slot that `poll_ready` reserved: give it back before waiting.
-            let fresh = self.inner.clone();
-            drop(mem::replace(&mut self.inner, fresh.clone()));
-            let settings = Arc::clone(settings);
-            return ResponseFuture::cold(Cold::waiting(acquire, fresh, request, settings));
+            return self.call_later(request);
         };
-        let kept = cold::copy(&settings.replay, &request)
-            .map(|copy| Cold::kept(self.inner.clone(), copy, Arc::clone(settings)));
+        let share = &self.own.share;
+        let kept = cold::copy(&share.replay, &request);
+        let exchange = Exchange::of(&request);
+        let generation = match share.try_authorize(&mut request, authorization) {
+            Ok(generation) => generation,
+            Err(otherwise) => return self.call_otherwise(request, otherwise),
+        };
+        let kept = kept.map(|copy| Box::pin(Cold::kept(self.inner.clone(), copy, share.clone())));
         let carried = Carried {
-            exchange: Exchange::of(&request),
-            generation: settings.authorize(&mut request, authorization),
-            settings: Arc::clone(settings),
+            exchange,
+            generation,
+            share: share.clone(),
         };
-        ResponseFuture::authorized(self.inner.call(request), carried, kept)
+        ResponseFuture {
+            response: Some(self.inner.call(request)),
+            sending: Sending::Authorized(carried),
+            cold: kept,
+        }
+    }
+}
+
+/// What is off the path of a request with a fresh credential.
+impl<S, P, R> BearerAuth<S, P, R>
+where
+    P: CredentialProvider,
+{
+    /// Nothing is current: the request waits.
+    #[cold]
+    fn call_later<B>(&mut self, request: Request<B>) -> ResponseFuture<S, P, B, R>
+    where
+        S: Service<Request<B>> + Clone,
+    {
+        if let Some(own) = self.own.share.callers_own(&request) {
+            return self.call_otherwise(request, own);
+        }
+        let acquire = self.own.share.provider.acquire(RequestHead::of(&request));
+        // The login may need the slot that `poll_ready` reserved: give it back before waiting.
+        self.give_slot_back();
+        let (service, share) = (self.inner.clone(), self.own.share.clone());
+        ResponseFuture::cold(Cold::waiting(acquire, service, request, share))
+    }
+
+    /// Without an authorization of ours, or not at all.
+    #[cold]
+    fn call_otherwise<B>(&mut self, request: Request<B>, way: Way) -> ResponseFuture<S, P, B, R>
+    where
+        S: Service<Request<B>> + Clone,
+    {
+        if let Way::Refused(error) = way {
+            // The slot that `poll_ready` reserved is for somebody else now.
+            self.give_slot_back();
+            return ResponseFuture::refused(error);
+        }
+        self.own.share.bare(&request);
+        ResponseFuture::bare(self.inner.call(request))
+    }
+
+    /// Drops the inner service with its reserved slot, for a clone.
+    fn give_slot_back(&mut self)
+    where
+        S: Clone,
+    {
+        let fresh = self.inner.clone();
+        drop(mem::replace(&mut self.inner, fresh));
     }
 }

@@ -9,7 +9,8 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version, header::AUTHORIZATION,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::AUTHORIZATION,
 };
 
 use crate::{
@@ -26,7 +27,8 @@ pub(crate) struct Settings<P, R> {
     pub(crate) provider: Arc<P>,
     pub(crate) replay: R,
     origins: Origins,
-    header_name: HeaderName,
+    /// `None` for `authorization`.
+    header_name: Option<HeaderName>,
     callers_header: CallersHeader,
     rejection: Rejection,
     counts: Arc<Counts>,
@@ -79,13 +81,6 @@ pub(crate) enum Way {
     Refused(Error),
 }
 
-/// What a request went out with, and who wants to hear of its fate.
-pub(crate) struct Carried<P, R> {
-    pub(crate) generation: Generation,
-    pub(crate) exchange: Exchange,
-    pub(crate) settings: Arc<Settings<P, R>>,
-}
-
 /// What a request tells of the answer to come.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Exchange {
@@ -111,7 +106,7 @@ impl<P, R> Settings<P, R> {
             provider: Arc::new(provider),
             replay,
             origins,
-            header_name: AUTHORIZATION,
+            header_name: None,
             callers_header: CallersHeader::Kept,
             rejection: Rejection::Default,
             counts: Arc::default(),
@@ -142,7 +137,7 @@ impl<P, R> Settings<P, R> {
 
     pub(crate) fn with_header_name(self, header_name: HeaderName) -> Self {
         Self {
-            header_name,
+            header_name: Some(header_name).filter(|name| name != AUTHORIZATION),
             ..self
         }
     }
@@ -164,18 +159,13 @@ impl<P, R> Settings<P, R> {
         }
     }
 
+    /// By the caller's word and the request's origin. A header of the caller's own is told by
+    /// [`callers_own`](Self::callers_own), and by [`try_authorize`](Self::try_authorize).
+    #[inline]
     pub(crate) fn way_of<B>(&self, request: &Request<B>) -> Way {
         let per_request = PerRequest::of(request.extensions());
         if per_request.is_some_and(PerRequest::is_bare) {
             return Way::Bare;
-        }
-        if self.callers_header == CallersHeader::Kept {
-            let mut own = request.headers().get_all(&self.header_name).iter();
-            match (own.next(), own.next()) {
-                (None, _) => {}
-                (Some(_), None) => return Way::Bare,
-                (Some(_), Some(_)) => return Way::Refused(Error::many_headers()),
-            }
         }
         if self.origins.allows_request(request) {
             return match per_request {
@@ -183,12 +173,38 @@ impl<P, R> Settings<P, R> {
                 _ => Way::Authorized,
             };
         }
+        self.way_elsewhere(request)
+    }
+
+    /// The way of a request to a foreign origin.
+    #[cold]
+    fn way_elsewhere<B>(&self, request: &Request<B>) -> Way {
+        if let Some(own) = self.callers_own(request) {
+            return own;
+        }
         let counts = &self.counts;
         counts.foreign_requests.fetch_add(1, Ordering::Relaxed);
         if self.origins.is_strict() {
             Way::Refused(Error::foreign_origin(url::told(request)))
         } else {
             Way::Bare
+        }
+    }
+
+    fn header_name(&self) -> &HeaderName {
+        self.header_name.as_ref().unwrap_or(&AUTHORIZATION)
+    }
+
+    /// The way of a request that brings an authorization of its own, where that is to be kept.
+    pub(crate) fn callers_own<B>(&self, request: &Request<B>) -> Option<Way> {
+        if self.callers_header == CallersHeader::Replaced {
+            return None;
+        }
+        let mut own = request.headers().get_all(self.header_name()).iter();
+        match (own.next(), own.next()) {
+            (None, _) => None,
+            (Some(_), None) => Some(Way::Bare),
+            (Some(_), Some(_)) => Some(Way::Refused(Error::many_headers())),
         }
     }
 
@@ -217,21 +233,63 @@ impl<P, R> Settings<P, R> {
         self.counts.replays.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Puts the authorization on, unless the caller has brought one that is to be kept: then the
+    /// request goes another way.
+    ///
+    /// That is found out by putting it in, since to look first would cost as much again.
+    #[inline]
+    pub(crate) fn try_authorize<B>(
+        &self,
+        request: &mut Request<B>,
+        authorization: Authorization,
+    ) -> Result<Generation, Way> {
+        let (value, generation) = authorization.into_parts();
+        let headers = request.headers_mut();
+        let before = headers.len();
+        let replaced = match &self.header_name {
+            // The hash of a name that the compiler knows is a constant.
+            None => headers.insert(AUTHORIZATION, value),
+            Some(name) => headers.insert(name, value),
+        };
+        if let Some(own) = replaced
+            && self.callers_header == CallersHeader::Kept
+        {
+            return Err(self.put_back(headers, own, before));
+        }
+        self.carries(request, generation);
+        Ok(generation)
+    }
+
+    /// The caller's header, and the way of the request. There were so many headers before.
+    #[cold]
+    fn put_back(&self, headers: &mut HeaderMap, own: HeaderValue, before: usize) -> Way {
+        // All but one are gone, and with them the request.
+        if headers.len() < before {
+            return Way::Refused(Error::many_headers());
+        }
+        headers.insert(self.header_name(), own);
+        Way::Bare
+    }
+
+    /// Puts the authorization on a request that has passed [`callers_own`](Self::callers_own).
     pub(crate) fn authorize<B>(
         &self,
         request: &mut Request<B>,
         authorization: Authorization,
     ) -> Generation {
         let (value, generation) = authorization.into_parts();
-        request
-            .headers_mut()
-            .insert(self.header_name.clone(), value);
-        if let Some(per_request) = PerRequest::of(request.extensions()) {
-            per_request.carry(Some(generation));
-        }
+        request.headers_mut().insert(self.header_name(), value);
+        self.carries(request, generation);
         generation
     }
 
+    fn carries<B>(&self, request: &Request<B>, generation: Generation) {
+        if let Some(per_request) = PerRequest::of(request.extensions()) {
+            per_request.carry(Some(generation));
+        }
+    }
+
+    #[inline]
     pub(crate) fn is_rejection<B>(&self, exchange: Exchange, response: &Response<B>) -> bool {
         let (status, headers) = (response.status(), response.headers());
         if let Rejection::If(rejection) = &self.rejection {

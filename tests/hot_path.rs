@@ -76,8 +76,11 @@ async fn nothing_is_allocated_while_the_credential_is_fresh() {
         };
 
         let mut long_lived = service.clone();
-        // The first read of a thread registers it with arc-swap.
-        send(&mut long_lived, requests(1).remove(0));
+        // The first read of a thread registers it with arc-swap, and with the second request the
+        // service takes a copy for itself.
+        for request in requests(2) {
+            send(&mut long_lived, request);
+        }
         let batch = requests(REQUESTS);
         let allocations = allocation_counter::measure(|| {
             for request in batch {

@@ -19,7 +19,7 @@ use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::Full;
 use support::origins;
-use tower::{Layer, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{
     Authorization, BearerAuthLayer, BoxError, CachedProvider, Credential, Lifetime, Login,
     LoginRequest, Scheme, Secret, Token, login_fn, presets::Quable,
@@ -159,9 +159,17 @@ async fn secrets() {
     for _ in 0..2 {
         service.clone().oneshot(support::request()).await.unwrap();
     }
+    let mut settled = service.clone();
+    for _ in 0..3 {
+        let settled = settled.ready().await.unwrap();
+        settled.call(support::request()).await.unwrap();
+    }
     assert!(search.copies(&canary) >= 1, "in use");
     let _ = provider.reject(provider.current().unwrap().generation());
     drop((service, provider));
+    let copies = search.copies(&canary);
+    assert!(copies >= 1, "the service has its own");
+    drop(settled);
     assert_eq!(search.copies(&canary), 0, "a credential");
 }
 

@@ -1,0 +1,343 @@
+//! The copy of an authorization that a service keeps for itself, and the word that says that it is
+//! still current: neither ever outlives what it stands for.
+
+mod support;
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use http::{Request, Response};
+use support::{HandClock, Issuer, origins, request};
+use tokio::runtime;
+use tower::{Layer, Service, ServiceExt};
+use tower_bearer::{
+    Authorization, BearerAuth, BearerAuthLayer, CachedProvider, Clock, CredentialProvider, Error,
+    Generation, PerRequest, RequestHead, Scheme, StaticProvider, Token,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Answers with what the request carried.
+#[derive(Clone)]
+struct Echo;
+
+impl Service<Request<()>> for Echo {
+    type Response = Response<String>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<String>, Infallible>>;
+
+    fn poll_ready(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Infallible>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        let value = &request.headers()["authorization"];
+        assert!(value.is_sensitive());
+        ready(Ok(Response::new(value.to_str().unwrap().to_owned())))
+    }
+}
+
+async fn send<P>(service: &mut BearerAuth<Echo, P>, request: Request<()>) -> String
+where
+    P: CredentialProvider,
+{
+    let service = service.ready().await.unwrap();
+    service.call(request).await.unwrap().into_body()
+}
+
+/// A service that has made its copy.
+async fn settled<P: CredentialProvider>(service: &BearerAuth<Echo, P>) -> BearerAuth<Echo, P> {
+    let mut service = service.clone();
+    for _ in 0..3 {
+        send(&mut service, request()).await;
+    }
+    service
+}
+
+// I8
+#[tokio::test]
+async fn no_copy_is_sent_once_its_generation_is_refused_replaced_or_expired() {
+    let clock = HandClock::new();
+    let provider = CachedProvider::builder(Issuer::new().with_lifetime(HOUR))
+        .clock(clock.clone())
+        .build();
+    let service = BearerAuthLayer::new(provider.clone(), origins()).layer(Echo);
+    let mut services = [
+        service.clone(),
+        settled(&service).await,
+        settled(&service).await,
+    ];
+    services[0] = services[1].clone();
+    let mut last = send(&mut services[0], request()).await;
+
+    for change in ["refused", "reset", "expired", "replaced"] {
+        match change {
+            "refused" => assert!(provider.reject(provider.current().unwrap().generation())),
+            "reset" => provider.reset(),
+            "expired" => clock.advance(HOUR),
+            _ => {
+                let fresh = Request::get(support::URL).extension(PerRequest::fresh());
+                send(&mut services[2], fresh.body(()).unwrap()).await;
+            }
+        }
+        let mut now = Vec::new();
+        for service in &mut services {
+            now.push(send(service, request()).await);
+        }
+        assert_ne!(now[0], last, "{change}");
+        assert!(
+            now.iter().all(|token| *token == now[0]),
+            "{change}: {now:?}"
+        );
+        for service in &mut services {
+            assert_eq!(send(service, request()).await, now[0], "{change}");
+            assert_eq!(send(service, request()).await, now[0], "{change}");
+        }
+        last = now.swap_remove(0);
+    }
+}
+
+#[derive(Clone)]
+struct Account(usize);
+
+/// Two accounts, chosen by the request, and how often each question was asked.
+#[derive(Clone)]
+struct Accounts {
+    held: Arc<[Authorization; 2]>,
+    knows: bool,
+    asked: Arc<Mutex<(usize, usize)>>,
+}
+
+impl Accounts {
+    fn new(knows: bool) -> Self {
+        let held = ["first", "second"]
+            .map(|token| Authorization::new(Scheme::BEARER, &Token::new(token).unwrap()));
+        Self {
+            held: Arc::new(held),
+            knows,
+            asked: Arc::default(),
+        }
+    }
+
+    fn of(&self, head: RequestHead<'_>) -> &Authorization {
+        &self.held[head.extensions.get::<Account>().unwrap().0]
+    }
+
+    /// How often `current` and `is_current` were asked since the last time.
+    fn take_asked(&self) -> (usize, usize) {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+impl CredentialProvider for Accounts {
+    type Acquire = Ready<Result<Authorization, Error>>;
+
+    fn current(&self, head: RequestHead<'_>) -> Option<Authorization> {
+        self.asked.lock().unwrap().0 += 1;
+        Some(self.of(head).clone())
+    }
+
+    fn is_current(&self, held: &Authorization, head: RequestHead<'_>) -> bool {
+        self.asked.lock().unwrap().1 += 1;
+        self.knows && held.generation() == self.of(head).generation()
+    }
+
+    fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire {
+        ready(Ok(self.of(head).clone()))
+    }
+
+    fn reject(&self, _refused: Generation) -> bool {
+        false
+    }
+}
+
+fn request_of(account: usize) -> Request<()> {
+    let request = Request::get(support::URL).extension(Account(account));
+    request.body(()).unwrap()
+}
+
+#[tokio::test]
+async fn a_request_carries_its_own_account_whatever_the_one_before_it_carried() {
+    for knows in [true, false] {
+        let accounts = Accounts::new(knows);
+        let mut service = BearerAuthLayer::new(accounts, origins()).layer(Echo);
+        for seed in 0..200 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            // Now in long rows, now in turns.
+            let stays = random.f64();
+            let mut account = 0;
+            for _ in 0..20 {
+                if random.f64() > stays {
+                    account = 1 - account;
+                }
+                let token = send(&mut service, request_of(account)).await;
+                assert_eq!(token, ["Bearer first", "Bearer second"][account]);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_says_what_is_current_is_asked_for_it_twice_by_each_service() {
+    let accounts = Accounts::new(true);
+    let service = BearerAuthLayer::new(accounts.clone(), origins()).layer(Echo);
+    let mut long_lived = service.clone();
+    for _ in 0..10 {
+        send(&mut long_lived, request_of(0)).await;
+    }
+    // The second time the provider is asked whether to ask it again would be in vain.
+    assert_eq!(accounts.take_asked(), (2, 9));
+    for _ in 0..10 {
+        send(&mut long_lived.clone(), request_of(0)).await;
+    }
+    assert_eq!(accounts.take_asked(), (0, 10), "a clone has the copy too");
+    for _ in 0..10 {
+        send(&mut service.clone(), request_of(0)).await;
+    }
+    assert_eq!(
+        accounts.take_asked(),
+        (10, 0),
+        "it may be there for one request"
+    );
+
+    let accounts = Accounts::new(false);
+    let mut service = BearerAuthLayer::new(accounts.clone(), origins()).layer(Echo);
+    for _ in 0..10 {
+        send(&mut service, request_of(0)).await;
+    }
+    assert_eq!(accounts.take_asked().0, 10, "it cannot say");
+}
+
+#[tokio::test]
+async fn a_provider_behind_a_pointer_says_what_is_current_too() {
+    let fixed = StaticProvider::new("abc").unwrap();
+    let request = request();
+    let head = RequestHead::of(&request);
+    let held = fixed.current(head).unwrap();
+    let other = StaticProvider::new("abc").unwrap();
+    let other = other.current(head).unwrap();
+    assert!(fixed.is_current(&held, head));
+    assert!(!fixed.is_current(&other, head));
+    assert!(Arc::new(&fixed).is_current(&held, head));
+    assert!(!Box::new(fixed).is_current(&other, head));
+}
+
+/// A clock that goes on by itself, as far as anybody can tell.
+#[derive(Clone)]
+struct Going {
+    clock: HandClock,
+    reads: Arc<AtomicUsize>,
+}
+
+impl Clock for Going {
+    fn now(&self) -> Instant {
+        self.reads.fetch_add(1, SeqCst);
+        self.clock.now()
+    }
+
+    fn wall(&self) -> std::time::SystemTime {
+        self.clock.wall()
+    }
+
+    fn runs_by_itself(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_timer_stands_in_for_the_clock_as_long_as_its_runtime_lives() {
+    let going = Going {
+        clock: HandClock::new(),
+        reads: Arc::default(),
+    };
+    let provider = CachedProvider::builder(Issuer::new().with_lifetime(HOUR))
+        .clock(going.clone())
+        .build();
+    let service = BearerAuthLayer::new(provider.clone(), origins()).layer(Echo);
+    let here = runtime::Builder::new_current_thread().build().unwrap();
+    let reads_of_100 = |service: &mut BearerAuth<Echo>| {
+        going.reads.store(0, SeqCst);
+        here.block_on(async {
+            for _ in 0..100 {
+                send(service, request()).await;
+            }
+        });
+        going.reads.load(SeqCst)
+    };
+
+    let many = runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_time()
+        .build()
+        .unwrap();
+    many.block_on(provider.acquire()).unwrap();
+    let mut settled = here.block_on(settled(&service));
+    assert_eq!(reads_of_100(&mut settled), 0);
+    drop(many);
+    assert_eq!(reads_of_100(&mut settled), 100);
+    assert_eq!(reads_of_100(&mut service.clone()), 101, "it settles first");
+    going.clock.advance(HOUR);
+    assert!(provider.current().is_none(), "it has expired");
+}
+
+// Before its timers, such a runtime polls what was waiting: a request after an hour's rest would be
+// told that all is fresh.
+#[test]
+fn a_runtime_of_one_thread_gets_no_timer() {
+    let going = Going {
+        clock: HandClock::new(),
+        reads: Arc::default(),
+    };
+    let provider = CachedProvider::builder(Issuer::new().with_lifetime(HOUR))
+        .clock(going.clone())
+        .build();
+    let here = runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    here.block_on(provider.acquire()).unwrap();
+    assert!(provider.current().is_some());
+    going.clock.advance(HOUR);
+    assert!(provider.current().is_none());
+}
+
+// I6
+#[test]
+fn the_timer_ends_with_the_credential() {
+    support::within_a_minute(|| {
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_time()
+            .build()
+            .unwrap();
+        let wait_for_tasks = |count| {
+            while runtime.metrics().num_alive_tasks() != count {
+                runtime.block_on(tokio::task::yield_now());
+            }
+        };
+        let provider = CachedProvider::new(Issuer::new().with_lifetime(HOUR));
+        let log_in = || runtime.block_on(provider.acquire()).unwrap().generation();
+        let first = log_in();
+        wait_for_tasks(1);
+        assert!(provider.reject(first));
+        wait_for_tasks(0);
+        log_in();
+        wait_for_tasks(1);
+        provider.reset();
+        wait_for_tasks(0);
+        log_in();
+        wait_for_tasks(1);
+        drop(provider);
+        wait_for_tasks(0);
+    });
+}
