@@ -76,6 +76,11 @@ impl<T: Clone> Flight<T> {
         Instant::now() >= self.overdue_at
     }
 
+    /// How long it may still take.
+    pub(crate) fn overdue_in(&self) -> Duration {
+        self.overdue_at.saturating_duration_since(Instant::now())
+    }
+
     /// Tells all waiters, unless they have been told already.
     pub(crate) fn land(&self, outcome: Result<T, Error>) {
         let _ = self.outcome.set(outcome);

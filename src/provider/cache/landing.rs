@@ -25,17 +25,15 @@ impl Cache {
         };
         let now = Moment::of(&*self.clock);
         // Whoever holds the lock is about to start or to end a flight: no request waits for that.
-        let course = match self.course.try_lock() {
+        let mut course = match self.course.try_lock() {
             Ok(course) => course,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
-        if let Some(flight) = &course.flight {
-            let overdue = flight.is_overdue().then(|| Arc::clone(flight));
+        let overdue = course.flight.as_ref().filter(|flight| flight.is_overdue());
+        if let Some(overdue) = overdue.cloned() {
             drop(course);
-            if let Some(flight) = overdue {
-                self.land(&flight, Err(Error::login_lost()));
-            }
+            self.land(&overdue, Err(Error::login_lost()));
             return;
         }
         // Looked at again under the lock: a flight may have landed since.
@@ -44,9 +42,11 @@ impl Cache {
             .load()
             .as_ref()
             .is_some_and(|held| held.lifespan.freshness(|| now) == Freshness::Aging);
-        if is_aging && course.pause_at(now).is_none() {
+        if is_aging && course.flight.is_none() && course.pause_at(now).is_none() {
             self.take_off(course, &runtime, now);
+            course = self.course();
         }
+        self.calm_down(&mut course, now);
     }
 
     pub(super) fn take_off(
@@ -117,7 +117,7 @@ impl Cache {
                 course.counts.logins += 1;
                 course.back_off = BackOff::default();
                 self.publish(&mut course, Arc::clone(&held), answered);
-                self.watch(&mut course, &held, answered);
+                self.calm_down(&mut course, answered);
                 let generation = held.generation();
                 (Ok(held), None, Event::LoggedIn { generation })
             }
@@ -126,6 +126,7 @@ impl Cache {
                 course.refresh_token = flight.refresh_token().take();
                 course.counts.failed_logins += 1;
                 self.put_back(&mut course);
+                self.look_again(&mut course);
                 let event = Event::LoginFailed {
                     error: error.clone(),
                 };

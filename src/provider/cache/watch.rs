@@ -50,17 +50,21 @@ impl Cache {
         before
     }
 
-    /// Watches what has become current, from the task of its login.
+    /// Lets requests be until something is due: on this runtime a timer says when, if it can.
     ///
     /// A runtime of one thread is driven only while somebody waits on it, and then runs what waits
     /// before its timers: a request that comes after an hour would be told that all is fresh.
-    pub(super) fn watch(self: &Arc<Self>, course: &mut Course, held: &Held, now: Moment) {
+    pub(super) fn calm_down(self: &Arc<Self>, course: &mut Course, now: Moment) {
         if !self.clock.runs_by_itself() {
             return;
         }
-        let Some(nap) = held.lifespan.calm(now) else {
+        let Some(held) = self.current.load_full() else {
             return;
         };
+        let Some(calm) = course.calm(&held, now) else {
+            return;
+        };
+        held.is_calm_until(now.monotonic + calm.min(LOOK_EVERY));
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
@@ -74,7 +78,16 @@ impl Cache {
             cache: Arc::downgrade(self),
             generation,
         };
-        course.watch = Some(Watch(runtime.spawn(watchman.watch(nap)).abort_handle()));
+        course.watch = Some(Watch(runtime.spawn(watchman.watch(calm)).abort_handle()));
+    }
+
+    /// Has the next request look whether something is due.
+    pub(super) fn look_again(&self, course: &mut Course) {
+        course.watch = None;
+        self.fresh.store(0, Ordering::Relaxed);
+        if let Some(held) = &*self.current.load() {
+            held.is_calm_until(held.landed_at.monotonic);
+        }
     }
 
     /// Relaxed, here and below: nothing else is read by the word.
@@ -112,6 +125,27 @@ impl Cache {
     }
 }
 
+impl Course {
+    /// How long no request need look at anything: until the credential ages or ends; once it ages,
+    /// until the login under way is overdue, or the next one may be made. `None` when something is
+    /// due.
+    fn calm(&self, held: &Held, now: Moment) -> Option<Duration> {
+        let lifespan = &held.lifespan;
+        if lifespan.freshness(|| now) != Freshness::Aging {
+            return lifespan.calm(now);
+        }
+        let until = match &self.flight {
+            Some(flight) => flight.overdue_in(),
+            None => {
+                let next_attempt = self.pause_at(now)?.next_attempt()?;
+                next_attempt.saturating_duration_since(now.monotonic)
+            }
+        };
+        let left = lifespan.left(now).unwrap_or(Duration::MAX);
+        Some(until.min(left)).filter(|calm| !calm.is_zero())
+    }
+}
+
 /// What the task does.
 struct Watchman {
     cache: Weak<Cache>,
@@ -132,12 +166,11 @@ impl Watchman {
     /// How long nothing is due; `None` when something is.
     fn look(&self) -> Option<Duration> {
         let cache = self.cache.upgrade()?;
-        let current = cache.current.load();
-        let held = current.as_ref()?;
-        if held.generation() != self.generation {
-            return None;
-        }
-        held.lifespan.calm(Moment::of(&*cache.clock))
+        let now = Moment::of(&*cache.clock);
+        let course = cache.course();
+        let current = cache.current.load_full()?;
+        let is_there = current.generation() == self.generation;
+        is_there.then(|| course.calm(&current, now)).flatten()
     }
 }
 

@@ -15,7 +15,7 @@ use super::*;
 use crate::{
     clock::Clock,
     credential::Credential,
-    login::{Session, login_fn},
+    login::{Login, Session, login_fn},
     provider::{CachePolicy, cache::Random, observers::Observers},
 };
 
@@ -73,8 +73,18 @@ impl Clock for Going {
     }
 }
 
-/// A cache that holds a credential.
+/// A cache that holds a credential, and cannot log in.
 fn cache(clock: &Going, session: Session, lifetime: Option<Duration>) -> Arc<Cache> {
+    let login = login_fn(|_| async { Err("offline".into()) });
+    cache_with(clock.clone(), session, lifetime, login)
+}
+
+fn cache_with(
+    clock: impl Clock,
+    session: Session,
+    lifetime: Option<Duration>,
+    login: impl Login,
+) -> Arc<Cache> {
     let credential = Credential::new("abc").unwrap();
     let credential = match lifetime {
         Some(lifetime) => credential.with_lifetime(lifetime),
@@ -82,21 +92,24 @@ fn cache(clock: &Going, session: Session, lifetime: Option<Duration>) -> Arc<Cac
     };
     let half: Random = Box::new(|| 0.5);
     Arc::new(Cache::new(
-        Box::new(login_fn(|_| async { Err("offline".into()) })),
+        Box::new(login),
         session,
         CachePolicy::default(),
-        Box::new(clock.clone()),
+        Box::new(clock),
         half,
         Observers::default(),
         Some(credential),
     ))
 }
 
-/// What [`Cache::watch`] does on a runtime of many threads.
+/// What [`Cache::calm_down`] does on a runtime of many threads.
 fn watch(cache: &Arc<Cache>) -> tokio::task::JoinHandle<()> {
     let generation = cache.generation().unwrap();
     let held = cache.current.load_full().unwrap();
-    let calm = held.lifespan.calm(Moment::of(&*cache.clock)).unwrap();
+    let calm = cache
+        .course()
+        .calm(&held, Moment::of(&*cache.clock))
+        .unwrap();
     cache.say_fresh(generation);
     let watchman = Watchman {
         cache: Arc::downgrade(cache),
@@ -238,4 +251,85 @@ async fn it_ends_with_what_it_watches_and_takes_back_nothing_else() {
     drop(cache);
     pass(LOOK_EVERY).await;
     watch_of_the_second.await.unwrap();
+}
+
+/// The same clocks, read for each request.
+struct ByHand(Going);
+
+impl Clock for ByHand {
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+
+    fn wall(&self) -> SystemTime {
+        self.0.wall()
+    }
+}
+
+/// When logins begin, from the beginning of the credential on, and how long each takes. Requests
+/// come ten times a second.
+async fn attempts(clock: impl Clock, takes: Duration) -> Vec<Duration> {
+    let began = Arc::new(Mutex::new(Vec::new()));
+    let start = time::Instant::now();
+    let login = login_fn({
+        let began = Arc::clone(&began);
+        move |_| {
+            began.lock().unwrap().push(start.elapsed());
+            async move {
+                time::sleep(takes).await;
+                Err("offline".into())
+            }
+        }
+    });
+    let cache = cache_with(clock, Session::Concurrent, Some(HOUR), login);
+    while start.elapsed() < HOUR - Duration::from_secs(11) {
+        assert!(cache.current().is_some());
+        advance(Duration::from_millis(100)).await;
+        for _ in 0..3 {
+            yield_now().await;
+        }
+    }
+    std::mem::take(&mut *began.lock().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn background_logins_are_made_as_if_every_request_had_looked() {
+    // Some fail at once, some take their time, some take all of it.
+    for takes in [0, 3, 60] {
+        let takes = Duration::from_secs(takes);
+        let expected = attempts(ByHand(Going::new()), takes).await;
+        let began = attempts(Going::new(), takes).await;
+        assert!(began.len() > 5, "{began:?}");
+        assert_eq!(began, expected, "logins of {takes:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_background_login_costs_the_requests_beside_it_no_look() {
+    let clock = Going::new();
+    let login = login_fn(|_| std::future::pending());
+    let cache = cache_with(clock.clone(), Session::Concurrent, Some(HOUR), login);
+    advance(Duration::from_secs(3000)).await;
+    assert!(cache.current().is_some());
+    assert!(cache.course().flight.is_some(), "it was due");
+    let watch = watch(&cache);
+    yield_now().await;
+    clock.take_reads();
+    for _ in 0..100 {
+        assert!(cache.current().is_some());
+    }
+    assert_eq!(clock.take_reads(), (0, 0));
+
+    // It fails: the next request has to look, and finds a pause, which is calm again.
+    pass(Duration::from_secs(10)).await;
+    assert!(cache.course().flight.is_none());
+    assert!(!is_said_fresh(&cache));
+    assert!(cache.current().is_some());
+    assert!(cache.course().flight.is_none(), "not yet");
+    clock.take_reads();
+    for _ in 0..100 {
+        assert!(cache.current().is_some());
+    }
+    assert_eq!(clock.take_reads(), (100, 0), "no timer on one thread");
+    watch.abort();
 }
