@@ -2,16 +2,16 @@
 
 use std::{
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use tokio::{
-    sync::SetOnce,
+    sync::{Notify, futures::OwnedNotified},
     task,
-    time::{self, Instant},
+    time::{self, Instant, Timeout},
 };
 
 use crate::{error::Error, login::RefreshTokenSlot};
@@ -26,7 +26,8 @@ const OVERDUE: Duration = Duration::from_secs(1);
 /// ignored.
 #[derive(Debug)]
 pub(crate) struct Flight<T> {
-    outcome: SetOnce<Result<T, Error>>,
+    outcome: OnceLock<Result<T, Error>>,
+    has_landed: Arc<Notify>,
     task: OnceLock<task::Id>,
     waits_for_itself: AtomicBool,
     overdue_at: Instant,
@@ -37,7 +38,8 @@ pub(crate) struct Flight<T> {
 impl<T: Clone> Flight<T> {
     pub(crate) fn new(timeout: Duration, refresh_token: RefreshTokenSlot) -> Self {
         Self {
-            outcome: SetOnce::new(),
+            outcome: OnceLock::new(),
+            has_landed: Arc::default(),
             task: OnceLock::new(),
             waits_for_itself: AtomicBool::new(false),
             overdue_at: Instant::now() + timeout + OVERDUE,
@@ -83,17 +85,29 @@ impl<T: Clone> Flight<T> {
 
     /// Tells all waiters, unless they have been told already.
     pub(crate) fn land(&self, outcome: Result<T, Error>) {
-        let _ = self.outcome.set(outcome);
+        if self.outcome.set(outcome).is_ok() {
+            self.has_landed.notify_waiters();
+        }
     }
 
-    /// The outcome, once there is one.
-    pub(crate) async fn outcome(&self) -> Result<T, Error> {
-        self.outcome.wait().await.clone()
+    /// The outcome, if there is one.
+    pub(crate) fn outcome(&self) -> Option<Result<T, Error>> {
+        self.outcome.get().cloned()
     }
 
-    /// The outcome, once there is one; `None` when it is overdue.
-    pub(crate) async fn landed(&self) -> Option<Result<T, Error>> {
-        let landed = time::timeout_at(self.overdue_at, self.outcome.wait()).await;
-        landed.ok().cloned()
+    /// Ends when there is an outcome that was not there when this was called, and with an error when
+    /// it is overdue. So look for the outcome before each poll.
+    ///
+    /// # Panics
+    ///
+    /// On a runtime without a time driver.
+    pub(crate) fn landing(&self) -> Landing {
+        time::timeout_at(
+            self.overdue_at,
+            Arc::clone(&self.has_landed).notified_owned(),
+        )
     }
 }
+
+/// The wait for a flight.
+pub(crate) type Landing = Timeout<OwnedNotified>;

@@ -15,7 +15,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 
-pub(super) use self::acquiring::Wanted;
+pub(super) use self::acquiring::{Acquiring, Wanted};
 use self::{backoff::BackOff, judgement::Refused, refusals::Refusals, watch::Watch};
 use super::{
     observers::Observers,

@@ -8,9 +8,11 @@ use std::{
     time::Duration,
 };
 
+use pin_project_lite::pin_project;
+
 use super::{
     CachePolicy, CredentialProvider, Event, RequestHead, Snapshot,
-    cache::{Cache, Random, Wanted},
+    cache::{Acquiring, Cache, Random, Wanted},
     observers::Observers,
 };
 use crate::{
@@ -146,7 +148,9 @@ impl CachedProvider {
     }
 
     fn acquire_wanted(&self, wanted: Wanted) -> Acquire {
-        Acquire(Box::pin(Arc::clone(&self.0).acquire(wanted)))
+        Acquire {
+            acquiring: Acquiring::new(&self.0, wanted),
+        }
     }
 
     /// Takes a refused generation out of use, if it is the current one: for a refusal that the
@@ -320,15 +324,20 @@ impl fmt::Debug for CachedProviderBuilder {
     }
 }
 
-/// The wait of a [`CachedProvider`] for an authorization.
-#[must_use = "futures do nothing unless polled"]
-pub struct Acquire(Pin<Box<dyn Future<Output = Result<Authorization, Error>> + Send>>);
+pin_project! {
+    /// The wait of a [`CachedProvider`] for an authorization.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Acquire {
+        #[pin]
+        acquiring: Acquiring,
+    }
+}
 
 impl Future for Acquire {
     type Output = Result<Authorization, Error>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx)
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().acquiring.poll(cx)
     }
 }
 

@@ -1,7 +1,13 @@
 //! How a request comes by an authorization: at once, or by waiting for the flight.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
+use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
 
 use super::{Cache, Held};
@@ -9,7 +15,7 @@ use crate::{
     authorization::{Authorization, Generation},
     clock::Moment,
     error::Error,
-    flight::Flight,
+    flight::{Flight, Landing},
     lifespan::Freshness,
 };
 
@@ -25,11 +31,6 @@ impl Wanted {
     fn is_any(self) -> bool {
         self.valid_for.is_zero() && self.other_than.is_none()
     }
-}
-
-enum Boarding {
-    Current(Arc<Held>),
-    Waiting(Arc<Flight<Arc<Held>>>),
 }
 
 impl Cache {
@@ -50,27 +51,6 @@ impl Cache {
                 true
             }
             Freshness::Expired => false,
-        }
-    }
-
-    pub(in crate::provider) async fn acquire(
-        self: Arc<Self>,
-        wanted: Wanted,
-    ) -> Result<Authorization, Error> {
-        if wanted.is_any()
-            && let Some(authorization) = self.current()
-        {
-            return Ok(authorization);
-        }
-        match self.clone().land_with(wanted).await {
-            Ok(held) if self.is_in_use(&held) => return self.lasting(&held, wanted.valid_for),
-            Ok(_) => {}
-            Err(error) => return self.for_want_of_a_better(wanted).ok_or(error),
-        }
-        // Expired or refused since it landed, or replaced: whoever polls late looks once more.
-        match self.clone().land_with(wanted).await {
-            Ok(held) => self.lasting(&held, wanted.valid_for),
-            Err(error) => self.for_want_of_a_better(wanted).ok_or(error),
         }
     }
 
@@ -111,39 +91,25 @@ impl Cache {
         is_same && held.lifespan.freshness(|| Moment::of(&*self.clock)) != Freshness::Expired
     }
 
-    /// What is current, or what the flight brings.
-    async fn land_with(self: Arc<Self>, wanted: Wanted) -> Result<Arc<Held>, Error> {
-        let mut was_reset = false;
+    /// What is current, or a flight to wait for, unless there is no need to or no hope.
+    fn board(self: &Arc<Self>, wanted: Wanted) -> Result<Boarded, Error> {
         loop {
-            let flight = match self.board(wanted)? {
-                Boarding::Current(held) => return Ok(held),
-                Boarding::Waiting(flight) => flight,
+            let flight = match self.look_or_take_off(wanted)? {
+                Boarded::Current(held) => return Ok(Boarded::Current(held)),
+                Boarded::Waiting(flight) => flight,
             };
             if flight.is_piloted_here() {
                 return Err(Error::login_through_itself(None));
             }
             // Looked at before the wait: who comes late starts afresh, who has waited is told.
-            if flight.is_overdue() {
-                self.land(&flight, Err(Error::login_lost()));
-                continue;
+            if !flight.is_overdue() {
+                return Ok(Boarded::Waiting(flight));
             }
-            let outcome = match flight.landed().await {
-                Some(outcome) => outcome,
-                None => {
-                    self.land(&flight, Err(Error::login_lost()));
-                    flight.outcome().await
-                }
-            };
-            // Another login is due after a reset. One is enough: nobody waits for ever.
-            if was_reset || !outcome.as_ref().is_err_and(Error::is_reset) {
-                return outcome;
-            }
-            was_reset = true;
+            self.land(&flight, Err(Error::login_lost()));
         }
     }
 
-    /// Joins the flight, or starts it, unless there is no need to or no hope.
-    fn board(self: &Arc<Self>, wanted: Wanted) -> Result<Boarding, Error> {
+    fn look_or_take_off(self: &Arc<Self>, wanted: Wanted) -> Result<Boarded, Error> {
         let now = Moment::of(&*self.clock);
         let mut course = self.course();
         // Looked at again under the lock: a flight may have landed since.
@@ -152,7 +118,7 @@ impl Cache {
             && wanted.other_than != Some(held.generation())
         {
             if held.lifespan.outlasts(now, wanted.valid_for) {
-                return Ok(Boarding::Current(held));
+                return Ok(Boarded::Current(held));
             }
             if !held.lifespan.could_outlast(wanted.valid_for) {
                 return Err(Error::short_lived(wanted.valid_for));
@@ -162,12 +128,105 @@ impl Cache {
         let runtime = Handle::try_current().map_err(|_| Error::no_runtime())?;
         if let Some(flight) = course.flight.clone() {
             course.counts.waits += 1;
-            return Ok(Boarding::Waiting(flight));
+            return Ok(Boarded::Waiting(flight));
         }
         if let Some(failure) = course.pause_at(now) {
             return Err(failure.clone());
         }
         course.counts.waits += 1;
-        Ok(Boarding::Waiting(self.take_off(course, &runtime, now)))
+        Ok(Boarded::Waiting(self.take_off(course, &runtime, now)))
+    }
+}
+
+/// What is there for who wants an authorization.
+enum Boarded {
+    Current(Arc<Held>),
+    Waiting(Arc<Flight<Arc<Held>>>),
+}
+
+pin_project! {
+    /// Gets an authorization, waiting if need be.
+    ///
+    /// By hand, since one of these is all that a request that waits has beside its task.
+    pub(in crate::provider) struct Acquiring {
+        cache: Arc<Cache>,
+        wanted: Wanted,
+        flight: Option<Arc<Flight<Arc<Held>>>>,
+        // Some as long as there is a flight.
+        #[pin]
+        landing: Option<Landing>,
+        was_reset: bool,
+        was_late: bool,
+    }
+}
+
+impl Acquiring {
+    pub(in crate::provider) fn new(cache: &Arc<Cache>, wanted: Wanted) -> Self {
+        Self {
+            cache: Arc::clone(cache),
+            wanted,
+            flight: None,
+            landing: None,
+            was_reset: false,
+            was_late: false,
+        }
+    }
+}
+
+impl Future for Acquiring {
+    type Output = Result<Authorization, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let (cache, wanted) = (&*this.cache, *this.wanted);
+        loop {
+            let outcome = match this.flight {
+                // Begun anew from the first poll on: nothing happens before.
+                None => {
+                    if wanted.is_any()
+                        && let Some(authorization) = cache.current()
+                    {
+                        return Poll::Ready(Ok(authorization));
+                    }
+                    match cache.board(wanted) {
+                        Ok(Boarded::Current(held)) => Ok(held),
+                        Ok(Boarded::Waiting(flight)) => {
+                            this.landing.set(Some(flight.landing()));
+                            *this.flight = Some(flight);
+                            continue;
+                        }
+                        Err(error) => Err(error),
+                    }
+                }
+                Some(flight) => {
+                    // Before each poll: it may have landed before this began to wait.
+                    let outcome = match (flight.outcome(), this.landing.as_mut().as_pin_mut()) {
+                        (None, Some(landing)) => {
+                            if ready!(landing.poll(cx)).is_err() {
+                                cache.land(flight, Err(Error::login_lost()));
+                            }
+                            flight.outcome()
+                        }
+                        (outcome, _) => outcome,
+                    };
+                    *this.flight = None;
+                    this.landing.set(None);
+                    outcome.expect("it has landed, or was declared lost here")
+                }
+            };
+            match outcome {
+                // Another login is due after a reset. One is enough: nobody waits for ever.
+                Err(error) if error.is_reset() && !*this.was_reset => *this.was_reset = true,
+                Err(error) => {
+                    return Poll::Ready(cache.for_want_of_a_better(wanted).ok_or(error));
+                }
+                // Expired or refused since it landed, or replaced: whoever polls late looks once more.
+                Ok(held) if !*this.was_late && !cache.is_in_use(&held) => {
+                    *this.was_late = true;
+                    *this.was_reset = false;
+                }
+                Ok(held) => return Poll::Ready(cache.lasting(&held, wanted.valid_for)),
+            }
+        }
     }
 }
