@@ -5,8 +5,8 @@ use std::time::{Instant, SystemTime};
 /// Where a provider reads the time from.
 ///
 /// A credential is expired as soon as either clock says so: the monotonic one stops while a
-/// machine sleeps, the wall clock jumps. A clock is read for each request: it must not wait and
-/// must not panic.
+/// machine sleeps, the wall clock jumps. A clock is read for each request, or for every one that is
+/// not [spared it](Self::runs_by_itself): it must not wait and must not panic.
 ///
 /// # Examples
 ///
@@ -44,10 +44,18 @@ pub trait Clock: Send + Sync + 'static {
         SystemTime::now()
     }
 
-    /// Whether these clocks go on by themselves, as those of the system do. Then they are not read
-    /// for each request: a timer stands in for them where there can be one, and the wall clock is
-    /// looked at no less than every 30 seconds. Defaults to false, which is right for a clock that
-    /// is moved by hand.
+    /// Whether these clocks go on by themselves, and as fast as Tokio's timers, as those of the system
+    /// do. Then requests are spared them:
+    ///
+    /// - Where the login ran on a Tokio runtime of many threads, one of its timers says when the
+    ///   credential ages or ends. When that runtime is gone, the clock is read again. As long as all
+    ///   of its threads are blocked, or one that has its timers in hand, the timer is late, and a
+    ///   token that has expired meanwhile is sent; the refusal of it makes the next request log in.
+    /// - Elsewhere the monotonic clock is read for each request.
+    /// - The wall clock, which tells of a suspend, is read every 30 seconds in both cases.
+    ///
+    /// Asked once, when the provider is made. Defaults to false, which is right for a clock that is
+    /// moved by hand.
     fn runs_by_itself(&self) -> bool {
         false
     }

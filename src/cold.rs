@@ -167,6 +167,7 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
             settings.replayed();
         }
         let generation = settings.authorize(&mut request, authorization);
+        provider.sent(generation);
         let response = if this.request.is_some() {
             let fresh = this.service.clone();
             mem::replace(this.service, fresh).call(request)

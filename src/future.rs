@@ -30,23 +30,31 @@ pin_project! {
         S: Service<Request<B>>,
         P: CredentialProvider,
     {
-        // None while the request waits to be sent, and where it is not sent.
         #[pin]
-        pub(crate) response: Option<S::Future>,
-        pub(crate) sending: Sending<P, R>,
-        // The request, while it waits to be sent and as long as it may be sent again.
-        pub(crate) cold: Option<Boxed<S, P, B, R>>,
+        pub(crate) state: State<S::Future, S, P, B, R>,
     }
 }
 
-/// How a request is sent.
-pub(crate) enum Sending<P, R> {
-    /// Not yet, or not yet again.
-    Waiting,
-    Bare,
-    Authorized(Carried<P, R>),
-    /// Not at all.
-    Refused(Error),
+pin_project! {
+    #[project = StateProjection]
+    pub(crate) enum State<F, S, P, B, R>
+    where
+        P: CredentialProvider,
+    {
+        // The request is with the inner service.
+        Calling {
+            #[pin]
+            response: F,
+            // None for a bare one.
+            carried: Option<Carried<P, R>>,
+            // As long as it may be sent again, and since it was.
+            kept: Option<Boxed<S, P, B, R>>,
+        },
+        // It waits to be sent, for the first time or again.
+        Waiting { cold: Option<Boxed<S, P, B, R>> },
+        // It is not sent.
+        Refused { error: Error },
+    }
 }
 
 impl<S, P, B, R> ResponseFuture<S, P, B, R>
@@ -56,25 +64,24 @@ where
 {
     pub(crate) fn bare(response: S::Future) -> Self {
         Self {
-            response: Some(response),
-            sending: Sending::Bare,
-            cold: None,
+            state: State::Calling {
+                response,
+                carried: None,
+                kept: None,
+            },
         }
     }
 
     pub(crate) fn refused(error: Error) -> Self {
         Self {
-            response: None,
-            sending: Sending::Refused(error),
-            cold: None,
+            state: State::Refused { error },
         }
     }
 
     pub(crate) fn cold(cold: Cold<S, P, B, R>) -> Self {
+        let cold = Some(Box::pin(cold));
         Self {
-            response: None,
-            sending: Sending::Waiting,
-            cold: Some(Box::pin(cold)),
+            state: State::Waiting { cold },
         }
     }
 }
@@ -90,14 +97,17 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            let mut this = self.as_mut().project();
+            let mut state = self.as_mut().project().state;
             // Calling => (Waiting | the answer)
-            if let Some(response) = this.response.as_mut().as_pin_mut() {
+            if let StateProjection::Calling {
+                response,
+                carried,
+                kept,
+            } = state.as_mut().project()
+            {
                 let answer = ready!(response.poll(cx));
-                let is_final = match (&answer, &*this.sending) {
-                    (Ok(response), Sending::Authorized(carried)) => {
-                        carried.judge(response, this.cold.as_ref())
-                    }
+                let is_final = match (&answer, &*carried) {
+                    (Ok(response), Some(carried)) => carried.judge(response, kept.as_ref()),
                     _ => true,
                 };
                 if is_final {
@@ -105,49 +115,56 @@ where
                 }
                 // Before the login: over HTTP/1 what is unread keeps its connection.
                 drop(answer);
-                self.as_mut().begin_again();
+                state.as_mut().begin_again();
             }
-            ready!(self.as_mut().poll_waiting(cx))?;
+            ready!(state.poll_waiting(cx))?;
         }
     }
 }
 
 /// What is off the path of a request with a fresh credential.
-impl<S, P, B, R> ResponseFuture<S, P, B, R>
+impl<S, P, B, R> State<S::Future, S, P, B, R>
 where
     S: Service<Request<B>>,
     P: CredentialProvider,
 {
     /// Calling => Waiting.
     #[cold]
-    fn begin_again(self: Pin<&mut Self>) {
-        let mut this = self.project();
-        if let (Sending::Authorized(carried), Some(cold)) = (&*this.sending, this.cold) {
-            cold.as_mut().begin_again(carried.generation);
+    fn begin_again(mut self: Pin<&mut Self>) {
+        let StateProjection::Calling { carried, kept, .. } = self.as_mut().project() else {
+            return;
+        };
+        let refused = carried.as_ref().map(|carried| carried.generation);
+        let mut cold = kept.take();
+        // What the inner future still holds is given back before the login, which may need it.
+        self.set(State::Waiting { cold: None });
+        if let (Some(refused), Some(cold)) = (refused, &mut cold) {
+            cold.as_mut().begin_again(refused);
         }
-        *this.sending = Sending::Waiting;
-        this.response.set(None);
+        self.set(State::Waiting { cold });
     }
 
     /// Waiting => Calling.
     #[cold]
-    fn poll_waiting(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>>
+    fn poll_waiting(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>>
     where
         S: Clone,
         S::Error: Into<BoxError>,
         R: Replay<B>,
     {
-        let mut this = self.project();
-        if let Sending::Refused(error) = this.sending {
-            return Poll::Ready(Err(error.clone().into()));
-        }
-        let cold = this.cold.as_mut().expect("who waits has a request");
-        let (response, carried) = ready!(cold.as_mut().poll_call(cx))?;
-        if cold.is_done_with() {
-            *this.cold = None;
-        }
-        *this.sending = Sending::Authorized(carried);
-        this.response.set(Some(response));
+        let cold = match self.as_mut().project() {
+            StateProjection::Calling { .. } => return Poll::Ready(Ok(())),
+            StateProjection::Waiting { cold } => cold,
+            StateProjection::Refused { error } => return Poll::Ready(Err(error.clone().into())),
+        };
+        let waiting = cold.as_mut().expect("who waits has a request");
+        let (response, carried) = ready!(waiting.as_mut().poll_call(cx))?;
+        let kept = cold.take().filter(|kept| !kept.is_done_with());
+        self.set(State::Calling {
+            response,
+            carried: Some(carried),
+            kept,
+        });
         Poll::Ready(Ok(()))
     }
 }

@@ -1,10 +1,10 @@
 //! What a service keeps for itself, so that its requests count nothing that other threads count.
 //!
 //! A reference count that two threads write costs each of them more than all else on the way of a
-//! request. A service that is used for one request, as a clone often is, shares what it needs; one
-//! that is used again gets its own.
+//! request. A service that is used for one request, as a clone often is, shares what it needs with
+//! what it was cloned from; one that is used again gets its own.
 
-use std::{ops::Deref, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc};
 
 use http::Request;
 
@@ -16,10 +16,8 @@ use crate::{
 
 /// A share in the settings of a layer, and perhaps a copy of an authorization. Its clones are
 /// counted apart from those of other shares.
-#[derive(Debug)]
 pub(crate) struct Share<P, R>(Arc<Shared<P, R>>);
 
-#[derive(Debug)]
 struct Shared<P, R> {
     settings: Arc<Settings<P, R>>,
     copy: Option<Authorization>,
@@ -64,17 +62,23 @@ pub(crate) struct Carried<P, R> {
 }
 
 /// What one service sends its requests with.
-#[derive(Debug)]
 pub(crate) struct Own<P, R> {
     pub(crate) share: Share<P, R>,
-    /// That of the last request, where it was not the copy's.
+    /// Whether the share was made for this service, and is not one that it has in common with what
+    /// it was cloned from.
+    is_apart: bool,
+    /// The generation of the last request, where it did not go out with a copy of its own.
     last: Option<Generation>,
 }
 
 impl<P, R> Own<P, R> {
     /// Nothing yet: all is shared.
     pub(crate) fn new(share: Share<P, R>) -> Self {
-        Self { share, last: None }
+        Self {
+            share,
+            is_apart: false,
+            last: None,
+        }
     }
 }
 
@@ -82,29 +86,54 @@ impl<P: CredentialProvider, R> Own<P, R> {
     /// The current authorization.
     #[inline]
     pub(crate) fn current<B>(&mut self, request: &Request<B>) -> Option<Authorization> {
-        let provider = &self.share.provider;
         match &self.share.0.copy {
-            Some(copy) if provider.is_current(copy, RequestHead::of(request)) => Some(copy.clone()),
-            _ => self.look(RequestHead::of(request)),
+            Some(copy)
+                if self
+                    .share
+                    .provider
+                    .is_current(copy, RequestHead::of(request)) =>
+            {
+                if self.is_apart {
+                    self.last = None;
+                    return Some(copy.clone());
+                }
+                self.use_shared(request)
+            }
+            _ => self.look(request),
         }
     }
 
+    /// From the provider.
     #[inline]
-    fn look(&mut self, head: RequestHead<'_>) -> Option<Authorization> {
+    fn look<B>(&mut self, request: &Request<B>) -> Option<Authorization> {
+        let head = RequestHead::of(request);
         let current = self.share.provider.current(head)?;
-        let generation = current.generation();
-        if self.last == Some(generation) {
+        if self.is_second(current.generation()) {
             self.settle(&current, head);
         }
-        self.last = Some(generation);
         Some(current)
+    }
+
+    /// The copy of what this was cloned from.
+    fn use_shared<B>(&mut self, request: &Request<B>) -> Option<Authorization> {
+        let copy = self.share.0.copy.clone()?;
+        if self.is_second(copy.generation()) {
+            self.settle(&copy, RequestHead::of(request));
+        }
+        Some(copy)
+    }
+
+    /// Whether the last request had the same.
+    fn is_second(&mut self, generation: Generation) -> bool {
+        self.last.replace(generation) == Some(generation)
     }
 
     /// Two requests in a row had the same: there may be many more.
     #[cold]
-    fn settle(&mut self, current: &Authorization, head: RequestHead<'_>) {
-        if self.share.provider.is_current(current, head) {
-            self.share = self.share.with_copy_of(current);
+    fn settle(&mut self, shared: &Authorization, head: RequestHead<'_>) {
+        if self.share.provider.is_current(shared, head) {
+            self.share = self.share.with_copy_of(shared);
+            self.is_apart = true;
         }
     }
 }
@@ -113,5 +142,11 @@ impl<P: CredentialProvider, R> Own<P, R> {
 impl<P, R> Clone for Own<P, R> {
     fn clone(&self) -> Self {
         Self::new(self.share.clone())
+    }
+}
+
+impl<P: fmt::Debug, R: fmt::Debug> fmt::Debug for Own<P, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Settings::fmt(&self.share, f)
     }
 }

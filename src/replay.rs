@@ -70,8 +70,8 @@ use http_body::Body;
     note = "`NoReplay`, the default, takes every body"
 )]
 pub trait Replay<B> {
-    /// The same body again, or `None` if it cannot be had: called for each request, before it is
-    /// sent.
+    /// The same body again, or `None` if it cannot be had: called for each request to an allowed
+    /// origin, before it is sent, also where it turns out to bring an authorization of its own.
     fn copy(&self, body: &B) -> Option<B>;
 }
 

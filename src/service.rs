@@ -11,7 +11,7 @@ use tower_service::Service;
 use crate::{
     cold::{self, Cold},
     error::BoxError,
-    future::{ResponseFuture, Sending},
+    future::{ResponseFuture, State},
     own::{Carried, Own},
     provider::{CachedProvider, CredentialProvider, RequestHead},
     replay::{NoReplay, Replay},
@@ -122,6 +122,7 @@ where
             Ok(generation) => generation,
             Err(otherwise) => return self.call_otherwise(request, otherwise),
         };
+        share.provider.sent(generation);
         let kept = kept.map(|copy| Box::pin(Cold::kept(self.inner.clone(), copy, share.clone())));
         let carried = Carried {
             exchange,
@@ -129,9 +130,11 @@ where
             share: share.clone(),
         };
         ResponseFuture {
-            response: Some(self.inner.call(request)),
-            sending: Sending::Authorized(carried),
-            cold: kept,
+            state: State::Calling {
+                response: self.inner.call(request),
+                carried: Some(carried),
+                kept,
+            },
         }
     }
 }

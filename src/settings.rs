@@ -27,8 +27,9 @@ pub(crate) struct Settings<P, R> {
     pub(crate) provider: Arc<P>,
     pub(crate) replay: R,
     origins: Origins,
-    /// `None` for `authorization`.
-    header_name: Option<HeaderName>,
+    header_name: HeaderName,
+    /// Whether that is `authorization`: the hash of a name that the compiler knows is a constant.
+    is_usual_name: bool,
     callers_header: CallersHeader,
     rejection: Rejection,
     counts: Arc<Counts>,
@@ -69,7 +70,7 @@ enum CallersHeader {
     Replaced,
 }
 
-/// What becomes of a request, before the provider is asked.
+/// What becomes of a request.
 pub(crate) enum Way {
     /// It gets the current authorization.
     Authorized,
@@ -106,7 +107,8 @@ impl<P, R> Settings<P, R> {
             provider: Arc::new(provider),
             replay,
             origins,
-            header_name: None,
+            header_name: AUTHORIZATION,
+            is_usual_name: true,
             callers_header: CallersHeader::Kept,
             rejection: Rejection::Default,
             counts: Arc::default(),
@@ -120,6 +122,7 @@ impl<P, R> Settings<P, R> {
             replay: _,
             origins,
             header_name,
+            is_usual_name,
             callers_header,
             rejection,
             counts,
@@ -129,6 +132,7 @@ impl<P, R> Settings<P, R> {
             replay,
             origins: origins.clone(),
             header_name: header_name.clone(),
+            is_usual_name: *is_usual_name,
             callers_header: *callers_header,
             rejection: rejection.clone(),
             counts: Arc::clone(counts),
@@ -137,7 +141,8 @@ impl<P, R> Settings<P, R> {
 
     pub(crate) fn with_header_name(self, header_name: HeaderName) -> Self {
         Self {
-            header_name: Some(header_name).filter(|name| name != AUTHORIZATION),
+            is_usual_name: header_name == AUTHORIZATION,
+            header_name,
             ..self
         }
     }
@@ -191,16 +196,12 @@ impl<P, R> Settings<P, R> {
         }
     }
 
-    fn header_name(&self) -> &HeaderName {
-        self.header_name.as_ref().unwrap_or(&AUTHORIZATION)
-    }
-
     /// The way of a request that brings an authorization of its own, where that is to be kept.
     pub(crate) fn callers_own<B>(&self, request: &Request<B>) -> Option<Way> {
         if self.callers_header == CallersHeader::Replaced {
             return None;
         }
-        let mut own = request.headers().get_all(self.header_name()).iter();
+        let mut own = request.headers().get_all(&self.header_name).iter();
         match (own.next(), own.next()) {
             (None, _) => None,
             (Some(_), None) => Some(Way::Bare),
@@ -246,28 +247,29 @@ impl<P, R> Settings<P, R> {
         let (value, generation) = authorization.into_parts();
         let headers = request.headers_mut();
         let before = headers.len();
-        let replaced = match &self.header_name {
-            // The hash of a name that the compiler knows is a constant.
-            None => headers.insert(AUTHORIZATION, value),
-            Some(name) => headers.insert(name, value),
+        let replaced = if self.is_usual_name {
+            headers.insert(AUTHORIZATION, value)
+        } else {
+            headers.insert(&self.header_name, value)
         };
         if let Some(own) = replaced
             && self.callers_header == CallersHeader::Kept
         {
-            return Err(self.put_back(headers, own, before));
+            return Err(self.restore(headers, own, before));
         }
         self.carries(request, generation);
         Ok(generation)
     }
 
-    /// The caller's header, and the way of the request. There were so many headers before.
+    /// Puts the caller's header back, and says which way the request goes. `before` is how many
+    /// headers it had.
     #[cold]
-    fn put_back(&self, headers: &mut HeaderMap, own: HeaderValue, before: usize) -> Way {
+    fn restore(&self, headers: &mut HeaderMap, own: HeaderValue, before: usize) -> Way {
         // All but one are gone, and with them the request.
         if headers.len() < before {
             return Way::Refused(Error::many_headers());
         }
-        headers.insert(self.header_name(), own);
+        headers.insert(&self.header_name, own);
         Way::Bare
     }
 
@@ -278,7 +280,7 @@ impl<P, R> Settings<P, R> {
         authorization: Authorization,
     ) -> Generation {
         let (value, generation) = authorization.into_parts();
-        request.headers_mut().insert(self.header_name(), value);
+        request.headers_mut().insert(&self.header_name, value);
         self.carries(request, generation);
         generation
     }

@@ -4,16 +4,19 @@
 mod support;
 
 use std::{
+    collections::HashSet,
     convert::Infallible,
     future::{Ready, ready},
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use support::{HandClock, Issuer, origins, request};
 use tokio::runtime;
 use tower::{Layer, Service, ServiceExt};
@@ -33,11 +36,8 @@ impl Service<Request<()>> for Echo {
     type Error = Infallible;
     type Future = Ready<Result<Response<String>, Infallible>>;
 
-    fn poll_ready(
-        &mut self,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Result<(), Infallible>> {
-        std::task::Poll::Ready(Ok(()))
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<()>) -> Self::Future {
@@ -218,6 +218,111 @@ async fn a_provider_that_says_what_is_current_is_asked_for_it_twice_by_each_serv
     assert_eq!(accounts.take_asked().0, 10, "it cannot say");
 }
 
+// A token is copied for rows of requests with one generation, and not for those in turns.
+#[tokio::test]
+async fn accounts_in_turns_cost_no_copies() {
+    for row in [&[0, 1][..], &[0, 0, 1], &[0, 0, 0, 1]] {
+        let mut service = BearerAuthLayer::new(Accounts::new(true), origins()).layer(Silent);
+        let send = |service: &mut BearerAuth<Silent, Accounts>, request| {
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(service.poll_ready(&mut cx).is_ready());
+            let mut response = pin!(service.call(request));
+            assert!(response.as_mut().poll(&mut cx).is_ready());
+        };
+        let batch = |rounds| -> Vec<_> {
+            let accounts = row.iter().cycle().take(rounds * row.len());
+            let request = |account: &usize| {
+                let mut request = request_of(*account);
+                request.headers_mut().reserve(1);
+                request
+            };
+            accounts.map(request).collect()
+        };
+        for request in batch(2) {
+            send(&mut service, request);
+        }
+        let requests = batch(100);
+        let counted = allocation_counter::measure(|| {
+            for request in requests {
+                send(&mut service, request);
+            }
+        });
+        assert_eq!(counted.count_total, 0, "{row:?}");
+    }
+}
+
+/// Answers with where the bytes of the header lie.
+#[derive(Clone)]
+struct Silent;
+
+impl Service<Request<()>> for Silent {
+    type Response = Response<usize>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<usize>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        let bytes = request.headers()["authorization"].as_bytes();
+        ready(Ok(Response::new(bytes.as_ptr() as usize)))
+    }
+}
+
+// Bytes in common have a reference count in common, which threads would fight for.
+#[tokio::test]
+async fn services_that_are_used_again_have_no_bytes_in_common() {
+    let provider = CachedProvider::new(Issuer::new());
+    let service = BearerAuthLayer::new(provider, origins()).layer(Silent);
+    let mut used = service.clone();
+    let send = async |service: &mut BearerAuth<Silent>| {
+        let service = service.ready().await.unwrap();
+        service.call(request()).await.unwrap().into_body()
+    };
+    for _ in 0..4 {
+        send(&mut used).await;
+    }
+    let mut services = [service.clone(), service, used.clone(), used.clone(), used];
+    for service in &mut services {
+        for _ in 0..3 {
+            send(service).await;
+        }
+    }
+    let mut bytes = HashSet::new();
+    for service in &mut services {
+        let own = send(service).await;
+        assert_eq!(send(service).await, own, "it keeps its copy");
+        assert!(bytes.insert(own), "bytes in common");
+    }
+}
+
+// DESIGN.md, section 4: such a request is sent untouched, and starts nothing.
+#[tokio::test]
+async fn a_request_with_its_own_authorization_starts_no_background_login() {
+    let clock = HandClock::new();
+    let issuer = Issuer::new().concurrent().with_lifetime(HOUR);
+    let provider = CachedProvider::builder(issuer.clone())
+        .clock(clock.clone())
+        .build();
+    let mut service = BearerAuthLayer::new(provider, origins()).layer(Echo);
+    send(&mut service, request()).await;
+    clock.advance(HOUR - Duration::from_secs(20));
+    let mut own = request();
+    let mut value = HeaderValue::from_static("Basic abc");
+    value.set_sensitive(true);
+    own.headers_mut().insert("authorization", value);
+    for _ in 0..3 {
+        let echo = send(&mut service, own.clone()).await;
+        assert_eq!(echo, "Basic abc");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(issuer.logins(), 1);
+    send(&mut service, request()).await;
+    tokio::task::yield_now().await;
+    assert_eq!(issuer.logins(), 2);
+}
+
 #[tokio::test]
 async fn a_provider_behind_a_pointer_says_what_is_current_too() {
     let fixed = StaticProvider::new("abc").unwrap();
@@ -309,6 +414,29 @@ fn a_runtime_of_one_thread_gets_no_timer() {
     assert!(provider.current().is_some());
     going.clock.advance(HOUR);
     assert!(provider.current().is_none());
+}
+
+// The hook on a credential runs before it is used, and may take longer than it lives.
+#[test]
+fn a_timer_counts_from_when_it_begins() {
+    support::within_a_minute(|| {
+        let going = Going {
+            clock: HandClock::new(),
+            reads: Arc::default(),
+        };
+        let clock = going.clock.clone();
+        let provider = CachedProvider::builder(Issuer::new().with_lifetime(HOUR))
+            .clock(going)
+            .on_credential(move |_| clock.advance(HOUR))
+            .build();
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(provider.acquire()).unwrap();
+        assert!(provider.current().is_none());
+    });
 }
 
 // I6

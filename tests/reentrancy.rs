@@ -61,6 +61,11 @@ impl Clock for HookedClock {
     fn wall(&self) -> SystemTime {
         self.clock.wall()
     }
+
+    fn runs_by_itself(&self) -> bool {
+        self.now();
+        false
+    }
 }
 
 fn on_a_runtime<F: Future>(future: F) -> F::Output {

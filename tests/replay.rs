@@ -5,7 +5,9 @@ mod support;
 use std::{
     convert::Infallible,
     future::{Ready, ready},
+    pin::Pin,
     sync::{Arc, Mutex},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -310,11 +312,26 @@ async fn what_is_in_flight_at_an_expiry_joins_its_login() {
 }
 
 /// Says when it is dropped.
-struct Dropped(Arc<Mutex<Vec<&'static str>>>);
+struct Dropped(&'static str, Arc<Mutex<Vec<&'static str>>>);
 
 impl Drop for Dropped {
     fn drop(&mut self) {
-        self.0.lock().unwrap().push("refusal dropped");
+        self.1.lock().unwrap().push(self.0);
+    }
+}
+
+/// An answer that is there at once, whose future holds on to its slot until it is dropped, as that of
+/// a concurrency limit does.
+struct Answer {
+    response: Option<Response<Dropped>>,
+    _slot: Dropped,
+}
+
+impl Future for Answer {
+    type Output = Result<Response<Dropped>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(Ok(self.response.take().unwrap()))
     }
 }
 
@@ -378,11 +395,14 @@ async fn the_provider_is_asked_before_the_refusal_is_dropped_and_that_before_the
     let told = Arc::clone(&recorder.told);
     let body = Arc::clone(&told);
     let api = service_fn(move |request: Request<Body>| {
-        let mut response = Response::new(Dropped(Arc::clone(&body)));
+        let mut response = Response::new(Dropped("refusal dropped", Arc::clone(&body)));
         if request.headers()[AUTHORIZATION] == "Bearer first" {
             *response.status_mut() = REFUSED;
         }
-        async { Ok::<_, Infallible>(response) }
+        Answer {
+            response: Some(response),
+            _slot: Dropped("slot given back", Arc::clone(&body)),
+        }
     });
     let service = BearerAuthLayer::new(recorder, origins())
         .replay(COPIED)
@@ -390,7 +410,14 @@ async fn the_provider_is_asked_before_the_refusal_is_dropped_and_that_before_the
     let _accepted = service.oneshot(request()).await.unwrap();
     assert_eq!(
         *told.lock().unwrap(),
-        ["reject", "refusal dropped", "acquire", "accept replay"]
+        [
+            "reject",
+            "refusal dropped",
+            "slot given back",
+            "acquire",
+            "accept replay",
+            "slot given back"
+        ]
     );
 }
 
@@ -537,7 +564,7 @@ fn give_up_after(polls: usize) -> bool {
         let mut response = task::spawn(service.clone().oneshot(request()));
         let mut has_ended = false;
         for _ in 0..polls {
-            if let std::task::Poll::Ready(response) = response.poll() {
+            if let Poll::Ready(response) = response.poll() {
                 assert_eq!(response.unwrap().status(), StatusCode::OK);
                 has_ended = true;
                 break;

@@ -10,7 +10,10 @@ mod watch;
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64},
+    },
 };
 
 use arc_swap::ArcSwapOption;
@@ -48,6 +51,11 @@ pub(super) struct Cache {
     /// The number of the current generation while nothing is due, or 0 where the clocks have to be
     /// asked. A number is stored under the lock of `course`, 0 by anybody.
     fresh: AtomicU64,
+    /// Whether somebody has seen that a background login is due. Relaxed: it is looked at again under
+    /// the lock.
+    is_due: AtomicBool,
+    /// Whether the clocks go on by themselves. Asked once: the answer is the user's code.
+    runs_by_itself: bool,
     /// The number of the generation whose next acceptance is news, or 0. It spares all other
     /// acceptances the lock. Relaxed: what is done upon it is done under the lock.
     awaited: AtomicU64,
@@ -104,6 +112,7 @@ impl Cache {
         observers: Observers,
         credential: Option<Credential>,
     ) -> Self {
+        let runs_by_itself = clock.runs_by_itself();
         let cache = Self {
             login,
             session,
@@ -114,6 +123,8 @@ impl Cache {
             current: ArcSwapOption::empty(),
             course: Mutex::default(),
             fresh: AtomicU64::new(0),
+            is_due: AtomicBool::new(false),
+            runs_by_itself,
             awaited: AtomicU64::new(0),
         };
         if let Some(credential) = credential {

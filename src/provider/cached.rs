@@ -53,6 +53,10 @@ use crate::{
 ///   30, then 60. No login is made that no request asks for, and [`reset`](Self::reset) ends the
 ///   pause.
 ///
+/// Where the login runs on a Tokio runtime of many threads, a task of one timer stays there as long as
+/// its credential is in use, so that requests need not read the clock: see
+/// [`Clock::runs_by_itself`].
+///
 /// Clones share one cache. Nothing needs a runtime to be constructed; logging in needs a Tokio
 /// runtime with its time driver.
 ///
@@ -100,7 +104,9 @@ impl CachedProvider {
     /// `None` before the first login, from the margin before an expiry on, and after a rejection.
     #[must_use]
     pub fn current(&self) -> Option<Authorization> {
-        self.0.current()
+        let current = self.0.current();
+        self.0.sent();
+        current
     }
 
     /// Gets an authorization, and logs in if there is none: for a warm-up at start.
@@ -213,6 +219,11 @@ impl CredentialProvider for CachedProvider {
     }
 
     #[inline]
+    fn sent(&self, _used: Generation) {
+        self.0.sent();
+    }
+
+    #[inline]
     fn accept(&self, used: Generation) {
         self.0.accept(used);
     }
@@ -251,7 +262,8 @@ impl CachedProviderBuilder {
     }
 
     /// Reads the time from `clock`. Defaults to [`SystemClock`]. Timeouts of logins and waits are
-    /// Tokio timers, and not its business.
+    /// Tokio timers, and not its business; so is the expiry, where the clock
+    /// [runs by itself](Clock::runs_by_itself).
     pub fn clock(self, clock: impl Clock) -> Self {
         Self {
             clock: Box::new(clock),

@@ -67,6 +67,12 @@ use crate::{
 ///         }
 ///     }
 ///
+///     fn sent(&self, used: Generation) {
+///         for provider in self.0.values() {
+///             provider.sent(used);
+///         }
+///     }
+///
 ///     fn reject(&self, refused: Generation) -> bool {
 ///         // A generation belongs to one account, and the others say that it is none of theirs.
 ///         self.0.values().fold(false, |any, provider| provider.reject(refused) | any)
@@ -154,8 +160,8 @@ pub trait CredentialProvider {
     /// Whether [`current`](Self::current) would return this very authorization, or one like it.
     ///
     /// A service that has sent two requests in a row with one generation keeps a copy of its own,
-    /// which no other thread counts, and asks this instead. False, the default, says that `current`
-    /// is to be asked.
+    /// which no other thread counts, and asks this first. False, the default, says that `current` is
+    /// to be asked.
     fn is_current(&self, held: &Authorization, head: RequestHead<'_>) -> bool {
         let _ = (held, head);
         false
@@ -174,6 +180,13 @@ pub trait CredentialProvider {
     /// A request that is given up drops the future. That must not end a login that others wait
     /// for.
     fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire;
+
+    /// Learns that a request goes out with this generation. Where the next login is due soon, this
+    /// is when to begin it, and not in [`current`](Self::current): a request may turn out to bring
+    /// an authorization of its own. Does nothing by default.
+    fn sent(&self, used: Generation) {
+        let _ = used;
+    }
 
     /// Learns that a server has refused this generation, and takes it out of use if it is still
     /// current. News about any other generation is late, and changes nothing.
@@ -246,6 +259,10 @@ macro_rules! forward_to_pointee {
 
             fn reject(&self, refused: Generation) -> bool {
                 (**self).reject(refused)
+            }
+
+            fn sent(&self, used: Generation) {
+                (**self).sent(used);
             }
 
             fn accept(&self, used: Generation) {

@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -34,23 +34,28 @@ impl Wanted {
 }
 
 impl Cache {
-    /// The hot path: one snapshot, and what it takes to see that it is fresh.
+    /// The hot path: one snapshot, and what it takes to see that it is fresh. Changes nothing.
     #[inline]
-    pub(in crate::provider) fn current(self: &Arc<Self>) -> Option<Authorization> {
+    pub(in crate::provider) fn current(&self) -> Option<Authorization> {
         let current = self.current.load();
         let held = current.as_ref()?;
         let is_current = self.is_said_fresh(held.generation()) || self.is_usable(held);
         is_current.then(|| held.authorization.clone())
     }
 
-    fn is_usable(self: &Arc<Self>, held: &Held) -> bool {
-        match self.freshness(held) {
-            Freshness::Fresh => true,
-            Freshness::Aging => {
-                self.refresh_ahead();
-                true
-            }
-            Freshness::Expired => false,
+    fn is_usable(&self, held: &Held) -> bool {
+        let freshness = self.freshness(held);
+        if freshness == Freshness::Aging {
+            self.is_due.store(true, Ordering::Relaxed);
+        }
+        freshness != Freshness::Expired
+    }
+
+    /// A request goes out with what was current: where a background login is due, it begins.
+    #[inline]
+    pub(in crate::provider) fn sent(self: &Arc<Self>) {
+        if self.is_due.load(Ordering::Relaxed) {
+            self.refresh_ahead();
         }
     }
 
@@ -186,6 +191,7 @@ impl Future for Acquiring {
                     if wanted.is_any()
                         && let Some(authorization) = cache.current()
                     {
+                        cache.sent();
                         return Poll::Ready(Ok(authorization));
                     }
                     match cache.board(wanted) {

@@ -2,7 +2,7 @@
 
 use std::{
     error, mem,
-    sync::{Arc, MutexGuard, TryLockError},
+    sync::{Arc, MutexGuard, TryLockError, atomic::Ordering},
 };
 
 use tokio::runtime::Handle;
@@ -23,6 +23,7 @@ impl Cache {
         let Ok(runtime) = Handle::try_current() else {
             return; // A request that is polled on a runtime will do it.
         };
+        self.is_due.store(false, Ordering::Relaxed);
         let now = Moment::of(&*self.clock);
         // Whoever holds the lock is about to start or to end a flight: no request waits for that.
         let mut course = match self.course.try_lock() {
@@ -78,15 +79,12 @@ impl Cache {
         outcome: Result<Landing, Error>,
     ) {
         // The clock is not asked for a lost one: that is told while panics unwind.
-        let failed = match &outcome {
-            Err(error) if !error.is_login_lost() => {
-                let outlook = error::Error::source(error)
-                    .map(Outlook::of)
-                    .unwrap_or_default();
-                Some((outlook, Moment::of(&*self.clock), self.chance()))
-            }
-            _ => None,
-        };
+        let is_lost = outcome.as_ref().is_err_and(Error::is_login_lost);
+        let now = (!is_lost).then(|| Moment::of(&*self.clock));
+        let failed = outcome.as_ref().err().zip(now).map(|(error, now)| {
+            let outlook = error::Error::source(error).map(Outlook::of);
+            (outlook.unwrap_or_default(), now, self.chance())
+        });
         let mut course = self.course();
         if !course.is_flown_by(flight) {
             drop(course);
@@ -117,7 +115,8 @@ impl Cache {
                 course.counts.logins += 1;
                 course.back_off = BackOff::default();
                 self.publish(&mut course, Arc::clone(&held), answered);
-                self.calm_down(&mut course, answered);
+                // Since the answer a hook has run.
+                self.calm_down(&mut course, now.unwrap_or(answered));
                 let generation = held.generation();
                 (Ok(held), None, Event::LoggedIn { generation })
             }

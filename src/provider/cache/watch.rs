@@ -55,7 +55,7 @@ impl Cache {
     /// A runtime of one thread is driven only while somebody waits on it, and then runs what waits
     /// before its timers: a request that comes after an hour would be told that all is fresh.
     pub(super) fn calm_down(self: &Arc<Self>, course: &mut Course, now: Moment) {
-        if !self.clock.runs_by_itself() {
+        if !self.runs_by_itself {
             return;
         }
         let Some(held) = self.current.load_full() else {
@@ -64,7 +64,7 @@ impl Cache {
         let Some(calm) = course.calm(&held, now) else {
             return;
         };
-        held.is_calm_until(now.monotonic + calm.min(LOOK_EVERY));
+        held.keep_calm_until(now.monotonic + calm.min(LOOK_EVERY));
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
@@ -78,7 +78,7 @@ impl Cache {
             cache: Arc::downgrade(self),
             generation,
         };
-        course.watch = Some(Watch(runtime.spawn(watchman.watch(calm)).abort_handle()));
+        course.watch = Some(Watch(runtime.spawn(watchman.watch()).abort_handle()));
     }
 
     /// Has the next request look whether something is due.
@@ -86,7 +86,7 @@ impl Cache {
         course.watch = None;
         self.fresh.store(0, Ordering::Relaxed);
         if let Some(held) = &*self.current.load() {
-            held.is_calm_until(held.landed_at.monotonic);
+            held.keep_calm_until(held.landed_at.monotonic);
         }
     }
 
@@ -102,12 +102,12 @@ impl Cache {
         self.fresh.load(Ordering::Relaxed) == generation.number().get()
     }
 
-    /// The same, where it takes a look at the clocks.
+    /// By the word, and where that says nothing by the clocks.
     pub(super) fn freshness(&self, held: &Held) -> Freshness {
         if self.is_said_fresh(held.generation()) {
             return Freshness::Fresh;
         }
-        if !self.clock.runs_by_itself() {
+        if !self.runs_by_itself {
             return held.lifespan.freshness(|| Moment::of(&*self.clock));
         }
         let monotonic = self.clock.now();
@@ -119,7 +119,7 @@ impl Cache {
             wall: self.clock.wall(),
         };
         if let Some(calm) = held.lifespan.calm(now) {
-            held.is_calm_until(monotonic + calm.min(LOOK_EVERY));
+            held.keep_calm_until(monotonic + calm.min(LOOK_EVERY));
         }
         held.lifespan.freshness(|| now)
     }
@@ -153,13 +153,9 @@ struct Watchman {
 }
 
 impl Watchman {
-    async fn watch(self, mut calm: Duration) {
-        loop {
+    async fn watch(self) {
+        while let Some(calm) = self.look() {
             time::sleep(calm.min(LOOK_EVERY)).await;
-            match self.look() {
-                Some(longer) => calm = longer,
-                None => return,
-            }
         }
     }
 
@@ -193,7 +189,7 @@ impl Held {
         self.since_it_landed(at) < self.calm_until.load(Ordering::Relaxed)
     }
 
-    fn is_calm_until(&self, until: Instant) {
+    fn keep_calm_until(&self, until: Instant) {
         // Relaxed: whoever sees an older one looks once more.
         self.calm_until
             .store(self.since_it_landed(until), Ordering::Relaxed);
