@@ -24,11 +24,10 @@ pin_project! {
     where
         P: CredentialProvider,
     {
-        // None once there is an authorization.
         #[pin]
-        acquire: Option<P::Acquire>,
-        acquired: Option<Authorization>,
-        // Whether it was the current one, for everybody: then none now means that it is stale.
+        progress: Progress<P::Acquire>,
+        // Whether what was acquired was the current one, for everybody: then none now means that it
+        // is stale.
         was_current: bool,
         rounds: u32,
         service: S,
@@ -37,6 +36,25 @@ pin_project! {
         // The generation that it was refused with: what is sent now is a replay.
         refused: Option<Generation>,
         share: Share<P, R>,
+    }
+}
+
+pin_project! {
+    #[project = ProgressProjection]
+    enum Progress<A> {
+        // The request is kept, and waits for nothing.
+        Idle,
+        Acquiring {
+            #[pin]
+            acquire: A,
+        },
+        Acquired {
+            authorization: Authorization,
+        },
+        // The request is never sent.
+        Refused {
+            error: Error,
+        },
     }
 }
 
@@ -61,21 +79,36 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
         request: Request<B>,
         share: Share<P, R>,
     ) -> Self {
-        Self {
-            acquire: Some(acquire),
-            ..Self::kept(service, request, share)
-        }
+        Self::new(
+            Progress::Acquiring { acquire },
+            service,
+            Some(request),
+            share,
+        )
     }
 
     /// A request to be sent if another like it is refused.
     pub(crate) fn kept(service: S, request: Request<B>, share: Share<P, R>) -> Self {
+        Self::new(Progress::Idle, service, Some(request), share)
+    }
+
+    /// A request that is not sent.
+    pub(crate) fn refused(error: Error, service: S, share: Share<P, R>) -> Self {
+        Self::new(Progress::Refused { error }, service, None, share)
+    }
+
+    fn new(
+        progress: Progress<P::Acquire>,
+        service: S,
+        request: Option<Request<B>>,
+        share: Share<P, R>,
+    ) -> Self {
         Self {
-            acquire: None,
-            acquired: None,
+            progress,
             was_current: false,
             rounds: 0,
             service,
-            request: Some(request),
+            request,
             refused: None,
             share,
         }
@@ -86,7 +119,7 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
     }
 
     /// The generation that the request was refused with, if it was sent again.
-    pub(crate) fn refused(&self) -> Option<Generation> {
+    pub(crate) fn was_refused(&self) -> Option<Generation> {
         self.refused
     }
 
@@ -106,7 +139,7 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
             ..RequestHead::of(request)
         };
         let acquire = this.share.provider.acquire(head);
-        this.acquire.set(Some(acquire));
+        this.progress.set(Progress::Acquiring { acquire });
     }
 
     /// Acquiring => Readying => (Acquiring | the response to wait for).
@@ -120,6 +153,9 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
         R: Replay<B>,
     {
         let mut this = self.project();
+        if let ProgressProjection::Refused { error } = this.progress.as_mut().project() {
+            return Poll::Ready(Err(error.clone().into()));
+        }
         let settings = &**this.share;
         let provider = &settings.provider;
         let head = RequestHead {
@@ -128,9 +164,9 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
         };
         let authorization = loop {
             let mut is_new = false;
-            if let Some(acquire) = this.acquire.as_mut().as_pin_mut() {
-                *this.acquired = Some(ready!(acquire.poll(cx))?);
-                this.acquire.set(None);
+            if let ProgressProjection::Acquiring { acquire } = this.progress.as_mut().project() {
+                let authorization = ready!(acquire.poll(cx))?;
+                this.progress.set(Progress::Acquired { authorization });
                 is_new = true;
             }
             let Poll::Ready(readiness) = this.service.poll_ready(cx) else {
@@ -144,12 +180,17 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
             let newer = if is_new { None } else { provider.current(head) };
             let is_stale = !is_new && newer.is_none() && *this.was_current;
             if !is_stale || *this.rounds == ROUNDS {
-                break newer.or(this.acquired.take()).expect(ASKED_TO);
+                let acquired = match this.progress.as_mut().project() {
+                    ProgressProjection::Acquired { authorization } => Some(authorization.clone()),
+                    _ => None,
+                };
+                break newer.or(acquired).expect(ASKED_TO);
             }
             *this.rounds += 1;
             let fresh = this.service.clone();
             drop(mem::replace(this.service, fresh));
-            this.acquire.set(Some(provider.acquire(head)));
+            let acquire = provider.acquire(head);
+            this.progress.set(Progress::Acquiring { acquire });
         };
         if *this.refused == Some(authorization.generation()) {
             return Poll::Ready(Err(Error::not_renewed().into()));
@@ -162,7 +203,7 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
             .is_none()
             .then(|| copy(&settings.replay, &request));
         *this.request = copy.flatten();
-        *this.acquired = None;
+        this.progress.set(Progress::Idle);
         if this.refused.is_some() {
             settings.replayed();
         }
@@ -174,11 +215,7 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
         } else {
             this.service.call(request)
         };
-        let carried = Carried {
-            generation,
-            exchange,
-            share: this.share.clone(),
-        };
+        let carried = Carried::new(generation, exchange, this.share.clone());
         Poll::Ready(Ok((response, carried)))
     }
 }

@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use crate::{
     cold::{Boxed, Cold},
-    error::{BoxError, Error},
+    error::BoxError,
     own::Carried,
     provider::CredentialProvider,
     replay::{NoReplay, Replay},
@@ -30,30 +30,14 @@ pin_project! {
         S: Service<Request<B>>,
         P: CredentialProvider,
     {
+        // While the request is with the inner service. Not in a state with the rest: a response would
+        // be moved more often on its way in.
         #[pin]
-        pub(crate) state: State<S::Future, S, P, B, R>,
-    }
-}
-
-pin_project! {
-    #[project = StateProjection]
-    pub(crate) enum State<F, S, P, B, R>
-    where
-        P: CredentialProvider,
-    {
-        // The request is with the inner service.
-        Calling {
-            #[pin]
-            response: F,
-            // None for a bare one.
-            carried: Option<Carried<P, R>>,
-            // As long as it may be sent again, and since it was.
-            kept: Option<Boxed<S, P, B, R>>,
-        },
-        // It waits to be sent, for the first time or again.
-        Waiting { cold: Option<Boxed<S, P, B, R>> },
-        // It is not sent.
-        Refused { error: Error },
+        pub(crate) response: Option<S::Future>,
+        // None for a bare request.
+        pub(crate) carried: Option<Carried<P, R>>,
+        // The request, while it waits to be sent and as long as it may be sent again.
+        pub(crate) cold: Option<Boxed<S, P, B, R>>,
     }
 }
 
@@ -64,24 +48,17 @@ where
 {
     pub(crate) fn bare(response: S::Future) -> Self {
         Self {
-            state: State::Calling {
-                response,
-                carried: None,
-                kept: None,
-            },
-        }
-    }
-
-    pub(crate) fn refused(error: Error) -> Self {
-        Self {
-            state: State::Refused { error },
+            response: Some(response),
+            carried: None,
+            cold: None,
         }
     }
 
     pub(crate) fn cold(cold: Cold<S, P, B, R>) -> Self {
-        let cold = Some(Box::pin(cold));
         Self {
-            state: State::Waiting { cold },
+            response: None,
+            carried: None,
+            cold: Some(Box::pin(cold)),
         }
     }
 }
@@ -97,17 +74,12 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            let mut state = self.as_mut().project().state;
+            let mut this = self.as_mut().project();
             // Calling => (Waiting | the answer)
-            if let StateProjection::Calling {
-                response,
-                carried,
-                kept,
-            } = state.as_mut().project()
-            {
+            if let Some(response) = this.response.as_mut().as_pin_mut() {
                 let answer = ready!(response.poll(cx));
-                let is_final = match (&answer, &*carried) {
-                    (Ok(response), Some(carried)) => carried.judge(response, kept.as_ref()),
+                let is_final = match (&answer, &*this.carried) {
+                    (Ok(response), Some(carried)) => carried.judge(response, this.cold.as_ref()),
                     _ => true,
                 };
                 if is_final {
@@ -115,56 +87,46 @@ where
                 }
                 // Before the login: over HTTP/1 what is unread keeps its connection.
                 drop(answer);
-                state.as_mut().begin_again();
+                self.as_mut().begin_again();
             }
-            ready!(state.poll_waiting(cx))?;
+            ready!(self.as_mut().poll_waiting(cx))?;
         }
     }
 }
 
 /// What is off the path of a request with a fresh credential.
-impl<S, P, B, R> State<S::Future, S, P, B, R>
+impl<S, P, B, R> ResponseFuture<S, P, B, R>
 where
     S: Service<Request<B>>,
     P: CredentialProvider,
 {
     /// Calling => Waiting.
     #[cold]
-    fn begin_again(mut self: Pin<&mut Self>) {
-        let StateProjection::Calling { carried, kept, .. } = self.as_mut().project() else {
-            return;
-        };
-        let refused = carried.as_ref().map(|carried| carried.generation);
-        let mut cold = kept.take();
+    fn begin_again(self: Pin<&mut Self>) {
+        let mut this = self.project();
         // What the inner future still holds is given back before the login, which may need it.
-        self.set(State::Waiting { cold: None });
-        if let (Some(refused), Some(cold)) = (refused, &mut cold) {
-            cold.as_mut().begin_again(refused);
+        this.response.set(None);
+        if let (Some(carried), Some(cold)) = (this.carried.take(), this.cold) {
+            cold.as_mut().begin_again(carried.generation());
         }
-        self.set(State::Waiting { cold });
     }
 
     /// Waiting => Calling.
     #[cold]
-    fn poll_waiting(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>>
+    fn poll_waiting(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>>
     where
         S: Clone,
         S::Error: Into<BoxError>,
         R: Replay<B>,
     {
-        let cold = match self.as_mut().project() {
-            StateProjection::Calling { .. } => return Poll::Ready(Ok(())),
-            StateProjection::Waiting { cold } => cold,
-            StateProjection::Refused { error } => return Poll::Ready(Err(error.clone().into())),
-        };
-        let waiting = cold.as_mut().expect("who waits has a request");
-        let (response, carried) = ready!(waiting.as_mut().poll_call(cx))?;
-        let kept = cold.take().filter(|kept| !kept.is_done_with());
-        self.set(State::Calling {
-            response,
-            carried: Some(carried),
-            kept,
-        });
+        let mut this = self.project();
+        let cold = this.cold.as_mut().expect("who waits has a request");
+        let (response, carried) = ready!(cold.as_mut().poll_call(cx))?;
+        if cold.is_done_with() {
+            *this.cold = None;
+        }
+        *this.carried = Some(carried);
+        this.response.set(Some(response));
         Poll::Ready(Ok(()))
     }
 }
@@ -178,15 +140,18 @@ impl<P: CredentialProvider, R> Carried<P, R> {
         response: &Response<Body>,
         kept: Option<&Boxed<S, P, B, R>>,
     ) -> bool {
-        if self.share.is_rejection(self.exchange, response) {
-            let is_worth_another_try = self.share.provider.reject(self.generation);
+        if self.share.is_rejection(self.exchange(), response) {
+            let is_worth_another_try = self.share.provider.reject(self.generation());
             let can_be_sent = kept.is_some_and(|kept| kept.can_be_sent());
             return !(is_worth_another_try && can_be_sent);
         }
         if !response.status().is_server_error() {
-            match kept.and_then(|kept| kept.refused()) {
-                Some(refused) => self.share.provider.accept_replay(refused, self.generation),
-                None => self.share.provider.accept(self.generation),
+            match kept.and_then(|kept| kept.was_refused()) {
+                Some(refused) => self
+                    .share
+                    .provider
+                    .accept_replay(refused, self.generation()),
+                None => self.share.provider.accept(self.generation()),
             }
         }
         true

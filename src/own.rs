@@ -56,9 +56,31 @@ impl<P, R> Deref for Share<P, R> {
 
 /// What a request went out with, and who wants to hear of its fate.
 pub(crate) struct Carried<P, R> {
-    pub(crate) generation: Generation,
-    pub(crate) exchange: Exchange,
+    /// The generation, and in the last two bits the exchange: each future has one of these.
+    marked: u64,
     pub(crate) share: Share<P, R>,
+}
+
+impl<P, R> Carried<P, R> {
+    #[inline]
+    pub(crate) fn new(generation: Generation, exchange: Exchange, share: Share<P, R>) -> Self {
+        let marked = (generation.index() << 2) | exchange as u64;
+        Self { marked, share }
+    }
+
+    #[inline]
+    pub(crate) fn generation(&self) -> Generation {
+        Generation::from_index(self.marked >> 2)
+    }
+
+    #[inline]
+    pub(crate) fn exchange(&self) -> Exchange {
+        match self.marked & 0b11 {
+            0 => Exchange::Other,
+            1 => Exchange::MaybeGrpc,
+            _ => Exchange::Grpc,
+        }
+    }
 }
 
 /// What one service sends its requests with.

@@ -11,7 +11,7 @@ use tower_service::Service;
 use crate::{
     cold::{self, Cold},
     error::BoxError,
-    future::{ResponseFuture, State},
+    future::ResponseFuture,
     own::{Carried, Own},
     provider::{CachedProvider, CredentialProvider, RequestHead},
     replay::{NoReplay, Replay},
@@ -124,17 +124,11 @@ where
         };
         share.provider.sent(generation);
         let kept = kept.map(|copy| Box::pin(Cold::kept(self.inner.clone(), copy, share.clone())));
-        let carried = Carried {
-            exchange,
-            generation,
-            share: share.clone(),
-        };
+        let carried = Carried::new(generation, exchange, share.clone());
         ResponseFuture {
-            state: State::Calling {
-                response: self.inner.call(request),
-                carried: Some(carried),
-                kept,
-            },
+            response: Some(self.inner.call(request)),
+            carried: Some(carried),
+            cold: kept,
         }
     }
 }
@@ -169,7 +163,8 @@ where
         if let Way::Refused(error) = way {
             // The slot that `poll_ready` reserved is for somebody else now.
             self.give_slot_back();
-            return ResponseFuture::refused(error);
+            let (service, share) = (self.inner.clone(), self.own.share.clone());
+            return ResponseFuture::cold(Cold::refused(error, service, share));
         }
         self.own.share.bare(&request);
         ResponseFuture::bare(self.inner.call(request))

@@ -85,10 +85,10 @@ pub(crate) enum Way {
 /// What a request tells of the answer to come.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Exchange {
-    Grpc,
+    Other = 0,
     /// It is gRPC if the answer comes over HTTP/2.
-    MaybeGrpc,
-    Other,
+    MaybeGrpc = 1,
+    Grpc = 2,
 }
 
 impl Exchange {

@@ -5,6 +5,7 @@ mod support;
 use std::{
     convert::Infallible,
     future::{Ready, ready},
+    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
@@ -13,7 +14,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use support::{Issuer, http_client, origins};
 use tokio_test::task;
 use tower::{Layer, Service};
-use tower_bearer::{BearerAuthLayer, CachedProvider, Session, login_fn};
+use tower_bearer::{BearerAuthLayer, CachedProvider, Session, StaticProvider, login_fn};
 
 /// Answers at once and allocates nothing.
 #[derive(Clone)]
@@ -98,6 +99,28 @@ async fn nothing_is_allocated_while_the_credential_is_fresh() {
         assert_eq!(allocations.count_total, 0, "{kind}, a clone per request");
     }
     println!("figure: allocations_per_request=0");
+}
+
+/// A future with no bit to spare.
+struct Packed([u64; 4]);
+
+impl Future for Packed {
+    type Output = Result<Response<()>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        assert_eq!(self.0, [u64::MAX; 4]);
+        Poll::Ready(Ok(Response::new(())))
+    }
+}
+
+#[tokio::test]
+async fn the_response_future_is_as_small_around_one_that_has_no_bit_to_spare() {
+    let client = tower::service_fn(|_: Request<()>| Packed([u64::MAX; 4]));
+    let provider = StaticProvider::new("abc").unwrap();
+    let mut service = BearerAuthLayer::new(provider, origins()).layer(client);
+    let response = Service::call(&mut service, support::request());
+    assert_eq!(size_of_val(&response), size_of::<Packed>() + 32);
+    assert!(response.await.is_ok());
 }
 
 // F21
