@@ -1,0 +1,143 @@
+//! What two threads pay that send at the same time: who writes a reference count or a lock that the
+//! other writes too, waits for the other's cache.
+//!
+//! ```text
+//! cargo bench --bench contention
+//! ```
+//!
+//! The overhead over the bare service as a multiple of the floor's, with as many threads. The floor's
+//! header bytes have one reference count for all threads.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::{
+    sync::{
+        Barrier,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use http::{Request, Response};
+use support::{
+    Bare, Body, ByHand, Floor, Life, Report, Table, Use, hot_loop, medians, origins, provider,
+    request, requests, tower_http,
+};
+use tokio::runtime::Builder;
+use tower::{Layer, Service};
+use tower_bearer::{BearerAuthLayer, CachedProvider, CredentialProvider, RequestHead};
+
+const ROUNDS: usize = 101;
+const REQUESTS: usize = 2_000;
+const TOKEN: usize = 1_024;
+
+/// A refresher makes a login about so often, which is far more often than anybody does.
+const PAUSE: Duration = Duration::from_millis(1);
+
+trait Contender {
+    fn time(&self, threads: usize, used: Use) -> Duration;
+}
+
+impl<S> Contender for S
+where
+    S: Service<Request<Body>, Response = Response<()>> + Clone + Send + Sync,
+{
+    /// The mean of the threads' times for one batch each, begun together.
+    fn time(&self, threads: usize, used: Use) -> Duration {
+        let barrier = Barrier::new(threads);
+        let batch = || {
+            let requests = requests(REQUESTS);
+            let mut own = self.clone();
+            hot_loop(&mut own, support::requests(2), used);
+            barrier.wait();
+            let start = Instant::now();
+            match used {
+                Use::LongLived => hot_loop(&mut own, requests, used),
+                // All clone the same one, as handlers do with their state.
+                Use::Cloned => requests
+                    .into_iter()
+                    .for_each(|request| hot_loop(&mut self.clone(), vec![request], Use::LongLived)),
+            }
+            start.elapsed()
+        };
+        thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(batch)).collect();
+            let first = batch();
+            let times = others.into_iter().map(|it| it.join().expect("no panic"));
+            times.chain([first]).sum::<Duration>() / threads as u32
+        })
+    }
+}
+
+/// Logs in again and again, with a credential there all the time, while `act` runs.
+fn refreshing<T>(provider: &CachedProvider, act: impl FnOnce() -> T) -> (T, u64) {
+    let is_over = AtomicBool::new(false);
+    let logins = provider.snapshot().logins();
+    let outcome = thread::scope(|scope| {
+        scope.spawn(|| {
+            let runtime = Builder::new_current_thread().enable_time().build();
+            let runtime = runtime.expect("a runtime");
+            let request = request();
+            while !is_over.load(Relaxed) {
+                let mut head = RequestHead::of(&request);
+                head.refused = provider.current().map(|current| current.generation());
+                let login = CredentialProvider::acquire(provider, head);
+                runtime.block_on(login).expect("the login works");
+                thread::sleep(PAUSE);
+            }
+        });
+        let outcome = act();
+        is_over.store(true, Relaxed);
+        outcome
+    });
+    (outcome, provider.snapshot().logins() - logins)
+}
+
+fn main() {
+    let server = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_time()
+        .build();
+    let server = server.expect("a runtime");
+    let provider = server.block_on(provider(TOKEN, Life::Long));
+    let ours = BearerAuthLayer::new(provider.clone(), origins(1)).layer(Bare);
+    let contenders: [(&str, Box<dyn Contender>); 5] = [
+        ("bare service", Box::new(Bare)),
+        ("floor", Box::new(Floor::new(TOKEN))),
+        ("tower-http, a fixed token", Box::new(tower_http(TOKEN))),
+        ("by hand: RwLock and format!", Box::new(ByHand::new(TOKEN))),
+        ("tower-bearer", Box::new(ours)),
+    ];
+
+    let mut report = Report::new("contention");
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+    let of = |threads: usize, used| {
+        let mut times = medians(contenders.len(), ROUNDS, |it| {
+            contenders[it].1.time(threads, used)
+        });
+        times.iter_mut().for_each(|time| *time /= REQUESTS as f64);
+        times
+    };
+    let mut tell = |title: String, times: Vec<f64>| {
+        let mut table = Table::new(title, &["ns over bare", "x floor"]);
+        let (bare, floor) = (times[0], times[1]);
+        for ((name, _), time) in contenders.iter().zip(times) {
+            table.row(*name, [time - bare, (time - bare) / (floor - bare)]);
+        }
+        report.add(table);
+    };
+    for used in Use::ALL {
+        for threads in [1, 2] {
+            let title = format!("{threads} threads, {}", used.name());
+            tell(title, of(threads, used));
+        }
+    }
+    let (times, logins) = refreshing(&provider, || of(2, Use::LongLived));
+    tell("2 threads, long-lived, with a refresher".to_owned(), times);
+    println!(
+        "\n{cores} cores, {ROUNDS} rounds of {REQUESTS} requests; {logins} logins by the refresher"
+    );
+    report.write();
+}

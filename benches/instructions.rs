@@ -1,0 +1,182 @@
+//! Instructions per request while the credential is fresh, counted by valgrind: exact, and
+//! undisturbed by whatever else the machine does.
+//!
+//! ```text
+//! cargo bench --bench instructions
+//! ```
+//!
+//! It fails where a request of ours costs more than [`LIMITS`] beyond the floor's: a tenth more than
+//! was reached. Without valgrind it says that nothing was measured.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::{
+    env,
+    process::{Command, ExitCode},
+};
+
+use support::{
+    Bare, ByHand, Floor, Life, Report, Table, Use, hot_loop, origins, ours, ours_with_replay,
+    requests, tower_http,
+};
+use tower_bearer::Origins;
+
+/// What a request of ours may cost beyond the floor's. It depends a little on the compiler.
+const LIMITS: [(Use, f64); 2] = [(Use::LongLived, 330.0), (Use::Cloned, 465.0)];
+
+const TOKENS: [usize; 2] = [64, 1_024];
+
+/// How many requests make the difference between two runs, which is all that is counted.
+const COUNTED: usize = 1_000;
+const WARM_UP: usize = 100;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Contender {
+    Bare,
+    Floor,
+    TowerHttp,
+    ByHand,
+    Ours,
+    OursWithoutExpiry,
+    OursFiveOrigins,
+    OursAnyHttps,
+    OursWithReplay,
+}
+
+use Contender::{
+    Bare as TheBare, Floor as TheFloor, Ours, OursAnyHttps, OursFiveOrigins, OursWithReplay,
+    OursWithoutExpiry, TowerHttp,
+};
+
+impl Contender {
+    const ALL: [Self; 9] = [
+        TheBare,
+        TheFloor,
+        TowerHttp,
+        Self::ByHand,
+        Ours,
+        OursWithoutExpiry,
+        OursFiveOrigins,
+        OursAnyHttps,
+        OursWithReplay,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            TheBare => "bare service",
+            TheFloor => "floor",
+            TowerHttp => "tower-http, a fixed token",
+            Self::ByHand => "by hand: RwLock and format!",
+            Ours => "tower-bearer",
+            OursWithoutExpiry => "tower-bearer, no expiry",
+            OursFiveOrigins => "tower-bearer, five origins",
+            OursAnyHttps => "tower-bearer, any https",
+            OursWithReplay => "tower-bearer, replay",
+        }
+    }
+
+    /// What valgrind looks at.
+    fn run(self, used: Use, token: usize, count: usize) {
+        // Many threads, so that a timer stands in for the clock, as it does in a server.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_time()
+            .build()
+            .expect("a runtime");
+        let _entered = runtime.enter();
+        let batch = requests(count);
+        let ours = |life, origins| runtime.block_on(ours(token, life, origins));
+        match self {
+            TheBare => hot_loop(&mut Bare, batch, used),
+            TheFloor => hot_loop(&mut Floor::new(token), batch, used),
+            TowerHttp => hot_loop(&mut tower_http(token), batch, used),
+            Self::ByHand => hot_loop(&mut ByHand::new(token), batch, used),
+            Ours => hot_loop(&mut ours(Life::Long, origins(1)), batch, used),
+            OursWithoutExpiry => hot_loop(&mut ours(Life::Endless, origins(1)), batch, used),
+            OursFiveOrigins => hot_loop(&mut ours(Life::Long, origins(5)), batch, used),
+            OursAnyHttps => hot_loop(&mut ours(Life::Long, Origins::any_https()), batch, used),
+            OursWithReplay => {
+                let mut service = runtime.block_on(ours_with_replay(token, Life::Long));
+                hot_loop(&mut service, batch, used);
+            }
+        }
+    }
+
+    fn instructions_per_request(self, used: Use, token: usize) -> f64 {
+        let more = self.instructions(used, token, WARM_UP + COUNTED);
+        let fewer = self.instructions(used, token, WARM_UP);
+        (more - fewer) / COUNTED as f64
+    }
+
+    /// Runs this program again, under valgrind.
+    fn instructions(self, used: Use, token: usize, count: usize) -> f64 {
+        let output = Command::new("valgrind")
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .arg("--toggle-collect=*hot_loop*")
+            .arg(env::current_exe().expect("a program"))
+            .args([RUN, self.name(), used.name()])
+            .args([token.to_string(), count.to_string()])
+            .output()
+            .expect("valgrind was there");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told}");
+        let mut lines = told.lines();
+        let collected = lines.find_map(|line| line.split_once("Collected :"));
+        let (_, count) = collected.unwrap_or_else(|| panic!("{told}"));
+        count.trim().parse().unwrap_or_else(|_| panic!("{told}"))
+    }
+}
+
+/// The first argument of a run under valgrind.
+const RUN: &str = "--run";
+
+fn run(args: &[String]) -> Option<()> {
+    let [contender, used, token, count] = args else {
+        return None;
+    };
+    let contender = Contender::ALL
+        .into_iter()
+        .find(|it| it.name() == contender)?;
+    let used = Use::ALL.into_iter().find(|it| it.name() == used)?;
+    contender.run(used, token.parse().ok()?, count.parse().ok()?);
+    Some(())
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    if args.first().is_some_and(|arg| arg == RUN) {
+        run(&args[1..]).expect("the arguments of a run");
+        return ExitCode::SUCCESS;
+    }
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        println!("not measured: valgrind is not installed");
+        return ExitCode::SUCCESS;
+    }
+
+    let mut report = Report::new("instructions");
+    let mut is_within_limits = true;
+    for (used, limit) in LIMITS {
+        let title = format!("Instructions beyond the floor's, {}", used.name());
+        let columns = TOKENS.map(|token| format!("{token} bytes"));
+        let mut table = Table::new(title, &columns.each_ref().map(String::as_str));
+        let floor = TOKENS.map(|token| TheFloor.instructions_per_request(used, token));
+        for contender in Contender::ALL {
+            let beyond =
+                [0, 1].map(|at| contender.instructions_per_request(used, TOKENS[at]) - floor[at]);
+            if contender == Ours {
+                is_within_limits &= beyond.iter().all(|beyond| *beyond <= limit);
+            }
+            table.row(contender.name(), beyond);
+        }
+        report.add(table);
+        println!("limit of {}: {limit}", Ours.name());
+    }
+    report.write();
+    if is_within_limits {
+        ExitCode::SUCCESS
+    } else {
+        println!("\nToo many: a request of ours is over its limit.");
+        ExitCode::FAILURE
+    }
+}

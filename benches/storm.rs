@@ -1,0 +1,443 @@
+//! What a crowd pays: when there is no credential yet, when it expires, when it is revoked.
+//!
+//! ```text
+//! cargo bench --bench storm
+//! ```
+//!
+//! A login takes 20 ms. `drain` is when the last request has its answer, as a multiple of that.
+//! Requests go to a service in memory, so that the crowd alone is measured.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use http::{HeaderValue, Request, Response, StatusCode, header::AUTHORIZATION};
+use support::{Bare, Body, Report, Table, median, origins, request};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::{Mutex, Notify, OnceCell},
+    task::{JoinSet, yield_now},
+    time,
+};
+use tower::{Layer, Service, ServiceExt};
+use tower_bearer::{
+    BearerAuthLayer, BoxError, CachedProvider, Credential, LoginFn, Session, login_fn,
+};
+
+const CROWD: usize = 10_000;
+const LOGIN: Duration = Duration::from_millis(20);
+const ROUNDS: usize = 11;
+
+/// What all contenders log in with: an API that is slow, and counts.
+#[derive(Clone, Default)]
+struct Issuer {
+    logins: Arc<AtomicUsize>,
+}
+
+impl Issuer {
+    async fn token(&self) -> String {
+        let number = self.logins.fetch_add(1, Relaxed) + 1;
+        time::sleep(LOGIN).await;
+        format!("token-{number}")
+    }
+
+    fn provider(&self, session: Session, lifetime: Option<Duration>) -> CachedProvider {
+        let issuer = self.clone();
+        let login = login_fn(move |_| {
+            let issuer = issuer.clone();
+            async move {
+                let credential = Credential::new(issuer.token().await)?;
+                Ok(match lifetime {
+                    Some(lifetime) => credential.with_lifetime(lifetime),
+                    None => credential,
+                })
+            }
+        });
+        CachedProvider::new(LoginFn::with_session(login, session))
+    }
+
+    fn logins(&self) -> f64 {
+        self.logins.load(Relaxed) as f64
+    }
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response<()>, Infallible>> + Send>>;
+
+/// A single flight by hand: who finds nothing takes the lock and looks again.
+#[derive(Clone)]
+struct ByMutex {
+    issuer: Issuer,
+    value: Arc<Mutex<Option<HeaderValue>>>,
+}
+
+impl ByMutex {
+    fn new(issuer: Issuer) -> Self {
+        Self {
+            issuer,
+            value: Arc::default(),
+        }
+    }
+}
+
+impl Service<Request<Body>> for ByMutex {
+    type Response = Response<()>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Answer {
+        let Self { issuer, value } = self.clone();
+        Box::pin(async move {
+            let mut value = value.lock().await;
+            if value.is_none() {
+                *value = Some(header(&issuer.token().await));
+            }
+            let value = value.clone().expect("it was just put there");
+            request.headers_mut().insert(AUTHORIZATION, value);
+            Bare.call(request).await
+        })
+    }
+}
+
+/// The best that is to be had ready-made: the first initializes, all others wait for it.
+#[derive(Clone)]
+struct ByOnceCell {
+    issuer: Issuer,
+    value: Arc<OnceCell<HeaderValue>>,
+}
+
+impl ByOnceCell {
+    fn new(issuer: Issuer) -> Self {
+        Self {
+            issuer,
+            value: Arc::default(),
+        }
+    }
+}
+
+impl Service<Request<Body>> for ByOnceCell {
+    type Response = Response<()>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Answer {
+        let Self { issuer, value } = self.clone();
+        Box::pin(async move {
+            let log_in = async || header(&issuer.token().await);
+            let value = value.get_or_init(log_in).await.clone();
+            request.headers_mut().insert(AUTHORIZATION, value);
+            Bare.call(request).await
+        })
+    }
+}
+
+fn header(token: &str) -> HeaderValue {
+    let mut value = HeaderValue::try_from(format!("Bearer {token}")).expect("a header value");
+    value.set_sensitive(true);
+    value
+}
+
+fn two_workers() -> Runtime {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build();
+    runtime.expect("a runtime")
+}
+
+/// All at once; returns when the last has its answer.
+async fn crowd<S>(service: S) -> Duration
+where
+    S: Service<Request<Body>, Response = Response<()>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+{
+    let requests = support::requests(CROWD);
+    let start = Instant::now();
+    let mut crowd = JoinSet::new();
+    for request in requests {
+        let service = service.clone();
+        crowd.spawn(async move { service.oneshot(request).await.is_ok() });
+    }
+    while let Some(is_answered) = crowd.join_next().await {
+        assert!(is_answered.expect("no panic"));
+    }
+    start.elapsed()
+}
+
+/// The time of a crowd on two workers.
+fn drain<S>(service: S) -> Duration
+where
+    S: Service<Request<Body>, Response = Response<()>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+{
+    two_workers()
+        .block_on(async { tokio::spawn(crowd(service)).await })
+        .expect("no panic")
+}
+
+/// Bytes and allocations of each request that waits: its task, the request and all. The request has
+/// no header, so that its map is nothing.
+fn weight<S>(service: S) -> (f64, f64)
+where
+    S: Service<Request<Body>, Response = Response<()>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+{
+    // One thread, since allocations are counted by thread.
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    let runtime = runtime.expect("a runtime");
+    let uri = request().uri().clone();
+    let service = &service;
+    let mut crowd = Vec::with_capacity(CROWD);
+    let counted = allocation_counter::measure(|| {
+        runtime.block_on(async {
+            for _ in 0..CROWD {
+                let service = service.clone();
+                let mut request = Request::new(Body::new());
+                *request.uri_mut() = uri.clone();
+                crowd.push(tokio::spawn(async move {
+                    service.oneshot(request).await.is_ok()
+                }));
+            }
+            // Until all have begun to wait.
+            for _ in 0..CROWD {
+                yield_now().await;
+            }
+        });
+    });
+    runtime.block_on(async {
+        for waiter in crowd {
+            assert!(waiter.await.expect("no panic"));
+        }
+    });
+    let each = CROWD as f64;
+    (
+        counted.bytes_current as f64 / each,
+        counted.count_current as f64 / each,
+    )
+}
+
+fn cold(report: &mut Report) {
+    let mut table = Table::new(
+        format!("Cold start, {CROWD} requests at once"),
+        &["logins", "drain", "bytes", "allocations"],
+    );
+    let login = LOGIN.as_secs_f64() * 1e9;
+    let ours = |issuer: &Issuer| {
+        let provider = issuer.provider(Session::Exclusive, None);
+        BearerAuthLayer::new(provider, origins(1)).layer(Bare)
+    };
+    let mut times = [const { Vec::new() }; 3];
+    let mut logins = [0.0; 3];
+    for _ in 0..ROUNDS {
+        let issuers: [Issuer; 3] = Default::default();
+        let [mutex, once_cell, own] = issuers.clone();
+        times[0].push(drain(ByMutex::new(mutex)));
+        times[1].push(drain(ByOnceCell::new(once_cell)));
+        times[2].push(drain(ours(&own)));
+        for (logins, issuer) in logins.iter_mut().zip(&issuers) {
+            *logins = issuer.logins().max(*logins);
+        }
+    }
+    let weights = [
+        weight(ByMutex::new(Issuer::default())),
+        weight(ByOnceCell::new(Issuer::default())),
+        weight(ours(&Issuer::default())),
+    ];
+    let names = ["by hand: Mutex", "by hand: OnceCell", "tower-bearer"];
+    for (((name, times), logins), (bytes, allocations)) in
+        names.into_iter().zip(times).zip(logins).zip(weights)
+    {
+        table.row(name, [logins, median(times) / login, bytes, allocations]);
+    }
+    report.add(table);
+}
+
+/// Refuses what it is told is revoked, and holds its answers while a gate is shut.
+#[derive(Clone, Default)]
+struct Api {
+    revoked: Arc<std::sync::Mutex<Option<HeaderValue>>>,
+    is_held: Arc<AtomicBool>,
+    arrived: Arc<AtomicUsize>,
+    gate: Arc<Notify>,
+}
+
+impl Service<Request<Body>> for Api {
+    type Response = Response<()>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Answer {
+        let api = self.clone();
+        Box::pin(async move {
+            let opened = api.gate.notified();
+            if api.is_held.load(Relaxed) {
+                api.arrived.fetch_add(1, Relaxed);
+                opened.await;
+            }
+            let mut response = Response::new(());
+            if *api.revoked.lock().expect("no panic")
+                == request.headers().get(AUTHORIZATION).cloned()
+            {
+                *response.status_mut() = StatusCode::UNAUTHORIZED;
+            }
+            Ok(response)
+        })
+    }
+}
+
+fn revoked(report: &mut Report) {
+    let mut times = Vec::new();
+    let (mut logins, mut failed) = (0.0_f64, 0.0);
+    for _ in 0..ROUNDS {
+        let (issuer, api) = (Issuer::default(), Api::default());
+        let provider = issuer.provider(Session::Exclusive, None);
+        let layer = BearerAuthLayer::new(provider.clone(), origins(1));
+        let service = layer.replay(tower_bearer::ReplayEmpty).layer(api.clone());
+        let runtime = two_workers();
+        let scene = async move {
+            let value = provider
+                .acquire()
+                .await
+                .expect("the login works")
+                .value()
+                .clone();
+            api.is_held.store(true, Relaxed);
+            let mut crowd = JoinSet::new();
+            for request in support::requests(CROWD) {
+                let service = service.clone();
+                crowd.spawn(async move { service.oneshot(request).await });
+            }
+            while api.arrived.load(Relaxed) < CROWD {
+                yield_now().await;
+            }
+            *api.revoked.lock().expect("no panic") = Some(value);
+            api.is_held.store(false, Relaxed);
+            let start = Instant::now();
+            api.gate.notify_waiters();
+            let mut failed = 0.0;
+            while let Some(answer) = crowd.join_next().await {
+                let answer = answer.expect("no panic");
+                failed += f64::from(!answer.is_ok_and(|answer| answer.status().is_success()));
+            }
+            (start.elapsed(), failed)
+        };
+        let (time, lost) = runtime
+            .block_on(async { tokio::spawn(scene).await })
+            .expect("no panic");
+        times.push(time);
+        failed += lost;
+        logins = logins.max(issuer.logins() - 1.0);
+    }
+    let mut table = Table::new(
+        format!("Revoked, {CROWD} requests on their way, replay"),
+        &["logins", "failed", "drain"],
+    );
+    let login = LOGIN.as_secs_f64() * 1e9;
+    table.row("tower-bearer", [logins, failed, median(times) / login]);
+    report.add(table);
+}
+
+/// Latencies of two tasks that send all the time, with a background login and without.
+fn expiry(report: &mut Report) {
+    const SENT: usize = 200_000;
+    let issuer = Issuer::default();
+    let provider = issuer.provider(Session::Concurrent, Some(Duration::from_secs(2)));
+    let service = BearerAuthLayer::new(provider.clone(), origins(1)).layer(Bare);
+    let runtime = two_workers();
+    runtime
+        .block_on(provider.acquire())
+        .expect("the login works");
+    let waits = provider.snapshot().waits();
+    let sender = || {
+        let (provider, mut service) = (provider.clone(), service.clone());
+        async move {
+            let (mut quiet, mut during) = (Vec::new(), Vec::new());
+            let mut failed = 0.0;
+            // From before the background login is due until it has landed.
+            while provider.snapshot().logins() < 2 {
+                let is_logging_in = provider.snapshot().is_logging_in();
+                for request in support::requests(100) {
+                    let start = Instant::now();
+                    let ready = ServiceExt::<Request<Body>>::ready(&mut service).await;
+                    let answer = ready?.call(request).await;
+                    let time = start.elapsed();
+                    failed += f64::from(answer.is_err());
+                    if is_logging_in {
+                        during.push(time);
+                    } else if quiet.len() < SENT {
+                        quiet.push(time);
+                    }
+                }
+                yield_now().await;
+            }
+            Ok::<_, BoxError>((quiet, during, failed))
+        }
+    };
+    let senders = [sender(), sender()].map(|sender| runtime.spawn(sender));
+    let (mut quiet, mut during, mut failed) = (Vec::new(), Vec::new(), 0.0);
+    for sender in senders {
+        let (more, others, lost) = runtime
+            .block_on(sender)
+            .expect("no panic")
+            .expect("no error");
+        quiet.extend(more);
+        during.extend(others);
+        failed += lost;
+    }
+    let mut table = Table::new(
+        "Expiry under load, concurrent session, 2 workers",
+        &["requests", "p50 ns", "p99 ns"],
+    );
+    for (name, mut times) in [("quiet", quiet), ("during the background login", during)] {
+        times.sort_unstable();
+        let at = |part: f64| times[(times.len() as f64 * part) as usize].as_nanos() as f64;
+        table.row(name, [times.len() as f64, at(0.5), at(0.99)]);
+    }
+    report.add(table);
+    let mut table = Table::new(
+        "Expiry under load, counted",
+        &["logins", "failed", "waited"],
+    );
+    let waited = (provider.snapshot().waits() - waits) as f64;
+    table.row("tower-bearer", [issuer.logins() - 1.0, failed, waited]);
+    report.add(table);
+}
+
+fn main() {
+    let mut report = Report::new("storm");
+    cold(&mut report);
+    expiry(&mut report);
+    revoked(&mut report);
+    println!(
+        "\na login of {} ms, medians of {ROUNDS} rounds",
+        LOGIN.as_millis()
+    );
+    report.write();
+}

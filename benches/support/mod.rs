@@ -1,0 +1,228 @@
+//! The contenders, a request for them, and what is made of the figures.
+
+#![allow(dead_code, unused_imports, reason = "each bench uses a part of it")]
+
+mod report;
+mod rounds;
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    hint::black_box,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderValue, Request, Response, header::AUTHORIZATION};
+use tokio::sync::RwLock;
+use tower::{Layer, Service};
+use tower_bearer::{
+    BearerAuth, BearerAuthLayer, CachedProvider, Credential, NoReplay, Origins, ReplayEmpty,
+    Session, login_fn,
+};
+use tower_http::auth::AddAuthorization;
+
+pub(crate) use self::{
+    report::{Report, Table},
+    rounds::{median, medians},
+};
+
+pub(crate) type Body = http_body_util::Empty<bytes::Bytes>;
+
+/// What all contenders are measured over. It answers at once.
+#[derive(Clone)]
+pub(crate) struct Bare;
+
+impl<B> Service<Request<B>> for Bare {
+    type Response = Response<()>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<()>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        black_box(&request);
+        ready(Ok(Response::new(())))
+    }
+}
+
+/// Inserts a ready-made value, and does nothing else.
+#[derive(Clone)]
+pub(crate) struct Floor {
+    inner: Bare,
+    value: HeaderValue,
+}
+
+impl Floor {
+    pub(crate) fn new(token_length: usize) -> Self {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", token(token_length))).unwrap();
+        value.set_sensitive(true);
+        Self { inner: Bare, value }
+    }
+}
+
+impl<B> Service<Request<B>> for Floor {
+    type Response = Response<()>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<()>, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<Request<B>>::poll_ready(&mut self.inner, cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, self.value.clone());
+        self.inner.call(request)
+    }
+}
+
+/// As it is written by hand where a token is renewed: a lock for all, and a header made each time.
+#[derive(Clone)]
+pub(crate) struct ByHand {
+    inner: Bare,
+    token: Arc<RwLock<String>>,
+}
+
+impl ByHand {
+    pub(crate) fn new(token_length: usize) -> Self {
+        Self {
+            inner: Bare,
+            token: Arc::new(RwLock::new(token(token_length))),
+        }
+    }
+}
+
+impl<B: Send + 'static> Service<Request<B>> for ByHand {
+    type Response = Response<()>;
+    type Error = Infallible;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Response<()>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let (mut inner, token) = (self.inner.clone(), Arc::clone(&self.token));
+        Box::pin(async move {
+            let value = format!("Bearer {}", token.read().await);
+            let mut value = HeaderValue::from_str(&value).unwrap();
+            value.set_sensitive(true);
+            request.headers_mut().insert(AUTHORIZATION, value);
+            inner.call(request).await
+        })
+    }
+}
+
+pub(crate) fn tower_http(token_length: usize) -> AddAuthorization<Bare> {
+    AddAuthorization::bearer(Bare, &token(token_length))
+}
+
+/// How long ours is good for.
+#[derive(Clone, Copy)]
+pub(crate) enum Life {
+    Endless,
+    Long,
+}
+
+pub(crate) async fn provider(token_length: usize, life: Life) -> CachedProvider {
+    let login = login_fn(move |_| async move {
+        let credential = Credential::new(token(token_length))?;
+        Ok(match life {
+            Life::Endless => credential,
+            Life::Long => credential.with_lifetime(Duration::from_secs(1_000_000)),
+        })
+    });
+    let provider = CachedProvider::new(login.with_session(Session::Concurrent));
+    provider.acquire().await.unwrap();
+    provider
+}
+
+pub(crate) async fn ours(token_length: usize, life: Life, origins: Origins) -> BearerAuth<Bare> {
+    BearerAuthLayer::new(provider(token_length, life).await, origins).layer(Bare)
+}
+
+pub(crate) async fn ours_with_replay(
+    token_length: usize,
+    life: Life,
+) -> BearerAuth<Bare, CachedProvider, ReplayEmpty> {
+    let layer = BearerAuthLayer::<_, NoReplay>::new(provider(token_length, life).await, origins(1));
+    layer.replay(ReplayEmpty).layer(Bare)
+}
+
+/// So many origins, of which the last is that of the requests.
+pub(crate) fn origins(count: usize) -> Origins {
+    let others = (1..count).map(|number| format!("https://api-{number}.example.com"));
+    Origins::new(others.chain(["https://api.example.com".to_owned()])).unwrap()
+}
+
+pub(crate) fn token(length: usize) -> String {
+    "x".repeat(length)
+}
+
+/// A request of four headers, with room for the fifth: the header map's own growth is nobody's.
+pub(crate) fn request() -> Request<Body> {
+    let mut headers = HeaderMap::with_capacity(8);
+    for name in ["accept", "user-agent", "x-request-id", "traceparent"] {
+        headers.insert(name, HeaderValue::from_static("value"));
+    }
+    let mut request = Request::new(Body::new());
+    *request.uri_mut() = "https://api.example.com/v1/things/42".parse().unwrap();
+    *request.headers_mut() = headers;
+    request
+}
+
+pub(crate) fn requests(count: usize) -> Vec<Request<Body>> {
+    (0..count).map(|_| request()).collect()
+}
+
+/// How a service is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// `ready().call()` on one service.
+    LongLived,
+    /// `clone().oneshot()`, the habit of handlers.
+    Cloned,
+}
+
+impl Use {
+    pub(crate) const ALL: [Self; 2] = [Self::LongLived, Self::Cloned];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::LongLived => "long-lived",
+            Self::Cloned => "cloned",
+        }
+    }
+}
+
+#[inline(always)]
+fn send<S>(service: &mut S, request: Request<Body>)
+where
+    S: Service<Request<Body>, Response = Response<()>>,
+{
+    let mut cx = Context::from_waker(Waker::noop());
+    let ready = service.poll_ready(&mut cx);
+    assert!(matches!(ready, Poll::Ready(Ok(()))));
+    let mut response = pin!(service.call(request));
+    let answer = response.as_mut().poll(&mut cx);
+    assert!(matches!(black_box(answer), Poll::Ready(Ok(_))));
+}
+
+/// What is measured. It is known to valgrind by its name, so that nothing around it counts.
+#[inline(never)]
+pub(crate) fn hot_loop<S>(service: &mut S, requests: Vec<Request<Body>>, used: Use)
+where
+    S: Service<Request<Body>, Response = Response<()>> + Clone,
+{
+    for request in requests {
+        match used {
+            Use::LongLived => send(service, request),
+            Use::Cloned => send(&mut service.clone(), request),
+        }
+    }
+}
