@@ -1,20 +1,15 @@
 //! The one login under way, and those who wait for it.
 
 use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use tokio::{
-    sync::{Notify, futures::OwnedNotified},
-    task,
-    time::{self, Instant, Timeout},
+use crate::{
+    error::Error,
+    login::RefreshTokenSlot,
+    sync::{AtomicBool, Instant, Notify, OnceLock, OwnedNotified, Timeout, task, time},
 };
-
-use crate::{error::Error, login::RefreshTokenSlot};
 
 /// A login ends itself at its timeout. Where it has not done so this much later, its task is no
 /// longer driven.

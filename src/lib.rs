@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by it"))]
 
 // Flat strata: a module uses only names from those above it.
+mod sync;
 mod url;
 mod origin;
 mod clock;
@@ -31,6 +32,8 @@ mod layer;
 pub mod presets;
 #[cfg(feature = "test-util")]
 pub mod test_util;
+#[cfg(any(feature = "loom", feature = "shuttle"))]
+pub mod model;
 
 #[cfg(feature = "json")]
 pub use crate::login::{JsonLogin, Lifetime};

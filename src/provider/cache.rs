@@ -10,13 +10,8 @@ mod watch;
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64},
-    },
+    sync::{Arc, PoisonError},
 };
-
-use arc_swap::ArcSwapOption;
 
 pub(super) use self::acquiring::{Acquiring, Wanted};
 use self::{backoff::BackOff, judgement::Refused, refusals::Refusals, watch::Watch};
@@ -34,6 +29,7 @@ use crate::{
     lifespan::{Birth, Freshness, Lifespan},
     login::{AnyLogin, Session},
     refresh_token::RefreshToken,
+    sync::{ArcSwapOption, AtomicBool, AtomicU64, Mutex, MutexGuard},
 };
 
 pub(super) struct Cache {

@@ -8,7 +8,6 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tokio::runtime::Handle;
 
 use super::{Cache, Held};
 use crate::{
@@ -17,6 +16,7 @@ use crate::{
     error::Error,
     flight::{Flight, Landing},
     lifespan::Freshness,
+    sync::Handle,
 };
 
 /// Which authorization will do.

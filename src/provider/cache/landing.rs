@@ -2,10 +2,8 @@
 
 use std::{
     error, mem,
-    sync::{Arc, MutexGuard, TryLockError, atomic::Ordering},
+    sync::{Arc, TryLockError, atomic::Ordering},
 };
-
-use tokio::runtime::Handle;
 
 use super::{
     Cache, Course, Held,
@@ -13,8 +11,14 @@ use super::{
     pilot::{Landing, Pilot},
 };
 use crate::{
-    clock::Moment, error::Error, flight::Flight, lifespan::Freshness, login::RefreshTokenSlot,
-    login_error::Outlook, provider::observers::Event,
+    clock::Moment,
+    error::Error,
+    flight::Flight,
+    lifespan::Freshness,
+    login::RefreshTokenSlot,
+    login_error::Outlook,
+    provider::observers::Event,
+    sync::{Handle, MutexGuard},
 };
 
 impl Cache {

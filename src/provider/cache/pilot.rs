@@ -8,8 +8,6 @@ use std::{
     thread,
 };
 
-use tokio::time;
-
 use super::{Cache, Held};
 use crate::{
     clock::Moment,
@@ -20,6 +18,7 @@ use crate::{
     login::LoginRequest,
     provider::observers::Event,
     refresh_token::RefreshToken,
+    sync::time,
 };
 
 /// What a login that went well has brought.

@@ -9,14 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{
-    runtime::{Handle, RuntimeFlavor},
-    task::AbortHandle,
-    time,
-};
-
 use super::{Cache, Course, Held};
-use crate::{authorization::Generation, clock::Moment, lifespan::Freshness};
+use crate::{
+    authorization::Generation,
+    clock::Moment,
+    lifespan::Freshness,
+    sync::{AbortHandle, Handle, RuntimeFlavor, time},
+};
 
 /// How often both clocks are looked at. The wall clock tells of a suspend, which timers and the
 /// monotonic clock sleep through.

@@ -1,0 +1,26 @@
+//! What threads share and wait for. It has its usual names here, and in `tests/models`, which compiles
+//! these very files, those of a model checker.
+
+#[cfg(any(feature = "loom", feature = "shuttle"))]
+mod model;
+
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod usual {
+    pub(crate) use std::sync::{
+        Mutex, MutexGuard, OnceLock,
+        atomic::{AtomicBool, AtomicU64},
+    };
+
+    pub(crate) use arc_swap::ArcSwapOption;
+    pub(crate) use tokio::{
+        runtime::{Handle, RuntimeFlavor},
+        sync::{Notify, futures::OwnedNotified},
+        task::{self, AbortHandle},
+        time::{self, Instant, Timeout},
+    };
+}
+
+#[cfg(any(feature = "loom", feature = "shuttle"))]
+pub(crate) use self::model::*;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+pub(crate) use self::usual::*;

@@ -1,0 +1,290 @@
+//! The flight and the credential's life under every schedule that the checker finds: `loom` goes
+//! through interleavings one by one, `shuttle` draws them at random.
+
+#![cfg(any(feature = "loom", feature = "shuttle"))]
+
+use std::{
+    env,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+#[cfg(feature = "loom")]
+use loom as checker;
+#[cfg(feature = "shuttle")]
+use shuttle as checker;
+
+use checker::{
+    future::block_on,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+use http::Request;
+use tower_bearer::{
+    CachedProvider, CachedProviderBuilder, Credential, CredentialProvider, Generation, RequestHead,
+    Session, State, login_fn,
+    model::{self, ModelClock},
+};
+
+/// Explores a model, and says how much of it.
+fn explore(name: &str, model: impl Fn() + Send + Sync + 'static) {
+    let schedules = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&schedules);
+    let model = move || {
+        counted.fetch_add(1, SeqCst);
+        model::begin();
+        model();
+    };
+    #[cfg(feature = "loom")]
+    {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(number("MODEL_PREEMPTIONS", 2));
+        builder.max_branches = 100_000;
+        builder.check(model);
+        println!("figure: models-loom {name}={}", schedules.load(SeqCst));
+    }
+    #[cfg(feature = "shuttle")]
+    {
+        shuttle::check_random(model, number("MODEL_SCHEDULES", 30_000));
+        println!("figure: models-shuttle {name}={}", schedules.load(SeqCst));
+    }
+}
+
+fn number(name: &str, default: usize) -> usize {
+    env::var(name)
+        .ok()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(default)
+}
+
+/// Logins, how many have begun, and how many at once at the most.
+#[derive(Clone, Default)]
+struct Issuer {
+    begun: Arc<AtomicUsize>,
+    under_way: Arc<AtomicUsize>,
+}
+
+impl Issuer {
+    /// A provider whose logins take a turn of the scheduler.
+    fn provider(&self, lifetime: Option<Duration>) -> CachedProviderBuilder {
+        let issuer = self.clone();
+        let login = login_fn(move |_| {
+            let issuer = issuer.clone();
+            async move {
+                let number = issuer.begun.fetch_add(1, SeqCst) + 1;
+                assert_eq!(issuer.under_way.fetch_add(1, SeqCst), 0, "I1");
+                yield_now().await;
+                issuer.under_way.fetch_sub(1, SeqCst);
+                let credential = Credential::new(format!("token-{number}"))?;
+                Ok(match lifetime {
+                    Some(lifetime) => credential.with_lifetime(lifetime),
+                    None => credential,
+                })
+            }
+        });
+        CachedProvider::builder(login.with_session(Session::Exclusive))
+            .clock(ModelClock)
+            .random(|| 0.5)
+    }
+
+    fn logins(&self) -> usize {
+        self.begun.load(SeqCst)
+    }
+}
+
+async fn yield_now() {
+    let mut has_yielded = false;
+    poll_fn(|cx| {
+        if has_yielded {
+            return Poll::Ready(());
+        }
+        has_yielded = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+fn acquire(provider: &CachedProvider) -> Generation {
+    block_on(provider.acquire()).unwrap().generation()
+}
+
+fn is_current(provider: &CachedProvider, held: &tower_bearer::Authorization) -> bool {
+    let request = Request::new(());
+    provider.is_current(held, RequestHead::of(&request))
+}
+
+// F13: no waiter is forgotten, and there is one login for all.
+#[test]
+fn all_who_wait_are_told_by_one_login() {
+    explore("one_flight", || {
+        let issuer = Issuer::default();
+        let provider = issuer.provider(None).build();
+        let other = provider.clone();
+        let waiter = thread::spawn(move || acquire(&other));
+        let own = acquire(&provider);
+        assert_eq!(waiter.join().unwrap(), own);
+        assert_eq!(issuer.logins(), 1);
+        assert_eq!(provider.snapshot().state(), State::Fresh);
+    });
+}
+
+// F14: a caller that gives up, at whatever point, takes nothing from another.
+#[test]
+fn a_waiter_that_gives_up_takes_nothing_from_others() {
+    explore("abandoned", || {
+        let issuer = Issuer::default();
+        let provider = issuer.provider(None).build();
+        let other = provider.clone();
+        let impatient = thread::spawn(move || {
+            let mut cx = Context::from_waker(Waker::noop());
+            let mut acquire = pin!(other.acquire());
+            // Ready where the other has it already.
+            let _ = acquire.as_mut().poll(&mut cx);
+        });
+        acquire(&provider);
+        impatient.join().unwrap();
+        assert_eq!(issuer.logins(), 1);
+    });
+}
+
+// One rejection of a generation counts, whoever is first.
+#[test]
+fn a_generation_that_two_reject_at_once_costs_one_login() {
+    explore("rejected_twice", || {
+        let issuer = Issuer::default();
+        let provider = issuer.provider(None).build();
+        let first = acquire(&provider);
+        let reject_and_acquire = move |provider: &CachedProvider| {
+            assert!(provider.reject(first), "another can be had");
+            acquire(provider)
+        };
+        let other = provider.clone();
+        let rejecting = thread::spawn(move || reject_and_acquire(&other));
+        let own = reject_and_acquire(&provider);
+        assert_eq!(rejecting.join().unwrap(), own);
+        assert_ne!(own, first);
+        assert_eq!(issuer.logins(), 2);
+    });
+}
+
+// I8
+#[test]
+fn nobody_is_told_of_an_older_generation_once_a_newer_one_is_published() {
+    explore("no_stale_publish", || {
+        let issuer = Issuer::default();
+        let provider = issuer.provider(None).build();
+        let first = block_on(provider.acquire()).unwrap();
+        let is_published = Arc::new(AtomicBool::new(false));
+        let (other, published) = (provider.clone(), Arc::clone(&is_published));
+        let renewing = thread::spawn(move || {
+            assert!(other.reject(first.generation()));
+            assert!(!is_current(&other, &first));
+            let second = acquire(&other);
+            published.store(true, Ordering::Release);
+            (first, second)
+        });
+        if is_published.load(Ordering::Acquire) {
+            let current = provider.current().unwrap();
+            assert!(is_current(&provider, &current));
+        }
+        let (first, second) = renewing.join().unwrap();
+        assert_eq!(provider.current().unwrap().generation(), second);
+        assert!(!is_current(&provider, &first));
+    });
+}
+
+// Whoever has seen a newer one is never told that an older one is current, in the midst of it all.
+#[test]
+fn who_has_seen_a_newer_generation_sees_no_older_one() {
+    explore("no_way_back", || {
+        let issuer = Issuer::default();
+        let provider = issuer.provider(None).build();
+        let first = block_on(provider.acquire()).unwrap();
+        let other = provider.clone();
+        let refused = first.generation();
+        let renewing = thread::spawn(move || {
+            assert!(other.reject(refused));
+            acquire(&other)
+        });
+        let seen = provider.current().map(|current| current.generation());
+        if seen != Some(refused) {
+            assert!(!is_current(&provider, &first), "it is gone, or replaced");
+        }
+        renewing.join().unwrap();
+    });
+}
+
+// A reset while a login is under way: its outcome is nobody's.
+#[test]
+fn a_login_before_a_reset_is_used_by_nobody_after_it() {
+    explore("reset", || {
+        let issuer = Issuer::default();
+        let provider = issuer.provider(None).build();
+        let other = provider.clone();
+        let waiting = thread::spawn(move || acquire(&other));
+        provider.reset();
+        let own = acquire(&provider);
+        waiting.join().unwrap();
+        assert!(issuer.logins() <= 2);
+        assert_eq!(provider.current().unwrap().generation(), own);
+    });
+}
+
+// A login that hangs is over at its time-out, and every waiter is told: by it or by the waiter's own
+// deadline. What it would have brought is nobody's. Without an end to the schedules, so not for
+// `loom`.
+#[cfg(feature = "shuttle")]
+#[test]
+fn a_login_that_hangs_keeps_nobody() {
+    explore("hanging", || {
+        let login = login_fn(|_| std::future::pending());
+        let provider = CachedProvider::builder(login)
+            .policy(tower_bearer::CachePolicy::default().login_timeout(Duration::from_secs(1)))
+            .clock(ModelClock)
+            .random(|| 0.5)
+            .build();
+        let told = Arc::new(checker::sync::atomic::AtomicUsize::new(0));
+        let waiters = [0, 1].map(|_| {
+            let (provider, told) = (provider.clone(), Arc::clone(&told));
+            thread::spawn(move || {
+                block_on(provider.acquire()).unwrap_err();
+                told.fetch_add(1, Ordering::SeqCst);
+            })
+        });
+        while told.load(Ordering::SeqCst) < waiters.len() {
+            model::pass(Duration::from_secs(3));
+            thread::yield_now();
+        }
+        waiters
+            .into_iter()
+            .for_each(|waiter| waiter.join().unwrap());
+        // Pauses are long past: the next one is free to try.
+        model::pass(Duration::from_secs(100));
+        assert!(!provider.snapshot().is_logging_in());
+    });
+}
+
+// The timer's word and the life of what it stands for: the timer of the first finds that its time is
+// over while the first is replaced.
+#[test]
+fn the_timers_word_is_never_about_another_generation() {
+    explore("watch", || {
+        let issuer = Issuer::default();
+        let provider = issuer.provider(Some(Duration::from_secs(100))).build();
+        let first = block_on(provider.acquire()).unwrap();
+        model::pass(Duration::from_secs(100));
+        let _ = provider.reject(first.generation());
+        let second = block_on(provider.acquire()).unwrap();
+        assert_ne!(second.generation(), first.generation());
+        assert!(!is_current(&provider, &first));
+        assert!(is_current(&provider, &second));
+        assert_eq!(issuer.logins(), 2);
+    });
+}
