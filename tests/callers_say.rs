@@ -61,7 +61,7 @@ async fn a_callers_own_header_is_left_alone_or_replaced() {
         ["Bearer ours"]
     );
     assert_eq!(sent(&replacing, foreign, &["own"]).await.unwrap(), ["own"]);
-    println!("figure: K8 K9 cases=6 authorizations_at_most=1");
+    println!("figure: K8 K9 trap20 cases=6 authorizations_at_most=1");
 }
 
 #[tokio::test]

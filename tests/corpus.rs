@@ -11,7 +11,7 @@ mod origins;
 #[path = "../fuzz/checks/token.rs"]
 mod token;
 
-fn replay(name: &str, check: fn(&[u8])) {
+fn replay(row: &str, name: &str, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")
         .join(name);
@@ -20,26 +20,26 @@ fn replay(name: &str, check: fn(&[u8])) {
         check(&fs::read(entry.unwrap().path()).unwrap());
         inputs += 1;
     }
-    println!("figure: corpus {name}={inputs}");
+    println!("figure: {row}-corpus inputs={inputs}");
     assert!(inputs >= 10);
 }
 
 #[test]
 fn origins_agree_with_another_parser() {
-    replay("origins", origins::check);
+    replay("R14", "origins", origins::check);
 }
 
 #[test]
 fn answers_agree_with_another_reader() {
-    replay("answer", answer::check);
+    replay("L11", "answer", answer::check);
 }
 
 #[test]
 fn challenges_agree_with_another_parser() {
-    replay("challenge", challenge::check);
+    replay("U8", "challenge", challenge::check);
 }
 
 #[test]
 fn tokens_agree_with_the_grammar() {
-    replay("token", token::check);
+    replay("S3", "token", token::check);
 }

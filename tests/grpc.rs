@@ -133,7 +133,7 @@ async fn a_status_of_16_in_the_headers_is_a_rejection_and_the_next_call_is_good(
     assert_eq!(refused.message(), "who are you?");
     client.check(ask()).await.unwrap();
     assert_eq!(scene.seen(), ["Bearer token-1", "Bearer token-2"]);
-    println!("figure: grpc logins={} rejections=1", scene.issuer.logins());
+    println!("figure: grpc logins={}", scene.issuer.logins());
     assert_eq!(
         (scene.issuer.logins(), scene.rejections.load(SeqCst)),
         (2, 1)

@@ -98,7 +98,7 @@ async fn nothing_is_allocated_while_the_credential_is_fresh() {
         });
         assert_eq!(allocations.count_total, 0, "{kind}, a clone per request");
     }
-    println!("figure: allocations_per_request=0");
+    println!("figure: allocations a_request=0");
 }
 
 /// A future with no bit to spare.
@@ -141,7 +141,7 @@ async fn the_response_future_is_little_larger_than_the_inner_one() {
     let request = || Request::new(http_body_util::Full::<bytes::Bytes>::default());
     let inner = size_of_val(&Service::call(&mut bare, request()));
     let ours = size_of_val(&Service::call(&mut service, request()));
-    println!("figure: F21 inner_bytes={inner} ours_bytes={ours}");
+    println!("figure: F21 inner_bytes~={inner} ours_bytes~={ours}");
     assert!(ours <= inner + 32, "{ours} over {inner}");
     drop(task::spawn(service));
 }

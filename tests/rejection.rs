@@ -111,7 +111,7 @@ async fn a_late_refusal_of_an_old_generation_is_harmless() {
         assert_eq!(current.generation(), renewed.generation());
     }
     println!(
-        "figure: U2 late_refusals={LATE} logins={}",
+        "figure: U2 trap1 late_refusals={LATE} logins={}",
         issuer.logins() - 2
     );
     assert_eq!(issuer.logins(), 2);
@@ -214,7 +214,7 @@ async fn what_a_rejection_is_can_be_set() {
             assert_eq!(found, expected, "{status} {value}");
         }
     }
-    println!("figure: U8 U9 cases={} panics=0", 4 * cases.len());
+    println!("figure: U8 U9 S6 cases={} wrong=0", 4 * cases.len());
 }
 
 #[tokio::test]
@@ -256,6 +256,15 @@ async fn the_status_of_grpc_is_looked_for_where_the_exchange_can_be_grpc() {
     let named: Rejection = rejection::unauthorized;
     let answer = grpc("16", http_1);
     assert!(is_rejection(Some(named), sent(Method::GET, http_1), answer).await);
+}
+
+/// What tells the figures of a test with replay from those without.
+fn with_or_without(replay: bool) -> &'static str {
+    if replay {
+        "with_replay"
+    } else {
+        "without_replay"
+    }
 }
 
 fn refused() -> Response<()> {
@@ -308,7 +317,8 @@ async fn a_401_that_is_about_permission_costs_a_login_or_two_and_no_healthy_call
         }
         let logins = issuer.logins();
         println!(
-            "figure: U4b pace_ms={pace} replay={with_replay} logins={logins} healthy_failed={healthy_failed}"
+            "figure: U4b-{pace}_ms_apart_{} calls=11000 logins={logins} healthy_failed={healthy_failed}",
+            with_or_without(with_replay)
         );
         assert!(logins <= 3 && healthy_failed == 0, "{logins}");
         assert!(!provider.snapshot().is_contended());
@@ -345,6 +355,11 @@ async fn two_revocations_back_to_back_are_both_cured_at_once() {
             }
             assert_eq!(send().await, StatusCode::OK);
         }
+        println!(
+            "figure: trap2-{} revocations=2 logins={}",
+            with_or_without(with_replay),
+            issuer.logins() - 1
+        );
         assert_eq!(issuer.logins(), 3);
     }
 }
@@ -372,7 +387,10 @@ async fn a_login_that_brings_the_refused_token_again_is_no_progress() {
             assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         }
         let (logins, sends) = (logins.load(SeqCst), sends.load(SeqCst));
-        println!("figure: L15 replay={with_replay} logins={logins} sends={sends}");
+        println!(
+            "figure: L15-{0} trap30-{0} requests=100 logins={logins} sends={sends}",
+            with_or_without(with_replay)
+        );
         assert_eq!(logins, 2);
         assert_eq!(sends, 100 + usize::from(with_replay));
     }
@@ -566,7 +584,12 @@ async fn a_forbidden_endpoint_and_a_login_that_is_down_are_no_outage() {
             tokio::time::advance(Duration::from_millis(100)).await;
         }
         println!(
-            "figure: E8 concurrent={concurrent} healthy={} logins={} failed={failed}",
+            "figure: E8-{0} trap8-forbidden_{0} healthy={1} logins={2} failed={failed}",
+            if concurrent {
+                "concurrent"
+            } else {
+                "exclusive"
+            },
             good.load(SeqCst),
             issuer.logins()
         );
@@ -592,6 +615,7 @@ async fn a_provider_knows_nothing_of_anothers_generations() {
 // U4b in bursts: two forbidden calls at once, time and again.
 #[tokio::test(start_paused = true)]
 async fn forbidden_calls_in_bursts_cost_no_more() {
+    let mut most = 0;
     for with_replay in [false, true] {
         for pace in [0, 100, 500, 1_000] {
             let issuer = Issuer::new();
@@ -613,14 +637,12 @@ async fn forbidden_calls_in_bursts_cost_no_more() {
                     assert_eq!(send("/forbidden").await, StatusCode::UNAUTHORIZED);
                 }
             }
-            println!(
-                "figure: U4b bursts pace_ms={pace} replay={with_replay} logins={}",
-                issuer.logins()
-            );
             assert!(issuer.logins() <= 3, "{}", issuer.logins());
             assert_eq!(provider.snapshot().contentions(), 0);
+            most = most.max(issuer.logins());
         }
     }
+    println!("figure: U4b-in_bursts histories=8 logins_at_most={most}");
 }
 
 // P5: a rival on the account, whose every login ends our token as ours ends his.
@@ -668,7 +690,8 @@ async fn a_rival_on_the_account_is_noticed_told_and_no_longer_fought() {
             .count();
         let snapshot = provider.snapshot();
         println!(
-            "figure: P5 replay={with_replay} minutes=10 logins={} refusals={refusals} contentions={contentions}",
+            "figure: P5-{} logins={} refusals={refusals} contentions={contentions}",
+            with_or_without(with_replay),
             issuer.logins()
         );
         assert!(issuer.logins() <= 6, "{}", issuer.logins());

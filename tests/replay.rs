@@ -84,7 +84,7 @@ async fn a_thousand_refusals_in_flight_cost_one_login_and_no_request() {
         failed += usize::from(response.await.unwrap().unwrap().status() != StatusCode::OK);
     }
     let logins = issuer.logins() - 1;
-    println!("figure: U1 requests={REQUESTS} logins={logins} failed={failed}");
+    println!("figure: U1 trap28 requests={REQUESTS} logins={logins} failed={failed}");
     assert_eq!((logins, failed), (1, 0));
 }
 
@@ -113,7 +113,10 @@ async fn late_refusals_are_replayed_with_what_is_current_and_cost_no_login() {
         assert_ready_ok!(response.poll());
         tokio::time::advance(Duration::from_secs(1)).await;
     }
-    println!("figure: U3 late_refusals=60 logins={}", issuer.logins() - 2);
+    println!(
+        "figure: U3 trap1-with_replay late_refusals=60 logins={}",
+        issuer.logins() - 2
+    );
     assert_eq!(issuer.logins(), 2);
 }
 
@@ -246,7 +249,7 @@ async fn a_second_refusal_is_the_callers_with_its_body_intact() {
     let response = service.oneshot(request()).await.unwrap();
     assert_eq!(response.into_body(), "answer to Bearer token-2");
     assert_eq!(api.record().len(), 3);
-    println!("figure: U14 sends=2 logins={}", issuer.logins());
+    println!("figure: U14 S5 trap30 sends=2 logins={}", issuer.logins());
     assert_eq!(issuer.logins(), 2);
 }
 

@@ -366,7 +366,7 @@ fn it_is_made_without_a_runtime_and_works_on_each_kind() {
         response
     });
     assert_eq!(response.unwrap().status(), 200);
-    println!("figure: F10 kinds=4 of 4");
+    println!("figure: F10 kinds=4");
 }
 
 // I6: the task of a login ends with its timeout, also when nobody has the provider any more.

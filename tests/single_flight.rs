@@ -98,7 +98,7 @@ async fn a_leader_dropped_at_any_await_does_not_stop_the_login() {
         }
         events += 1;
     }
-    println!("figure: F2 drop_points={events} logins=1");
+    println!("figure: F2 trap3 drop_points={events} logins=1");
     assert_eq!(
         events,
         2 * GATES + 1,
@@ -325,7 +325,7 @@ async fn after_a_failure_requests_fail_at_once_with_the_same_error() {
     ));
     assert_eq!(issuer.logins(), 1);
 
-    println!("figure: F12 trap11 logins={} waits=0", issuer.logins());
+    println!("figure: F12 trap11 logins={} waited=0", issuer.logins());
     issuer.recover();
     time::advance(Duration::from_millis(1)).await;
     assert!(

@@ -103,7 +103,7 @@ async fn a_login_through_the_same_concurrency_limit_of_one_gets_its_turn() {
             .expect("no deadlock");
         assert_eq!(response.unwrap().unwrap().status(), StatusCode::OK);
     }
-    println!("figure: L2 requests=10 deadlocks=0");
+    println!("figure: L2 requests=10 dead_locks=0");
 }
 
 /// A hundred requests at once through a limit of one, each taking a second to answer.

@@ -43,7 +43,7 @@ fn what_could_break_a_header_is_never_a_token() {
         let error = Token::new(token).unwrap_err();
         assert!(error.to_string().contains("not allowed at byte"), "{error}");
     }
-    println!("figure: L12 cases=9 sent=0");
+    println!("figure: L12 S17 tokens=9 accepted=0");
 }
 
 // K2

@@ -30,6 +30,12 @@ pub(crate) fn request() -> Request<()> {
     Request::get(URL).body(()).unwrap()
 }
 
+/// Numbers, as a figure has them.
+pub(crate) fn list(numbers: impl IntoIterator<Item: std::fmt::Display>) -> String {
+    let numbers = numbers.into_iter().map(|number| number.to_string());
+    numbers.collect::<Vec<_>>().join(",")
+}
+
 /// Runs what could dead-lock, and fails where it does: a minute is for a machine that is busy.
 pub(crate) fn within_a_minute(act: impl FnOnce() + Send + 'static) {
     let (done, is_done) = std::sync::mpsc::channel();

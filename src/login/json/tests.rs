@@ -85,7 +85,7 @@ async fn a_lifetime_is_read_as_servers_send_it_and_never_costs_the_login() {
         assert_eq!(credential(&answer).await.lifetime(), read, "{sent}");
     }
     assert_eq!(credential(r#"{"access_token":"a"}"#).await.lifetime(), None);
-    println!("figure: E2 cases=29 panics=0");
+    println!("figure: E2 S12 cases=29 panics=0");
 }
 
 #[tokio::test]
@@ -389,7 +389,7 @@ fn a_login_in_the_clear_is_refused() {
     assert!(JsonLogin::new(client(), "https://me:secret@api.example.com/", "{}").is_err());
     assert!(JsonLogin::new(client(), "/login", "{}").is_err());
     assert!(JsonLogin::new(client(), "http://127.0.0.1:1/login?a=b", "{}").is_ok());
-    println!("figure: L10 refused=3 of 3");
+    println!("figure: L10 urls=4 refused=3");
 }
 
 /// A login and a refresh whose API answers the refresh in this way; the next login always works.
@@ -493,9 +493,9 @@ async fn a_refresh_is_read_for_all_it_is_worth() {
         let login = refreshed(move || Ok((status, body)));
         assert_eq!(outcome(&login).await, expected, "{status} {body}");
     }
-    println!("figure: L8 cases=14");
     let lost = refreshed(|| Err("connection reset".into()));
     assert_eq!(outcome(&lost).await, (some("full"), None, None));
+    println!("figure: L8 S13 trap24 cases=14");
 }
 
 #[tokio::test]
@@ -570,5 +570,5 @@ async fn a_token_of_another_type_is_not_sent_as_a_bearer_token() {
         let login = login.with_scheme(Scheme::from_static("DPoP"));
         assert!(login.log_in().await.is_ok(), "{kind}");
     }
-    println!("figure: L13 cases=16");
+    println!("figure: L13 cases=16 wrong=0");
 }

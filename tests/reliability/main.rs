@@ -1,0 +1,279 @@
+//! Writes `RELIABILITY.md` from the `figure:` lines of a run of the tests, and checks it.
+//!
+//! ```text
+//! cargo test -- --nocapture > target/tests.log
+//! cargo test --test reliability -- target/tests.log            # writes
+//! cargo test --test reliability -- --check target/tests.log    # fails where it is not what the run gave
+//! ```
+//!
+//! Several logs may be named; without one, standard input is read. A test prints one line for each
+//! row of `rows.rs` that it measures:
+//!
+//! ```text
+//! figure: F1 requests=10000 logins=1 failed=0
+//! figure: F5 trap16 rounds=5 logins=1        one test for two rows
+//! figure: U1-sockets requests=1000 logins=1  a second test of U1, and what is special about it
+//! figure: F17 reads=1000000 logins~=4780     what varies from run to run: written down, not compared
+//! figure: public_api not measured: it takes cargo 1.95
+//! ```
+//!
+//! No label is printed twice in a run. A row without a line is `not measured`, and the check fails
+//! where the file has figures of it: only a test may say that it could not measure.
+
+mod rows;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    error::Error,
+    fmt::Write as _,
+    fs,
+    io::{self, Read},
+    path::Path,
+    process::ExitCode,
+};
+
+use rows::{Figures, SECTIONS};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+const INTRODUCTION: &str = "\
+# Reliability
+
+What can go wrong with tokens, logins and the layer between them, and what the tests counted when it was made to go
+wrong. Each row is a fault, a leak, a rule or a trap that some client fell into; its tests name it, so
+`grep -rnw F1 tests src` finds them. The figures were printed by the tests in one run, and are written here by a program:
+
+```text
+cargo test -- --nocapture > target/tests.log
+cargo test --test reliability -- target/tests.log
+```
+
+`.ci/run` fails where a figure here is not what its run gave. Those after `~` vary from run to run and are not
+compared. Where one row has several tests, a word before the colon says which; where times stand, they are of a clock
+that is moved by hand or paused.
+";
+
+/// What one line says of a row.
+enum Line {
+    Measured(Vec<(String, String)>),
+    /// And why.
+    Unmeasured(String),
+}
+
+/// What a run has printed: by row, and within it by what tells its lines apart.
+#[derive(Default)]
+struct Run(BTreeMap<String, BTreeMap<String, Line>>);
+
+impl Run {
+    fn read(log: &str) -> Outcome<Self> {
+        let mut run = Self::default();
+        // The harness may have written the name of a test before it.
+        for line in log
+            .lines()
+            .filter_map(|line| Some(line.split_once("figure: ")?.1))
+        {
+            run.add(line)
+                .map_err(|error| format!("figure: {line}\n  {error}"))?;
+        }
+        if run.0.is_empty() {
+            return Err("no figures: run the tests with --nocapture".into());
+        }
+        Ok(run)
+    }
+
+    fn add(&mut self, line: &str) -> Outcome<()> {
+        let (labels, said) = match line.split_once(" not measured: ") {
+            Some((labels, reason)) => (labels, Err(reason)),
+            None => {
+                let pair = line.split(' ').position(|word| word.contains('='));
+                let pair = pair.ok_or("no name=value")?;
+                let at: usize = line.split(' ').take(pair).map(|word| word.len() + 1).sum();
+                (line[..at].trim_end(), Ok(&line[at..]))
+            }
+        };
+        if labels.is_empty() {
+            return Err("no row".into());
+        }
+        for label in labels.split(' ') {
+            let (row, which) = label.split_once('-').unwrap_or((label, ""));
+            match rows::find(row) {
+                None => return Err(format!("no row {row}: describe it in rows.rs").into()),
+                Some(Figures::Struck(_)) => {
+                    return Err(format!("{row} is struck, and yet measured").into());
+                }
+                Some(Figures::OfTheTests) => {}
+            }
+            let said = match said {
+                Ok(pairs) => Line::Measured(pairs.split(' ').map(pair).collect::<Outcome<_>>()?),
+                Err(reason) => Line::Unmeasured(reason.trim().to_owned()),
+            };
+            let lines = self.0.entry(row.to_owned()).or_default();
+            if lines.insert(which.to_owned(), said).is_some() {
+                return Err(format!("{label} is printed twice").into());
+            }
+        }
+        Ok(())
+    }
+
+    /// What is written of a row.
+    fn cell(&self, row: &str) -> String {
+        let Some(lines) = self.0.get(row) else {
+            return "not measured".to_owned();
+        };
+        let cells = lines.iter().map(|(which, line)| {
+            let said = match line {
+                Line::Unmeasured(reason) => format!("not measured: {reason}"),
+                Line::Measured(pairs) => pairs
+                    .iter()
+                    .map(|(name, value)| format!("{} {value}", name.replace('_', " ")))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            };
+            match which.as_str() {
+                "" => said,
+                which => format!("{}: {said}", which.replace('_', " ")),
+            }
+        });
+        cells.collect::<Vec<_>>().join("; ").replace('|', "\\|")
+    }
+
+    /// Whether a test of this row has said that it could not measure.
+    fn is_unmeasured(&self, row: &str) -> bool {
+        self.0.get(row).is_some_and(|lines| {
+            lines
+                .values()
+                .any(|line| matches!(line, Line::Unmeasured(_)))
+        })
+    }
+}
+
+/// A name and a value; that of a name which ends in `~` is marked as varying.
+fn pair(word: &str) -> Outcome<(String, String)> {
+    let (name, value) = word
+        .split_once('=')
+        .ok_or_else(|| format!("{word:?} is no name=value"))?;
+    let (name, mark) = match name.strip_suffix('~') {
+        Some(name) => (name, "~"),
+        None => (name, ""),
+    };
+    let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    if name.is_empty() || !name.bytes().all(is_word) || value.is_empty() || value.contains('~') {
+        return Err(format!("{word:?} is no name=value").into());
+    }
+    Ok((name.to_owned(), format!("{mark}{value}")))
+}
+
+/// The beginning of a row's line, which is the same whatever was measured.
+fn head(row: &str, what: &str) -> String {
+    format!("| {row} | {what} | ")
+}
+
+fn page(run: &Run) -> Outcome<String> {
+    let mut page = INTRODUCTION.to_owned();
+    for section in SECTIONS {
+        write!(
+            page,
+            "\n## {}\n\n| row | what happens | figures |\n| --- | --- | --- |\n",
+            section.title
+        )?;
+        for row in section.rows {
+            let figures = match row.figures {
+                Figures::Struck(reason) => format!("struck: {reason}"),
+                Figures::OfTheTests => run.cell(row.name),
+            };
+            writeln!(page, "{}{figures} |", head(row.name, row.what))?;
+        }
+    }
+    Ok(page)
+}
+
+/// A line without what varies from run to run.
+fn compared(line: &str) -> String {
+    let words = line.split(' ').map(|word| match word.strip_prefix('~') {
+        Some(value) => {
+            let end = value.trim_end_matches([',', ';']).len();
+            format!("~{}", &value[end..])
+        }
+        None => word.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// What the file says, and what it would say after this run, line by line where they differ.
+fn differences(file: &str, run: &Run) -> Outcome<Vec<String>> {
+    let page = page(run)?;
+    let rows = SECTIONS.iter().flat_map(|section| section.rows);
+    let heads: Vec<_> = rows
+        .filter(|row| run.is_unmeasured(row.name))
+        .map(|row| head(row.name, row.what))
+        .collect();
+    let lines = |text: &str| {
+        let lines = text.lines().map(|line| {
+            // The file may know what this run could not measure.
+            match heads.iter().find(|head| line.starts_with(*head)) {
+                Some(head) => head.clone(),
+                None => compared(line),
+            }
+        });
+        lines.collect::<Vec<_>>()
+    };
+    let (file, page) = (lines(file), lines(&page));
+    let (in_file, in_page): (BTreeSet<_>, BTreeSet<_>) =
+        (file.iter().collect(), page.iter().collect());
+    let mut differences = Vec::new();
+    let only = |lines: &[String], others: &BTreeSet<&String>, sign: char| {
+        let only = lines.iter().filter(|line| !others.contains(line));
+        only.map(|line| format!("{sign} {line}"))
+            .collect::<Vec<_>>()
+    };
+    differences.extend(only(&file, &in_page, '-'));
+    differences.extend(only(&page, &in_file, '+'));
+    if differences.is_empty() && file != page {
+        differences.push("the order of the lines".to_owned());
+    }
+    Ok(differences)
+}
+
+fn act() -> Outcome<ExitCode> {
+    let mut is_check = false;
+    let mut log = String::new();
+    let mut logs = 0;
+    for argument in env::args().skip(1) {
+        if argument == "--check" {
+            is_check = true;
+        } else {
+            log +=
+                &fs::read_to_string(&argument).map_err(|error| format!("{argument}: {error}"))?;
+            log.push('\n');
+            logs += 1;
+        }
+    }
+    if logs == 0 {
+        io::stdin().read_to_string(&mut log)?;
+    }
+    let run = Run::read(&log)?;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("RELIABILITY.md");
+    if !is_check {
+        fs::write(path, page(&run)?)?;
+        println!("RELIABILITY.md says what the run gave");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let differences = differences(&fs::read_to_string(path)?, &run)?;
+    if differences.is_empty() {
+        println!("RELIABILITY.md says what the run gave");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("RELIABILITY.md (-) is not what the run gave (+):");
+    for line in differences {
+        println!("{line}");
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+fn main() -> ExitCode {
+    act().unwrap_or_else(|error| {
+        eprintln!("{error}");
+        ExitCode::FAILURE
+    })
+}
