@@ -7,7 +7,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::AUTHORIZATION};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response,
+    header::{AUTHORIZATION, PROXY_AUTHORIZATION},
+};
 use support::{Issuer, origins};
 use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{
@@ -65,6 +68,7 @@ async fn one_sensitive_header_goes_out() {
         assert!(!format!("{headers:?}").contains("token-1"), "{kind}");
         assert_eq!(headers.len(), 1, "{kind}: R12, it adds nothing else");
     }
+    println!("figure: S4 K4 trap21 requests=2 authorizations_each=1");
 }
 
 #[tokio::test]
@@ -108,6 +112,11 @@ async fn a_header_of_the_callers_own_is_left_alone() {
     let headers = recorder.headers();
     let values: Vec<_> = headers.get_all(AUTHORIZATION).iter().collect();
     assert_eq!(values, ["Basic mine"]);
+    println!(
+        "figure: R4 authorizations={} logins={}",
+        values.len(),
+        issuer.logins()
+    );
     assert_eq!(issuer.logins(), 0);
 }
 
@@ -139,7 +148,7 @@ async fn a_request_to_a_foreign_origin_goes_bare_without_a_login() {
     let recorder = Recorder::default();
     let service = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins())
         .layer(recorder.service());
-    for url in [
+    let foreign = [
         "https://other.example.com/",
         "https://x.api.example.com/",
         "https://api.example.com.evil.net/",
@@ -153,10 +162,16 @@ async fn a_request_to_a_foreign_origin_goes_bare_without_a_login() {
         "ftp://api.example.com/",
         "wss://api.example.com/",
         "api.example.com:443",
-    ] {
+    ];
+    for url in foreign {
         service.clone().oneshot(get(url)).await.unwrap();
         assert!(recorder.headers().is_empty(), "{url}");
     }
+    println!(
+        "figure: S8 R10 R13 uris={} with_token=0 logins={}",
+        foreign.len(),
+        issuer.logins()
+    );
     assert_eq!(issuer.logins(), 0);
 }
 
@@ -219,4 +234,40 @@ async fn the_rest_of_the_request_and_the_response_are_untouched() {
         assert_eq!(response.extensions().get(), Some(&7_u8));
         assert_eq!(*response.body(), untouched);
     }
+    println!("figure: S2 requests=2 changed=0");
+}
+
+// K12
+#[tokio::test]
+async fn a_proxy_or_an_upgrade_gets_what_its_uri_says() {
+    let cases = [
+        // For the proxy: it has an authority, and no scheme.
+        (Method::CONNECT, "api.example.com:443", false),
+        // WebSockets over HTTP/2 (RFC 8441), and an upgrade: requests like others.
+        (Method::CONNECT, "https://api.example.com/chat", true),
+        (Method::GET, "https://api.example.com/chat", true),
+        // The absolute form that is sent to a proxy in the clear.
+        (Method::GET, "http://api.example.com/", false),
+    ];
+    let recorder = Recorder::default();
+    let layer = BearerAuthLayer::new(StaticProvider::new("abc").unwrap(), origins());
+    for (method, url, is_authorized) in &cases {
+        let request = Request::builder()
+            .method(method)
+            .uri(*url)
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .body(())
+            .unwrap();
+        let service = layer.layer(recorder.service());
+        service.oneshot(request).await.unwrap();
+        let headers = recorder.headers();
+        assert_eq!(
+            headers.contains_key(AUTHORIZATION),
+            *is_authorized,
+            "{method} {url}"
+        );
+        assert!(!headers.contains_key(PROXY_AUTHORIZATION));
+    }
+    println!("figure: K12 requests={} wrong=0", cases.len());
 }

@@ -12,7 +12,7 @@ use std::{
 
 use support::{HandClock, Issuer};
 use tokio::task::yield_now;
-use tower_bearer::{CachePolicy, CachedProvider, Credential, Login, Session, login_fn};
+use tower_bearer::{CachePolicy, CachedProvider, Credential, Login, LoginError, Session, login_fn};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -107,8 +107,8 @@ async fn a_server_clock_that_is_off_makes_no_storm() {
     }
     println!(
         "figure: E4 offsets_s={} logins={}",
-        support::list(&offsets),
-        support::list(&in_an_hour)
+        support::list(offsets),
+        support::list(in_an_hour)
     );
     // One that is handed in may be as old as it says.
     let old = Credential::new("abc")
@@ -222,15 +222,22 @@ async fn expired_is_what_either_clock_says() {
         "a wall clock set back makes nothing immortal"
     );
 
-    let (provider, clock) = logged_in(&issuer, CachePolicy::default()).await;
-    clock.jump_wall(8 * HOUR);
-    assert!(provider.current().is_none(), "the machine was asleep");
-    provider.acquire().await.unwrap();
+    for hours in [8, 24] {
+        let (provider, clock) = logged_in(&issuer, CachePolicy::default()).await;
+        clock.jump_wall(hours * HOUR);
+        assert!(provider.current().is_none(), "the machine was asleep");
+        provider.acquire().await.unwrap();
+        assert!(provider.current().is_some(), "one login cures it");
+    }
     println!(
-        "figure: E5 E6-jump trap26 logins_after_a_jump={}",
-        issuer.logins() - 2
+        "figure: E5 E6-jump trap26 jumps_ahead=2 jumps_back=1 logins_after_them={}",
+        issuer.logins() - 3
     );
-    assert!(provider.current().is_some(), "one login cures it");
+    assert_eq!(
+        issuer.logins(),
+        5,
+        "one for each provider, and each jump ahead"
+    );
 }
 
 #[tokio::test]
@@ -367,6 +374,33 @@ async fn a_failed_background_login_displaces_nothing_and_is_not_repeated_per_req
     assert!(provider.current().is_some());
     let_others_run().await;
     assert_eq!(provider.current().unwrap().value(), "Bearer token-11");
+}
+
+// E8: what the login says of the password says nothing of the token.
+#[tokio::test]
+async fn a_background_login_that_fails_for_good_ends_nothing_before_the_expiry() {
+    let issuer = Issuer::new().concurrent().with_lifetime(HOUR);
+    let (provider, clock) = logged_in(&issuer, CachePolicy::default()).await;
+    issuer.fail_with(|| LoginError::permanent("invalid_grant").into());
+    let mut served = 0;
+    for _ in 0..3590 {
+        served += usize::from(provider.acquire().await.is_ok());
+        let_others_run().await;
+        clock.advance(Duration::from_secs(1));
+    }
+    let error = provider.acquire().await.unwrap_err();
+    assert!(error.is_login_failed(), "{error}");
+    println!(
+        "figure: E8-for_good requests=3590 failed_before_expiry={} attempts={}",
+        3590 - served,
+        issuer.logins() - 1
+    );
+    assert_eq!(served, 3590);
+    assert!(
+        (1..=3).contains(&(issuer.logins() - 1)),
+        "{}",
+        issuer.logins()
+    );
 }
 
 // E9, trap 10

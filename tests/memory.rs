@@ -171,6 +171,37 @@ async fn secrets() {
     assert!(copies >= 1, "the service has its own");
     drop(settled);
     assert_eq!(search.copies(&canary), 0, "a credential");
+    println!("figure: K6 owners=3 residue={}", search.copies(&canary));
+
+    // A rotation, with the provider and a service alive and in use.
+    let (old, new) = (Canary::new(20), Canary::new(21));
+    let tokens = [new, old].map(|canary| Secret::from(canary.reveal()));
+    let tokens = Mutex::new(Vec::from(tokens));
+    let login = login_fn(move |_| {
+        let token = tokens.lock().unwrap().pop().unwrap();
+        async move { Ok(Credential::new(token)?) }
+    });
+    let provider = CachedProvider::new(login);
+    let mut service = BearerAuthLayer::new(provider.clone(), origins()).layer(tower::service_fn(
+        |request: Request<()>| async move {
+            drop(request);
+            Ok::<_, Infallible>(Response::new(()))
+        },
+    ));
+    for is_rotated in [false, true] {
+        for _ in 0..5 {
+            let service = service.ready().await.unwrap();
+            service.call(support::request()).await.unwrap();
+        }
+        if !is_rotated {
+            assert!(search.copies(&old) >= 1, "in use");
+            assert!(provider.reject(provider.current().unwrap().generation()));
+        }
+    }
+    assert!(search.copies(&new) >= 1, "in use");
+    let copies = search.copies(&old);
+    println!("figure: K7 rotations=1 copies_of_the_old_token={copies}");
+    assert_eq!(copies, 0, "rotated");
 }
 
 /// A body of owned frames.

@@ -41,6 +41,8 @@ enum Act {
     TakeAndPanic,
     TakeAndHang,
     LeaveAndFail,
+    /// Takes the token, waits at the gate, and answers with this one.
+    WaitAndRotate(&'static str),
     /// Waits at the gate, and takes what is there then.
     WaitAndTake,
 }
@@ -90,12 +92,15 @@ impl Login for Scripted {
             Act::TakeAndFail | Act::LeaveAndFail => return Err("scripted".into()),
             Act::TakeAndPanic => panic!("scripted"),
             Act::TakeAndHang => std::future::pending().await,
+            Act::WaitAndRotate(_) => self.0.gate.acquire().await?.forget(),
             _ => {}
         }
         let number = self.0.logins.fetch_add(1, SeqCst) + 1;
         let credential = Credential::new(format!("token-{number}"))?;
         Ok(match act {
-            Act::Rotate(Some(token)) => credential.with_refresh_token(token),
+            Act::Rotate(Some(token)) | Act::WaitAndRotate(token) => {
+                credential.with_refresh_token(token)
+            }
             _ => credential,
         })
     }
@@ -145,6 +150,32 @@ async fn a_start_may_bring_one() {
         .build();
     assert!(next_login(&provider).await);
     assert_eq!(login.taken(), [some("kept")]);
+}
+
+// Trap 4
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_rotated_while_nobody_waits_is_the_next_logins() {
+    let login = Scripted::new(&[
+        Act::Rotate(Some("one")),
+        Act::WaitAndRotate("two"),
+        Act::Rotate(None),
+    ]);
+    let provider = CachedProvider::new(login.clone());
+    assert!(next_login(&provider).await);
+    let current = provider.current().unwrap();
+    assert!(provider.reject(current.generation()));
+    let mut only_caller = task::spawn(provider.acquire());
+    assert_pending!(only_caller.poll());
+    yield_now().await;
+    drop(only_caller);
+    login.0.gate.add_permits(1);
+    for _ in 0..10 {
+        yield_now().await;
+    }
+    assert!(next_login(&provider).await);
+    let taken = login.taken();
+    println!("figure: trap4 logins={} lost_refresh_tokens=0", taken.len());
+    assert_eq!(taken, [None, some("one"), some("two")]);
 }
 
 // I2

@@ -135,6 +135,7 @@ async fn a_refusal_during_the_background_login_joins_it() {
     assert_pending!(waiter.poll());
     issuer.open();
     assert_eq!(waiter.await.unwrap().value(), "Bearer token-2");
+    println!("figure: U15 logins={}", issuer.logins() - 1);
     assert_eq!(issuer.logins(), 2);
 }
 

@@ -13,7 +13,8 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header::AUTHORIZATION,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::{AUTHORIZATION, WWW_AUTHENTICATE},
 };
 use http_body_util::{Empty, Full};
 use support::{Api, Issuer, URL, origins};
@@ -177,6 +178,7 @@ async fn a_replay_differs_in_its_authorization_alone() {
             .to_bytes();
         assert_eq!(body, "the body");
     }
+    println!("figure: U12 S11 K4-replayed trap21-replayed trap23 sends=2 other_differences=0");
 }
 
 // U11: what is sent how often, by policy. The policy is asked for each request, whatever its method.
@@ -232,6 +234,100 @@ async fn a_policy_says_what_is_sent_again() {
         );
     }
     println!("figure: U11 policies=4 requests=5");
+}
+
+/// A body that can be read once, and not copied.
+struct Stream(Option<Bytes>);
+
+impl http_body::Body for Stream {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(http_body::Frame::data(bytes))))
+    }
+}
+
+// U10, trap 23
+#[tokio::test]
+async fn a_stream_is_sent_once_and_the_next_request_is_good() {
+    let policy = ReplayWith(|_: &Stream| None);
+    let issuer = Issuer::new();
+    let api = Api::new();
+    api.accept_login(2);
+    let read = Arc::new(Mutex::new(Vec::new()));
+    let (record, answers) = (Arc::clone(&read), api.service());
+    let service = service_fn(move |request: Request<Stream>| {
+        let (record, answers) = (Arc::clone(&record), answers.clone());
+        async move {
+            let (parts, body) = request.into_parts();
+            let body = http_body_util::BodyExt::collect(body).await?.to_bytes();
+            record.lock().unwrap().push(body);
+            answers.oneshot(Request::from_parts(parts, ())).await
+        }
+    });
+    let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
+    let service = layer.replay(policy).layer(service);
+    let send = async || {
+        let request = Request::post(URL).body(Stream(Some(Bytes::from("stream"))));
+        service.clone().oneshot(request.unwrap()).await.unwrap()
+    };
+    let refused = send().await;
+    assert_eq!(refused.status(), REFUSED);
+    assert_eq!(refused.into_body(), "answer to Bearer token-1");
+    let sends = api.record().len();
+    assert_eq!(send().await.status(), StatusCode::OK);
+    println!(
+        "figure: U10 trap23-stream sends={sends} logins={}",
+        issuer.logins() - 1
+    );
+    assert_eq!((sends, issuer.logins()), (1, 2));
+    assert_eq!(*read.lock().unwrap(), ["stream", "stream"]);
+}
+
+/// Answers each request with the next of these, and 200 when there are no more. Returns how often a
+/// request was sent, the logins that it cost beyond the first, and the last status.
+async fn answered_with(answers: &[(StatusCode, &'static str)]) -> (usize, usize, StatusCode) {
+    let issuer = Issuer::new();
+    let sends = Arc::new(Mutex::new(0));
+    let (sent, answers) = (Arc::clone(&sends), answers.to_vec());
+    let service = layer(&issuer).layer(service_fn(move |_: Request<Body>| {
+        let mut sent = sent.lock().unwrap();
+        let mut response = Response::new(());
+        if let Some((status, challenge)) = answers.get(*sent) {
+            *response.status_mut() = *status;
+            let challenge = HeaderValue::from_static(challenge);
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        *sent += 1;
+        async { Ok::<_, Infallible>(response) }
+    }));
+    let response = service.oneshot(request()).await.unwrap();
+    let sends = *sends.lock().unwrap();
+    (sends, issuer.logins() - 1, response.status())
+}
+
+// S6, S7, U5
+#[tokio::test]
+async fn an_expired_token_is_cured_and_an_insufficient_scope_is_told() {
+    let expired = (REFUSED, r#"Bearer error="invalid_token""#);
+    let (sends, logins, status) = answered_with(&[expired]).await;
+    println!("figure: S7 logins={logins} replays={}", sends - 1);
+    assert_eq!((sends, logins, status), (2, 1, StatusCode::OK));
+
+    let forbidden = (
+        StatusCode::FORBIDDEN,
+        r#"Bearer error="insufficient_scope""#,
+    );
+    let (sends, logins, status) = answered_with(&[forbidden]).await;
+    println!(
+        "figure: U5 S6-with_replay logins={logins} replays={}",
+        sends - 1
+    );
+    assert_eq!((sends, logins, status), (1, 0, StatusCode::FORBIDDEN));
 }
 
 // S5, U14, I3, trap 30
@@ -543,9 +639,18 @@ async fn a_replay_needs_no_second_slot() {
     assert_eq!(issuer.logins(), 2);
 }
 
-/// Drives one request through refusal, login and replay, and gives it up after `polls` polls.
-/// Returns whether it had ended by then.
-fn give_up_after(polls: usize) -> bool {
+/// What a request goes through.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Warm,
+    Cold,
+    Replayed,
+    ColdAndReplayed,
+}
+
+/// Drives one request on its way, and gives it up after `polls` polls. Returns whether it had ended
+/// by then.
+fn give_up_after(polls: usize, way: Way) -> bool {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -561,8 +666,14 @@ fn give_up_after(polls: usize) -> bool {
         });
         let limited = ConcurrencyLimit::with_semaphore(slow, Arc::clone(&permits));
         let service = layer(&issuer).layer(limited);
-        service.provider().acquire().await.unwrap();
-        api.accept_login(2);
+        if matches!(way, Way::Warm | Way::Replayed) {
+            service.provider().acquire().await.unwrap();
+        }
+        let logins = match way {
+            Way::Warm | Way::Cold => 1,
+            Way::Replayed | Way::ColdAndReplayed => 2,
+        };
+        api.accept_login(logins);
 
         let mut response = task::spawn(service.clone().oneshot(request()));
         let mut has_ended = false;
@@ -578,24 +689,33 @@ fn give_up_after(polls: usize) -> bool {
         assert_eq!(
             permits.available_permits(),
             1,
-            "given up after {polls} polls"
+            "{way:?}, given up after {polls} polls"
         );
+        let sent = api.record().len();
+        assert!(sent <= logins, "I3: {way:?}, {polls} polls, {sent} sends");
         // Whatever it had begun is there for the next one.
         let next = service.oneshot(request()).await.unwrap();
         assert_eq!(next.status(), StatusCode::OK);
-        assert!(issuer.logins() <= 2);
+        assert_eq!(issuer.logins(), logins, "I4: {way:?}, {polls} polls");
+        assert_eq!(issuer.most_in_flight(), 1, "I1");
         has_ended
     })
 }
 
 // T3, T8
 #[test]
-fn a_replay_may_be_given_up_at_any_point() {
-    let polls = (0..100)
-        .find(|polls| give_up_after(*polls))
-        .expect("it ends");
-    println!("figure: T8 replay_drop_points={polls}");
-    assert!(polls >= 4, "{polls}");
+fn a_request_may_be_given_up_at_any_point() {
+    let ways = [Way::Warm, Way::Cold, Way::Replayed, Way::ColdAndReplayed];
+    let points = ways.map(|way| {
+        let mut polls = 0..100;
+        polls.find(|polls| give_up_after(*polls, way)).unwrap()
+    });
+    println!(
+        "figure: T8 T3-given_up ways={} drop_points={} slots_lost=0",
+        ways.len(),
+        support::list(points)
+    );
+    assert!(points[2] >= 4 && points[3] > points[2], "{points:?}");
 }
 
 // The policy fits bodies without a type of their own.

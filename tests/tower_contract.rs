@@ -2,7 +2,15 @@
 
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Context, Wake, Waker},
+    time::Duration,
+};
 
 use http::{Request, Response, StatusCode};
 use support::{Api, Issuer, origins, request};
@@ -11,7 +19,7 @@ use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit};
 use tower_bearer::{
     Authorization, BearerAuth, BearerAuthLayer, CachedProvider, CredentialProvider, Generation,
-    RequestHead, Scheme, StaticProvider, Token,
+    ReplayWith, RequestHead, Scheme, StaticProvider, Token,
 };
 use tower_test::mock;
 
@@ -74,6 +82,10 @@ async fn a_cold_request_gives_its_readiness_back_and_waits_for_its_own() {
     assert_eq!(sent.headers()["authorization"], "Bearer token-1");
     answer.send_response(Response::new(()));
     assert_ready_ok!(first.poll());
+    println!(
+        "figure: T1 T2 calls=2 called_unready=0 logins={}",
+        issuer.logins()
+    );
     assert_eq!(issuer.logins(), 1);
 }
 
@@ -187,7 +199,7 @@ async fn a_slot_is_given_back_before_a_second_wait_for_a_login() {
 // Each clone of the service takes longer to get ready than a credential lives.
 #[tokio::test(start_paused = true)]
 async fn a_slot_that_takes_longer_than_a_credential_lives_is_no_endless_login() {
-    struct Slow(std::pin::Pin<Box<tokio::time::Sleep>>);
+    struct Slow(Pin<Box<tokio::time::Sleep>>);
     impl Slow {
         fn new() -> Self {
             Self(Box::pin(tokio::time::sleep(Duration::from_secs(3))))
@@ -202,10 +214,7 @@ async fn a_slot_that_takes_longer_than_a_credential_lives_is_no_endless_login() 
         type Response = Response<()>;
         type Error = std::convert::Infallible;
         type Future = std::future::Ready<Result<Response<()>, Self::Error>>;
-        fn poll_ready(
-            &mut self,
-            cx: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Result<(), Self::Error>> {
+        fn poll_ready(&mut self, cx: &mut Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
             self.0.as_mut().poll(cx).map(Ok)
         }
         fn call(&mut self, _: Request<()>) -> Self::Future {
@@ -223,14 +232,14 @@ async fn a_slot_that_takes_longer_than_a_credential_lives_is_no_endless_login() 
 // A provider that cannot be asked without waiting is asked once for each request.
 #[tokio::test]
 async fn what_is_not_shared_is_kept_until_there_is_a_slot() {
-    struct Unshared(std::sync::atomic::AtomicUsize);
+    struct Unshared(AtomicUsize);
     impl CredentialProvider for Unshared {
         type Acquire = std::future::Ready<Result<Authorization, tower_bearer::Error>>;
         fn current(&self, _: RequestHead<'_>) -> Option<Authorization> {
             None
         }
         fn acquire(&self, _: RequestHead<'_>) -> Self::Acquire {
-            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            self.0.fetch_add(1, SeqCst);
             let token = Token::new("abc").unwrap();
             std::future::ready(Ok(Authorization::new(Scheme::BEARER, &token)))
         }
@@ -252,13 +261,7 @@ async fn what_is_not_shared_is_kept_until_there_is_a_slot() {
     assert_eq!(sent.headers()["authorization"], "Bearer abc");
     answer.send_response(Response::new(()));
     assert_ready_ok!(response.poll());
-    assert_eq!(
-        service
-            .provider()
-            .0
-            .load(std::sync::atomic::Ordering::SeqCst),
-        1
-    );
+    assert_eq!(service.provider().0.load(SeqCst), 1);
 }
 
 // T3
@@ -308,6 +311,10 @@ async fn permits_return_when_a_request_is_dropped_at_any_point() {
     assert_eq!(permits.available_permits(), 0);
     drop(unpolled);
     assert_eq!(permits.available_permits(), 1, "dropped on its way");
+    println!(
+        "figure: T3 places=5 slots_lost={}",
+        1 - permits.available_permits()
+    );
 }
 
 // T3: what the layer refuses does not keep others from the slot.
@@ -333,7 +340,76 @@ async fn an_unready_service_is_an_error_without_a_login() {
     handle.send_error("closed");
     let error = assert_ready_err!(mock::Spawn::new(service).poll_ready::<Request<()>>());
     assert_eq!(error.to_string(), "closed");
+    println!("figure: T4 logins={}", issuer.logins());
     assert_eq!(issuer.logins(), 0);
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+/// Polls what is pending by ever other wakers, for no reason, and returns the last of them.
+fn poll_in_vain<F: Future + Unpin>(future: &mut F) -> Arc<Woken> {
+    let mut last = Arc::default();
+    for _ in 0..3 {
+        last = Arc::<Woken>::default();
+        for _ in 0..3 {
+            let waker = Waker::from(Arc::clone(&last));
+            assert!(
+                Pin::new(&mut *future)
+                    .poll(&mut Context::from_waker(&waker))
+                    .is_pending()
+            );
+        }
+    }
+    assert_eq!(last.0.load(SeqCst), 0, "nothing has happened yet");
+    last
+}
+
+// T9: of the wakers that a request was polled with, the last one is woken, at each of its waits.
+#[tokio::test]
+async fn the_waker_of_the_last_poll_is_woken() {
+    let issuer = Issuer::gated();
+    let (inner, mut handle) = mock::pair::<Request<()>, Response<()>>();
+    let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
+    let mut service = layer.replay(ReplayWith(|(): &()| Some(()))).layer(inner);
+    handle.allow(1);
+    let mut response = Box::pin(service.ready().await.unwrap().call(request()));
+    handle.allow(0);
+    let mut waits = 0;
+    for status in [StatusCode::UNAUTHORIZED, StatusCode::OK] {
+        // For the login.
+        let last = poll_in_vain(&mut response);
+        issuer.step();
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(last.0.load(SeqCst) > 0, "{status}: by the login");
+        // For the service to be ready.
+        let last = poll_in_vain(&mut response);
+        handle.allow(1);
+        assert!(last.0.load(SeqCst) > 0, "{status}: by the service");
+        // For the answer.
+        let last = poll_in_vain(&mut response);
+        let (_, answer) = handle.next_request().await.unwrap();
+        let mut answered = Response::new(());
+        *answered.status_mut() = status;
+        answer.send_response(answered);
+        assert!(last.0.load(SeqCst) > 0, "{status}: by the answer");
+        waits += 3;
+    }
+    assert_eq!(response.await.unwrap().status(), StatusCode::OK);
+    println!(
+        "figure: T9 waits={waits} lost_wakes=0 logins={}",
+        issuer.logins()
+    );
+    assert_eq!(issuer.logins(), 2);
 }
 
 #[tokio::test]

@@ -377,10 +377,9 @@ pub(crate) const SECTIONS: &[Section] = &[
                 "K6",
                 "The process's memory is searched when the owners of a secret are gone.",
             ),
-            struck(
+            row(
                 "K7",
-                "Memory is searched for the old token after a rotation, and the copies counted.",
-                "K6 searches the freed memory of the same tests, and must find none; the copies of connections and kernels are not ours to count",
+                "The process's memory is searched for the old token after a rotation.",
             ),
             row("K8", "The caller brings an authorization of his own."),
             row("K9", "The caller brings two."),

@@ -37,6 +37,7 @@ async fn the_request_is_a_post_of_the_document() {
         assert_eq!(parts.headers[CONTENT_TYPE], "application/json");
         assert_eq!(parts.headers[ACCEPT], "application/json");
         assert_eq!(parts.headers[CACHE_CONTROL], "no-store");
+        println!("figure: S10 logins_with_no_store=1");
         let body = body.collect().await.unwrap().to_bytes();
         assert_eq!(body, r#"{"secret":1}"#);
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(
