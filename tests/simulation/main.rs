@@ -1,0 +1,134 @@
+//! Whole histories, of which each is made by a seed: services, an issuer in each of its modes, an API, and a
+//! network that loses, holds back and delays what they tell each other, while they crash and their
+//! clocks jump. In each of them I1 to I9 hold (DESIGN.md, section 6), and all are well in the end.
+//!
+//! `SIMULATION_SEED=7` prints one history, `SIMULATION_SEEDS=100000` has so many.
+
+mod client;
+mod clock;
+mod issuer;
+mod logbook;
+mod login;
+mod plan;
+mod process;
+mod published;
+mod record;
+mod run;
+mod service;
+mod wire;
+
+use std::{
+    env, panic,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    thread,
+};
+
+use record::{Counts, History};
+
+const SEEDS: u64 = 500;
+
+fn number(name: &str) -> Option<u64> {
+    let text = env::var(name).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is a number, and not {text}")),
+    )
+}
+
+/// A panic is one of the ways to violate what must hold.
+fn history(seed: u64) -> Result<History, String> {
+    panic::catch_unwind(|| run::run(seed)).map_err(|_| "it panicked".to_owned())
+}
+
+fn report(seed: u64, violations: &[String]) -> String {
+    let first = violations
+        .iter()
+        .take(5)
+        .map(|line| format!("\n    {line}"));
+    format!(
+        "\n  SIMULATION_SEED={seed}, {} violations:{}",
+        violations.len(),
+        first.collect::<String>()
+    )
+}
+
+#[test]
+fn whatever_befalls_them_the_invariants_hold_and_all_recover() {
+    if let Some(seed) = number("SIMULATION_SEED") {
+        let history = run::run(seed);
+        println!("{}", history.lines.join("\n"));
+        assert!(
+            history.violations.is_empty(),
+            "{}",
+            report(seed, &history.violations)
+        );
+        return;
+    }
+    let seeds = number("SIMULATION_SEEDS").unwrap_or(SEEDS);
+    let (next, found) = (
+        AtomicU64::new(0),
+        Mutex::new((Counts::default(), Vec::new())),
+    );
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, Into::into) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, SeqCst);
+                    if seed >= seeds {
+                        break;
+                    }
+                    let history = history(seed);
+                    let mut found = found.lock().unwrap();
+                    match history {
+                        Ok(history) => {
+                            found.0.add(history.counts);
+                            if !history.violations.is_empty() {
+                                found.1.push((seed, history.violations));
+                            }
+                        }
+                        Err(panicked) => found.1.push((seed, vec![panicked])),
+                    }
+                }
+            });
+        }
+    });
+    let (counts, mut violations) = found.into_inner().unwrap();
+    violations.sort();
+    let counts = counts.named();
+    let figures = counts
+        .iter()
+        .map(|(name, count)| format!(" {name}={count}"));
+    println!(
+        "figure: simulation seeds={seeds}{} violations={}",
+        figures.collect::<String>(),
+        violations.len()
+    );
+    let reports = violations.iter().take(10);
+    let reports = reports.map(|(seed, violations)| report(*seed, violations));
+    assert!(
+        violations.is_empty(),
+        "{} of {seeds} histories go wrong:{}",
+        violations.len(),
+        reports.collect::<String>()
+    );
+    // What never happens proves nothing.
+    if seeds >= SEEDS {
+        for (name, count) in counts {
+            assert!(count > 0, "no {name} in {seeds} histories");
+        }
+    }
+}
+
+#[test]
+fn one_seed_is_one_history() {
+    for seed in 0..8 {
+        let (one, other) = (run::run(seed), run::run(seed));
+        let differs = one.lines.iter().zip(&other.lines).find(|(a, b)| a != b);
+        assert_eq!(differs, None, "seed {seed}");
+        assert_eq!(one.digest(), other.digest(), "seed {seed}");
+    }
+    assert_ne!(run::run(0).digest(), run::run(1).digest());
+}

@@ -1,0 +1,290 @@
+//! What a process does with its service, and what must be true of each answer.
+
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
+
+use fastrand::Rng;
+use http::{Method, Request, StatusCode};
+use tokio::{
+    task::JoinSet,
+    time::{self, Instant},
+};
+use tower::{Layer, Service, ServiceExt};
+use tower_bearer::{
+    BearerAuth, BearerAuthLayer, BoxError, CachedProvider, Error, NoReplay, PerRequest, Replay,
+};
+
+use crate::{
+    client::Host,
+    logbook::Logbook,
+    plan::ReplayPolicy,
+    service::{Payload, Ticket, Wire},
+    wire::WireError,
+};
+
+/// After all faults are over, somebody may still be seen as a rival: that takes five minutes.
+pub(crate) const RECOVERY: Duration = Duration::from_secs(330);
+
+#[derive(Clone)]
+pub(crate) struct Process {
+    pub(crate) host: Host,
+    pub(crate) logbook: Logbook,
+}
+
+/// One request to make.
+#[derive(Clone, Copy)]
+struct Errand {
+    uri: &'static str,
+    text: Option<&'static str>,
+    can_be_copied: bool,
+    wants_fresh: bool,
+    /// When its caller gives up.
+    gives_up_after: Option<Duration>,
+}
+
+const ERRAND: Errand = Errand {
+    uri: "https://api/things",
+    text: None,
+    can_be_copied: true,
+    wants_fresh: false,
+    gives_up_after: None,
+};
+
+impl Process {
+    pub(crate) async fn run<R>(&self, layer: BearerAuthLayer<CachedProvider, R>, mut chance: Rng)
+    where
+        R: Replay<Payload> + 'static,
+    {
+        let mut service = layer.layer(Wire {
+            logbook: self.logbook.clone(),
+            patience: self.host.pace.patience,
+        });
+        let mut workers = JoinSet::new();
+        for number in 0..self.host.plan.workers {
+            let (process, service) = (self.clone(), service.clone());
+            let chance = chance.fork();
+            workers.spawn_local(async move { process.work(number, service, chance).await });
+        }
+        while let Some(ended) = workers.join_next().await {
+            if ended.is_err() {
+                self.violation("a worker panicked");
+            }
+        }
+        self.recover(&mut service).await;
+        self.end(&layer, &mut service).await;
+        let replays = layer.replays();
+        self.host.record.count(|counts| counts.replays += replays);
+    }
+
+    fn violation(&self, what: impl std::fmt::Display) {
+        self.host.record.violation(&self.logbook.who, what);
+    }
+
+    async fn work<R>(
+        &self,
+        number: usize,
+        mut service: BearerAuth<Wire, CachedProvider, R>,
+        mut chance: Rng,
+    ) where
+        R: Replay<Payload> + 'static,
+    {
+        while !self.host.is_healed.load(SeqCst) {
+            let longest = u64::try_from(self.host.pace.longest_pause.as_millis());
+            let pause = chance.u64(0..longest.unwrap_or(1_000));
+            time::sleep(Duration::from_millis(pause)).await;
+            let errand = self.errand(&mut chance);
+            if chance.u16(0..400) == 0 {
+                self.host.record.count(|counts| counts.resets += 1);
+                self.host.record.write(&self.logbook.who, "reset");
+                self.logbook.reset();
+                service.provider().reset();
+            }
+            // One long-lived service, which keeps a copy of its own; at times a crowd of clones.
+            if chance.u8(0..20) != 0 {
+                let name = format!("{}/{number}", self.logbook.who);
+                let answer = self.ask(&name, &mut service, errand).await;
+                if answer.is_some_and(|answer| answer.status() == StatusCode::FOUND) {
+                    // Through the layer, as whoever follows redirects outside of it does.
+                    let errand = Errand {
+                        uri: "https://foreign/elsewhere",
+                        ..ERRAND
+                    };
+                    self.ask(&name, &mut service, errand).await;
+                }
+                continue;
+            }
+            let mut requests = JoinSet::new();
+            for _ in 0..5 {
+                let (process, mut service) = (self.clone(), service.clone());
+                let name = format!("{}/{number}", self.logbook.who);
+                requests.spawn_local(async move { process.ask(&name, &mut service, errand).await });
+            }
+            while let Some(ended) = requests.join_next().await {
+                if ended.is_err() {
+                    self.violation("a request panicked");
+                }
+            }
+        }
+    }
+
+    fn errand(&self, chance: &mut Rng) -> Errand {
+        let uri = match chance.u8(0..100) {
+            0..20 if self.host.forbids => "https://api/forbidden",
+            0..5 => "https://api/moved",
+            5..8 => "https://foreign/things",
+            8..11 => "https://api:8443/things",
+            11..15 => "https://api/broken",
+            _ => ERRAND.uri,
+        };
+        let patience = self.host.pace.patience;
+        Errand {
+            uri,
+            text: (chance.u8(0..5) == 0).then_some("a thing"),
+            can_be_copied: chance.bool(),
+            wants_fresh: chance.u8(0..50) == 0,
+            gives_up_after: (chance.u8(0..20) == 0).then(|| patience.mul_f64(chance.f64())),
+        }
+    }
+
+    /// Makes a request, and says what is wrong with how it ended.
+    async fn ask<R>(
+        &self,
+        name: &str,
+        service: &mut BearerAuth<Wire, CachedProvider, R>,
+        errand: Errand,
+    ) -> Option<http::Response<String>>
+    where
+        R: Replay<Payload>,
+    {
+        let record = &self.host.record;
+        let is_ours = errand.uri.starts_with("https://api/");
+        let is_kept = is_ours
+            && match self.host.plan.replay {
+                ReplayPolicy::No => false,
+                ReplayPolicy::Empty => errand.text.is_none(),
+                ReplayPolicy::With => errand.can_be_copied,
+            };
+        let ticket = Ticket::new(self.logbook.published(), if is_kept { 2 } else { 1 });
+        let method = errand.text.map_or(Method::GET, |_| Method::POST);
+        let mut request = Request::new(Payload {
+            text: errand.text,
+            can_be_copied: errand.can_be_copied,
+        });
+        *request.method_mut() = method;
+        *request.uri_mut() = errand.uri.parse().unwrap();
+        request.extensions_mut().insert(ticket.clone());
+        if errand.wants_fresh && is_ours {
+            self.logbook.wants_fresh();
+            request.extensions_mut().insert(PerRequest::fresh());
+        }
+        record.count(|counts| counts.requests += 1);
+        let resets = self.logbook.resets();
+        let (begun, calling) = (Instant::now(), async {
+            service.ready().await?.call(request).await
+        });
+        // I7: two waits for a login, each with a second to spare, and two exchanges. A reset may
+        // make each of the waits two.
+        let pace = self.host.pace;
+        let wait = pace.login_timeout + Duration::from_secs(1);
+        let (deadline, after_reset) = (2 * (wait + pace.patience), 2 * (2 * wait + pace.patience));
+        let gives_up_after = errand.gives_up_after.unwrap_or(after_reset);
+        let answer = time::timeout(gives_up_after, calling).await;
+        let took = begun.elapsed();
+        if took > deadline && self.logbook.resets() == resets || took >= after_reset {
+            self.violation(format!("I7: {took:?} are more than {deadline:?}"));
+        }
+        let Ok(answer) = answer else {
+            record.count(|counts| counts.given_up += 1);
+            record.write(name, format!("gives up on {}", errand.uri));
+            return None;
+        };
+        let told = match &answer {
+            Ok(answer) => answer.status().as_u16().to_string(),
+            Err(error) => self.read(error),
+        };
+        record.write(
+            name,
+            format!(
+                "{} after {took:?}, sent {}: {told}",
+                errand.uri,
+                ticket.sent()
+            ),
+        );
+        record.count(|counts| match &answer {
+            Ok(answer) if answer.status() == StatusCode::OK => counts.answered += 1,
+            Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => counts.refused += 1,
+            Ok(_) => {}
+            Err(_) => counts.failed += 1,
+        });
+        answer.ok()
+    }
+
+    /// What an error tells: of the layer's own, or passed through from beneath.
+    fn read(&self, error: &BoxError) -> String {
+        if let Some(error) = error.downcast_ref::<Error>() {
+            return self.logbook.read(error);
+        }
+        if error.downcast_ref::<WireError>().is_none() {
+            self.violation(format!("an error was wrapped: {error:?}"));
+        }
+        error.to_string()
+    }
+
+    /// The faults are over: sooner or later there is an answer.
+    async fn recover<R>(&self, service: &mut BearerAuth<Wire, CachedProvider, R>)
+    where
+        R: Replay<Payload>,
+    {
+        let begun = Instant::now();
+        loop {
+            let answer = self.ask(&self.logbook.who, service, ERRAND).await;
+            if answer.is_some_and(|answer| answer.status() == StatusCode::OK) {
+                break;
+            }
+            if begun.elapsed() > RECOVERY {
+                self.violation(format!(
+                    "no recovery within {RECOVERY:?}: {:?}",
+                    service.provider().snapshot()
+                ));
+                break;
+            }
+            time::sleep(Duration::from_secs(1)).await;
+        }
+        let took = begun.elapsed();
+        self.host
+            .record
+            .write(&self.logbook.who, format!("has recovered after {took:?}"));
+    }
+
+    /// I6: nobody waits, and a login that nobody wants any more ends by itself.
+    async fn end<R>(
+        &self,
+        layer: &BearerAuthLayer<CachedProvider, R>,
+        service: &mut BearerAuth<Wire, CachedProvider, R>,
+    ) where
+        R: Replay<Payload>,
+    {
+        // What runs in the background may still do so.
+        time::sleep(self.host.pace.login_timeout + self.host.pace.tick).await;
+        let snapshot = layer.provider().snapshot();
+        if snapshot.is_logging_in() {
+            self.violation("I6: a login goes on after its timeout");
+        }
+        self.host
+            .record
+            .count(|counts| counts.waits += snapshot.waits());
+        let printed = format!(
+            "{snapshot:?} {:#?} {:?}",
+            layer.provider(),
+            layer.clone().replay(NoReplay)
+        );
+        self.host
+            .record
+            .must_hide_secrets(&self.logbook.who, &printed);
+        let errand = Errand {
+            wants_fresh: true,
+            gives_up_after: Some(Duration::ZERO),
+            ..ERRAND
+        };
+        self.ask(&self.logbook.who, service, errand).await;
+    }
+}
