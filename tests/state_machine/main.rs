@@ -1,0 +1,99 @@
+//! All that may happen, in any order, against a reference: the invariants I1 to I9 hold after each step.
+//!
+//! The clocks are moved by hand, logins and answers wait until they are told how to end, and futures are
+//! polled and dropped by hand, on two runtimes. What can be seen from outside is compared with a model
+//! that knows the documentation. `STATE_MACHINE_CASES` sets the number of cases, and
+//! `STATE_MACHINE_SEED` the seed that a run has printed.
+
+mod counts;
+mod doubles;
+mod model;
+mod script;
+mod system;
+
+use std::{cell::RefCell, env};
+
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use proptest_state_machine::ReferenceStateMachine;
+
+use self::{
+    counts::Counts,
+    script::{Script, Transition},
+    system::System,
+};
+
+const CASES: u32 = 2_000;
+const TRANSITIONS: std::ops::Range<usize> = 1..400;
+
+#[test]
+fn the_invariants_hold_whatever_happens() {
+    let cases = number("STATE_MACHINE_CASES").map_or(CASES, |cases| cases.try_into().unwrap());
+    let seed = number("STATE_MACHINE_SEED").unwrap_or_else(|| fastrand::u64(..));
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 10_000,
+        ..Config::default()
+    };
+    // Half of the time of a debug build goes into the better one.
+    let rng = TestRng::from_seed(RngAlgorithm::XorShift, &seed.to_le_bytes().repeat(2));
+    let counts = RefCell::new(Counts::default());
+    let outcome = TestRunner::new_with_rng(config, rng).run(
+        &Script::sequential_strategy(TRANSITIONS),
+        |(case, transitions, seen)| {
+            let mut system = System::new(case);
+            for transition in transitions {
+                if let Some(seen) = &seen {
+                    seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                }
+                system.take(transition).map_err(TestCaseError::fail)?;
+            }
+            *counts.borrow_mut() += system.end().map_err(TestCaseError::fail)?;
+            Ok(())
+        },
+    );
+    match outcome {
+        Ok(()) => (),
+        Err(TestError::Fail(reason, (case, transitions, _))) => {
+            panic!(
+                "{reason}\nSTATE_MACHINE_SEED={seed}\n{case:?}{}",
+                transitions
+                    .iter()
+                    .map(|it| format!("\n    {it:?}"))
+                    .collect::<String>()
+            )
+        }
+        Err(error) => panic!("{error}\nSTATE_MACHINE_SEED={seed}"),
+    }
+    let counts = counts.into_inner();
+    let rarest = counts.transitions.values().min().unwrap_or(&0);
+    println!(
+        "figure: state_machine transitions={} idle={} kinds={} rarest={rarest} cases={cases} requests={} logins={} refused={} replays={} cancelled={} told_of_failed_logins={} violations=0 seed={seed}",
+        counts.total(),
+        counts.idle,
+        counts.transitions.len(),
+        counts.requests,
+        counts.logins,
+        counts.refused,
+        counts.replays,
+        counts.cancelled,
+        counts.failed,
+    );
+    if cases >= CASES {
+        assert!(counts.total() >= 200_000, "too few: {}", counts.total());
+        assert_eq!(
+            counts.transitions.len(),
+            Transition::KINDS,
+            "not all has happened"
+        );
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let value = env::var(variable).ok()?;
+    Some(
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable} is a number")),
+    )
+}

@@ -1,0 +1,317 @@
+//! What the server holds, what is published, and what follows from it: the reference.
+//!
+//! It is told by the doubles and by the crate's events, and knows the documentation, not the code.
+
+mod events;
+mod requests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant, SystemTime},
+};
+
+pub(crate) use self::requests::Asked;
+use tower_bearer::{Clock, Generation, Session, test_util::TestClock};
+
+use crate::{
+    counts::Counts,
+    script::{Case, Outcome},
+};
+
+/// The longest that a login takes, by the default policy.
+pub(crate) const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What [`CachedProviderBuilder::random`](tower_bearer::CachedProviderBuilder::random) says here.
+pub(crate) const CHANCE: f64 = 0.5;
+
+type Moment = (Instant, SystemTime);
+
+pub(crate) struct Model {
+    pub(crate) case: Case,
+    clock: TestClock,
+    step: usize,
+    /// What the server honours: tokens by number, and until when.
+    honoured: BTreeMap<usize, Option<Instant>>,
+    pub(crate) published: Vec<Published>,
+    /// The one of them that is in use, expired or not.
+    in_use: Option<usize>,
+    /// The one that was taken out, until another is published, and whether a login was under way.
+    refused: Option<(usize, bool)>,
+    logins_begun: usize,
+    flight: Option<Flight>,
+    /// The login that has brought a credential, until that is published or discarded.
+    brought: Option<Brought>,
+    last_outcome: Option<Outcome>,
+    failures: u32,
+    permanent: u32,
+    next_attempt: Option<Instant>,
+    pub(crate) last_failure: Option<usize>,
+    /// The steps in which a login was discarded.
+    pub(crate) discards: Vec<usize>,
+    refresh_token: Option<String>,
+    spent: BTreeSet<String>,
+    refused_since_reset: bool,
+    /// The tokens of what was rejected by the last poll, and of what was in use before it.
+    pub(crate) last_rejected: Option<usize>,
+    pub(crate) was_in_use: Option<usize>,
+    barren: u32,
+    brief: u32,
+    /// Whether somebody waits for a login without a request.
+    pub(crate) is_warming_up: bool,
+    pub(crate) requests: BTreeMap<usize, Asked>,
+    pub(crate) violations: Vec<String>,
+    pub(crate) counts: Counts,
+}
+
+/// A credential in the provider.
+pub(crate) struct Published {
+    pub(crate) token: usize,
+    pub(crate) generation: Generation,
+    landed_at: Instant,
+    /// By each clock; `None` for no expiry.
+    ends: Option<Moment>,
+    ages: Option<Instant>,
+    /// The step in which it could be used last.
+    usable_in: usize,
+    is_for_refusal: bool,
+    was_accepted: bool,
+    refused_at: Option<Instant>,
+    /// What was accepted so late after a refusal tells of permission.
+    has_survived: bool,
+}
+
+struct Flight {
+    number: usize,
+    sent: Moment,
+    is_stale: bool,
+}
+
+struct Brought {
+    token: usize,
+    sent: Moment,
+    answered: Moment,
+    refresh_token: Option<String>,
+    is_for_refusal: bool,
+}
+
+impl Model {
+    pub(crate) fn new(case: Case, clock: TestClock) -> Self {
+        Self {
+            case,
+            clock,
+            step: 0,
+            honoured: BTreeMap::new(),
+            published: Vec::new(),
+            in_use: None,
+            refused: None,
+            logins_begun: 0,
+            flight: None,
+            brought: None,
+            last_outcome: None,
+            failures: 0,
+            permanent: 0,
+            next_attempt: None,
+            last_failure: None,
+            discards: Vec::new(),
+            refresh_token: None,
+            spent: BTreeSet::new(),
+            refused_since_reset: false,
+            last_rejected: None,
+            was_in_use: None,
+            barren: 0,
+            brief: 0,
+            is_warming_up: false,
+            requests: BTreeMap::new(),
+            violations: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    pub(crate) fn violated(&mut self, what: impl Into<String>) {
+        self.violations
+            .push(format!("step {}: {}", self.step, what.into()));
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    fn moment(&self) -> Moment {
+        (self.clock.now(), self.clock.wall())
+    }
+
+    // The server.
+
+    pub(crate) fn lifetime(&self) -> Option<Duration> {
+        (self.case.lifetime > 0).then(|| Duration::from_millis(self.case.lifetime))
+    }
+
+    fn honours_from_now_on(&mut self, token: usize) {
+        if self.case.session == Session::Exclusive {
+            self.honoured.clear();
+        }
+        let until = self.lifetime().map(|lifetime| self.now() + lifetime);
+        self.honoured.insert(token, until);
+    }
+
+    pub(crate) fn honours(&self, token: usize) -> bool {
+        let until = self.honoured.get(&token);
+        until.is_some_and(|until| until.is_none_or(|until| self.now() < until))
+    }
+
+    /// Returns whether there was anything to revoke.
+    pub(crate) fn revoke_all(&mut self) -> bool {
+        let any = !self.honoured.is_empty();
+        self.honoured.clear();
+        any
+    }
+
+    // Logins.
+
+    /// The provider starts with this.
+    pub(crate) fn handed_in(&mut self, generation: Generation, refresh_token: Option<String>) {
+        self.honours_from_now_on(0);
+        let now = self.moment();
+        self.refresh_token = refresh_token;
+        self.publish(0, generation, now, now.0, false, Duration::ZERO);
+    }
+
+    /// A login begins. Returns its number.
+    pub(crate) fn login_begins(&mut self, offered: Option<&str>, takes: bool) -> usize {
+        self.logins_begun += 1;
+        self.counts.logins += 1;
+        let number = self.logins_begun;
+        if self.flight.is_some() {
+            self.violated("I1: a second login in flight");
+        }
+        self.flight = Some(Flight {
+            number,
+            sent: self.moment(),
+            is_stale: false,
+        });
+        // I4, cause by cause.
+        if self.next_attempt.is_some_and(|at| self.now() < at) {
+            self.violated("I4: a login before the pause after the last is over");
+        }
+        let is_called_for = match self.usable() {
+            None => self.is_warming_up || self.requests.values().any(Asked::wants_a_login),
+            Some(_) => self.ages() || self.requests.values().any(Asked::wants_a_fresh_one),
+        };
+        if !is_called_for {
+            self.violated("I4: a login that nothing calls for");
+        }
+        if takes {
+            if offered != self.refresh_token.as_deref() {
+                self.violated("the login was not offered the refresh token that is there");
+            }
+            self.refresh_token = None;
+            if let Some(offered) = offered
+                && !self.spent.insert(offered.to_owned())
+            {
+                self.violated("I2: a spent refresh token is offered again");
+            }
+        }
+        number
+    }
+
+    pub(crate) fn puts_back(&mut self, refresh_token: &str) {
+        self.spent.remove(refresh_token);
+        self.refresh_token = Some(refresh_token.to_owned());
+    }
+
+    /// The server has logged in.
+    pub(crate) fn login_succeeds(&mut self, number: usize) {
+        self.honours_from_now_on(number);
+    }
+
+    /// Its answer arrives.
+    pub(crate) fn login_brings(&mut self, number: usize, refresh_token: Option<String>) {
+        let Some(sent) = self.flight.as_ref().map(|flight| flight.sent) else {
+            return self.violated("a login that is not under way ends");
+        };
+        self.brought = Some(Brought {
+            token: number,
+            sent,
+            answered: self.moment(),
+            refresh_token,
+            is_for_refusal: self.refused.is_some_and(|(_, during_login)| !during_login),
+        });
+    }
+
+    pub(crate) fn login_is_told(&mut self, outcome: Outcome) {
+        self.last_outcome = Some(outcome);
+    }
+
+    /// Its future is done, or dropped.
+    pub(crate) fn login_ends(&mut self, number: usize) {
+        if self.flight.as_ref().map(|it| it.number) != Some(number) {
+            self.violated("I1: another login is in flight than the one that ends");
+        }
+    }
+
+    pub(crate) fn is_logging_in(&self) -> bool {
+        self.flight.is_some()
+    }
+
+    pub(crate) fn accepted(&mut self, token: usize) {
+        let now = self.now();
+        if let Some(it) = self.published.iter_mut().find(|it| it.token == token) {
+            it.was_accepted = true;
+            let is_late = |at| now - at >= Duration::from_secs(30);
+            it.has_survived |= it.refused_at.is_some_and(is_late);
+        }
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.in_use = None;
+        self.refused = None;
+        self.next_attempt = None;
+        (self.failures, self.permanent) = (0, 0);
+        (self.barren, self.brief) = (0, 0);
+        self.refused_since_reset = false;
+        if let Some(flight) = &mut self.flight {
+            flight.is_stale = true;
+        }
+    }
+
+    // What is in use.
+
+    /// What is in use and not expired, by its place among the published.
+    pub(crate) fn usable(&self) -> Option<usize> {
+        let (monotonic, wall) = self.moment();
+        let is_over = |ends: Moment| monotonic >= ends.0 || wall >= ends.1;
+        self.in_use
+            .filter(|at| !self.published[*at].ends.is_some_and(is_over))
+    }
+
+    /// Whether a background login is due.
+    pub(crate) fn ages(&self) -> bool {
+        let from = self.usable().and_then(|at| self.published[at].ages);
+        from.is_some_and(|from| self.now() >= from)
+    }
+
+    pub(crate) fn usable_token(&self) -> Option<usize> {
+        Some(self.published[self.usable()?].token)
+    }
+
+    /// A request is about to be polled. Returns the token that is in use.
+    pub(crate) fn is_polled(&mut self) -> Option<usize> {
+        self.last_rejected = None;
+        self.was_in_use = self.in_use.map(|at| self.published[at].token);
+        self.usable_token()
+    }
+
+    pub(crate) fn is_pausing(&self) -> bool {
+        self.next_attempt.is_some_and(|at| self.now() < at)
+    }
+
+    pub(crate) fn note_what_is_usable(&mut self) {
+        if let Some(usable) = self.usable() {
+            self.published[usable].usable_in = self.step;
+        }
+    }
+
+    pub(crate) fn next_step(&mut self) {
+        self.step += 1;
+    }
+}

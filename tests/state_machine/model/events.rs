@@ -1,0 +1,199 @@
+//! What the provider says has happened, and whether it may have.
+
+use std::time::{Duration, Instant};
+
+use tower_bearer::{Clock, Error, Event, Generation, Session};
+
+use super::{CHANCE, Model, Moment, Published};
+use crate::script::Outcome;
+
+impl Model {
+    pub(crate) fn told(&mut self, event: &Event) {
+        match event {
+            Event::LoggedIn { generation, .. } => self.logged_in(*generation),
+            Event::LoginFailed { error, .. } => self.login_failed(error),
+            Event::LoginDiscarded { .. } => self.login_discarded(),
+            Event::Rejected {
+                generation,
+                is_kept,
+                ..
+            } => self.rejected(*generation, *is_kept),
+            Event::RefreshFailed { .. } => self.violated("no refresh fails here by its own word"),
+            _ => (),
+        }
+    }
+
+    fn logged_in(&mut self, generation: Generation) {
+        let flight = self.flight.take();
+        if flight.is_none_or(|flight| flight.is_stale) {
+            self.violated("published what came before a reset, or from no login");
+        }
+        let Some(brought) = self.brought.take() else {
+            return self.violated("published what no login has brought");
+        };
+        self.refresh_token = brought.refresh_token.or(self.refresh_token.take());
+        (self.failures, self.permanent, self.next_attempt) = (0, 0, None);
+        self.last_outcome = None;
+        let (sent, answered) = (brought.sent, brought.answered.0);
+        let shortest = Duration::from_secs(1);
+        let is_for_refusal = brought.is_for_refusal;
+        self.publish(
+            brought.token,
+            generation,
+            sent,
+            answered,
+            is_for_refusal,
+            shortest,
+        );
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        token: usize,
+        generation: Generation,
+        sent: Moment,
+        answered: Instant,
+        is_for_refusal: bool,
+        shortest: Duration,
+    ) {
+        // The margin is a tenth of the lifetime, and ten seconds at most.
+        let used_for = |lifetime: Duration| lifetime - (lifetime / 10).min(Duration::from_secs(10));
+        let used_for = self.lifetime().map(used_for);
+        let answered_wall = self.clock.wall();
+        let ages = used_for.filter(|_| self.case.session == Session::Concurrent);
+        let before = self.published.last();
+        // Whoever lived until it was replaced had no rival.
+        if before.is_some_and(|before| before.refused_at.is_none()) {
+            self.brief = 0;
+        }
+        self.published.push(Published {
+            token,
+            generation,
+            landed_at: answered,
+            ends: used_for.map(|used_for| {
+                (
+                    (sent.0 + used_for).max(answered + shortest),
+                    (sent.1 + used_for).max(answered_wall + shortest),
+                )
+            }),
+            // From 70 to 90 % of its use.
+            ages: ages.map(|used_for| {
+                (sent.0 + used_for.mul_f64(0.7 + 0.2 * CHANCE)).max(answered + shortest)
+            }),
+            usable_in: 0,
+            is_for_refusal,
+            was_accepted: false,
+            refused_at: None,
+            has_survived: false,
+        });
+        self.in_use = Some(self.published.len() - 1);
+        self.refused = None;
+        self.note_what_is_usable();
+    }
+
+    fn login_failed(&mut self, error: &Error) {
+        if self.flight.take().is_none_or(|flight| flight.is_stale) {
+            self.violated("told of a failure that came before a reset, or of no login");
+        }
+        self.brought = None;
+        self.last_failure = Some(self.step);
+        let outcome = self.last_outcome.take();
+        if error.is_login_lost() {
+            // The next request makes another.
+            self.next_attempt = None;
+        } else {
+            // Doubled from a second to a minute, and half of that by chance; from a quarter of an
+            // hour to an hour.
+            let doubled = |first: u64, times: u32, longest: u64| {
+                Duration::from_secs((first << times.min(12)).min(longest))
+            };
+            let pause = match outcome {
+                Some(Outcome::Permanent) => doubled(900, self.permanent, 3600),
+                _ => doubled(1, self.failures, 60).mul_f64(CHANCE),
+            };
+            let asked_for = match outcome {
+                Some(Outcome::RetryAfter(seconds)) => Duration::from_secs(seconds.min(300)),
+                _ => Duration::ZERO,
+            };
+            self.failures += 1;
+            self.permanent = match outcome {
+                Some(Outcome::Permanent) => self.permanent + 1,
+                _ => 0,
+            };
+            self.next_attempt = Some(self.now() + pause.max(asked_for));
+        }
+        if error.next_attempt() != self.next_attempt {
+            self.violated("the next attempt is another than is documented");
+        }
+        // For want of a better one.
+        if let Some((refused, _)) = self.refused.take() {
+            self.in_use = Some(refused);
+            self.note_what_is_usable();
+        }
+    }
+
+    fn login_discarded(&mut self) {
+        if self.flight.take().is_none_or(|flight| !flight.is_stale) {
+            self.violated("discarded what no reset came before");
+        }
+        self.discards.push(self.step);
+        self.last_outcome = None;
+        if let Some(brought) = self.brought.take() {
+            self.refresh_token = brought.refresh_token.or(self.refresh_token.take());
+        }
+    }
+
+    fn rejected(&mut self, generation: Generation, is_kept: bool) {
+        let now = self.now();
+        let Some(at) = self.in_use else {
+            return self.violated("a rejection of nothing");
+        };
+        if self.published[at].generation != generation {
+            return self.violated("a late rejection is acted upon");
+        }
+        self.last_rejected = Some(self.published[at].token);
+        let is_cheap = self.flight.is_some() || self.usable().is_none();
+        let is_first = self.published[at].refused_at.is_none();
+        if !is_cheap && is_first {
+            let it = &mut self.published[at];
+            it.refused_at = Some(now);
+            let is_brief = now - it.landed_at < Duration::from_secs(300);
+            self.brief = if is_brief { self.brief + 1 } else { 0 };
+            let is_barren = it.is_for_refusal && !it.was_accepted;
+            self.barren = if is_barren { self.barren + 1 } else { 0 };
+        }
+        let is_pausing = self.next_attempt.is_some_and(|at| now < at);
+        if is_kept {
+            if !is_pausing && !self.refused_since_reset {
+                self.violated("the first refusal of all changes nothing");
+            }
+            if is_cheap && !is_pausing {
+                self.violated("what is over, or about to be replaced, stays in use");
+            }
+        } else {
+            if is_pausing {
+                self.violated("taken out of use while no login may be made");
+            }
+            // One a minimum interval of those that cure nothing.
+            let age = now - self.published[at].landed_at;
+            let interval = match self.barren {
+                0 => 0,
+                run => (1_u64 << (run - 1).min(12)).min(300),
+            };
+            if !is_cheap && age < Duration::from_secs(interval) {
+                self.violated(format!(
+                    "I4: {} logins in a row cured nothing, and another after {age:?}",
+                    self.barren
+                ));
+            }
+            let has_survived = self.published.iter().any(|it| it.has_survived);
+            if !is_cheap && !has_survived && self.brief >= 3 && age < Duration::from_secs(60) {
+                self.violated(format!("I4: a rival, and a login after {age:?}"));
+            }
+            self.in_use = None;
+            self.refused = Some((at, self.flight.is_some()));
+        }
+        self.refused_since_reset = true;
+        self.counts.rejections += 1;
+    }
+}

@@ -1,0 +1,95 @@
+//! What requests may be sent with.
+
+use super::Model;
+use crate::script::Kind;
+
+/// What is known of a request, by its number.
+pub(crate) struct Asked {
+    pub(crate) kind: Kind,
+    pub(crate) is_kept: bool,
+    pub(crate) started_in: usize,
+    /// How many were published before it started.
+    floor: usize,
+    /// What was in use when it started.
+    in_use: Option<usize>,
+    pub(crate) sent: Vec<Option<usize>>,
+    pub(crate) is_over: bool,
+}
+
+impl Model {
+    pub(crate) fn starts(&mut self, number: usize, kind: Kind, is_kept: bool) {
+        self.note_what_is_usable();
+        let asked = Asked {
+            kind,
+            is_kept,
+            started_in: self.step,
+            floor: self.published.len(),
+            in_use: self.in_use,
+            sent: Vec::new(),
+            is_over: false,
+        };
+        self.requests.insert(number, asked);
+    }
+
+    /// A request is sent with the token of this number.
+    pub(crate) fn sends(&mut self, number: usize, token: Option<usize>) {
+        let Some(asked) = self.requests.get(&number) else {
+            return self.violated("a request that nobody has made");
+        };
+        let mut wrong = Vec::new();
+        let may_be_sent = if asked.is_kept { 2 } else { 1 };
+        if asked.sent.len() >= may_be_sent || asked.is_over {
+            wrong.push("I3: a request is sent once too often");
+        }
+        let is_ours = matches!(asked.kind, Kind::Plain | Kind::Fresh);
+        if is_ours != token.is_some() {
+            wrong.push("I9: a token where none belongs, or none where one does");
+        }
+        if let Some(token) = token {
+            match self.published.iter().position(|it| it.token == token) {
+                None => wrong.push("a token that was never published"),
+                Some(at) => {
+                    let is_newer = at >= asked.floor;
+                    let it = &self.published[at];
+                    if !is_newer && at + 1 != asked.floor {
+                        wrong.push("I8: older than what was published before the request started");
+                    }
+                    // One that has waited looks once more when it is polled late, and that is all.
+                    if self.usable() != Some(at) && self.published.len() <= asked.floor + 1 {
+                        wrong.push("not in use any more when the request was polled");
+                    }
+                    if !is_newer && it.usable_in < asked.started_in {
+                        wrong.push("expired, taken out or reset before the request started");
+                    }
+                    if let Some(Some(before)) = asked.sent.first() {
+                        self.counts.replays += 1;
+                        let place = self.published.iter().position(|it| it.token == *before);
+                        if place.is_none_or(|place| place >= at) {
+                            wrong.push("sent again with no newer token");
+                        }
+                    } else if asked.kind == Kind::Fresh && asked.in_use == Some(at) {
+                        wrong.push("a fresh one was asked for");
+                    }
+                }
+            }
+        }
+        for what in wrong {
+            self.violated(format!("request {number}: {what}"));
+        }
+        if let Some(asked) = self.requests.get_mut(&number) {
+            asked.sent.push(token);
+        }
+    }
+}
+
+impl Asked {
+    /// Whether it is under way and has no token to go with.
+    pub(super) fn wants_a_login(&self) -> bool {
+        let is_ours = matches!(self.kind, Kind::Plain | Kind::Fresh);
+        is_ours && !self.is_over && self.sent.len() < if self.is_kept { 2 } else { 1 }
+    }
+
+    pub(super) fn wants_a_fresh_one(&self) -> bool {
+        self.kind == Kind::Fresh && !self.is_over && self.sent.is_empty()
+    }
+}

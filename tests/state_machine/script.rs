@@ -1,0 +1,283 @@
+//! What may happen, and how often.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest_state_machine::ReferenceStateMachine;
+use tower_bearer::Session;
+
+/// What a case is about. All else depends on what has been answered so far, and is kept by the
+/// [`Model`](crate::model::Model), which grows beside what it is compared with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case {
+    pub(crate) session: Session,
+    /// Of tokens, in milliseconds; 0 for no expiry.
+    pub(crate) lifetime: u64,
+    /// Whether logins take a refresh token, which is good for once, and bring the next.
+    pub(crate) is_rotating: bool,
+    /// Whether the provider starts with a token.
+    pub(crate) starts_with_a_token: bool,
+    /// Whether logins are answered in the end, or time out.
+    pub(crate) ends_well: bool,
+    pub(crate) mood: Mood,
+}
+
+/// What there is more of than usual.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Mood {
+    Calm,
+    Crowd,
+    Outage,
+    Rejections,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Plain,
+    Fresh,
+    Bare,
+    OwnHeader,
+    Foreign,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// What the server thought of the token when the request arrived.
+    Honest,
+    Unauthorized,
+    Forbidden,
+    ServerError,
+    Broken,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Success,
+    /// The server has logged in, and nobody hears of it.
+    AnswerLost,
+    /// No connection was made: a refresh token is put back.
+    Unsent,
+    Transient,
+    Permanent,
+    RetryAfter(u64),
+    Panic,
+}
+
+/// One step. Numbers choose among what is there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Transition {
+    Start {
+        kind: Kind,
+        is_kept: bool,
+        service: usize,
+        runtime: usize,
+    },
+    /// A request whose task was woken, or that was never polled.
+    Poll(usize),
+    PollAll,
+    /// A request that nobody has woken.
+    PollIdly(usize),
+    /// Its caller gives up.
+    Drop(usize),
+    Answer(usize, Answer),
+    AnswerAll,
+    EndLogin(Outcome),
+    Revoke,
+    Advance(Duration),
+    JumpWall(u64),
+    JumpWallBack(u64),
+    RejectCurrent,
+    RejectOlder(usize),
+    RejectStranger,
+    Reset,
+    CloneService(usize),
+    DropService(usize),
+    CloseSlots,
+    OpenSlots,
+    /// One of two runtimes is dropped, with all that is on it.
+    LoseRuntime(usize),
+}
+
+impl Transition {
+    /// What it is counted as.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Start { kind, is_kept, .. } => match (kind, is_kept) {
+                (Kind::Plain, true) => "start, kept",
+                (Kind::Plain, false) => "start, not kept",
+                (Kind::Fresh, _) => "start, fresh",
+                (Kind::Bare, _) => "start, bare",
+                (Kind::OwnHeader, _) => "start, own header",
+                (Kind::Foreign, _) => "start, foreign",
+            },
+            Self::Poll(_) => "poll",
+            Self::PollAll => "poll all",
+            Self::PollIdly(_) => "poll idly",
+            Self::Drop(_) => "drop",
+            Self::Answer(_, Answer::Honest) | Self::AnswerAll => "answer honestly",
+            Self::Answer(_, Answer::Unauthorized) => "answer 401",
+            Self::Answer(_, Answer::Forbidden) => "answer 403",
+            Self::Answer(_, Answer::ServerError) => "answer 500",
+            Self::Answer(_, Answer::Broken) => "break the connection",
+            Self::EndLogin(Outcome::Success) => "login: success",
+            Self::EndLogin(Outcome::AnswerLost) => "login: answer lost",
+            Self::EndLogin(Outcome::Unsent) => "login: unsent",
+            Self::EndLogin(Outcome::Transient) => "login: transient",
+            Self::EndLogin(Outcome::Permanent) => "login: permanent",
+            Self::EndLogin(Outcome::RetryAfter(_)) => "login: retry after",
+            Self::EndLogin(Outcome::Panic) => "login: panic",
+            Self::Revoke => "revoke",
+            Self::Advance(_) => "advance",
+            Self::JumpWall(_) => "jump wall",
+            Self::JumpWallBack(_) => "jump wall back",
+            Self::RejectCurrent => "reject current",
+            Self::RejectOlder(_) => "reject older",
+            Self::RejectStranger => "reject stranger",
+            Self::Reset => "reset",
+            Self::CloneService(_) => "clone service",
+            Self::DropService(_) => "drop service",
+            Self::CloseSlots => "close slots",
+            Self::OpenSlots => "open slots",
+            Self::LoseRuntime(_) => "lose runtime",
+        }
+    }
+
+    /// So many names there are.
+    pub(crate) const KINDS: usize = 35;
+}
+
+/// The reference machine of proptest: which transitions there are in which case.
+pub(crate) struct Script;
+
+impl ReferenceStateMachine for Script {
+    type State = Case;
+    type Transition = Transition;
+
+    fn init_state() -> BoxedStrategy<Case> {
+        let session = prop_oneof![Just(Session::Exclusive), Just(Session::Concurrent)];
+        // None; shorter than it is used; with a margin of a tenth, and of ten seconds.
+        let lifetime = prop_oneof![
+            Just(0),
+            Just(400),
+            Just(3_000),
+            Just(60_000),
+            Just(3_600_000)
+        ];
+        let mood = prop_oneof![
+            Just(Mood::Calm),
+            Just(Mood::Crowd),
+            Just(Mood::Outage),
+            Just(Mood::Rejections)
+        ];
+        let flags = any::<[bool; 3]>();
+        (session, lifetime, flags, mood)
+            .prop_map(|(session, lifetime, flags, mood)| {
+                let [is_rotating, starts_with_a_token, ends_well] = flags;
+                Case {
+                    session,
+                    lifetime,
+                    is_rotating,
+                    starts_with_a_token,
+                    ends_well,
+                    mood,
+                }
+            })
+            .boxed()
+    }
+
+    fn transitions(case: &Case) -> BoxedStrategy<Transition> {
+        let (starts, failures, refusals) = match case.mood {
+            Mood::Calm => (40, 3, 1),
+            Mood::Crowd => (80, 3, 1),
+            Mood::Outage => (40, 16, 1),
+            Mood::Rejections => (40, 3, 12),
+        };
+        let which = || 0_usize..64;
+        prop_oneof![
+            starts => start(),
+            20 => which().prop_map(Transition::Poll),
+            20 => Just(Transition::PollAll),
+            3 => which().prop_map(Transition::PollIdly),
+            4 => which().prop_map(Transition::Drop),
+            30 + refusals => (which(), answer(refusals))
+                .prop_map(|(which, answer)| Transition::Answer(which, answer)),
+            5 => Just(Transition::AnswerAll),
+            16 => Just(Transition::EndLogin(Outcome::Success)),
+            failures => failure().prop_map(Transition::EndLogin),
+            4 => Just(Transition::Revoke),
+            12 => pause().prop_map(Transition::Advance),
+            1 => seconds().prop_map(Transition::JumpWall),
+            1 => seconds().prop_map(Transition::JumpWallBack),
+            refusals => Just(Transition::RejectCurrent),
+            1 => which().prop_map(Transition::RejectOlder),
+            1 => Just(Transition::RejectStranger),
+            1 => Just(Transition::Reset),
+            1 => which().prop_map(Transition::CloneService),
+            1 => which().prop_map(Transition::DropService),
+            1 => Just(Transition::CloseSlots),
+            4 => Just(Transition::OpenSlots),
+            1 => (0_usize..2).prop_map(Transition::LoseRuntime),
+        ]
+        .boxed()
+    }
+
+    fn apply(case: Case, _transition: &Transition) -> Case {
+        case
+    }
+}
+
+fn start() -> impl Strategy<Value = Transition> {
+    let kind = prop_oneof![
+        20 => Just(Kind::Plain),
+        2 => Just(Kind::Fresh),
+        1 => Just(Kind::Bare),
+        1 => Just(Kind::OwnHeader),
+        1 => Just(Kind::Foreign),
+    ];
+    // Most through one service: the second of two in a row makes it keep a copy.
+    let service = prop_oneof![3 => Just(0_usize), 1 => 0_usize..64];
+    let runtime = prop_oneof![3 => Just(0_usize), 1 => Just(1)];
+    (kind, any::<bool>(), service, runtime).prop_map(|(kind, is_kept, service, runtime)| {
+        Transition::Start {
+            kind,
+            is_kept,
+            service,
+            runtime,
+        }
+    })
+}
+
+fn answer(refusals: u32) -> impl Strategy<Value = Answer> {
+    prop_oneof![
+        12 => Just(Answer::Honest),
+        refusals => Just(Answer::Unauthorized),
+        1 => Just(Answer::Forbidden),
+        1 => Just(Answer::ServerError),
+        1 => Just(Answer::Broken),
+    ]
+}
+
+fn failure() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        Just(Outcome::AnswerLost),
+        Just(Outcome::Unsent),
+        Just(Outcome::Transient),
+        Just(Outcome::Permanent),
+        prop_oneof![Just(2), Just(30), Just(100_000)].prop_map(Outcome::RetryAfter),
+        Just(Outcome::Panic),
+    ]
+}
+
+/// Around the thresholds of the crate: a second, ten, a minute, five.
+fn pause() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        4 => (1_u64..1_500).prop_map(Duration::from_millis),
+        4 => (1_u64..6).prop_map(Duration::from_secs),
+        2 => (6_u64..70).prop_map(Duration::from_secs),
+        1 => (70_u64..4_000).prop_map(Duration::from_secs),
+    ]
+}
+
+fn seconds() -> impl Strategy<Value = u64> {
+    prop_oneof![1_u64..10, 10_u64..4_000]
+}

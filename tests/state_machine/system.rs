@@ -1,0 +1,297 @@
+//! The crate, driven a step at a time, and compared with the model after each.
+
+mod checks;
+mod requests;
+
+use std::{mem, time::Duration};
+
+use http::Request;
+use tokio::{runtime::Runtime, task::yield_now, time};
+use tokio_test::task::Spawn;
+use tower::{Layer, Service};
+use tower_bearer::{
+    BearerAuth, BearerAuthLayer, CachedProvider, Credential, Generation, Origins, ReplayWith,
+    test_util::TestClock,
+};
+
+use crate::{
+    doubles::{Answered, Ask, HOST, SECRET, Server, token},
+    model::{CHANCE, LOGIN_TIMEOUT, Model},
+    script::{Answer, Case, Transition},
+};
+
+type Copy = ReplayWith<fn(&Ask) -> Option<Ask>>;
+type Client = BearerAuth<Server, CachedProvider, Copy>;
+type Response = <Client as Service<Request<Ask>>>::Future;
+
+/// After this a login has timed out, also by a timer that counts in milliseconds.
+const TIMED_OUT: Duration = LOGIN_TIMEOUT.saturating_add(Duration::from_millis(2));
+
+/// No more clones of the service than this.
+const SERVICES: usize = 4;
+
+pub(crate) struct System {
+    clock: TestClock,
+    server: Server,
+    provider: CachedProvider,
+    layer: BearerAuthLayer<CachedProvider, Copy>,
+    services: Vec<Client>,
+    runtimes: [Runtime; 2],
+    callers: Vec<Caller>,
+    requests: usize,
+}
+
+struct Caller {
+    number: usize,
+    /// Where it is polled.
+    runtime: usize,
+    response: Spawn<Response>,
+    was_polled: bool,
+    answered: Option<Answered>,
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
+}
+
+impl System {
+    pub(crate) fn new(case: Case) -> Self {
+        let clock = TestClock::new();
+        let server = Server::new(Model::new(case, clock.clone()));
+        let events = server.clone();
+        let mut builder = CachedProvider::builder(server.clone())
+            .clock(clock.clone())
+            .random(|| CHANCE)
+            .on_event(move |event| events.with_model(|model| model.told(event)));
+        let refresh_token = case.is_rotating.then(|| format!("{SECRET}-refresh-0"));
+        if case.starts_with_a_token {
+            let mut credential = Credential::new(token(0)).unwrap();
+            if let Some(lifetime) = server.with_model(|model| model.lifetime()) {
+                credential = credential.with_lifetime(lifetime);
+            }
+            if let Some(refresh_token) = refresh_token.clone() {
+                credential = credential.with_refresh_token(refresh_token);
+            }
+            builder = builder.starting_with(credential);
+        }
+        let provider = builder.build();
+        if let Some(generation) = provider.snapshot().generation() {
+            server.with_model(|model| model.handed_in(generation, refresh_token));
+        }
+        let copy: fn(&Ask) -> Option<Ask> = |ask| ask.is_kept.then_some(*ask);
+        let origins = Origins::new([format!("https://{HOST}")]).unwrap();
+        let layer = BearerAuthLayer::new(provider.clone(), origins).replay(ReplayWith(copy));
+        let system = Self {
+            services: vec![layer.layer(server.clone())],
+            clock,
+            server,
+            provider,
+            layer,
+            runtimes: [runtime(), runtime()],
+            callers: Vec::new(),
+            requests: 0,
+        };
+        system.set_clocks();
+        system
+    }
+
+    /// Returns what is wrong after it, if anything is.
+    pub(crate) fn take(&mut self, transition: Transition) -> Result<(), String> {
+        self.server.with_model(|model| {
+            model.next_step();
+            model.note_what_is_usable();
+        });
+        let was_anything = self.act(transition);
+        self.settle();
+        self.compare();
+        self.server.with_model(|model| {
+            model.note_what_is_usable();
+            let counts = &mut model.counts;
+            match was_anything {
+                true => *counts.transitions.entry(transition.name()).or_default() += 1,
+                false => counts.idle += 1,
+            }
+        });
+        self.verdict()
+    }
+
+    fn verdict(&self) -> Result<(), String> {
+        let violations = self.server.with_model(|model| model.violations.join("; "));
+        if violations.is_empty() {
+            Ok(())
+        } else {
+            Err(violations)
+        }
+    }
+
+    fn violated(&self, what: impl Into<String>) {
+        self.server.with_model(|model| model.violated(what));
+    }
+
+    fn act(&mut self, transition: Transition) -> bool {
+        match transition {
+            Transition::Start {
+                kind,
+                is_kept,
+                service,
+                runtime,
+            } => return self.start(kind, is_kept, service, runtime),
+            Transition::Poll(which) => {
+                let ready = self.those_to_poll();
+                if ready.is_empty() {
+                    return false;
+                }
+                self.poll(ready[which % ready.len()]);
+            }
+            Transition::PollAll => return self.poll_all(),
+            Transition::PollIdly(which) => {
+                let idle: Vec<_> = self
+                    .callers
+                    .iter()
+                    .filter(|it| !it.is_to_be_polled())
+                    .collect();
+                if idle.is_empty() {
+                    return false;
+                }
+                self.poll(idle[which % idle.len()].number);
+            }
+            Transition::Drop(which) => {
+                if self.callers.is_empty() {
+                    return false;
+                }
+                let caller = self.callers.remove(which % self.callers.len());
+                self.give_up(caller);
+            }
+            Transition::Answer(which, answer) => return self.answer(which, answer),
+            Transition::AnswerAll => {
+                let mut any = false;
+                while self.answer(0, Answer::Honest) {
+                    any = true;
+                }
+                return any;
+            }
+            Transition::EndLogin(outcome) => return self.server.end_login(outcome),
+            Transition::Revoke => return self.server.with_model(Model::revoke_all),
+            Transition::Advance(by) => self.advance(by),
+            Transition::JumpWall(seconds) => self.clock.jump_wall(Duration::from_secs(seconds)),
+            Transition::JumpWallBack(seconds) => {
+                self.clock.jump_wall_back(Duration::from_secs(seconds));
+            }
+            Transition::RejectCurrent => {
+                let Some(generation) = self.provider.snapshot().generation() else {
+                    return false;
+                };
+                self.reject(generation);
+            }
+            Transition::RejectOlder(which) => {
+                let older = self.server.with_model(|model| {
+                    let older = model.published.len().checked_sub(1).filter(|it| *it > 0)?;
+                    Some(model.published[which % older].generation)
+                });
+                let Some(older) = older else {
+                    return false;
+                };
+                self.reject(older);
+            }
+            Transition::RejectStranger => {
+                if self.provider.reject(Generation::next()) {
+                    self.violated("another's generation is worth another try");
+                }
+            }
+            Transition::Reset => {
+                self.provider.reset();
+                self.server.with_model(Model::reset);
+            }
+            Transition::CloneService(which) => {
+                if self.services.len() == SERVICES {
+                    return false;
+                }
+                let clone = self.services[which % self.services.len()].clone();
+                self.services.push(clone);
+            }
+            Transition::DropService(which) => {
+                if self.services.len() == 1 {
+                    return false;
+                }
+                self.services.remove(which % self.services.len());
+            }
+            Transition::CloseSlots => return self.server.close_slots(true),
+            Transition::OpenSlots => return self.server.close_slots(false),
+            Transition::LoseRuntime(which) => self.lose_runtime(which),
+        }
+        true
+    }
+
+    fn reject(&self, generation: Generation) {
+        let (usable, is_pausing, before) = self.server.with_model(|model| {
+            let usable = model.usable().map(|at| model.published[at].generation);
+            (usable, model.is_pausing(), model.counts.rejections)
+        });
+        let is_worth_it = self.provider.reject(generation);
+        self.server.with_model(|model| {
+            let is_event = model.counts.rejections > before;
+            let is_out = model.usable().is_none();
+            let expected = match usable {
+                Some(usable) if usable != generation => true,
+                Some(_) => is_out,
+                None => !is_pausing,
+            };
+            if is_worth_it != expected {
+                model.violated(
+                    "a rejection by hand is worth another try, or not, and says otherwise",
+                );
+            }
+            if usable == Some(generation) && !is_event {
+                model.violated("a rejection of the current one is not told");
+            }
+        });
+    }
+
+    fn advance(&mut self, by: Duration) {
+        self.clock.advance(by);
+        for runtime in &self.runtimes {
+            runtime.block_on(time::advance(by));
+        }
+    }
+
+    fn lose_runtime(&mut self, which: usize) {
+        let (lost, others) = mem::take(&mut self.callers)
+            .into_iter()
+            .partition::<Vec<_>, _>(|it| it.runtime == which);
+        self.callers = others;
+        lost.into_iter().for_each(|caller| self.give_up(caller));
+        self.runtimes[which] = runtime();
+        self.set_clocks();
+    }
+
+    /// The clocks of both runtimes at the same, as those of a process are: each is paused at the time
+    /// it was made.
+    fn set_clocks(&self) {
+        let now = |runtime: &Runtime| runtime.block_on(async { time::Instant::now() });
+        let latest = self.runtimes.iter().map(now).max();
+        for (runtime, latest) in self.runtimes.iter().zip(latest.into_iter().cycle()) {
+            runtime.block_on(time::advance(latest - now(runtime)));
+        }
+    }
+
+    /// Lets all tasks go on until they wait for something.
+    fn settle(&self) {
+        for runtime in &self.runtimes {
+            runtime.block_on(async {
+                for _ in 0..3 {
+                    yield_now().await;
+                }
+            });
+        }
+    }
+}
+
+impl Caller {
+    fn is_to_be_polled(&self) -> bool {
+        !self.was_polled || self.response.is_woken()
+    }
+}

@@ -1,0 +1,238 @@
+//! What came of a step, against what the model says.
+
+use std::{error::Error as _, time::Duration};
+
+use http::StatusCode;
+use tokio::{task::yield_now, time};
+use tokio_test::task;
+use tower_bearer::{BoxError, Error, State};
+
+use super::{System, TIMED_OUT};
+use crate::{
+    counts::Counts,
+    doubles::{Answered, Broken, SECRET},
+    model::Model,
+    script::{Answer, Kind, Outcome},
+};
+
+impl System {
+    /// A refusal of what is in use is told, and nothing else is.
+    pub(super) fn rejected_by(&self, number: usize, answered: Option<Answered>) {
+        let refused = answered.filter(|it| it.status == Some(StatusCode::UNAUTHORIZED));
+        let refused = refused.and_then(|it| it.token);
+        self.server.with_model(|model| {
+            let expected = refused.filter(|_| model.was_in_use == refused);
+            if model.last_rejected != expected {
+                model.violated(format!(
+                    "request {number}: {:?} rejected, and not {expected:?}",
+                    model.last_rejected
+                ));
+            }
+        });
+    }
+
+    /// A request that is polled for the first time waits for a slot, for an answer, for a login, and
+    /// not for one where there is a token.
+    pub(super) fn waits_for_good_reason(&self, number: usize, usable: Option<usize>) {
+        let are_slots_closed = self.server.are_slots_closed();
+        self.server.with_model(|model| {
+            let asked = &model.requests[&number];
+            let waits = asked.kind == Kind::Plain && asked.sent.is_empty();
+            if waits && usable.is_some() && !are_slots_closed {
+                model.violated(format!("request {number} waits, and there is a token"));
+            }
+        });
+    }
+
+    /// A request ends with an answer. `usable` is the token that was in use just before.
+    pub(super) fn answered(
+        &self,
+        number: usize,
+        answered: Option<Answered>,
+        status: StatusCode,
+        usable: Option<usize>,
+    ) {
+        let Some(answered) = answered.filter(|it| it.status == Some(status)) else {
+            return self.violated(format!("request {number}: an answer that nobody gave"));
+        };
+        self.server.with_model(|model| {
+            let asked = &model.requests[&number];
+            let (is_kept, attempts) = (asked.is_kept, asked.sent.len());
+            let Some(token) = answered.token else {
+                return;
+            };
+            if status == StatusCode::UNAUTHORIZED {
+                model.counts.refused += 1;
+                let is_newer_there = usable.is_some_and(|usable| usable != token);
+                let is_taken_out = usable == Some(token) && model.usable_token() != Some(token);
+                if is_kept && attempts == 1 && (is_newer_there || is_taken_out) {
+                    model.violated(format!(
+                        "request {number} is not sent again, though it could be"
+                    ));
+                }
+            } else if !status.is_server_error() {
+                model.accepted(token);
+            }
+        });
+    }
+
+    pub(super) fn failed(&self, number: usize, answered: Option<Answered>, error: BoxError) {
+        if error.is::<Broken>() {
+            if answered.is_none_or(|it| it.status.is_some()) {
+                self.violated(format!("request {number}: an error that nobody made"));
+            }
+            return;
+        }
+        let Some(error) = error.downcast_ref::<Error>() else {
+            return self.violated(format!("request {number}: an error of nobody's"));
+        };
+        let mut told = format!("{error} {error:?}");
+        if let Some(source) = error.source() {
+            told += &format!("{source} {source:?}");
+        }
+        self.server.with_model(|model| {
+            model.counts.failed += 1;
+            let started_in = model.requests[&number].started_in;
+            // After a reset it waits for the next login, and for no third.
+            let discards = model.discards.iter().filter(|step| **step >= started_in);
+            let has_failed = model.last_failure.is_some_and(|step| step >= started_in);
+            let is_explained = has_failed || model.is_pausing() || discards.count() >= 2;
+            let is_expected = error.is_login_failed()
+                || error.is_login_timed_out()
+                || error.is_login_panicked()
+                || error.is_login_lost()
+                || error.to_string().contains("reset");
+            if !is_explained || !is_expected {
+                model.violated(format!(
+                    "request {number}: {error}, and no login has failed"
+                ));
+            }
+            if told.contains(SECRET) {
+                model.violated("I5: a secret in an error");
+            }
+        });
+    }
+
+    /// What can be seen from outside against what the model says.
+    pub(super) fn compare(&self) {
+        let snapshot = self.provider.snapshot();
+        let (is_logging_in, are_slots_closed) = (
+            self.server.with_model(|model| model.is_logging_in()),
+            self.server.are_slots_closed(),
+        );
+        self.server.with_model(|model| {
+            let usable = model.usable().map(|at| model.published[at].generation);
+            let seen = snapshot
+                .generation()
+                .filter(|_| snapshot.usable_for() != Some(Duration::ZERO));
+            if seen != usable {
+                model.violated("another generation is in use than was published and not taken out");
+            }
+            let expected = match (usable, model.is_logging_in(), model.is_pausing()) {
+                (Some(_), _, _) => &[State::Fresh, State::Aging][..],
+                (None, true, _) => &[State::LoggingIn],
+                (None, false, true) => &[State::BackingOff],
+                (None, false, false) => &[State::Expired, State::Empty],
+            };
+            if !expected.contains(&snapshot.state()) {
+                model.violated(format!("{:?}, and not {expected:?}", snapshot.state()));
+            }
+            if snapshot.is_logging_in() != model.is_logging_in() {
+                model.violated("a login is under way, or not, and the provider says otherwise");
+            }
+        });
+        // I7: whoever waits, waits for something that is there.
+        for caller in &self.callers {
+            let waits = caller.was_polled && !caller.response.is_woken();
+            let for_something =
+                is_logging_in || are_slots_closed || self.server.holds(caller.number);
+            if waits && !for_something {
+                self.violated(format!("I7: request {} waits for nothing", caller.number));
+            }
+        }
+    }
+
+    /// Everything comes to its end.
+    pub(crate) fn end(mut self) -> Result<Counts, String> {
+        self.server.with_model(Model::next_step);
+        self.server.close_slots(false);
+        let ends_well = self.server.with_model(|model| model.case.ends_well);
+        let mut rounds = 0;
+        while !self.callers.is_empty() {
+            rounds += 1;
+            if rounds > 20 {
+                self.violated(format!("I7: {} requests never end", self.callers.len()));
+                break;
+            }
+            while self.poll_all() {}
+            if ends_well {
+                self.server.end_login(Outcome::Success);
+            } else {
+                self.advance(TIMED_OUT);
+            }
+            self.settle();
+            while self.answer(0, Answer::Honest) {}
+            self.compare();
+        }
+        self.verdict()?;
+        self.let_go()
+    }
+
+    /// I6: nothing is left, not even of a login under way.
+    fn let_go(self) -> Result<Counts, String> {
+        let told = format!(
+            "{:?} {:?} {:?}",
+            self.services[0],
+            self.provider,
+            self.provider.snapshot()
+        );
+        if told.contains(SECRET) {
+            self.violated("I5: a secret in what is printed");
+        }
+        let replays = self.layer.replays();
+        // One is left under way where it can be.
+        self.server.with_model(|model| model.is_warming_up = true);
+        let acquire = self.provider.acquire();
+        self.runtimes[0].block_on(async {
+            let mut acquire = task::spawn(acquire);
+            let _ = acquire.poll();
+        });
+        let Self {
+            server,
+            runtimes,
+            callers,
+            services,
+            layer,
+            provider,
+            clock,
+            ..
+        } = self;
+        drop((callers, services, layer, provider));
+        for runtime in &runtimes {
+            clock.advance(TIMED_OUT);
+            runtime.block_on(async {
+                yield_now().await;
+                time::advance(TIMED_OUT).await;
+                yield_now().await;
+            });
+            let tasks = runtime.metrics().num_alive_tasks();
+            if tasks > 0 {
+                server.with_model(|model| model.violated(format!("I6: {tasks} tasks are left")));
+            }
+        }
+        let holders = server.holders();
+        if holders > 1 {
+            server.with_model(|model| model.violated(format!("I6: {holders} hold the login")));
+        }
+        let counts = server.with_model(|model| model.counts.clone());
+        if counts.replays != replays {
+            server.with_model(|model| model.violated("replays are counted, and are others"));
+        }
+        let violations = server.with_model(|model| model.violations.join("; "));
+        if violations.is_empty() {
+            Ok(counts)
+        } else {
+            Err(violations)
+        }
+    }
+}
