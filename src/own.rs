@@ -2,9 +2,16 @@
 //!
 //! A reference count that two threads write costs each of them more than all else on the way of a
 //! request. A service that is used for one request, as a clone often is, shares what it needs with
-//! what it was cloned from; one that is used again gets its own.
+//! the others that were cloned on its thread; one that is used again gets its own.
 
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{
+    fmt,
+    ops::Deref,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use http::Request;
 
@@ -21,23 +28,59 @@ pub(crate) struct Share<P, R>(Arc<Shared<P, R>>);
 struct Shared<P, R> {
     settings: Arc<Settings<P, R>>,
     copy: Option<Authorization>,
+    /// In the layer's: a share for each of so many threads, for the clones that they make of a service
+    /// that is there to be cloned.
+    of_threads: Option<OfThreads<P, R>>,
 }
 
+type OfThreads<P, R> = Box<[OnceLock<Share<P, R>>; THREADS]>;
+
+/// Threads that have a share of their own, before two have one in common.
+const THREADS: usize = 16;
+
 impl<P, R> Share<P, R> {
+    /// The layer's.
     pub(crate) fn new(settings: Settings<P, R>) -> Self {
+        let of_threads = Box::new([const { OnceLock::new() }; THREADS]);
+        Self::apart(Arc::new(settings), None, Some(of_threads))
+    }
+
+    fn with_copy_of(&self, authorization: &Authorization) -> Self {
+        let copy = authorization.copied();
+        Self::apart(Arc::clone(&self.0.settings), Some(copy), None)
+    }
+
+    fn apart(
+        settings: Arc<Settings<P, R>>,
+        copy: Option<Authorization>,
+        of_threads: Option<OfThreads<P, R>>,
+    ) -> Self {
         Self(Arc::new(Shared {
-            settings: Arc::new(settings),
-            copy: None,
+            settings,
+            copy,
+            of_threads,
         }))
     }
 
-    /// A share apart.
-    fn with_copy_of(&self, authorization: &Authorization) -> Self {
-        Self(Arc::new(Shared {
-            settings: Arc::clone(&self.0.settings),
-            copy: Some(authorization.copied()),
-        }))
+    /// The share for a clone of the service.
+    fn for_a_clone(&self) -> Self {
+        let Some(of_threads) = &self.0.of_threads else {
+            return self.clone();
+        };
+        let settings = &self.0.settings;
+        let own =
+            of_threads[this_thread()].get_or_init(|| Self::apart(Arc::clone(settings), None, None));
+        own.clone()
     }
+}
+
+/// The number of the thread, less than [`THREADS`].
+fn this_thread() -> usize {
+    static BEGUN: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static NUMBER: usize = BEGUN.fetch_add(1, Ordering::Relaxed) % THREADS;
+    }
+    NUMBER.with(|number| *number)
 }
 
 impl<P, R> Clone for Share<P, R> {
@@ -163,7 +206,7 @@ impl<P: CredentialProvider, R> Own<P, R> {
 /// A clone has nothing of its own yet: it may be there for one request.
 impl<P, R> Clone for Own<P, R> {
     fn clone(&self) -> Self {
-        Self::new(self.share.clone())
+        Self::new(self.share.for_a_clone())
     }
 }
 
@@ -172,3 +215,6 @@ impl<P: fmt::Debug, R: fmt::Debug> fmt::Debug for Own<P, R> {
         Settings::fmt(&self.share, f)
     }
 }
+
+#[cfg(test)]
+mod tests;
