@@ -394,10 +394,10 @@ fn nothing_is_lost_and_nothing_is_left_under_full_load() {
     let failed = tally.refused + tally.errors;
     let (hangs, drops) = (server.hangs.load(Relaxed), server.drops.load(Relaxed));
     println!(
-        "figure: soak seconds={seconds} requests={} ok={} logins={logins} bound={bound} failed={failed} rss_growth_kib={} revocations={revocations} server_errors={} given_up={} hangs={hangs} dropped={} drops={drops} tasks_left={tasks_left}",
+        "figure: soak seconds={seconds} requests~={} ok~={} logins~={logins} bound~={bound} failed={failed} rss_growth_kib~={} revocations~={revocations} server_errors~={} given_up~={} hangs~={hangs} dropped~={} drops~={drops} tasks_left={tasks_left}",
         tally.requests,
         tally.ok,
-        growth_kib.map_or("not measured".to_owned(), |growth| growth.to_string()),
+        growth_kib.map_or("unknown".to_owned(), |growth| growth.to_string()),
         tally.server_errors,
         tally.given_up,
         tally.dropped,

@@ -100,7 +100,7 @@ fn whatever_befalls_them_the_invariants_hold_and_all_recover() {
     let counts = counts.named();
     let figures = counts
         .iter()
-        .map(|(name, count)| format!(" {name}={count}"));
+        .map(|(name, count)| format!(" {name}~={count}"));
     println!(
         "figure: simulation seeds={seeds}{} violations={}",
         figures.collect::<String>(),

@@ -3,7 +3,7 @@
 //! The clocks are moved by hand, logins and answers wait until they are told how to end, and futures are
 //! polled and dropped by hand, on two runtimes. What can be seen from outside is compared with a model
 //! that knows the documentation. `STATE_MACHINE_CASES` sets the number of cases, and
-//! `STATE_MACHINE_SEED` the seed that a run has printed.
+//! `STATE_MACHINE_SEED` another seed.
 
 mod counts;
 mod doubles;
@@ -23,12 +23,13 @@ use self::{
 };
 
 const CASES: u32 = 2_000;
+const SEED: u64 = 1;
 const TRANSITIONS: std::ops::Range<usize> = 1..400;
 
 #[test]
 fn the_invariants_hold_whatever_happens() {
     let cases = number("STATE_MACHINE_CASES").map_or(CASES, |cases| cases.try_into().unwrap());
-    let seed = number("STATE_MACHINE_SEED").unwrap_or_else(|| fastrand::u64(..));
+    let seed = number("STATE_MACHINE_SEED").unwrap_or(SEED);
     let config = Config {
         cases,
         failure_persistence: None,
@@ -68,7 +69,7 @@ fn the_invariants_hold_whatever_happens() {
     let counts = counts.into_inner();
     let rarest = counts.transitions.values().min().unwrap_or(&0);
     println!(
-        "figure: state_machine transitions={} idle={} kinds={} rarest={rarest} cases={cases} requests={} logins={} refused={} replays={} cancelled={} told_of_failed_logins={} violations=0 seed={seed}",
+        "figure: state_machine transitions~={} idle~={} kinds={} rarest~={rarest} cases={cases} requests~={} logins~={} refused~={} replays~={} cancelled~={} told_of_failed_logins~={} violations=0 seed~={seed}",
         counts.total(),
         counts.idle,
         counts.transitions.len(),
