@@ -22,11 +22,17 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// The task that takes back what the word says. It ends with what it watches.
-pub(super) struct Watch(AbortHandle);
+pub(super) struct Watch {
+    task: AbortHandle,
+    /// There as long as the word is the task's to take back: it ends a while after it is told to,
+    /// and the word may be another's by then.
+    on_duty: Option<Arc<()>>,
+}
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.0.abort();
+        self.on_duty = None;
+        self.task.abort();
     }
 }
 
@@ -71,13 +77,19 @@ impl Cache {
             return;
         }
         let generation = held.generation();
+        course.watch = None;
         self.say_fresh(generation);
+        let on_duty = Arc::new(());
         // Nothing of it takes the lock when it is dropped at once.
         let watchman = Watchman {
             cache: Arc::downgrade(self),
             generation,
+            on_duty: Arc::downgrade(&on_duty),
         };
-        course.watch = Some(Watch(runtime.spawn(watchman.watch()).abort_handle()));
+        course.watch = Some(Watch {
+            task: runtime.spawn(watchman.watch()).abort_handle(),
+            on_duty: Some(on_duty),
+        });
     }
 
     /// Has the next request look whether something is due.
@@ -149,6 +161,7 @@ impl Course {
 struct Watchman {
     cache: Weak<Cache>,
     generation: Generation,
+    on_duty: Weak<()>,
 }
 
 impl Watchman {
@@ -172,6 +185,9 @@ impl Watchman {
 impl Drop for Watchman {
     /// Also where its runtime drops it: then the clock is read.
     fn drop(&mut self) {
+        if self.on_duty.strong_count() == 0 {
+            return;
+        }
         if let Some(cache) = self.cache.upgrade() {
             let said = self.generation.number().get();
             // Only what it has said itself; what is current now may have a watch of its own.
