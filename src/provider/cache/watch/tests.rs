@@ -16,6 +16,7 @@ use crate::{
     clock::Clock,
     credential::Credential,
     login::{Login, Session, login_fn},
+    login_error::LoginError,
     provider::{CachePolicy, cache::Random, observers::Observers},
 };
 
@@ -325,6 +326,27 @@ async fn background_logins_are_made_as_if_every_request_had_looked() {
         assert!(began.len() > 5, "{began:?}");
         assert_eq!(began, expected, "logins of {takes:?}");
     }
+}
+
+// What fails for good is tried again after a quarter of an hour, and the credential ends before.
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_is_longer_than_the_credential_lives_does_not_prolong_it() {
+    let clock = Going::new();
+    let login = login_fn(|_| async { Err(LoginError::permanent("invalid_grant").into()) });
+    let cache = cache_with(clock, Session::Concurrent, Some(HOUR), login);
+    let start = time::Instant::now();
+    let mut last = Duration::ZERO;
+    while start.elapsed() < HOUR + LOOK_EVERY {
+        if is_sent(&cache) {
+            last = start.elapsed();
+        }
+        advance(Duration::from_millis(500)).await;
+        for _ in 0..3 {
+            yield_now().await;
+        }
+    }
+    assert!(cache.snapshot().failed_logins() > 0);
+    assert_eq!(last, HOUR - Duration::from_millis(10_500));
 }
 
 #[tokio::test(start_paused = true)]
