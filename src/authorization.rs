@@ -24,16 +24,8 @@ impl Generation {
     pub fn next() -> Self {
         static USED: AtomicU64 = AtomicU64::new(0);
         // Relaxed: each number need only be unique, it orders nothing.
-        Self::from_index(USED.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// How many came before it: fewer than 2^62, at a thousand million a second for a century.
-    pub(crate) fn index(self) -> u64 {
-        self.0.get() - 1
-    }
-
-    pub(crate) fn from_index(index: u64) -> Self {
-        Self(NonZeroU64::MIN.saturating_add(index))
+        let used = USED.fetch_add(1, Ordering::Relaxed);
+        Self(NonZeroU64::MIN.saturating_add(used))
     }
 
     pub(crate) fn number(self) -> NonZeroU64 {

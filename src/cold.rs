@@ -6,17 +6,18 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::Request;
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
     authorization::{Authorization, Generation},
     error::{BoxError, Error},
-    own::{Carried, Share},
+    future::Carried,
+    own::Share,
     provider::{CredentialProvider, RequestHead},
     replay::Replay,
-    settings::Exchange,
+    settings::Sent,
 };
 
 pin_project! {
@@ -42,8 +43,10 @@ pin_project! {
 pin_project! {
     #[project = ProgressProjection]
     enum Progress<A> {
-        // The request is kept, and waits for nothing.
-        Idle,
+        // The request is with the inner service.
+        OnItsWay {
+            sent: Sent,
+        },
         Acquiring {
             #[pin]
             acquire: A,
@@ -60,9 +63,6 @@ pin_project! {
 
 /// The box that it is in.
 pub(crate) type Boxed<S, P, B, R> = Pin<Box<Cold<S, P, B, R>>>;
-
-/// The response to wait for, and what the request went out with.
-type Sent<F, P, R> = Result<(F, Carried<P, R>), BoxError>;
 
 /// How often a request gives its slot back for a fresher authorization, before it is sent with what
 /// it has: a slot that always takes longer than a credential lives would be logins without end.
@@ -87,9 +87,9 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
         )
     }
 
-    /// A request to be sent if another like it is refused.
-    pub(crate) fn kept(service: S, request: Request<B>, share: Share<P, R>) -> Self {
-        Self::new(Progress::Idle, service, Some(request), share)
+    /// A request to be sent again if the one like it, that was sent, is refused.
+    pub(crate) fn kept(sent: Sent, service: S, request: Request<B>, share: Share<P, R>) -> Self {
+        Self::new(Progress::OnItsWay { sent }, service, Some(request), share)
     }
 
     /// A request that is not sent.
@@ -114,28 +114,37 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
         }
     }
 
-    pub(crate) fn can_be_sent(&self) -> bool {
-        self.request.is_some()
+    /// The request as one that is sent once, where nothing else in here will be asked for.
+    pub(crate) fn as_sent_once(&self) -> Option<Carried<P, R>> {
+        let is_kept = self.request.is_some() || self.refused.is_some();
+        (!is_kept).then(|| Carried {
+            sent: self.sent(),
+            share: self.share.clone(),
+        })
     }
 
-    /// The generation that the request was refused with, if it was sent again.
-    pub(crate) fn was_refused(&self) -> Option<Generation> {
-        self.refused
+    /// Tells the provider of the answer. Returns whether the request is to be sent again.
+    pub(crate) fn judge<Body>(&self, response: &Response<Body>) -> bool {
+        let is_worth_another_try = self.share.judge(self.sent(), self.refused, response);
+        is_worth_another_try && self.request.is_some()
     }
 
-    /// Whether nothing in here will be asked for.
-    pub(crate) fn is_done_with(&self) -> bool {
-        self.request.is_none() && self.refused.is_none()
+    fn sent(&self) -> Sent {
+        let Progress::OnItsWay { sent } = self.progress else {
+            unreachable!("it is answered because it was sent");
+        };
+        sent
     }
 
     /// Waits for a newer authorization than the one that was refused.
-    pub(crate) fn begin_again(self: Pin<&mut Self>, refused: Generation) {
+    pub(crate) fn begin_again(self: Pin<&mut Self>) {
+        let refused = Some(self.sent().generation);
         let mut this = self.project();
         let request = this.request.as_ref().expect(ASKED_TO);
-        *this.refused = Some(refused);
+        *this.refused = refused;
         *this.rounds = 0;
         let head = RequestHead {
-            refused: Some(refused),
+            refused,
             ..RequestHead::of(request)
         };
         let acquire = this.share.provider.acquire(head);
@@ -146,7 +155,7 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
     pub(crate) fn poll_call(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Sent<S::Future, P, R>>
+    ) -> Poll<Result<S::Future, BoxError>>
     where
         S: Service<Request<B>> + Clone,
         S::Error: Into<BoxError>,
@@ -196,27 +205,25 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
             return Poll::Ready(Err(Error::not_renewed().into()));
         }
         let mut request = this.request.take().expect(ASKED_TO);
-        let exchange = Exchange::of(&request);
         // Sent again, it is sent for the last time.
         let copy = this
             .refused
             .is_none()
-            .then(|| copy(&settings.replay, &request));
+            .then(|| copy(&*settings.replay, &request));
         *this.request = copy.flatten();
-        this.progress.set(Progress::Idle);
         if this.refused.is_some() {
             settings.replayed();
         }
-        let generation = settings.authorize(&mut request, authorization);
-        provider.sent(generation);
+        let sent = settings.authorize(&mut request, authorization);
+        this.progress.set(Progress::OnItsWay { sent });
+        provider.sent(sent.generation);
         let response = if this.request.is_some() {
             let fresh = this.service.clone();
             mem::replace(this.service, fresh).call(request)
         } else {
             this.service.call(request)
         };
-        let carried = Carried::new(generation, exchange, this.share.clone());
-        Poll::Ready(Ok((response, carried)))
+        Poll::Ready(Ok(response))
     }
 }
 

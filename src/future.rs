@@ -13,9 +13,10 @@ use tower_service::Service;
 use crate::{
     cold::{Boxed, Cold},
     error::BoxError,
-    own::Carried,
+    own::Share,
     provider::CredentialProvider,
     replay::{NoReplay, Replay},
+    settings::Sent,
 };
 
 pin_project! {
@@ -33,12 +34,25 @@ pin_project! {
         // While the request is with the inner service. Not in a state with the rest: a response would
         // be moved more often on its way in.
         #[pin]
-        pub(crate) response: Option<S::Future>,
-        // None for a bare request.
-        pub(crate) carried: Option<Carried<P, R>>,
-        // The request, while it waits to be sent and as long as it may be sent again.
-        pub(crate) cold: Option<Boxed<S, P, B, R>>,
+        response: Option<S::Future>,
+        way: Way<S, P, B, R>,
     }
+}
+
+/// What is there of a request beside its response.
+pub(crate) enum Way<S, P: CredentialProvider, B, R> {
+    /// It went bare: its answer is no news.
+    Bare,
+    /// It is sent once.
+    Once(Carried<P, R>),
+    /// It waits to be sent, or may be sent again.
+    Cold(Boxed<S, P, B, R>),
+}
+
+/// What a request was sent with, and who wants to hear of its fate.
+pub(crate) struct Carried<P, R> {
+    pub(crate) sent: Sent,
+    pub(crate) share: Share<P, R>,
 }
 
 impl<S, P, B, R> ResponseFuture<S, P, B, R>
@@ -46,19 +60,19 @@ where
     S: Service<Request<B>>,
     P: CredentialProvider,
 {
-    pub(crate) fn bare(response: S::Future) -> Self {
+    /// A request that is on its way.
+    #[inline]
+    pub(crate) fn sent(response: S::Future, way: Way<S, P, B, R>) -> Self {
         Self {
             response: Some(response),
-            carried: None,
-            cold: None,
+            way,
         }
     }
 
     pub(crate) fn cold(cold: Cold<S, P, B, R>) -> Self {
         Self {
             response: None,
-            carried: None,
-            cold: Some(Box::pin(cold)),
+            way: Way::Cold(Box::pin(cold)),
         }
     }
 }
@@ -78,9 +92,9 @@ where
             // Calling => (Waiting | the answer)
             if let Some(response) = this.response.as_mut().as_pin_mut() {
                 let answer = ready!(response.poll(cx));
-                let is_final = match (&answer, &*this.carried) {
-                    (Ok(response), Some(carried)) => carried.judge(response, this.cold.as_ref()),
-                    _ => true,
+                let is_final = match &answer {
+                    Ok(response) => !this.way.judge(response),
+                    Err(_) => true,
                 };
                 if is_final {
                     return Poll::Ready(answer.map_err(Into::into));
@@ -90,6 +104,22 @@ where
                 self.as_mut().begin_again();
             }
             ready!(self.as_mut().poll_waiting(cx))?;
+        }
+    }
+}
+
+impl<S, P: CredentialProvider, B, R> Way<S, P, B, R> {
+    /// Tells the provider of the answer. Returns whether the request is to be sent again.
+    #[inline]
+    fn judge<Body>(&self, response: &Response<Body>) -> bool {
+        match self {
+            Self::Bare => false,
+            Self::Once(Carried { sent, share }) => {
+                // Whether it would help: there is nothing to send again.
+                let _ = share.judge(*sent, None, response);
+                false
+            }
+            Self::Cold(cold) => cold.judge(response),
         }
     }
 }
@@ -106,8 +136,8 @@ where
         let mut this = self.project();
         // What the inner future still holds is given back before the login, which may need it.
         this.response.set(None);
-        if let (Some(carried), Some(cold)) = (this.carried.take(), this.cold) {
-            cold.as_mut().begin_again(carried.generation());
+        if let Way::Cold(cold) = this.way {
+            cold.as_mut().begin_again();
         }
     }
 
@@ -120,41 +150,15 @@ where
         R: Replay<B>,
     {
         let mut this = self.project();
-        let cold = this.cold.as_mut().expect("who waits has a request");
-        let (response, carried) = ready!(cold.as_mut().poll_call(cx))?;
-        if cold.is_done_with() {
-            *this.cold = None;
+        let Way::Cold(cold) = this.way else {
+            unreachable!("who waits has a request");
+        };
+        let response = ready!(cold.as_mut().poll_call(cx))?;
+        if let Some(carried) = cold.as_sent_once() {
+            *this.way = Way::Once(carried);
         }
-        *this.carried = Some(carried);
         this.response.set(Some(response));
         Poll::Ready(Ok(()))
-    }
-}
-
-impl<P: CredentialProvider, R> Carried<P, R> {
-    /// Tells the provider what the server thinks of the generation that the request carried.
-    /// Returns whether the answer is the caller's; if not, the request is to be sent again.
-    #[inline]
-    fn judge<S, B, Body>(
-        &self,
-        response: &Response<Body>,
-        kept: Option<&Boxed<S, P, B, R>>,
-    ) -> bool {
-        if self.share.is_rejection(self.exchange(), response) {
-            let is_worth_another_try = self.share.provider.reject(self.generation());
-            let can_be_sent = kept.is_some_and(|kept| kept.can_be_sent());
-            return !(is_worth_another_try && can_be_sent);
-        }
-        if !response.status().is_server_error() {
-            match kept.and_then(|kept| kept.was_refused()) {
-                Some(refused) => self
-                    .share
-                    .provider
-                    .accept_replay(refused, self.generation()),
-                None => self.share.provider.accept(self.generation()),
-            }
-        }
-        true
     }
 }
 

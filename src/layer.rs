@@ -122,12 +122,10 @@ impl<P, R> BearerAuthLayer<P, R> {
     #[must_use]
     pub fn replay<R2>(self, policy: R2) -> BearerAuthLayer<P, R2> {
         BearerAuthLayer {
-            share: Share::new(self.share.with_replay(policy)),
+            share: Share::new(Settings::clone(&self.share).with_replay(policy)),
         }
     }
-}
 
-impl<P, R: Clone> BearerAuthLayer<P, R> {
     /// Says what a rejection is: see [`rejection`](crate::rejection). Defaults to a 401, or
     /// `grpc-status: 16` in the headers.
     #[must_use]
@@ -156,7 +154,7 @@ impl<P, R: Clone> BearerAuthLayer<P, R> {
 
     fn map(self, change: impl FnOnce(Settings<P, R>) -> Settings<P, R>) -> Self {
         Self {
-            share: Share::new(change(self.share.with_replay(self.share.replay.clone()))),
+            share: Share::new(change(Settings::clone(&self.share))),
         }
     }
 }

@@ -18,7 +18,7 @@ use http::Request;
 use crate::{
     authorization::{Authorization, Generation},
     provider::{CredentialProvider, RequestHead},
-    settings::{Exchange, Settings},
+    settings::Settings,
 };
 
 /// A share in the settings of a layer, and perhaps a copy of an authorization. Its clones are
@@ -26,7 +26,7 @@ use crate::{
 pub(crate) struct Share<P, R>(Arc<Shared<P, R>>);
 
 struct Shared<P, R> {
-    settings: Arc<Settings<P, R>>,
+    settings: Settings<P, R>,
     copy: Option<Authorization>,
     /// In the layer's: a share for each of so many threads, for the clones that they make of a service
     /// that is there to be cloned.
@@ -42,16 +42,16 @@ impl<P, R> Share<P, R> {
     /// The layer's.
     pub(crate) fn new(settings: Settings<P, R>) -> Self {
         let of_threads = Box::new([const { OnceLock::new() }; THREADS]);
-        Self::apart(Arc::new(settings), None, Some(of_threads))
+        Self::apart(settings, None, Some(of_threads))
     }
 
     fn with_copy_of(&self, authorization: &Authorization) -> Self {
         let copy = authorization.copied();
-        Self::apart(Arc::clone(&self.0.settings), Some(copy), None)
+        Self::apart(self.0.settings.clone(), Some(copy), None)
     }
 
     fn apart(
-        settings: Arc<Settings<P, R>>,
+        settings: Settings<P, R>,
         copy: Option<Authorization>,
         of_threads: Option<OfThreads<P, R>>,
     ) -> Self {
@@ -69,7 +69,7 @@ impl<P, R> Share<P, R> {
         };
         let settings = &self.0.settings;
         let own =
-            of_threads[this_thread()].get_or_init(|| Self::apart(Arc::clone(settings), None, None));
+            of_threads[this_thread()].get_or_init(|| Self::apart(settings.clone(), None, None));
         own.clone()
     }
 }
@@ -94,35 +94,6 @@ impl<P, R> Deref for Share<P, R> {
 
     fn deref(&self) -> &Self::Target {
         &self.0.settings
-    }
-}
-
-/// What a request went out with, and who wants to hear of its fate.
-pub(crate) struct Carried<P, R> {
-    /// The generation, and in the last two bits the exchange: each future has one of these.
-    marked: u64,
-    pub(crate) share: Share<P, R>,
-}
-
-impl<P, R> Carried<P, R> {
-    #[inline]
-    pub(crate) fn new(generation: Generation, exchange: Exchange, share: Share<P, R>) -> Self {
-        let marked = (generation.index() << 2) | exchange as u64;
-        Self { marked, share }
-    }
-
-    #[inline]
-    pub(crate) fn generation(&self) -> Generation {
-        Generation::from_index(self.marked >> 2)
-    }
-
-    #[inline]
-    pub(crate) fn exchange(&self) -> Exchange {
-        match self.marked & 0b11 {
-            0 => Exchange::Other,
-            1 => Exchange::MaybeGrpc,
-            _ => Exchange::Grpc,
-        }
     }
 }
 

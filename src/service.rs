@@ -11,11 +11,11 @@ use tower_service::Service;
 use crate::{
     cold::{self, Cold},
     error::BoxError,
-    future::ResponseFuture,
-    own::{Carried, Own},
+    future::{Carried, ResponseFuture, Way},
+    own::Own,
     provider::{CachedProvider, CredentialProvider, RequestHead},
     replay::{NoReplay, Replay},
-    settings::{Exchange, Way},
+    settings::Bare,
 };
 
 /// A service that puts an authorization on each request. [`BearerAuthLayer`] makes it.
@@ -107,29 +107,25 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let current = match self.own.share.way_of(&request) {
-            Way::Authorized => self.own.current(&request),
-            Way::AuthorizedAfresh => None,
-            otherwise => return self.call_otherwise(request, otherwise),
-        };
-        let Some(authorization) = current else {
-            return self.call_later(request);
+        if !self.own.share.is_usual(&request) {
+            return self.call_otherwise(request);
+        }
+        let Some(authorization) = self.own.current(&request) else {
+            return self.call_otherwise(request);
         };
         let share = &self.own.share;
-        let kept = cold::copy(&share.replay, &request);
-        let exchange = Exchange::of(&request);
-        let generation = match share.try_authorize(&mut request, authorization) {
-            Ok(generation) => generation,
-            Err(otherwise) => return self.call_otherwise(request, otherwise),
+        let copy = cold::copy(&*share.replay, &request);
+        let sent = match share.try_authorize(&mut request, authorization) {
+            Ok(sent) => sent,
+            Err(bare) => return self.call_bare(request, bare),
         };
-        share.provider.sent(generation);
-        let kept = kept.map(|copy| Box::pin(Cold::kept(self.inner.clone(), copy, share.clone())));
-        let carried = Carried::new(generation, exchange, share.clone());
-        ResponseFuture {
-            response: Some(self.inner.call(request)),
-            carried: Some(carried),
-            cold: kept,
-        }
+        share.provider.sent(sent.generation);
+        let share = share.clone();
+        let way = match copy {
+            None => Way::Once(Carried { sent, share }),
+            Some(copy) => Way::Cold(Box::pin(Cold::kept(sent, self.inner.clone(), copy, share))),
+        };
+        ResponseFuture::sent(self.inner.call(request), way)
     }
 }
 
@@ -138,14 +134,14 @@ impl<S, P, R> BearerAuth<S, P, R>
 where
     P: CredentialProvider,
 {
-    /// Nothing is current: the request waits.
+    /// The request goes bare or, where nothing is current or it wants what is fresh, waits.
     #[cold]
-    fn call_later<B>(&mut self, request: Request<B>) -> ResponseFuture<S, P, B, R>
+    fn call_otherwise<B>(&mut self, request: Request<B>) -> ResponseFuture<S, P, B, R>
     where
         S: Service<Request<B>> + Clone,
     {
-        if let Some(own) = self.own.share.callers_own(&request) {
-            return self.call_otherwise(request, own);
+        if let Some(bare) = self.own.share.bare_way(&request) {
+            return self.call_bare(request, bare);
         }
         let acquire = self.own.share.provider.acquire(RequestHead::of(&request));
         // The login may need the slot that `poll_ready` reserved: give it back before waiting.
@@ -156,18 +152,18 @@ where
 
     /// Without an authorization of ours, or not at all.
     #[cold]
-    fn call_otherwise<B>(&mut self, request: Request<B>, way: Way) -> ResponseFuture<S, P, B, R>
+    fn call_bare<B>(&mut self, request: Request<B>, bare: Bare) -> ResponseFuture<S, P, B, R>
     where
         S: Service<Request<B>> + Clone,
     {
-        if let Way::Refused(error) = way {
+        if let Bare::Refused(error) = bare {
             // The slot that `poll_ready` reserved is for somebody else now.
             self.give_slot_back();
             let (service, share) = (self.inner.clone(), self.own.share.clone());
             return ResponseFuture::cold(Cold::refused(error, service, share));
         }
         self.own.share.bare(&request);
-        ResponseFuture::bare(self.inner.call(request))
+        ResponseFuture::sent(self.inner.call(request), Way::Bare)
     }
 
     /// Drops the inner service with its reserved slot, for a clone.

@@ -18,14 +18,17 @@ use crate::{
     error::Error,
     origin::Origins,
     per_request::PerRequest,
+    provider::CredentialProvider,
     rejection, url,
 };
 
+/// Held in each share, and not behind a count of their own: that would be one more step for each
+/// request.
 #[derive(Debug)]
 pub(crate) struct Settings<P, R> {
     /// One for all layers that were made of each other.
     pub(crate) provider: Arc<P>,
-    pub(crate) replay: R,
+    pub(crate) replay: Arc<R>,
     origins: Origins,
     header_name: HeaderName,
     /// Whether that is `authorization`: the hash of a name that the compiler knows is a constant.
@@ -33,6 +36,22 @@ pub(crate) struct Settings<P, R> {
     callers_header: CallersHeader,
     rejection: Rejection,
     counts: Arc<Counts>,
+}
+
+// The provider and the policy are shared: a clone asks nothing of them.
+impl<P, R> Clone for Settings<P, R> {
+    fn clone(&self) -> Self {
+        Self {
+            provider: Arc::clone(&self.provider),
+            replay: Arc::clone(&self.replay),
+            origins: self.origins.clone(),
+            header_name: self.header_name.clone(),
+            is_usual_name: self.is_usual_name,
+            callers_header: self.callers_header,
+            rejection: self.rejection.clone(),
+            counts: Arc::clone(&self.counts),
+        }
+    }
 }
 
 /// What is counted, on no way that an authorized request goes once. Relaxed: nothing else is read by
@@ -70,42 +89,54 @@ enum CallersHeader {
     Replaced,
 }
 
-/// What becomes of a request.
-pub(crate) enum Way {
-    /// It gets the current authorization.
-    Authorized,
-    /// It gets a fresh one.
-    AuthorizedAfresh,
+/// What becomes of a request that gets no authorization.
+pub(crate) enum Bare {
     /// It is sent untouched: it goes elsewhere, brings its own authorization, or wants none.
-    Bare,
+    Sent,
     /// It is not sent.
     Refused(Error),
 }
 
 /// What a request tells of the answer to come.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Exchange {
-    Other = 0,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exchange {
+    Other,
     /// It is gRPC if the answer comes over HTTP/2.
-    MaybeGrpc = 1,
-    Grpc = 2,
+    MaybeGrpc,
+    Grpc,
 }
 
 impl Exchange {
-    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+    fn of<B>(request: &Request<B>) -> Self {
         match (request.method(), request.version()) {
             (&Method::POST, Version::HTTP_2) => Self::Grpc,
             (&Method::POST, _) => Self::MaybeGrpc,
             _ => Self::Other,
         }
     }
+
+    fn is_unauthenticated<B>(self, response: &Response<B>) -> bool {
+        let can_be_grpc = match self {
+            Self::Grpc => true,
+            Self::MaybeGrpc => response.version() == Version::HTTP_2,
+            Self::Other => false,
+        };
+        can_be_grpc && rejection::is_unauthenticated(response.headers())
+    }
+}
+
+/// What the provider is told of when the answer is there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    pub(crate) generation: Generation,
+    exchange: Exchange,
 }
 
 impl<P, R> Settings<P, R> {
     pub(crate) fn new(provider: P, replay: R, origins: Origins) -> Self {
         Self {
             provider: Arc::new(provider),
-            replay,
+            replay: Arc::new(replay),
             origins,
             header_name: AUTHORIZATION,
             is_usual_name: true,
@@ -116,7 +147,7 @@ impl<P, R> Settings<P, R> {
     }
 
     /// The same with another policy, for the same provider.
-    pub(crate) fn with_replay<R2>(&self, replay: R2) -> Settings<P, R2> {
+    pub(crate) fn with_replay<R2>(self, replay: R2) -> Settings<P, R2> {
         let Self {
             provider,
             replay: _,
@@ -128,14 +159,14 @@ impl<P, R> Settings<P, R> {
             counts,
         } = self;
         Settings {
-            provider: Arc::clone(provider),
-            replay,
-            origins: origins.clone(),
-            header_name: header_name.clone(),
-            is_usual_name: *is_usual_name,
-            callers_header: *callers_header,
-            rejection: rejection.clone(),
-            counts: Arc::clone(counts),
+            provider,
+            replay: Arc::new(replay),
+            origins,
+            header_name,
+            is_usual_name,
+            callers_header,
+            rejection,
+            counts,
         }
     }
 
@@ -164,48 +195,46 @@ impl<P, R> Settings<P, R> {
         }
     }
 
-    /// By the caller's word and the request's origin. A header of the caller's own is told by
-    /// [`callers_own`](Self::callers_own), and by [`try_authorize`](Self::try_authorize).
+    /// Whether the request gets the current authorization, by its origin and the caller's word. A
+    /// header of the caller's own is told by [`callers_own`](Self::callers_own), and by
+    /// [`try_authorize`](Self::try_authorize).
     #[inline]
-    pub(crate) fn way_of<B>(&self, request: &Request<B>) -> Way {
+    pub(crate) fn is_usual<B>(&self, request: &Request<B>) -> bool {
         let per_request = PerRequest::of(request.extensions());
-        if per_request.is_some_and(PerRequest::is_bare) {
-            return Way::Bare;
-        }
-        if self.origins.allows_request(request) {
-            return match per_request {
-                Some(per_request) if per_request.is_fresh() => Way::AuthorizedAfresh,
-                _ => Way::Authorized,
-            };
-        }
-        self.way_elsewhere(request)
+        per_request.is_none_or(|it| !it.is_bare() && !it.is_fresh())
+            && self.origins.allows_request(request)
     }
 
-    /// The way of a request to a foreign origin.
-    #[cold]
-    fn way_elsewhere<B>(&self, request: &Request<B>) -> Way {
+    /// What becomes of a request that is not usual: `None` if it gets a fresh authorization.
+    pub(crate) fn bare_way<B>(&self, request: &Request<B>) -> Option<Bare> {
+        if PerRequest::of(request.extensions()).is_some_and(PerRequest::is_bare) {
+            return Some(Bare::Sent);
+        }
         if let Some(own) = self.callers_own(request) {
-            return own;
+            return Some(own);
+        }
+        if self.origins.allows_request(request) {
+            return None;
         }
         let counts = &self.counts;
         counts.foreign_requests.fetch_add(1, Ordering::Relaxed);
-        if self.origins.is_strict() {
-            Way::Refused(Error::foreign_origin(url::told(request)))
+        Some(if self.origins.is_strict() {
+            Bare::Refused(Error::foreign_origin(url::told(request)))
         } else {
-            Way::Bare
-        }
+            Bare::Sent
+        })
     }
 
     /// The way of a request that brings an authorization of its own, where that is to be kept.
-    pub(crate) fn callers_own<B>(&self, request: &Request<B>) -> Option<Way> {
+    pub(crate) fn callers_own<B>(&self, request: &Request<B>) -> Option<Bare> {
         if self.callers_header == CallersHeader::Replaced {
             return None;
         }
         let mut own = request.headers().get_all(&self.header_name).iter();
         match (own.next(), own.next()) {
             (None, _) => None,
-            (Some(_), None) => Some(Way::Bare),
-            (Some(_), Some(_)) => Some(Way::Refused(Error::many_headers())),
+            (Some(_), None) => Some(Bare::Sent),
+            (Some(_), Some(_)) => Some(Bare::Refused(Error::many_headers())),
         }
     }
 
@@ -243,7 +272,7 @@ impl<P, R> Settings<P, R> {
         &self,
         request: &mut Request<B>,
         authorization: Authorization,
-    ) -> Result<Generation, Way> {
+    ) -> Result<Sent, Bare> {
         let (value, generation) = authorization.into_parts();
         let headers = request.headers_mut();
         let before = headers.len();
@@ -252,25 +281,30 @@ impl<P, R> Settings<P, R> {
         } else {
             headers.insert(&self.header_name, value)
         };
-        if let Some(own) = replaced
-            && self.callers_header == CallersHeader::Kept
-        {
-            return Err(self.restore(headers, own, before));
+        if let Some(own) = replaced {
+            self.replaced(headers, own, before)?;
         }
-        self.carries(request, generation);
-        Ok(generation)
+        Ok(self.carries(request, generation))
     }
 
-    /// Puts the caller's header back, and says which way the request goes. `before` is how many
-    /// headers it had.
+    /// The caller has brought a header, or more: unless ours is to replace it, it is put back, and the
+    /// request goes another way. `before` is how many headers it had.
     #[cold]
-    fn restore(&self, headers: &mut HeaderMap, own: HeaderValue, before: usize) -> Way {
+    fn replaced(
+        &self,
+        headers: &mut HeaderMap,
+        own: HeaderValue,
+        before: usize,
+    ) -> Result<(), Bare> {
+        if self.callers_header == CallersHeader::Replaced {
+            return Ok(());
+        }
         // All but one are gone, and with them the request.
         if headers.len() < before {
-            return Way::Refused(Error::many_headers());
+            return Err(Bare::Refused(Error::many_headers()));
         }
         headers.insert(&self.header_name, own);
-        Way::Bare
+        Err(Bare::Sent)
     }
 
     /// Puts the authorization on a request that has passed [`callers_own`](Self::callers_own).
@@ -278,31 +312,54 @@ impl<P, R> Settings<P, R> {
         &self,
         request: &mut Request<B>,
         authorization: Authorization,
-    ) -> Generation {
+    ) -> Sent {
         let (value, generation) = authorization.into_parts();
         request.headers_mut().insert(&self.header_name, value);
-        self.carries(request, generation);
-        generation
+        self.carries(request, generation)
     }
 
-    fn carries<B>(&self, request: &Request<B>, generation: Generation) {
+    #[inline]
+    fn carries<B>(&self, request: &Request<B>, generation: Generation) -> Sent {
         if let Some(per_request) = PerRequest::of(request.extensions()) {
             per_request.carry(Some(generation));
+        }
+        Sent {
+            generation,
+            exchange: Exchange::of(request),
         }
     }
 
     #[inline]
-    pub(crate) fn is_rejection<B>(&self, exchange: Exchange, response: &Response<B>) -> bool {
-        let (status, headers) = (response.status(), response.headers());
+    fn is_rejection<B>(&self, exchange: Exchange, response: &Response<B>) -> bool {
         if let Rejection::If(rejection) = &self.rejection {
-            return rejection(status, headers);
+            return rejection(response.status(), response.headers());
         }
-        let can_be_grpc = match exchange {
-            Exchange::Grpc => true,
-            Exchange::MaybeGrpc => response.version() == Version::HTTP_2,
-            Exchange::Other => false,
-        };
-        status == StatusCode::UNAUTHORIZED
-            || (can_be_grpc && rejection::is_unauthenticated(headers))
+        response.status() == StatusCode::UNAUTHORIZED
+            || (exchange != Exchange::Other && exchange.is_unauthenticated(response))
+    }
+}
+
+impl<P: CredentialProvider, R> Settings<P, R> {
+    /// Tells the provider what the server thinks of the generation that the request was sent with;
+    /// `refused` is what it was sent with before.
+    ///
+    /// Returns whether it was refused, and another credential may help.
+    #[inline]
+    pub(crate) fn judge<B>(
+        &self,
+        sent: Sent,
+        refused: Option<Generation>,
+        response: &Response<B>,
+    ) -> bool {
+        if self.is_rejection(sent.exchange, response) {
+            return self.provider.reject(sent.generation);
+        }
+        if !response.status().is_server_error() {
+            match refused {
+                Some(refused) => self.provider.accept_replay(refused, sent.generation),
+                None => self.provider.accept(sent.generation),
+            }
+        }
+        false
     }
 }

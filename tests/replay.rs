@@ -744,3 +744,25 @@ async fn a_service_with_replay_can_be_named_and_boxed() {
     drop(acquire);
     let _ = tower::util::BoxCloneSyncService::<_, _, BoxError>::new(named);
 }
+
+#[tokio::test]
+async fn what_a_rejection_is_may_be_said_after_a_policy_that_cannot_be_cloned() {
+    let copies = Mutex::new(0); // not `Clone`, and with it the policy
+    let policy = ReplayWith(move |body: &Body| {
+        *copies.lock().unwrap() += 1;
+        Some(body.clone())
+    });
+    let issuer = Issuer::new();
+    let provider = CachedProvider::new(issuer.clone());
+    let layer = BearerAuthLayer::new(provider, origins())
+        .replay(policy)
+        .rejected_if(|status, _| status == StatusCode::FORBIDDEN);
+    let refusals = Arc::new(Mutex::new(vec![StatusCode::OK, StatusCode::FORBIDDEN]));
+    let mut client = layer.layer(service_fn(move |_: Request<Body>| {
+        let status = refusals.lock().unwrap().pop().unwrap();
+        ready(Ok::<_, Infallible>(answer(status)))
+    }));
+    let response = client.ready().await.unwrap().call(request()).await;
+    assert_eq!(response.unwrap().status(), StatusCode::OK);
+    assert_eq!(issuer.logins(), 2);
+}

@@ -27,7 +27,7 @@ fn clones_have_a_share_in_common_with_those_of_their_thread_alone() {
     assert!(have_one_in_common(&here, &here.clone()));
     assert!(!have_one_in_common(&here, &own));
     assert!(!have_one_in_common(&here, &there));
-    assert!(Arc::ptr_eq(&here.share.0.settings, &there.share.0.settings));
+    assert!(Arc::ptr_eq(&here.share.provider, &there.share.provider));
 }
 
 #[test]
