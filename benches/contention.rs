@@ -22,8 +22,8 @@ use std::{
 
 use http::{Request, Response};
 use support::{
-    Bare, Body, ByHand, Floor, Life, Report, Table, Use, hot_loop, medians, origins, provider,
-    request, requests, tower_http,
+    Bare, Body, ByHand, Floor, Least, Life, Report, Table, Use, hot_loop, medians, origins,
+    provider, request, requests, tower_http,
 };
 use tokio::runtime::Builder;
 use tower::{Layer, Service};
@@ -103,10 +103,11 @@ fn main() {
     let server = server.expect("a runtime");
     let provider = server.block_on(provider(TOKEN, Life::Long));
     let ours = BearerAuthLayer::new(provider.clone(), origins(1)).layer(Bare);
-    let contenders: [(&str, Box<dyn Contender>); 5] = [
+    let contenders: [(&str, Box<dyn Contender>); 6] = [
         ("bare service", Box::new(Bare)),
         ("floor", Box::new(Floor::new(TOKEN))),
         ("tower-http, a fixed token", Box::new(tower_http(TOKEN))),
+        ("by hand: looks at its answers", Box::new(Least::new(TOKEN))),
         ("by hand: RwLock and format!", Box::new(ByHand::new(TOKEN))),
         ("tower-bearer", Box::new(ours)),
     ];

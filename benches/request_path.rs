@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use support::{
-    Bare, Body, ByHand, Floor, Life, Report, Table, Use, hot_loop, medians, origins, ours,
+    Bare, Body, ByHand, Floor, Least, Life, Report, Table, Use, hot_loop, medians, origins, ours,
     ours_with_replay, requests, tower_http,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -47,6 +47,7 @@ fn contenders(server: &Runtime, single: &Runtime) -> Vec<(&'static str, Box<dyn 
         ("bare service", Box::new(Bare)),
         ("floor", Box::new(Floor::new(TOKEN))),
         ("tower-http, a fixed token", Box::new(tower_http(TOKEN))),
+        ("by hand: looks at its answers", Box::new(Least::new(TOKEN))),
         ("by hand: RwLock and format!", Box::new(ByHand::new(TOKEN))),
         ("tower-bearer", Box::new(ours(Life::Long, origins(1)))),
         (

@@ -86,25 +86,24 @@ where
 {
     type Output = Result<Response<Body>, BoxError>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            let mut this = self.as_mut().project();
-            // Calling => (Waiting | the answer)
-            if let Some(response) = this.response.as_mut().as_pin_mut() {
-                let answer = ready!(response.poll(cx));
-                let is_final = match &answer {
-                    Ok(response) => !this.way.judge(response),
-                    Err(_) => true,
-                };
-                if is_final {
-                    return Poll::Ready(answer.map_err(Into::into));
-                }
-                // Before the login: over HTTP/1 what is unread keeps its connection.
-                drop(answer);
-                self.as_mut().begin_again();
+        let mut this = self.as_mut().project();
+        // Calling => (Waiting | the answer)
+        if let Some(response) = this.response.as_mut().as_pin_mut() {
+            let answer = ready!(response.poll(cx));
+            let is_final = match &answer {
+                Ok(response) => !this.way.judge(response),
+                Err(_) => true,
+            };
+            if is_final {
+                return Poll::Ready(answer.map_err(Into::into));
             }
-            ready!(self.as_mut().poll_waiting(cx))?;
+            // Before the login: over HTTP/1 what is unread keeps its connection.
+            drop(answer);
+            self.as_mut().begin_again();
         }
+        self.poll_waiting(cx)
     }
 }
 
@@ -112,6 +111,17 @@ impl<S, P: CredentialProvider, B, R> Way<S, P, B, R> {
     /// Tells the provider of the answer. Returns whether the request is to be sent again.
     #[inline]
     fn judge<Body>(&self, response: &Response<Body>) -> bool {
+        if let Self::Once(Carried { sent, share }) = self
+            && sent.is_plainly_accepted(response)
+        {
+            share.provider.accept(sent.generation);
+            return false;
+        }
+        self.judge_closely(response)
+    }
+
+    #[inline(never)]
+    fn judge_closely<Body>(&self, response: &Response<Body>) -> bool {
         match self {
             Self::Bare => false,
             Self::Once(Carried { sent, share }) => {
@@ -141,15 +151,18 @@ where
         }
     }
 
-    /// Waiting => Calling.
+    /// Waiting => Calling => (Waiting | the answer)
     #[cold]
-    fn poll_waiting(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>>
+    fn poll_waiting<Body>(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<Body>, BoxError>>
     where
-        S: Clone,
+        S: Service<Request<B>, Response = Response<Body>> + Clone,
         S::Error: Into<BoxError>,
         R: Replay<B>,
     {
-        let mut this = self.project();
+        let mut this = self.as_mut().project();
         let Way::Cold(cold) = this.way else {
             unreachable!("who waits has a request");
         };
@@ -158,7 +171,8 @@ where
             *this.way = Way::Once(carried);
         }
         this.response.set(Some(response));
-        Poll::Ready(Ok(()))
+        // Once more at the most: what is refused again is not sent again.
+        self.poll(cx)
     }
 }
 

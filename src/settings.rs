@@ -97,32 +97,16 @@ pub(crate) enum Bare {
     Refused(Error),
 }
 
-/// What a request tells of the answer to come.
+/// What is known of an answer before it comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Exchange {
-    Other,
-    /// It is gRPC if the answer comes over HTTP/2.
+    /// Its status alone says whether it is a rejection.
+    Plain,
+    /// It is gRPC if it comes over HTTP/2.
     MaybeGrpc,
     Grpc,
-}
-
-impl Exchange {
-    fn of<B>(request: &Request<B>) -> Self {
-        match (request.method(), request.version()) {
-            (&Method::POST, Version::HTTP_2) => Self::Grpc,
-            (&Method::POST, _) => Self::MaybeGrpc,
-            _ => Self::Other,
-        }
-    }
-
-    fn is_unauthenticated<B>(self, response: &Response<B>) -> bool {
-        let can_be_grpc = match self {
-            Self::Grpc => true,
-            Self::MaybeGrpc => response.version() == Version::HTTP_2,
-            Self::Other => false,
-        };
-        can_be_grpc && rejection::is_unauthenticated(response.headers())
-    }
+    /// A function of the user's says whether it is a rejection.
+    Own,
 }
 
 /// What the provider is told of when the answer is there.
@@ -130,6 +114,17 @@ impl Exchange {
 pub(crate) struct Sent {
     pub(crate) generation: Generation,
     exchange: Exchange,
+}
+
+impl Sent {
+    /// Whether the answer's status says at once that the request was accepted.
+    #[inline]
+    pub(crate) fn is_plainly_accepted<B>(self, response: &Response<B>) -> bool {
+        let status = response.status();
+        self.exchange == Exchange::Plain
+            && status != StatusCode::UNAUTHORIZED
+            && !status.is_server_error()
+    }
 }
 
 impl<P, R> Settings<P, R> {
@@ -325,17 +320,30 @@ impl<P, R> Settings<P, R> {
         }
         Sent {
             generation,
-            exchange: Exchange::of(request),
+            exchange: self.exchange(request),
         }
     }
 
     #[inline]
-    fn is_rejection<B>(&self, exchange: Exchange, response: &Response<B>) -> bool {
-        if let Rejection::If(rejection) = &self.rejection {
-            return rejection(response.status(), response.headers());
+    fn exchange<B>(&self, request: &Request<B>) -> Exchange {
+        match (&self.rejection, request.method(), request.version()) {
+            (Rejection::If(_), ..) => Exchange::Own,
+            (_, &Method::POST, Version::HTTP_2) => Exchange::Grpc,
+            (_, &Method::POST, _) => Exchange::MaybeGrpc,
+            _ => Exchange::Plain,
         }
-        response.status() == StatusCode::UNAUTHORIZED
-            || (exchange != Exchange::Other && exchange.is_unauthenticated(response))
+    }
+
+    fn is_rejection<B>(&self, exchange: Exchange, response: &Response<B>) -> bool {
+        let (status, headers) = (response.status(), response.headers());
+        let can_be_grpc = match (exchange, &self.rejection) {
+            (_, Rejection::If(rejection)) => return rejection(status, headers),
+            (Exchange::Grpc, _) => true,
+            (Exchange::MaybeGrpc, _) => response.version() == Version::HTTP_2,
+            (Exchange::Plain | Exchange::Own, _) => false,
+        };
+        status == StatusCode::UNAUTHORIZED
+            || (can_be_grpc && rejection::is_unauthenticated(headers))
     }
 }
 
@@ -344,7 +352,6 @@ impl<P: CredentialProvider, R> Settings<P, R> {
     /// `refused` is what it was sent with before.
     ///
     /// Returns whether it was refused, and another credential may help.
-    #[inline]
     pub(crate) fn judge<B>(
         &self,
         sent: Sent,
