@@ -172,22 +172,24 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
             ..RequestHead::of(this.request.as_ref().expect(ASKED_TO))
         };
         let authorization = loop {
-            let mut is_new = false;
-            if let ProgressProjection::Acquiring { acquire } = this.progress.as_mut().project() {
-                let authorization = ready!(acquire.poll(cx))?;
-                this.progress.set(Progress::Acquired { authorization });
-                is_new = true;
-            }
+            let acquired = match this.progress.as_mut().project() {
+                ProgressProjection::Acquiring { acquire } => Some(ready!(acquire.poll(cx))?),
+                _ => None,
+            };
             let Poll::Ready(readiness) = this.service.poll_ready(cx) else {
-                if is_new {
+                if let Some(authorization) = acquired {
                     *this.was_current = provider.current(head).is_some();
+                    this.progress.set(Progress::Acquired { authorization });
                 }
                 return Poll::Pending;
             };
             readiness.map_err(Into::into)?;
+            if let Some(authorization) = acquired {
+                break authorization;
+            }
             // The wait for the slot may have been longer than the life of what was acquired.
-            let newer = if is_new { None } else { provider.current(head) };
-            let is_stale = !is_new && newer.is_none() && *this.was_current;
+            let newer = provider.current(head);
+            let is_stale = newer.is_none() && *this.was_current;
             if !is_stale || *this.rounds == ROUNDS {
                 let acquired = match this.progress.as_mut().project() {
                     ProgressProjection::Acquired { authorization } => Some(authorization.clone()),

@@ -30,7 +30,7 @@ pub(crate) struct Flight<T> {
     refresh_token: RefreshTokenSlot,
 }
 
-impl<T: Clone> Flight<T> {
+impl<T> Flight<T> {
     pub(crate) fn new(timeout: Duration, refresh_token: RefreshTokenSlot) -> Self {
         Self {
             outcome: OnceLock::new(),
@@ -86,8 +86,8 @@ impl<T: Clone> Flight<T> {
     }
 
     /// The outcome, if there is one.
-    pub(crate) fn outcome(&self) -> Option<Result<T, Error>> {
-        self.outcome.get().cloned()
+    pub(crate) fn outcome(&self) -> Option<&Result<T, Error>> {
+        self.outcome.get()
     }
 
     /// Ends when there is an outcome that was not there when this was called, and with an error when

@@ -155,13 +155,11 @@ pin_project! {
     /// By hand, since one of these is all that a request that waits has beside its task.
     pub(in crate::provider) struct Acquiring {
         cache: Arc<Cache>,
-        wanted: Wanted,
+        attempt: Attempt,
         flight: Option<Arc<Flight<Arc<Held>>>>,
         // Some as long as there is a flight.
         #[pin]
         landing: Option<Landing>,
-        was_reset: bool,
-        was_late: bool,
     }
 }
 
@@ -169,11 +167,13 @@ impl Acquiring {
     pub(in crate::provider) fn new(cache: &Arc<Cache>, wanted: Wanted) -> Self {
         Self {
             cache: Arc::clone(cache),
-            wanted,
+            attempt: Attempt {
+                wanted,
+                was_reset: false,
+                was_late: false,
+            },
             flight: None,
             landing: None,
-            was_reset: false,
-            was_late: false,
         }
     }
 }
@@ -183,56 +183,85 @@ impl Future for Acquiring {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let (cache, wanted) = (&*this.cache, *this.wanted);
+        let cache = &*this.cache;
         loop {
-            let outcome = match this.flight {
+            if let Some(flight) = this.flight
+                // Before each poll: it may have landed before this began to wait.
+                && flight.outcome().is_none()
+                && let Some(landing) = this.landing.as_mut().as_pin_mut()
+                && ready!(landing.poll(cx)).is_err()
+            {
+                cache.land(flight, Err(Error::login_lost()));
+            }
+            let step = match this.flight.take() {
                 // Begun anew from the first poll on: nothing happens before.
-                None => {
-                    if wanted.is_any()
-                        && let Some(authorization) = cache.current()
-                    {
-                        cache.sent();
-                        return Poll::Ready(Ok(authorization));
-                    }
-                    match cache.board(wanted) {
-                        Ok(Boarded::Current(held)) => Ok(held),
-                        Ok(Boarded::Waiting(flight)) => {
-                            this.landing.set(Some(flight.landing()));
-                            *this.flight = Some(flight);
-                            continue;
-                        }
-                        Err(error) => Err(error),
-                    }
-                }
+                None => this.attempt.begin(cache),
                 Some(flight) => {
-                    // Before each poll: it may have landed before this began to wait.
-                    let outcome = match (flight.outcome(), this.landing.as_mut().as_pin_mut()) {
-                        (None, Some(landing)) => {
-                            if ready!(landing.poll(cx)).is_err() {
-                                cache.land(flight, Err(Error::login_lost()));
-                            }
-                            flight.outcome()
-                        }
-                        (outcome, _) => outcome,
-                    };
-                    *this.flight = None;
                     this.landing.set(None);
-                    outcome.expect("it has landed, or was declared lost here")
+                    let outcome = flight.outcome();
+                    let outcome = outcome.expect("it has landed, or was declared lost here");
+                    this.attempt.settle(cache, outcome.as_ref())
                 }
             };
-            match outcome {
-                // Another login is due after a reset. One is enough: nobody waits for ever.
-                Err(error) if error.is_reset() && !*this.was_reset => *this.was_reset = true,
-                Err(error) => {
-                    return Poll::Ready(cache.for_want_of_a_better(wanted).ok_or(error));
+            match step {
+                Step::Wait(flight) => {
+                    this.landing.set(Some(flight.landing()));
+                    *this.flight = Some(flight);
                 }
-                // Expired or refused since it landed, or replaced: whoever polls late looks once more.
-                Ok(held) if !*this.was_late && !cache.is_in_use(&held) => {
-                    *this.was_late = true;
-                    *this.was_reset = false;
-                }
-                Ok(held) => return Poll::Ready(cache.lasting(&held, wanted.valid_for)),
+                Step::Again => {}
+                Step::Done(outcome) => return Poll::Ready(outcome),
             }
+        }
+    }
+}
+
+/// What is wanted, and how often it was found and was not good enough.
+struct Attempt {
+    wanted: Wanted,
+    was_reset: bool,
+    was_late: bool,
+}
+
+enum Step {
+    Wait(Arc<Flight<Arc<Held>>>),
+    Again,
+    Done(Result<Authorization, Error>),
+}
+
+impl Attempt {
+    fn begin(&mut self, cache: &Arc<Cache>) -> Step {
+        if self.wanted.is_any()
+            && let Some(authorization) = cache.current()
+        {
+            cache.sent();
+            return Step::Done(Ok(authorization));
+        }
+        match cache.board(self.wanted) {
+            Ok(Boarded::Waiting(flight)) => Step::Wait(flight),
+            Ok(Boarded::Current(held)) => self.settle(cache, Ok(&held)),
+            Err(error) => self.settle(cache, Err(&error)),
+        }
+    }
+
+    /// By reference: a crowd that counts what it has in common waits for each other.
+    fn settle(&mut self, cache: &Arc<Cache>, outcome: Result<&Arc<Held>, &Error>) -> Step {
+        match outcome {
+            // Another login is due after a reset. One is enough: nobody waits for ever.
+            Err(error) if error.is_reset() && !self.was_reset => {
+                self.was_reset = true;
+                Step::Again
+            }
+            Err(error) => {
+                let other = cache.for_want_of_a_better(self.wanted);
+                Step::Done(other.ok_or_else(|| error.clone()))
+            }
+            // Expired or refused since it landed, or replaced: whoever polls late looks once more.
+            Ok(held) if !self.was_late && !cache.is_in_use(held) => {
+                self.was_late = true;
+                self.was_reset = false;
+                Step::Again
+            }
+            Ok(held) => Step::Done(cache.lasting(held, self.wanted.valid_for)),
         }
     }
 }
