@@ -1,14 +1,21 @@
 //! The one login under way, and those who wait for it.
 
 use std::{
+    pin::Pin,
     sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
     time::Duration,
 };
+
+use pin_project_lite::pin_project;
 
 use crate::{
     error::Error,
     login::RefreshTokenSlot,
-    sync::{AtomicBool, Instant, Notify, OnceLock, OwnedNotified, Timeout, task, time},
+    sync::{
+        AtomicBool, Handle, Instant, Notify, OnceLock, OwnedNotified, RuntimeId, Timeout, task,
+        time,
+    },
 };
 
 /// A login ends itself at its timeout. Where it has not done so this much later, its task is no
@@ -23,21 +30,31 @@ const OVERDUE: Duration = Duration::from_secs(1);
 pub(crate) struct Flight<T> {
     outcome: OnceLock<Result<T, Error>>,
     has_landed: Arc<Notify>,
+    runtime: RuntimeId,
     task: OnceLock<task::Id>,
     waits_for_itself: AtomicBool,
     overdue_at: Instant,
+    /// Whether there is a timer for all who wait on the login's runtime.
+    is_watched: AtomicBool,
     /// For this login alone: one that was declared lost takes nothing from the next.
     refresh_token: RefreshTokenSlot,
 }
 
 impl<T> Flight<T> {
-    pub(crate) fn new(timeout: Duration, refresh_token: RefreshTokenSlot) -> Self {
+    /// A login to be spawned on this runtime.
+    pub(crate) fn new(
+        timeout: Duration,
+        runtime: &Handle,
+        refresh_token: RefreshTokenSlot,
+    ) -> Self {
         Self {
             outcome: OnceLock::new(),
             has_landed: Arc::default(),
+            runtime: runtime.id(),
             task: OnceLock::new(),
             waits_for_itself: AtomicBool::new(false),
             overdue_at: Instant::now() + timeout + OVERDUE,
+            is_watched: AtomicBool::new(false),
             refresh_token,
         }
     }
@@ -90,19 +107,75 @@ impl<T> Flight<T> {
         self.outcome.get()
     }
 
-    /// Ends when there is an outcome that was not there when this was called, and with an error when
-    /// it is overdue. So look for the outcome before each poll.
+    /// Ends when there is an outcome that was not there when this was called, or when it is overdue. So
+    /// look for the outcome before each poll.
+    ///
+    /// For who waits on this runtime. On that of the login the timer is the
+    /// [`watch`](Self::watch)'s, which has to be under way: one for each of a crowd would be a good
+    /// part of what its wait costs.
+    ///
+    /// # Panics
+    ///
+    /// On another runtime than the login's, if that has no time driver.
+    pub(crate) fn landing(&self, runtime: &Handle) -> Landing {
+        if self.is_flown_on(runtime) {
+            Landing::Here {
+                has_landed: self.has_landed(),
+            }
+        } else {
+            Landing::Elsewhere {
+                in_time: Box::pin(self.watch()),
+            }
+        }
+    }
+
+    /// Whether this is the first to wait on the login's runtime, and has to begin the watch.
+    pub(crate) fn is_to_be_watched(&self, runtime: &Handle) -> bool {
+        self.is_flown_on(runtime)
+            // Relaxed: nothing else is read by it.
+            && !self.is_watched.swap(true, Ordering::Relaxed)
+    }
+
+    /// As [`landing`](Self::landing), with a timer of its own.
     ///
     /// # Panics
     ///
     /// On a runtime without a time driver.
-    pub(crate) fn landing(&self) -> Landing {
-        time::timeout_at(
-            self.overdue_at,
-            Arc::clone(&self.has_landed).notified_owned(),
-        )
+    pub(crate) fn watch(&self) -> Timeout<OwnedNotified> {
+        time::timeout_at(self.overdue_at, self.has_landed())
+    }
+
+    fn has_landed(&self) -> OwnedNotified {
+        Arc::clone(&self.has_landed).notified_owned()
+    }
+
+    fn is_flown_on(&self, runtime: &Handle) -> bool {
+        self.runtime == runtime.id()
     }
 }
 
-/// The wait for a flight.
-pub(crate) type Landing = Timeout<OwnedNotified>;
+pin_project! {
+    /// The wait for a flight.
+    #[project = LandingProjection]
+    pub(crate) enum Landing {
+        Here {
+            #[pin]
+            has_landed: OwnedNotified,
+        },
+        Elsewhere {
+            in_time: Pin<Box<Timeout<OwnedNotified>>>,
+        },
+    }
+}
+
+impl Future for Landing {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.project() {
+            LandingProjection::Here { has_landed } => has_landed.poll(cx),
+            // Whether it was in time, the outcome says.
+            LandingProjection::Elsewhere { in_time } => in_time.as_mut().poll(cx).map(|_| ()),
+        }
+    }
+}

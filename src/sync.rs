@@ -13,7 +13,7 @@ mod usual {
 
     pub(crate) use arc_swap::ArcSwapOption;
     pub(crate) use tokio::{
-        runtime::{Handle, RuntimeFlavor},
+        runtime::{Handle, Id as RuntimeId, RuntimeFlavor},
         sync::{Notify, futures::OwnedNotified},
         task::{self, AbortHandle},
         time::{self, Instant, Timeout},

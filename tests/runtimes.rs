@@ -3,6 +3,7 @@
 mod support;
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, mpsc},
     task::Poll,
     time::Duration,
@@ -367,6 +368,19 @@ fn it_is_made_without_a_runtime_and_works_on_each_kind() {
     });
     assert_eq!(response.unwrap().status(), 200);
     println!("figure: F10 kinds=4");
+}
+
+#[test]
+fn a_runtime_without_a_time_driver_is_a_panic_for_who_waits() {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let provider = CachedProvider::new(Issuer::gated());
+    let acquiring = AssertUnwindSafe(|| runtime.block_on(provider.acquire()));
+    let panic = catch_unwind(acquiring).unwrap_err();
+    let message = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+    let message = panic
+        .downcast_ref()
+        .map_or(message, |it: &&str| (*it).to_owned());
+    assert!(message.contains("enable_time"), "{message}");
 }
 
 // I6: the task of a login ends with its timeout, also when nobody has the provider any more.

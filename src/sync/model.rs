@@ -138,6 +138,12 @@ pub(crate) enum RuntimeFlavor {
 
 pub(crate) struct NoRuntime;
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RuntimeId(u64);
+
+#[cfg(feature = "loom")]
+static CALLS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
 impl Handle {
     pub(crate) fn try_current() -> Result<Self, NoRuntime> {
         Ok(Self)
@@ -145,6 +151,15 @@ impl Handle {
 
     pub(crate) fn runtime_flavor(&self) -> RuntimeFlavor {
         RuntimeFlavor::MultiThread
+    }
+
+    /// Under `loom` each call is another runtime: one timer for all who wait would be one thread more
+    /// than its models can have.
+    pub(crate) fn id(&self) -> RuntimeId {
+        #[cfg(feature = "loom")]
+        return RuntimeId(CALLS.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        #[cfg(not(feature = "loom"))]
+        RuntimeId(0)
     }
 
     pub(crate) fn spawn<F>(&self, future: F) -> JoinHandle

@@ -99,22 +99,26 @@ impl Cache {
     /// What is current, or a flight to wait for, unless there is no need to or no hope.
     fn board(self: &Arc<Self>, wanted: Wanted) -> Result<Boarded, Error> {
         loop {
-            let flight = match self.look_or_take_off(wanted)? {
-                Boarded::Current(held) => return Ok(Boarded::Current(held)),
-                Boarded::Waiting(flight) => flight,
+            let (flight, runtime) = match self.look_or_take_off(wanted)? {
+                Found::Current(held) => return Ok(Boarded::Current(held)),
+                Found::Flight(flight, runtime) => (flight, runtime),
             };
             if flight.is_piloted_here() {
                 return Err(Error::login_through_itself(None));
             }
             // Looked at before the wait: who comes late starts afresh, who has waited is told.
             if !flight.is_overdue() {
-                return Ok(Boarded::Waiting(flight));
+                let landing = flight.landing(&runtime);
+                if flight.is_to_be_watched(&runtime) {
+                    self.watch_over(&flight, &runtime);
+                }
+                return Ok(Boarded::Waiting(flight, landing));
             }
             self.land(&flight, Err(Error::login_lost()));
         }
     }
 
-    fn look_or_take_off(self: &Arc<Self>, wanted: Wanted) -> Result<Boarded, Error> {
+    fn look_or_take_off(self: &Arc<Self>, wanted: Wanted) -> Result<Found, Error> {
         let now = Moment::of(&*self.clock);
         let mut course = self.course();
         // Looked at again under the lock: a flight may have landed since.
@@ -123,7 +127,7 @@ impl Cache {
             && wanted.other_than != Some(held.generation())
         {
             if held.lifespan.outlasts(now, wanted.valid_for) {
-                return Ok(Boarded::Current(held));
+                return Ok(Found::Current(held));
             }
             if !held.lifespan.could_outlast(wanted.valid_for) {
                 return Err(Error::short_lived(wanted.valid_for));
@@ -133,20 +137,27 @@ impl Cache {
         let runtime = Handle::try_current().map_err(|_| Error::no_runtime())?;
         if let Some(flight) = course.flight.clone() {
             course.counts.waits += 1;
-            return Ok(Boarded::Waiting(flight));
+            return Ok(Found::Flight(flight, runtime));
         }
         if let Some(failure) = course.pause_at(now) {
             return Err(failure.clone());
         }
         course.counts.waits += 1;
-        Ok(Boarded::Waiting(self.take_off(course, &runtime, now)))
+        let flight = self.take_off(course, &runtime, now);
+        Ok(Found::Flight(flight, runtime))
     }
 }
 
 /// What is there for who wants an authorization.
+enum Found {
+    Current(Arc<Held>),
+    /// And the runtime of who is to wait for it.
+    Flight(Arc<Flight<Arc<Held>>>, Handle),
+}
+
 enum Boarded {
     Current(Arc<Held>),
-    Waiting(Arc<Flight<Arc<Held>>>),
+    Waiting(Arc<Flight<Arc<Held>>>, Landing),
 }
 
 pin_project! {
@@ -189,9 +200,11 @@ impl Future for Acquiring {
                 // Before each poll: it may have landed before this began to wait.
                 && flight.outcome().is_none()
                 && let Some(landing) = this.landing.as_mut().as_pin_mut()
-                && ready!(landing.poll(cx)).is_err()
             {
-                cache.land(flight, Err(Error::login_lost()));
+                ready!(landing.poll(cx));
+                if flight.outcome().is_none() {
+                    cache.land(flight, Err(Error::login_lost()));
+                }
             }
             let step = match this.flight.take() {
                 // Begun anew from the first poll on: nothing happens before.
@@ -204,8 +217,8 @@ impl Future for Acquiring {
                 }
             };
             match step {
-                Step::Wait(flight) => {
-                    this.landing.set(Some(flight.landing()));
+                Step::Wait(flight, landing) => {
+                    this.landing.set(Some(landing));
                     *this.flight = Some(flight);
                 }
                 Step::Again => {}
@@ -223,7 +236,7 @@ struct Attempt {
 }
 
 enum Step {
-    Wait(Arc<Flight<Arc<Held>>>),
+    Wait(Arc<Flight<Arc<Held>>>, Landing),
     Again,
     Done(Result<Authorization, Error>),
 }
@@ -237,7 +250,7 @@ impl Attempt {
             return Step::Done(Ok(authorization));
         }
         match cache.board(self.wanted) {
-            Ok(Boarded::Waiting(flight)) => Step::Wait(flight),
+            Ok(Boarded::Waiting(flight, landing)) => Step::Wait(flight, landing),
             Ok(Boarded::Current(held)) => self.settle(cache, Ok(&held)),
             Err(error) => self.settle(cache, Err(&error)),
         }
@@ -265,3 +278,6 @@ impl Attempt {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,12 +63,25 @@ impl Cache {
         let refresh_token = course.refresh_token.take();
         let refresh_token = refresh_token.filter(|token| !token.is_expired(now));
         let refresh_token = RefreshTokenSlot::new(refresh_token);
-        let flight = Arc::new(Flight::new(self.policy.time_to_log_in(), refresh_token));
+        let timeout = self.policy.time_to_log_in();
+        let flight = Arc::new(Flight::new(timeout, runtime, refresh_token));
         course.flight = Some(Arc::clone(&flight));
         // A runtime that is shutting down drops the task at once, and that takes the lock.
         drop(course);
         runtime.spawn(Pilot::new(self, &flight).fly());
         flight
+    }
+
+    /// Declares the flight lost when it is overdue, for all who wait for it on its runtime.
+    pub(super) fn watch_over(self: &Arc<Self>, flight: &Arc<Flight<Arc<Held>>>, runtime: &Handle) {
+        let (cache, flight) = (Arc::clone(self), Arc::clone(flight));
+        // Here, and not in the task: without a time driver it is who waits that has to hear of it.
+        let watch = flight.watch();
+        runtime.spawn(async move {
+            if flight.outcome().is_none() && watch.await.is_err() {
+                cache.land(&flight, Err(Error::login_lost()));
+            }
+        });
     }
 
     pub(super) fn is_flown_by(&self, flight: &Arc<Flight<Arc<Held>>>) -> bool {

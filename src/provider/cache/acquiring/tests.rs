@@ -1,0 +1,88 @@
+//! Those who wait for a login on its own runtime, in paused time: the login's task is left out, as if
+//! it blocked its thread.
+
+use tokio::{task::yield_now, time};
+use tokio_test::{assert_pending, task};
+
+use super::*;
+use crate::{
+    clock::SystemClock,
+    credential::Credential,
+    login::{RefreshTokenSlot, Session, login_fn},
+    provider::{CachePolicy, observers::Observers},
+};
+
+/// A cache whose login is under way, and is not driven.
+fn with_a_stuck_flight() -> (Arc<Cache>, Arc<Flight<Arc<Held>>>) {
+    let cache = Arc::new(Cache::new(
+        Box::new(login_fn(|_| async { Ok(Credential::new("abc")?) })),
+        Session::Exclusive,
+        CachePolicy::default(),
+        Box::new(SystemClock),
+        Box::new(|| 0.5),
+        Observers::default(),
+        None,
+    ));
+    let timeout = cache.policy().time_to_log_in();
+    let runtime = Handle::current();
+    let flight = Arc::new(Flight::new(timeout, &runtime, RefreshTokenSlot::new(None)));
+    cache.course().flight = Some(Arc::clone(&flight));
+    (cache, flight)
+}
+
+fn tasks() -> usize {
+    Handle::current().metrics().num_alive_tasks()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_on_the_logins_runtime_has_one_timer_that_tells_all_of_them() {
+    let (cache, flight) = with_a_stuck_flight();
+    let mut crowd: Vec<_> = (0..100)
+        .map(|_| task::spawn(Acquiring::new(&cache, Wanted::default())))
+        .collect();
+    for waiter in &mut crowd {
+        assert_pending!(waiter.poll());
+    }
+    assert_eq!(tasks(), 1);
+    let start = time::Instant::now();
+    for waiter in crowd {
+        assert!(waiter.await.unwrap_err().is_login_lost());
+        assert_eq!(
+            start.elapsed().as_secs(),
+            11,
+            "10 for the login, 1 to notice"
+        );
+    }
+    assert!(!cache.is_flown_by(&flight));
+    assert_eq!(tasks(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_timer_goes_on_when_who_began_it_gives_up() {
+    let (cache, _flight) = with_a_stuck_flight();
+    let acquiring = || task::spawn(Acquiring::new(&cache, Wanted::default()));
+    let (mut first, mut second) = (acquiring(), acquiring());
+    assert_pending!(first.poll());
+    assert_pending!(second.poll());
+    drop(first);
+    assert!(second.await.unwrap_err().is_login_lost());
+}
+
+// I6
+#[tokio::test(start_paused = true)]
+async fn the_timer_ends_with_the_login() {
+    let (cache, flight) = with_a_stuck_flight();
+    let mut waiter = task::spawn(Acquiring::new(&cache, Wanted::default()));
+    assert_pending!(waiter.poll());
+    yield_now().await;
+    assert_eq!(tasks(), 1);
+    cache.land(&flight, Err(Error::not_renewed()));
+    assert!(waiter.is_woken());
+    yield_now().await;
+    assert_eq!(tasks(), 0);
+
+    // It may have landed before the timer was there to be told.
+    cache.watch_over(&flight, &Handle::current());
+    yield_now().await;
+    assert_eq!(tasks(), 0);
+}
