@@ -4,14 +4,12 @@
 mod support;
 
 use std::{
+    cell::Cell,
     collections::HashSet,
     convert::Infallible,
     future::{Ready, ready},
     pin::pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
+    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -339,19 +337,21 @@ async fn a_provider_behind_a_pointer_says_what_is_current_too() {
 
 /// A clock that goes on by itself, as far as anybody can tell.
 #[derive(Clone)]
-struct Going {
-    clock: HandClock,
-    reads: Arc<AtomicUsize>,
+struct Going(HandClock);
+
+thread_local! {
+    /// How often this thread has read such a clock: a timer looks at it on its own.
+    static READS: Cell<usize> = const { Cell::new(0) };
 }
 
 impl Clock for Going {
     fn now(&self) -> Instant {
-        self.reads.fetch_add(1, SeqCst);
-        self.clock.now()
+        READS.set(READS.get() + 1);
+        self.0.now()
     }
 
     fn wall(&self) -> std::time::SystemTime {
-        self.clock.wall()
+        self.0.wall()
     }
 
     fn runs_by_itself(&self) -> bool {
@@ -361,23 +361,20 @@ impl Clock for Going {
 
 #[test]
 fn a_timer_stands_in_for_the_clock_as_long_as_its_runtime_lives() {
-    let going = Going {
-        clock: HandClock::new(),
-        reads: Arc::default(),
-    };
+    let going = Going(HandClock::new());
     let provider = CachedProvider::builder(Issuer::new().with_lifetime(HOUR))
         .clock(going.clone())
         .build();
     let service = BearerAuthLayer::new(provider.clone(), origins()).layer(Echo);
     let here = runtime::Builder::new_current_thread().build().unwrap();
     let reads_of_100 = |service: &mut BearerAuth<Echo>| {
-        going.reads.store(0, SeqCst);
+        READS.set(0);
         here.block_on(async {
             for _ in 0..100 {
                 send(service, request()).await;
             }
         });
-        going.reads.load(SeqCst)
+        READS.get()
     };
 
     let many = runtime::Builder::new_multi_thread()
@@ -391,7 +388,7 @@ fn a_timer_stands_in_for_the_clock_as_long_as_its_runtime_lives() {
     drop(many);
     assert_eq!(reads_of_100(&mut settled), 100);
     assert_eq!(reads_of_100(&mut service.clone()), 101, "it settles first");
-    going.clock.advance(HOUR);
+    going.0.advance(HOUR);
     assert!(provider.current().is_none(), "it has expired");
 }
 
@@ -399,10 +396,7 @@ fn a_timer_stands_in_for_the_clock_as_long_as_its_runtime_lives() {
 // told that all is fresh.
 #[test]
 fn a_runtime_of_one_thread_gets_no_timer() {
-    let going = Going {
-        clock: HandClock::new(),
-        reads: Arc::default(),
-    };
+    let going = Going(HandClock::new());
     let provider = CachedProvider::builder(Issuer::new().with_lifetime(HOUR))
         .clock(going.clone())
         .build();
@@ -412,7 +406,7 @@ fn a_runtime_of_one_thread_gets_no_timer() {
         .unwrap();
     here.block_on(provider.acquire()).unwrap();
     assert!(provider.current().is_some());
-    going.clock.advance(HOUR);
+    going.0.advance(HOUR);
     assert!(provider.current().is_none());
 }
 
@@ -420,11 +414,8 @@ fn a_runtime_of_one_thread_gets_no_timer() {
 #[test]
 fn a_timer_counts_from_when_it_begins() {
     support::within_a_minute(|| {
-        let going = Going {
-            clock: HandClock::new(),
-            reads: Arc::default(),
-        };
-        let clock = going.clock.clone();
+        let going = Going(HandClock::new());
+        let clock = going.0.clone();
         let provider = CachedProvider::builder(Issuer::new().with_lifetime(HOUR))
             .clock(going)
             .on_credential(move |_| clock.advance(HOUR))
