@@ -344,6 +344,26 @@ async fn an_unready_service_is_an_error_without_a_login() {
     assert_eq!(issuer.logins(), 0);
 }
 
+// T4 again: it was ready when it was called, and fails before its turn comes.
+#[tokio::test]
+async fn a_service_that_fails_while_a_request_waits_is_that_requests_error() {
+    let issuer = Issuer::gated();
+    let (mut service, mut handle) = layered(&issuer);
+    handle.allow(1);
+    let mut response = task::spawn(service.ready().await.unwrap().call(request()));
+    assert_pending!(response.poll());
+    handle.send_error("closed");
+    issuer.open();
+    service.provider().acquire().await.unwrap();
+    let error = assert_ready_err!(response.poll());
+    assert_eq!(error.to_string(), "closed", "unwrapped");
+    assert!(
+        service.provider().current().is_some(),
+        "what the login has brought is kept"
+    );
+    assert_eq!(issuer.logins(), 1);
+}
+
 /// Counts how often it is woken.
 #[derive(Default)]
 struct Woken(AtomicUsize);
