@@ -235,6 +235,31 @@ fn a_background_login_that_is_lost_is_made_anew() {
     });
 }
 
+// A synchronous caller may be the first to see that it is due.
+#[test]
+fn a_background_login_that_is_due_waits_for_a_runtime() {
+    let issuer = Issuer::new()
+        .concurrent()
+        .with_lifetime(Duration::from_secs(3600));
+    let clock = HandClock::new();
+    let provider = CachedProvider::builder(issuer.clone())
+        .clock(clock.clone())
+        .build();
+    let runtime = paused_runtime();
+    runtime.block_on(provider.acquire()).unwrap();
+    clock.advance(Duration::from_secs(3300));
+    for _ in 0..3 {
+        assert_eq!(provider.current().unwrap().value(), "Bearer token-1");
+    }
+    assert!(!provider.snapshot().is_logging_in());
+    runtime.block_on(async {
+        assert_eq!(provider.acquire().await.unwrap().value(), "Bearer token-1");
+        yield_now().await;
+    });
+    assert_eq!(provider.current().unwrap().value(), "Bearer token-2");
+    assert_eq!(issuer.logins(), 2);
+}
+
 #[test]
 fn a_login_that_was_lost_before_it_began_is_never_made() {
     let issuer = Issuer::new();
@@ -313,6 +338,7 @@ fn a_login_without_a_runtime_is_an_error_that_says_so() {
     let Poll::Ready(Err(error)) = task::spawn(provider.acquire()).poll() else {
         panic!("it has nothing to wait for");
     };
+    assert!(error.is_no_runtime(), "{error}");
     assert!(error.to_string().contains("Tokio runtime"), "{error}");
     assert_eq!(issuer.logins(), 0);
 
@@ -320,7 +346,7 @@ fn a_login_without_a_runtime_is_an_error_that_says_so() {
     let runtime = paused_runtime();
     let elsewhere = logging_in_on(&runtime, &Issuer::gated());
     let joined = task::spawn(elsewhere.acquire()).poll();
-    assert!(matches!(joined, Poll::Ready(Err(error)) if !error.is_login_lost()));
+    assert!(matches!(joined, Poll::Ready(Err(error)) if error.is_no_runtime()));
     // Nothing is broken by that.
     assert!(paused_runtime().block_on(provider.acquire()).is_ok());
 }
