@@ -3,13 +3,21 @@
 mod support;
 
 use std::{
+    error::Error as _,
+    io,
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame};
+use http_body_util::Full;
 use support::within_a_minute;
 use tokio::{
     runtime::Builder,
@@ -17,8 +25,10 @@ use tokio::{
     task::yield_now,
     time::{advance, pause},
 };
-use tokio_test::{assert_pending, task};
-use tower_bearer::{BoxError, CachedProvider, Credential, Login, LoginRequest};
+use tokio_test::{assert_pending, assert_ready_err, task};
+use tower::{Service, service_fn};
+use tower_bearer::{BoxError, CachedProvider, Credential, Event, JsonLogin, Login, LoginRequest};
+use tower_test::mock;
 
 /// Each login does the next thing of its script, and writes down what it took.
 #[derive(Clone)]
@@ -231,6 +241,105 @@ fn a_lost_login_takes_nothing_from_the_next() {
         second.block_on(async { assert!(next_login(&provider).await) });
         assert_eq!(login.taken(), [None, some("one"), None, some("two")]);
     });
+}
+
+/// A login by JSON that can refresh, through `client`.
+fn refreshing<S, R>(client: S) -> JsonLogin
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>, Error = BoxError>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+    R: Body<Data = Bytes, Error = io::Error> + Send + 'static,
+{
+    JsonLogin::new(client, "https://api.example.com/login", "{}")
+        .unwrap()
+        .refresh_by("https://api.example.com/refresh", |token| {
+            token.expose().into()
+        })
+        .unwrap()
+}
+
+/// These bytes, after which the connection breaks or does not.
+#[derive(Debug)]
+struct Answer {
+    bytes: Option<Bytes>,
+    breaks: bool,
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        Poll::Ready(match self.bytes.take() {
+            Some(bytes) => Some(Ok(Frame::data(bytes))),
+            None if self.breaks => Some(Err(io::ErrorKind::ConnectionReset.into())),
+            None => None,
+        })
+    }
+}
+
+// L6: the server may have rotated it, whatever of the answer came through.
+#[tokio::test]
+async fn a_token_is_spent_where_the_answer_breaks_off() {
+    let login = refreshing(service_fn(|request: Request<Full<Bytes>>| async move {
+        let breaks = request.uri().path() == "/refresh";
+        let bytes = match breaks {
+            true => r#"{"access_token":"canary"#,
+            false => r#"{"access_token":"full"}"#,
+        };
+        let bytes = Some(Bytes::from_static(bytes.as_bytes()));
+        Ok::<_, BoxError>(Response::new(Answer { bytes, breaks }))
+    }));
+    let mut request = LoginRequest::with_refresh_token("old");
+    let credential = login.login(request.clone()).await.unwrap();
+    assert_eq!(credential.token().expose(), "full");
+    assert!(request.take_refresh_token().is_none());
+
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let events = Arc::clone(&told);
+    let stored = Credential::new("stored").unwrap().with_refresh_token("old");
+    let provider = CachedProvider::builder(login)
+        .starting_with(stored.with_lifetime(Duration::ZERO))
+        .on_event(move |event| {
+            if let Event::RefreshFailed { error, .. } = event {
+                events.lock().unwrap().push(error.clone());
+            }
+        })
+        .build();
+    assert_eq!(provider.acquire().await.unwrap().value(), "Bearer full");
+    let told = told.lock().unwrap();
+    let [error] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert_eq!(
+        error.source().unwrap().to_string(),
+        "the login's answer broke off (https://api.example.com: 200 OK)"
+    );
+    assert!(!format!("{error:?}").contains("canary"));
+}
+
+// Nothing has left the process: nor does a full login, through the same client.
+#[tokio::test]
+async fn a_token_is_kept_where_the_client_never_gets_ready() {
+    let (client, mut handle) = mock::pair::<Request<Full<Bytes>>, Response<Answer>>();
+    handle.send_error("pool closed");
+    let login = refreshing(client);
+    let mut request = LoginRequest::with_refresh_token("old");
+    let error = assert_ready_err!(task::spawn(login.login(request.clone())).poll());
+    assert_eq!(
+        error.to_string(),
+        "no connection was made for the login request (https://api.example.com)"
+    );
+    assert_eq!(error.source().unwrap().to_string(), "pool closed");
+    assert_eq!(request.take_refresh_token().unwrap().expose(), "old");
+    assert_pending!(handle.poll_request());
 }
 
 #[test]
