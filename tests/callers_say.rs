@@ -104,6 +104,20 @@ async fn a_request_may_ask_for_a_fresh_credential() {
     assert_eq!(issuer.logins(), 2);
 }
 
+#[tokio::test]
+async fn a_token_that_never_changes_is_as_fresh_as_any() {
+    let layer = BearerAuthLayer::new(StaticProvider::new("abc").unwrap(), origins());
+    let service = layer.layer(echo());
+    let (fresh, usual) = (PerRequest::fresh(), PerRequest::new());
+    for per_request in [&fresh, &usual] {
+        let request = asking(per_request);
+        let response = service.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.into_body(), ["Bearer abc"]);
+    }
+    assert!(!fresh.is_fresh(), "the wish is fulfilled");
+    assert_eq!(fresh.carried(), usual.carried());
+}
+
 // Those who ask at the same time share a login, and so does who asks while one is under way.
 #[tokio::test]
 async fn fresh_credentials_are_one_login_as_well() {

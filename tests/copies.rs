@@ -21,6 +21,7 @@ use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{
     Authorization, BearerAuth, BearerAuthLayer, CachedProvider, Clock, CredentialProvider, Error,
     Generation, PerRequest, RequestHead, Scheme, StaticProvider, Token,
+    test_util::ScriptedProvider,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -214,6 +215,19 @@ async fn a_provider_that_says_what_is_current_is_asked_for_it_twice_by_each_serv
         send(&mut service, request_of(0)).await;
     }
     assert_eq!(accounts.take_asked().0, 10, "it cannot say");
+}
+
+// It says no of every copy, since it was not told how to say more.
+#[tokio::test]
+async fn a_provider_that_only_says_what_is_current_is_asked_by_each_request() {
+    let provider = ScriptedProvider::new(["one", "two"]).unwrap();
+    let service = BearerAuthLayer::new(provider.clone(), origins()).layer(Echo);
+    let mut settled = settled(&service).await;
+    assert_eq!(send(&mut settled, request()).await, "Bearer one");
+    let held = provider.current(RequestHead::of(&request())).unwrap();
+    assert!(!provider.is_current(&held, RequestHead::of(&request())));
+    assert!(provider.reject(held.generation()));
+    assert_eq!(send(&mut settled, request()).await, "Bearer two");
 }
 
 // A token is copied for rows of requests with one generation, and not for those in turns.
