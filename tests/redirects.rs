@@ -305,6 +305,26 @@ async fn strict_origins_make_a_foreign_request_an_error_that_names_it() {
     assert_eq!(service.oneshot(request).await.unwrap().status(), 200);
 }
 
+// What the header names may be a stranger's choice: it is not repeated.
+#[tokio::test]
+async fn strict_origins_go_by_the_host_header_where_that_decides() {
+    let layer = layer(support::origins().strict());
+    let service = layer.layer(tower::service_fn(|_: Request<()>| async {
+        Ok::<_, Infallible>(Response::new(()))
+    }));
+    let to = |host| Request::get("/").header("host", host).body(()).unwrap();
+    assert!(service.clone().oneshot(to("api.example.com")).await.is_ok());
+    let error = service.oneshot(to("x@other.example.com")).await;
+    let error = error.unwrap_err();
+    let error = error.downcast_ref::<Error>().unwrap();
+    assert!(error.is_foreign_origin(), "{error}");
+    assert_eq!(
+        error.to_string(),
+        "a request to the host that its header names is not allowed: it is none of the origins"
+    );
+    assert_eq!(layer.foreign_requests(), 1);
+}
+
 // R11: what only `authorization` is protected from. The docs of `with_header_name` say so.
 #[tokio::test]
 async fn a_custom_header_leaks_where_redirects_are_followed_inside_the_layer() {
