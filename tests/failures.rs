@@ -16,8 +16,8 @@ use tokio::task::yield_now;
 use tokio_test::{assert_pending, task};
 use tower::{BoxError, Layer, ServiceExt};
 use tower_bearer::{
-    BearerAuthLayer, CachedProvider, Credential, Error, Event, JsonLogin, LoginError, State,
-    login_fn, test_util::ScriptedProvider,
+    Authorization, BearerAuthLayer, CachedProvider, Credential, CredentialProvider, Error, Event,
+    Generation, JsonLogin, LoginError, RequestHead, State, login_fn, test_util::ScriptedProvider,
 };
 use tower_test::mock;
 
@@ -302,6 +302,48 @@ async fn what_a_login_knows_is_found_in_its_chain_of_causes() {
         pause(&provider.acquire().await.unwrap_err(), &clock),
         3 * MINUTE
     );
+}
+
+#[tokio::test]
+async fn a_login_of_ones_own_may_say_until_when_it_is_to_be_left_alone() {
+    let issuer = Issuer::new();
+    let (provider, clock) = provider(&issuer);
+    let date = tower_bearer::Clock::wall(&clock) + 2 * MINUTE;
+    issuer.fail_with(move || LoginError::retry_at("maintenance", date).into());
+    let error = provider.acquire().await.unwrap_err();
+    assert_eq!(pause(&error, &clock), 2 * MINUTE);
+    // It goes by the wall clock, and says nothing once it is past.
+    clock.advance(2 * MINUTE);
+    let error = provider.acquire().await.unwrap_err();
+    assert_eq!(pause(&error, &clock), Duration::from_secs(2));
+    issuer.assert_logins(2);
+}
+
+// A provider of one's own that chooses by the request.
+#[tokio::test]
+async fn a_request_that_there_is_no_authorization_for_is_not_sent() {
+    struct Nobody;
+    impl CredentialProvider for Nobody {
+        type Acquire = std::future::Ready<Result<Authorization, Error>>;
+        fn current(&self, _: RequestHead<'_>) -> Option<Authorization> {
+            None
+        }
+        fn acquire(&self, _: RequestHead<'_>) -> Self::Acquire {
+            std::future::ready(Err(Error::no_authorization("no such account")))
+        }
+        fn reject(&self, _: Generation) -> bool {
+            false
+        }
+    }
+    let (inner, mut handle) = mock::pair::<Request<()>, Response<()>>();
+    handle.allow(1);
+    let service = BearerAuthLayer::new(Nobody, origins()).layer(inner);
+    let error = service.clone().oneshot(request()).await.unwrap_err();
+    let error = error.downcast_ref::<Error>().unwrap();
+    assert!(error.is_no_authorization() && !error.is_login_failed());
+    assert_eq!(error.to_string(), "no authorization for this request");
+    assert_eq!(error.source().unwrap().to_string(), "no such account");
+    assert_pending!(handle.poll_request());
 }
 
 // L18: every attempt fails at once, and requests come all the time.

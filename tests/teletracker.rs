@@ -205,6 +205,7 @@ async fn a_lost_answer_leads_to_a_full_login_in_the_same_flight() {
     else {
         panic!("{events:?}");
     };
+    assert!(error.is_refresh_failed(), "{error}");
     let cause = std::error::Error::source(error).unwrap().to_string();
     let url = scene.api.base_url();
     assert_eq!(cause, format!("the login request got no answer ({url})"));
