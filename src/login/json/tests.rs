@@ -523,14 +523,21 @@ async fn a_refresh_token_has_the_lifetime_of_the_answer() {
     for (sent, read) in [("86400", Some(86_400)), (r#""60""#, Some(60)), ("{}", None)] {
         let body =
             format!(r#"{{"access_token":"a","refresh_token":"new","refresh_expires_in":{sent}}}"#);
-        let body: &'static str = body.leak();
-        let login = refreshed(move || Ok((200, body)));
-        let credential = login
-            .login(LoginRequest::with_refresh_token("old"))
-            .await
-            .unwrap();
-        let lifetime = credential.refresh_token().unwrap().lifetime();
-        assert_eq!(lifetime, read.map(Duration::from_secs), "{sent}");
+        let login = || {
+            let login = answered(200, "application/json", body.clone());
+            login.refresh_token_at("/refresh_token")
+        };
+        let lifetime = async |login: JsonLogin| {
+            let credential = login.log_in().await.unwrap();
+            credential.refresh_token().unwrap().lifetime()
+        };
+        assert_eq!(lifetime(login()).await, None, "nobody has said where");
+        let told = login().refresh_token_lifetime_at("/refresh_expires_in");
+        assert_eq!(
+            lifetime(told).await,
+            read.map(Duration::from_secs),
+            "{sent}"
+        );
     }
 }
 
