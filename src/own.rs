@@ -28,12 +28,18 @@ pub(crate) struct Share<P, R>(Arc<Shared<P, R>>);
 struct Shared<P, R> {
     settings: Settings<P, R>,
     copy: Option<Authorization>,
-    /// In the layer's: a share for each of so many threads, for the clones that they make of a service
-    /// that is there to be cloned.
-    of_threads: Option<OfThreads<P, R>>,
+    for_clones: ForClones<P, R>,
 }
 
-type OfThreads<P, R> = Box<[OnceLock<Share<P, R>>; THREADS]>;
+/// The share that the clones of a service get.
+enum ForClones<P, R> {
+    /// The same.
+    Same,
+    /// The one that the service had before it got its own.
+    Before(Share<P, R>),
+    /// Of the layer's: one for each of so many threads.
+    OfThreads(Box<[OnceLock<Share<P, R>>; THREADS]>),
+}
 
 /// Threads that have a share of their own, before two have one in common.
 const THREADS: usize = 16;
@@ -42,35 +48,45 @@ impl<P, R> Share<P, R> {
     /// The layer's.
     pub(crate) fn new(settings: Settings<P, R>) -> Self {
         let of_threads = Box::new([const { OnceLock::new() }; THREADS]);
-        Self::apart(settings, None, Some(of_threads))
+        Self::apart(settings, None, ForClones::OfThreads(of_threads))
     }
 
     fn with_copy_of(&self, authorization: &Authorization) -> Self {
         let copy = authorization.copied();
-        Self::apart(self.0.settings.clone(), Some(copy), None)
+        let for_clones = ForClones::Before(self.before_its_copy().clone());
+        Self::apart(self.0.settings.clone(), Some(copy), for_clones)
     }
 
     fn apart(
         settings: Settings<P, R>,
         copy: Option<Authorization>,
-        of_threads: Option<OfThreads<P, R>>,
+        for_clones: ForClones<P, R>,
     ) -> Self {
         Self(Arc::new(Shared {
             settings,
             copy,
-            of_threads,
+            for_clones,
         }))
     }
 
     /// The share for a clone of the service.
     fn for_a_clone(&self) -> Self {
-        let Some(of_threads) = &self.0.of_threads else {
-            return self.clone();
+        let before = self.before_its_copy();
+        let ForClones::OfThreads(of_threads) = &before.0.for_clones else {
+            return before.clone();
         };
-        let settings = &self.0.settings;
-        let own =
-            of_threads[this_thread()].get_or_init(|| Self::apart(settings.clone(), None, None));
-        own.clone()
+        let settings = &before.0.settings;
+        let of_thread = of_threads[this_thread()]
+            .get_or_init(|| Self::apart(settings.clone(), None, ForClones::Same));
+        of_thread.clone()
+    }
+
+    /// The one that the service had before it got its own.
+    fn before_its_copy(&self) -> &Self {
+        match &self.0.for_clones {
+            ForClones::Before(before) => before,
+            ForClones::Same | ForClones::OfThreads(_) => self,
+        }
     }
 }
 
@@ -99,22 +115,16 @@ impl<P, R> Deref for Share<P, R> {
 
 /// What one service sends its requests with.
 pub(crate) struct Own<P, R> {
+    /// In common with the other clones on a thread, until there is a copy in it.
     pub(crate) share: Share<P, R>,
-    /// Whether the share was made for this service, and is not one that it has in common with what
-    /// it was cloned from.
-    is_apart: bool,
-    /// The generation of the last request, where it did not go out with a copy of its own.
+    /// The generation of the last request, where it did not go out with the copy.
     last: Option<Generation>,
 }
 
 impl<P, R> Own<P, R> {
     /// Nothing yet: all is shared.
     pub(crate) fn new(share: Share<P, R>) -> Self {
-        Self {
-            share,
-            is_apart: false,
-            last: None,
-        }
+        Self { share, last: None }
     }
 }
 
@@ -129,11 +139,8 @@ impl<P: CredentialProvider, R> Own<P, R> {
                     .provider
                     .is_current(copy, RequestHead::of(request)) =>
             {
-                if self.is_apart {
-                    self.last = None;
-                    return Some(copy.clone());
-                }
-                self.use_shared(request)
+                self.last = None;
+                Some(copy.clone())
             }
             _ => self.look(request),
         }
@@ -150,15 +157,6 @@ impl<P: CredentialProvider, R> Own<P, R> {
         Some(current)
     }
 
-    /// The copy of what this was cloned from.
-    fn use_shared<B>(&mut self, request: &Request<B>) -> Option<Authorization> {
-        let copy = self.share.0.copy.clone()?;
-        if self.is_second(copy.generation()) {
-            self.settle(&copy, RequestHead::of(request));
-        }
-        Some(copy)
-    }
-
     /// Whether the last request had the same.
     fn is_second(&mut self, generation: Generation) -> bool {
         self.last.replace(generation) == Some(generation)
@@ -169,7 +167,6 @@ impl<P: CredentialProvider, R> Own<P, R> {
     fn settle(&mut self, shared: &Authorization, head: RequestHead<'_>) {
         if self.share.provider.is_current(shared, head) {
             self.share = self.share.with_copy_of(shared);
-            self.is_apart = true;
         }
     }
 }

@@ -39,5 +39,6 @@ fn who_is_used_again_has_a_share_apart() {
     assert!(have_one_in_common(&used, &other));
     used.current(&request);
     assert!(!have_one_in_common(&used, &other));
-    assert!(have_one_in_common(&used, &used.clone()));
+    assert!(have_one_in_common(&other, &used.clone()));
+    assert!(used.clone().share.0.copy.is_none());
 }
