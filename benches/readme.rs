@@ -16,12 +16,16 @@ const BEGIN: &str = "<!-- The benches have measured: -->\n";
 const END: &str = "<!-- End of what they have measured. -->";
 
 /// What is shown, and under which name it was measured.
-const CONTENDERS: [(&str, &str); 6] = [
+const CONTENDERS: [(&str, &str); 7] = [
     (
         "tower-http, a fixed token",
         "tower-http's `AddAuthorizationLayer`, a fixed token",
     ),
     ("floor", "floor: a layer that inserts a ready-made value"),
+    (
+        "by hand: looks at its answers",
+        "by hand: a value that is not renewed, an origin, a look at each answer",
+    ),
     ("tower-bearer", "tower-bearer"),
     ("tower-bearer, any https", "tower-bearer, any https origin"),
     (

@@ -53,6 +53,9 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// In bytes. Many servers allow 8 KiB for all headers, and few as much as this for one.
+const LONGEST: usize = 64 * 1024;
+
 /// A token that can stand in a header.
 ///
 /// # Examples
@@ -73,37 +76,46 @@ impl Token {
     ///
     /// # Errors
     ///
-    /// [`InvalidToken`] for anything else. [`Token::visible_ascii`] takes what odd APIs hand out.
+    /// [`InvalidToken`] for anything else, and for more than 64 KiB. [`Token::visible_ascii`] takes
+    /// what odd APIs hand out.
     ///
     /// [RFC 6750, section 2.1]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
     pub fn new(token: impl Into<Secret>) -> Result<Self, InvalidToken> {
         let token = token.into();
-        let unpadded = token.expose().trim_end_matches('=');
-        Self::check(unpadded, |byte| {
+        let unpadded = token.expose().trim_end_matches('=').len();
+        Self::check(token, unpadded, |byte| {
             byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte)
-        })?;
-        Ok(Self(token))
+        })
     }
 
     /// A token of visible ASCII characters, spaces excluded.
     ///
     /// # Errors
     ///
-    /// [`InvalidToken`] for an empty one, and for spaces, control characters and anything that is
-    /// not ASCII.
+    /// [`InvalidToken`] for an empty one, for spaces, control characters and anything that is not
+    /// ASCII, and for more than 64 KiB.
     pub fn visible_ascii(token: impl Into<Secret>) -> Result<Self, InvalidToken> {
         let token = token.into();
-        Self::check(token.expose(), |byte| byte.is_ascii_graphic())?;
-        Ok(Self(token))
+        let all = token.expose().len();
+        Self::check(token, all, |byte| byte.is_ascii_graphic())
     }
 
-    fn check(token: &str, is_allowed: impl Fn(u8) -> bool) -> Result<(), InvalidToken> {
-        if token.is_empty() {
+    /// The token, if so many of its first bytes are there and allowed.
+    fn check(
+        token: Secret,
+        first: usize,
+        is_allowed: impl Fn(u8) -> bool,
+    ) -> Result<Self, InvalidToken> {
+        if token.expose().len() > LONGEST {
+            return Err(InvalidToken(Flaw::TooLong));
+        }
+        if first == 0 {
             return Err(InvalidToken(Flaw::Empty));
         }
-        match token.bytes().position(|byte| !is_allowed(byte)) {
+        let mut bytes = token.expose().bytes().take(first);
+        match bytes.position(|byte| !is_allowed(byte)) {
             Some(position) => Err(InvalidToken(Flaw::Byte { position })),
-            None => Ok(()),
+            None => Ok(Self(token)),
         }
     }
 
@@ -186,6 +198,7 @@ pub struct InvalidToken(Flaw);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Flaw {
     Empty,
+    TooLong,
     Byte { position: usize },
 }
 
@@ -193,6 +206,10 @@ impl fmt::Display for InvalidToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Flaw::Empty => f.write_str("the token is empty"),
+            Flaw::TooLong => f.write_str(
+                "the token is longer than 64 KiB, which few servers take in a header: \
+                 see that it is the token and no more",
+            ),
             Flaw::Byte { position } => write!(
                 f,
                 "the token has a character that is not allowed at byte {position}"

@@ -44,7 +44,21 @@ fn what_could_break_a_header_is_never_a_token() {
         let error = Token::new(token).unwrap_err();
         assert!(error.to_string().contains("not allowed at byte"), "{error}");
     }
-    println!("figure: L12 S17 tokens=9 accepted=0");
+    for token in ["x".repeat(1_000_000), "=".repeat(1_000_000)] {
+        assert!(Token::visible_ascii(token.as_str()).is_err());
+        let error = Token::new(token).unwrap_err();
+        assert!(error.to_string().contains("longer than 64 KiB"), "{error}");
+    }
+    println!("figure: L12 S17 tokens=11 accepted=0");
+}
+
+#[test]
+fn a_token_may_be_as_long_as_an_answer() {
+    let longest = "x".repeat(LONGEST - 1) + "=";
+    assert!(Token::new(longest.as_str()).is_ok());
+    assert!(Token::visible_ascii(longest.as_str()).is_ok());
+    assert!(Token::new(longest.clone() + "=").is_err());
+    assert!(Token::visible_ascii(longest + "=").is_err());
 }
 
 // K2
