@@ -69,7 +69,7 @@ impl Contender {
             TheBare => "bare service",
             TheFloor => "floor",
             TowerHttp => "tower-http, a fixed token",
-            Self::Least => "by hand: looks at its answers",
+            Self::Least => "by hand: the least of its kind",
             Self::ByHand => "by hand: RwLock and format!",
             Ours => "tower-bearer",
             OursWithoutExpiry => "tower-bearer, no expiry",

@@ -23,8 +23,8 @@ const CONTENDERS: [(&str, &str); 7] = [
     ),
     ("floor", "floor: a layer that inserts a ready-made value"),
     (
-        "by hand: looks at its answers",
-        "by hand: a value that is not renewed, an origin, a look at each answer",
+        "by hand: the least of its kind",
+        "by hand: the least of its kind: one origin, nothing renewed, nothing sent again",
     ),
     ("tower-bearer", "tower-bearer"),
     ("tower-bearer, any https", "tower-bearer, any https origin"),

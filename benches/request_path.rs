@@ -47,7 +47,10 @@ fn contenders(server: &Runtime, single: &Runtime) -> Vec<(&'static str, Box<dyn 
         ("bare service", Box::new(Bare)),
         ("floor", Box::new(Floor::new(TOKEN))),
         ("tower-http, a fixed token", Box::new(tower_http(TOKEN))),
-        ("by hand: looks at its answers", Box::new(Least::new(TOKEN))),
+        (
+            "by hand: the least of its kind",
+            Box::new(Least::new(TOKEN)),
+        ),
         ("by hand: RwLock and format!", Box::new(ByHand::new(TOKEN))),
         ("tower-bearer", Box::new(ours(Life::Long, origins(1)))),
         (

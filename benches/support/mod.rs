@@ -25,8 +25,8 @@ use pin_project_lite::pin_project;
 use tokio::sync::RwLock;
 use tower::{Layer, Service};
 use tower_bearer::{
-    BearerAuth, BearerAuthLayer, CachedProvider, Credential, NoReplay, Origins, ReplayEmpty,
-    Session, login_fn,
+    BearerAuth, BearerAuthLayer, BoxError, CachedProvider, Credential, NoReplay, Origins,
+    ReplayEmpty, Session, login_fn,
 };
 use tower_http::auth::AddAuthorization;
 
@@ -87,9 +87,10 @@ impl<B> Service<Request<B>> for Floor {
     }
 }
 
-/// The least that a layer by hand can do which knows where its token may go and looks at its answers:
-/// one origin, a word that says whether the token is still current, the caller's own header, and who
-/// is to hear of a refusal. It renews nothing, waits for nothing and sends nothing again.
+/// The least that a layer by hand can do which could take ours' place while nothing is due: one origin,
+/// a word that says whether the token is still current, the caller's own header, somebody who hears of
+/// a refusal, errors of its own, and a state for what has to wait. It renews nothing, and sends
+/// nothing again.
 #[derive(Clone)]
 pub(crate) struct Least {
     inner: Bare,
@@ -131,17 +132,19 @@ impl LeastShared {
 
 impl<B> Service<Request<B>> for Least {
     type Response = Response<()>;
-    type Error = Infallible;
+    type Error = BoxError;
     type Future = LeastFuture<Ready<Result<Response<()>, Infallible>>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Service::<Request<B>>::poll_ready(&mut self.inner, cx)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Service::<Request<B>>::poll_ready(&mut self.inner, cx).map_err(Into::into)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let is_current = self.shared.current.load(Ordering::Relaxed) == self.generation;
+        if self.shared.current.load(Ordering::Relaxed) != self.generation {
+            return LeastFuture::later();
+        }
         let mut shared = None;
-        if is_current && self.shared.allows(request.uri()) {
+        if self.shared.allows(request.uri()) {
             let headers = request.headers_mut();
             match headers.insert(AUTHORIZATION, self.value.clone()) {
                 None => shared = Some(Arc::clone(&self.shared)),
@@ -149,28 +152,47 @@ impl<B> Service<Request<B>> for Least {
             }
         }
         LeastFuture {
-            response: self.inner.call(request),
+            response: Some(self.inner.call(request)),
             generation: self.generation,
             shared,
+            later: None,
         }
     }
 }
 
+type Later = Pin<Box<dyn Future<Output = Result<Response<()>, BoxError>> + Send>>;
+
 pin_project! {
     pub(crate) struct LeastFuture<F> {
         #[pin]
-        response: F,
+        response: Option<F>,
         generation: u64,
         shared: Option<Arc<LeastShared>>,
+        later: Option<Later>,
+    }
+}
+
+impl<F> LeastFuture<F> {
+    #[cold]
+    fn later() -> Self {
+        Self {
+            response: None,
+            generation: 0,
+            shared: None,
+            later: Some(Box::pin(async { Err("it would log in".into()) })),
+        }
     }
 }
 
 impl<F: Future<Output = Result<Response<()>, Infallible>>> Future for LeastFuture<F> {
-    type Output = F::Output;
+    type Output = Result<Response<()>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let answer = ready!(this.response.poll(cx));
+        let Some(response) = this.response.as_pin_mut() else {
+            return this.later.as_mut().expect("it waits").as_mut().poll(cx);
+        };
+        let answer = ready!(response.poll(cx));
         if let (Ok(response), Some(shared)) = (&answer, this.shared)
             && response.status() == StatusCode::UNAUTHORIZED
         {
@@ -178,7 +200,7 @@ impl<F: Future<Output = Result<Response<()>, Infallible>>> Future for LeastFutur
             let (same, relaxed) = (Ordering::Relaxed, Ordering::Relaxed);
             let _ = shared.current.compare_exchange(refused, 0, same, relaxed);
         }
-        Poll::Ready(answer)
+        Poll::Ready(answer.map_err(Into::into))
     }
 }
 
