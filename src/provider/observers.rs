@@ -2,10 +2,7 @@
 
 #[cfg(feature = "tracing")]
 use std::error::Error as _;
-use std::{
-    fmt,
-    panic::{self, AssertUnwindSafe},
-};
+use std::panic::{self, AssertUnwindSafe};
 
 use crate::{authorization::Generation, credential::Credential, error::Error};
 
@@ -112,10 +109,4 @@ fn call<T>(observer: Option<&Observer<T>>, argument: &T) {
 /// No panic of an observer reaches a request or a login: the panic hook has reported it.
 fn caught(observe: impl FnOnce()) {
     let _ = panic::catch_unwind(AssertUnwindSafe(observe));
-}
-
-impl fmt::Debug for Observers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Observers").finish_non_exhaustive()
-    }
 }
