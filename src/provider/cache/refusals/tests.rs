@@ -362,6 +362,41 @@ fn what_was_learnt_about_permission_is_forgotten_in_five_minutes() {
     }
 }
 
+// A refusal after the expiry is none of a brief life, and cures no doubt either.
+#[test]
+fn doubt_outlives_the_refusal_of_what_had_expired() {
+    let mut history = History::new();
+    for _ in 0..2 {
+        history.accept();
+        assert!(history.refuse());
+    }
+    history.log_in(Cause::Refusal);
+    history.accept();
+    assert!(!history.refuse(), "two in a row have cured nothing");
+    history.wait(1);
+    assert!(history.refuse());
+}
+
+// What follows then is a second of refusals, as after any two logins that cured nothing.
+#[test]
+fn a_generation_that_has_survived_is_doubted_for_a_second_when_that_is_forgotten() {
+    let mut history = History::new();
+    history.accept();
+    assert!(history.refuse());
+    history.accept();
+    assert!(history.refuse());
+    for _ in 0..2 {
+        history.accept();
+        assert!(!history.refuse());
+        history.wait(30);
+    }
+    history.accept();
+    history.wait(300);
+    assert!(!history.refuse());
+    history.wait(1);
+    assert!(history.refuse());
+}
+
 // What was never used may have been dead from the beginning.
 #[test]
 fn a_generation_that_was_never_accepted_is_given_a_second() {
