@@ -83,6 +83,19 @@ async fn a_request_may_go_bare() {
     assert_eq!(service.foreign_requests(), 0);
 }
 
+// To ask what it carries is no reason to wait: it goes out through the slot that is reserved for it.
+#[tokio::test]
+async fn a_request_that_asks_for_nothing_else_is_sent_at_once() {
+    let (inner, mut handle) = mock::pair::<Request<()>, Response<()>>();
+    let provider = StaticProvider::new("abc").unwrap();
+    let mut service = BearerAuthLayer::new(provider, origins()).layer(inner);
+    handle.allow(1);
+    let asking = asking(&PerRequest::new());
+    let _response = service.ready().await.unwrap().call(asking);
+    let sent = task::spawn(handle.next_request()).poll();
+    assert!(sent.is_ready());
+}
+
 #[tokio::test]
 async fn a_request_may_ask_for_a_fresh_credential() {
     let issuer = Issuer::new();
@@ -313,6 +326,9 @@ async fn a_refusal_is_told_by_hand_with_the_generation_that_was_carried() {
 async fn a_provider_of_ones_own_sees_the_wish() {
     let provider = CachedProvider::new(Issuer::new());
     provider.acquire().await.unwrap();
+    let plain = request();
+    let plain = CredentialProvider::acquire(&provider, RequestHead::of(&plain));
+    assert_eq!(plain.await.unwrap().value(), "Bearer token-1");
     let fresh = asking(&PerRequest::fresh());
     let head = RequestHead::of(&fresh);
     assert!(head.extensions.get::<PerRequest>().unwrap().is_fresh());

@@ -771,6 +771,29 @@ async fn a_static_token_stays_in_use_after_a_refusal() {
     assert_eq!(sent, ["Bearer revoked", "Bearer revoked"]);
 }
 
+#[test]
+fn a_layer_and_its_services_say_what_a_rejection_is() {
+    let layer = BearerAuthLayer::new(StaticProvider::new("abc").unwrap(), origins());
+    let own = layer
+        .clone()
+        .rejected_if(rejection::unauthorized_or_forbidden);
+    for (layer, told) in [(layer, "rejection: Default"), (own, "rejection: If(..)")] {
+        assert!(format!("{layer:?}").contains(told));
+        assert!(format!("{:?}", layer.layer(())).contains(told));
+    }
+}
+
+// There is no other to send it with: the refusal is the caller's, and no error in its place.
+#[tokio::test]
+async fn a_request_with_a_static_token_is_not_replayed() {
+    let api = Api::new();
+    let provider = StaticProvider::new("revoked").unwrap();
+    let layer = BearerAuthLayer::new(provider, origins()).replay(ReplayWith(|(): &()| Some(())));
+    let response = layer.layer(api.service()).oneshot(request()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(api.record().len(), 1);
+}
+
 /// Writes down what it is told.
 struct Recorder {
     authorization: Authorization,

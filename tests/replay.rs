@@ -620,6 +620,60 @@ async fn what_did_not_get_its_authorization_here_is_not_replayed() {
     assert_eq!(issuer.logins(), 0);
 }
 
+/// Writes down what each question says of a refusal.
+struct Asked {
+    refusals: Arc<Mutex<Vec<Option<Generation>>>>,
+    held: [Authorization; 2],
+}
+
+impl CredentialProvider for Asked {
+    type Acquire = Ready<Result<Authorization, Error>>;
+
+    fn current(&self, head: RequestHead<'_>) -> Option<Authorization> {
+        self.refusals.lock().unwrap().push(head.refused);
+        Some(self.held[usize::from(head.refused.is_some())].clone())
+    }
+
+    fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire {
+        ready(Ok(self.current(head).unwrap()))
+    }
+
+    fn reject(&self, _: Generation) -> bool {
+        true
+    }
+}
+
+// Whoever has many accounts would hand out the refused one again.
+#[tokio::test]
+async fn a_replay_says_what_was_refused_as_long_as_it_waits_for_its_slot() {
+    let held = [authorization("first"), authorization("second")];
+    let (first, refusals) = (held[0].generation(), Arc::default());
+    let provider = Asked {
+        refusals: Arc::clone(&refusals),
+        held,
+    };
+    let (inner, mut handle) = mock::pair::<Request<Body>, Response<&'static str>>();
+    let layer = BearerAuthLayer::new(provider, origins()).replay(COPIED);
+    let mut service = layer.layer(inner);
+    handle.allow(1);
+    let mut response = task::spawn(service.ready().await.unwrap().call(request()));
+    let (_, answer) = handle.next_request().await.unwrap();
+    answer.send_response(self::answer(REFUSED));
+    assert_pending!(response.poll());
+    handle.allow(1);
+    assert_pending!(response.poll());
+    let (sent, _) = handle.next_request().await.unwrap();
+    assert_eq!(sent.headers()[AUTHORIZATION], "Bearer second");
+    let refusals = refusals.lock().unwrap();
+    let (warm, replayed) = refusals.split_first().unwrap();
+    assert_eq!(*warm, None);
+    assert!(
+        replayed.len() >= 2,
+        "when it asks, and when it has its slot"
+    );
+    assert!(replayed.iter().all(|refused| *refused == Some(first)));
+}
+
 // STACKS.md, lesson 3
 #[tokio::test(start_paused = true)]
 async fn a_replay_needs_no_second_slot() {
