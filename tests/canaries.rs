@@ -114,6 +114,7 @@ impl Run {
     fn debug<T: Debug>(&mut self, value: &T) {
         let name = std::any::type_name::<T>();
         let name = name.split('<').next().unwrap().rsplit("::").next().unwrap();
+        assert_ne!(format!("{value:?}"), "", "{name} says nothing");
         self.types.push(name.to_owned());
         self.capture
             .say(format!("{value:?} {value:#?} {value:x?} {value:#X?}"));

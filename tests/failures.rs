@@ -634,6 +634,9 @@ async fn a_snapshot_tells_what_the_next_request_would_find() {
     let mut waiter = task::spawn(provider.acquire());
     assert_pending!(waiter.poll());
     assert_eq!(state(), State::LoggingIn);
+    assert_eq!(provider.snapshot().waits(), 1);
+    let mut joining = task::spawn(provider.acquire());
+    assert_pending!(joining.poll());
     issuer.step();
     let held = waiter.await.unwrap();
     assert_eq!(state(), State::Fresh);
@@ -679,8 +682,9 @@ async fn a_snapshot_tells_what_the_next_request_would_find() {
             snapshot.failed_logins(),
             snapshot.waits()
         ),
-        (1, 2, 2)
+        (1, 2, 3)
     );
+    assert_eq!(snapshot.discarded_logins(), 0);
 }
 
 #[tokio::test]
@@ -706,7 +710,10 @@ async fn a_layer_counts_what_it_replays_and_sends_bare() {
         assert_eq!(response.status(), StatusCode::OK);
     }
     assert_eq!((layer.replays(), layer.bare_requests()), (1, 2));
-    assert_eq!(layer.foreign_requests(), 1);
+    assert_eq!(
+        (layer.foreign_requests(), service.foreign_requests()),
+        (1, 1)
+    );
     assert_eq!(
         (provider.rejected().len(), provider.accepted().len()),
         (1, 2)

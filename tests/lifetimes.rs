@@ -319,6 +319,15 @@ async fn a_closure_can_say_that_its_session_is_concurrent() {
     );
 }
 
+#[test]
+fn a_provider_says_by_which_policy_it_lives() {
+    let policy = CachePolicy::default().margin(Duration::from_secs(7));
+    let builder = CachedProvider::builder(Issuer::new()).policy(policy);
+    let policy = format!("{policy:?}");
+    assert!(format!("{builder:?}").contains(&policy));
+    assert!(format!("{:?}", builder.build()).contains(&policy));
+}
+
 // A start that is near its end says nothing of what a login brings.
 #[tokio::test]
 async fn a_start_that_does_not_last_is_logged_in_for() {

@@ -264,6 +264,27 @@ async fn what_is_not_shared_is_kept_until_there_is_a_slot() {
     assert_eq!(service.provider().0.load(SeqCst), 1);
 }
 
+// The answer may take long, and what it waited with is not needed any more.
+#[tokio::test]
+async fn a_request_that_has_waited_keeps_no_service_once_it_is_sent() {
+    let issuer = Issuer::gated();
+    let alive = Arc::new(());
+    let held = Arc::clone(&alive);
+    let api = tower::service_fn(move |_: Request<()>| {
+        let _ = &held;
+        std::future::pending::<Result<Response<()>, std::convert::Infallible>>()
+    });
+    let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
+    let mut service = layer.layer(api);
+    let mut response = task::spawn(service.ready().await.unwrap().call(request()));
+    assert_pending!(response.poll());
+    assert_eq!(Arc::strong_count(&alive), 3, "it has one of its own");
+    issuer.open();
+    layer.provider().acquire().await.unwrap();
+    assert_pending!(response.poll());
+    assert_eq!(Arc::strong_count(&alive), 2);
+}
+
 // T3
 #[tokio::test]
 async fn permits_return_when_a_request_is_dropped_at_any_point() {
