@@ -268,6 +268,20 @@ async fn a_login_may_take_ten_seconds_by_default() {
     assert!(error.is_login_timed_out());
 }
 
+// Whatever is asked for: no clock has to hold more.
+#[tokio::test(start_paused = true)]
+async fn a_login_may_take_a_year_at_most() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let taking = |time| {
+        CachedProvider::builder(Issuer::new().with_delay(time))
+            .policy(CachePolicy::default().login_timeout(Duration::MAX))
+            .build()
+    };
+    assert!(taking(364 * DAY).acquire().await.is_ok());
+    let error = taking(366 * DAY).acquire().await.unwrap_err();
+    assert!(error.is_login_timed_out(), "{error}");
+}
+
 // F11, trap 5
 #[tokio::test(start_paused = true)]
 async fn waiters_share_one_failure() {
