@@ -12,7 +12,10 @@ use std::{
 
 use support::{HandClock, Issuer};
 use tokio::task::yield_now;
-use tower_bearer::{CachePolicy, CachedProvider, Credential, Login, LoginError, Session, login_fn};
+use tower_bearer::{
+    CachePolicy, CachedProvider, Credential, CredentialProvider, Login, LoginError, RequestHead,
+    Session, login_fn,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -278,6 +281,21 @@ async fn who_only_ever_acquires_has_it_renewed_ahead_as_well() {
     assert_eq!(provider.acquire().await.unwrap().value(), "Bearer token-1");
     let_others_run().await;
     assert_eq!(provider.acquire().await.unwrap().value(), "Bearer token-2");
+}
+
+// A request that found it aging may be given up before it is sent.
+#[tokio::test]
+async fn what_is_gone_is_not_renewed_ahead() {
+    let issuer = Issuer::new().concurrent().with_lifetime(HOUR);
+    let (provider, clock) = logged_in(&issuer, CachePolicy::default()).await;
+    clock.advance(Duration::from_secs(3300));
+    let request = support::request();
+    let head = RequestHead::of(&request);
+    assert!(CredentialProvider::current(&provider, head).is_some());
+    provider.reset();
+    assert!(provider.current().is_none());
+    let_others_run().await;
+    assert_eq!(issuer.logins(), 1);
 }
 
 // E11

@@ -435,6 +435,25 @@ async fn two_accounts_over_one_client_are_never_mixed_up() {
     assert_eq!(mix_ups, 0);
 }
 
+// Each of them is as good as if it were the only one.
+#[tokio::test]
+async fn a_relative_uri_may_go_to_any_of_several_origins() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&seen);
+    let client = tower::service_fn(move |request: Request<()>| {
+        let is_authorized = request.headers().contains_key(AUTHORIZATION);
+        told.lock().unwrap().push(is_authorized);
+        async { Ok::<_, Infallible>(Response::new(())) }
+    });
+    let origins = Origins::new(["https://api.example.com", "https://www.example.com"]).unwrap();
+    let service = layer(origins).layer(client);
+    for host in ["api.example.com", "www.example.com", "other.example.com"] {
+        let request = Request::get("/").header("host", host).body(()).unwrap();
+        service.clone().oneshot(request).await.unwrap();
+    }
+    assert_eq!(*seen.lock().unwrap(), [true, true, false]);
+}
+
 // For a URI without authority the `Host` header, where there is one, decides.
 #[tokio::test]
 async fn a_relative_uri_goes_by_its_host_header() {

@@ -49,6 +49,17 @@ fn fresh_turns_to_aging_and_aging_to_expired() {
 }
 
 #[test]
+fn an_expiry_that_is_all_but_over_on_arrival_is_the_servers_clock() {
+    let born = moment();
+    for (left, is_endless) in [(MARGIN - TICK, true), (MARGIN, false)] {
+        let credential = Credential::new("abc").unwrap();
+        let credential = credential.with_expires_at(born.wall + left);
+        let lifespan = Lifespan::new(&credential, logged_in(born), Session::Exclusive, None, 0.5);
+        assert_eq!(lifespan.is_endless(), is_endless, "{left:?}");
+    }
+}
+
+#[test]
 fn an_exclusive_session_has_no_aging() {
     let born = moment();
     let lifespan = lifespan(born, HOUR, Session::Exclusive, 0.0);
