@@ -13,6 +13,8 @@ fn an_origin_is_scheme_host_and_port() {
         "https://api.example.com",
         "https://api.example.com/",
         "https://api.example.com:8443",
+        "https://web1:8443",
+        "https://x:8443",
         "https://[2001:db8::1]:8443",
         "https://192.0.2.1",
     ] {
