@@ -219,13 +219,7 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
         let sent = settings.authorize(&mut request, authorization);
         this.progress.set(Progress::OnItsWay { sent });
         provider.sent(sent.generation);
-        let response = if this.request.is_some() {
-            let fresh = this.service.clone();
-            mem::replace(this.service, fresh).call(request)
-        } else {
-            this.service.call(request)
-        };
-        Poll::Ready(Ok(response))
+        Poll::Ready(Ok(this.service.call(request)))
     }
 }
 

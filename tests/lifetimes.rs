@@ -12,6 +12,7 @@ use std::{
 
 use support::{HandClock, Issuer};
 use tokio::task::yield_now;
+use tokio_test::{assert_pending, task};
 use tower_bearer::{
     CachePolicy, CachedProvider, Credential, CredentialProvider, Login, LoginError, RequestHead,
     Session, login_fn,
@@ -544,4 +545,22 @@ async fn a_start_from_an_existing_credential_costs_no_login() {
             .build();
         assert!(provider.current().is_none());
     }
+}
+
+// The credential was good for long enough when it landed, and is still good for others.
+#[tokio::test]
+async fn who_looks_late_is_not_told_that_no_login_lasts() {
+    let issuer = Issuer::gated().with_lifetime(HOUR);
+    let clock = HandClock::new();
+    let provider = CachedProvider::builder(issuer.clone())
+        .clock(clock.clone())
+        .build();
+    let mut waiter = task::spawn(provider.acquire_valid_for(55 * HOUR / 60));
+    assert_pending!(waiter.poll());
+    issuer.open();
+    yield_now().await;
+    assert!(waiter.is_woken());
+    clock.advance(HOUR / 6);
+    assert_eq!(waiter.await.unwrap().value(), "Bearer token-2");
+    assert_eq!(issuer.logins(), 2);
 }

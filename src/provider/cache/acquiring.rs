@@ -88,12 +88,14 @@ impl Cache {
         })
     }
 
-    fn is_in_use(&self, held: &Arc<Held>) -> bool {
+    /// Whether it is what is current, and lasts.
+    fn is_good(&self, held: &Arc<Held>, needed: Duration) -> bool {
         let current = self.current.load();
         let is_same = current
             .as_ref()
             .is_some_and(|current| Arc::ptr_eq(current, held));
-        is_same && held.lifespan.freshness(|| Moment::of(&*self.clock)) != Freshness::Expired
+        let lifespan = &held.lifespan;
+        is_same && (lifespan.is_endless() || lifespan.outlasts(Moment::of(&*self.clock), needed))
     }
 
     /// What is current, or a flight to wait for, unless there is no need to or no hope.
@@ -268,8 +270,9 @@ impl Attempt {
                 let other = cache.for_want_of_a_better(self.wanted);
                 Step::Done(other.ok_or_else(|| error.clone()))
             }
-            // Expired or refused since it landed, or replaced: whoever polls late looks once more.
-            Ok(held) if !self.was_late && !cache.is_in_use(held) => {
+            // Expired or refused since it landed, or replaced, or not good for long enough any more:
+            // whoever polls late looks once more.
+            Ok(held) if !self.was_late && !cache.is_good(held, self.wanted.valid_for) => {
                 self.was_late = true;
                 self.was_reset = false;
                 Step::Again
