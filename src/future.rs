@@ -86,7 +86,8 @@ where
 {
     type Output = Result<Response<Body>, BoxError>;
 
-    #[inline]
+    // Always: what is off the way is a call, and a response is moved once less.
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.as_mut().project();
         // Calling => (Waiting | the answer)
