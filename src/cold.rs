@@ -13,8 +13,7 @@ use tower_service::Service;
 use crate::{
     authorization::{Authorization, Generation},
     error::{BoxError, Error},
-    future::Carried,
-    own::Share,
+    own::{Carried, Share},
     provider::{CredentialProvider, RequestHead},
     replay::Replay,
     settings::Sent,

@@ -13,10 +13,9 @@ use tower_service::Service;
 use crate::{
     cold::{Boxed, Cold},
     error::BoxError,
-    own::Share,
+    own::Carried,
     provider::CredentialProvider,
     replay::{NoReplay, Replay},
-    settings::Sent,
 };
 
 pin_project! {
@@ -47,12 +46,6 @@ pub(crate) enum Way<S, P: CredentialProvider, B, R> {
     Once(Carried<P, R>),
     /// It waits to be sent, or may be sent again.
     Cold(Boxed<S, P, B, R>),
-}
-
-/// What a request was sent with, and who wants to hear of its fate.
-pub(crate) struct Carried<P, R> {
-    pub(crate) sent: Sent,
-    pub(crate) share: Share<P, R>,
 }
 
 impl<S, P, B, R> ResponseFuture<S, P, B, R>

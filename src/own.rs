@@ -18,7 +18,7 @@ use http::Request;
 use crate::{
     authorization::{Authorization, Generation},
     provider::{CredentialProvider, RequestHead},
-    settings::Settings,
+    settings::{Sent, Settings},
 };
 
 /// A share in the settings of a layer, and perhaps a copy of an authorization. Its clones are
@@ -111,6 +111,12 @@ impl<P, R> Deref for Share<P, R> {
     fn deref(&self) -> &Self::Target {
         &self.0.settings
     }
+}
+
+/// What a request was sent with, and who wants to hear of its fate.
+pub(crate) struct Carried<P, R> {
+    pub(crate) sent: Sent,
+    pub(crate) share: Share<P, R>,
 }
 
 /// What one service sends its requests with.

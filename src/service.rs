@@ -11,8 +11,8 @@ use tower_service::Service;
 use crate::{
     cold::{self, Cold},
     error::BoxError,
-    future::{Carried, ResponseFuture, Way},
-    own::Own,
+    future::{ResponseFuture, Way},
+    own::{Carried, Own},
     provider::{CachedProvider, CredentialProvider, RequestHead},
     replay::{NoReplay, Replay},
     settings::Bare,
