@@ -4,8 +4,10 @@ mod support;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::{Arc, Mutex, mpsc},
-    task::Poll,
+    task::{Context, Poll, Wake},
+    thread::{self, Thread},
     time::Duration,
 };
 
@@ -17,7 +19,10 @@ use tokio::{
 };
 use tokio_test::{assert_pending, task};
 use tower::{Layer, ServiceExt};
-use tower_bearer::{BearerAuthLayer, CachedProvider, Credential, Login, login_fn};
+use tower_bearer::{
+    Authorization, BearerAuthLayer, BoxError, CachePolicy, CachedProvider, Credential, Error,
+    Login, login_fn,
+};
 
 fn paused_runtime() -> Runtime {
     Builder::new_current_thread()
@@ -42,7 +47,7 @@ fn logging_in_on(first: &Runtime, issuer: &Issuer) -> CachedProvider {
 
 /// Drives a runtime for a moment, from within another: on a thread of its own.
 fn drive(runtime: &Runtime) {
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         scope.spawn(|| {
             runtime.block_on(async {
                 for _ in 0..10 {
@@ -151,7 +156,7 @@ fn what_a_lost_login_brings_late_is_discarded() {
         };
         let first = {
             let provider = provider.clone();
-            std::thread::spawn(move || paused_runtime().block_on(provider.acquire()))
+            thread::spawn(move || paused_runtime().block_on(provider.acquire()))
         };
         has_started.recv().unwrap();
         paused_runtime().block_on(async {
@@ -167,6 +172,121 @@ fn what_a_lost_login_brings_late_is_discarded() {
         });
         assert_eq!(*kept.lock().unwrap(), ["token-1"], "nor is it stored");
     });
+}
+
+/// A provider whose first login blocks its thread until the sender is gone, and ought to be over at
+/// once.
+fn blocked() -> (CachedProvider, mpsc::Sender<()>) {
+    let (release, blocked) = mpsc::channel::<()>();
+    let blocked = Mutex::new(Some(blocked));
+    let login = login_fn(move |_| {
+        let blocked = blocked.lock().unwrap().take();
+        async move {
+            if let Some(blocked) = blocked {
+                let _ = blocked.recv();
+            }
+            Ok::<_, BoxError>(Credential::new("abc")?)
+        }
+    });
+    let at_once = CachePolicy::default().login_timeout(Duration::ZERO);
+    (
+        CachedProvider::builder(login).policy(at_once).build(),
+        release,
+    )
+}
+
+fn workers(number: usize) -> Runtime {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(number).enable_all().build().unwrap()
+}
+
+/// Blocks its thread, which may be a worker's, as an executor does that knows nothing of Tokio.
+fn wait_for(provider: &CachedProvider) -> Result<Authorization, Error> {
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let waker = Arc::new(Unpark(thread::current())).into();
+    let mut cx = Context::from_waker(&waker);
+    let mut acquire = pin!(provider.acquire());
+    loop {
+        match acquire.as_mut().poll(&mut cx) {
+            Poll::Ready(outcome) => return outcome,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+// The workers that are left drive the timer, whoever has begun it.
+#[test]
+fn a_login_that_blocks_its_worker_is_lost_also_where_its_waiter_blocks_another() {
+    within_a_minute(|| {
+        let runtime = workers(3);
+        let (provider, _release) = blocked();
+        let (tell, told) = mpsc::channel();
+        runtime.spawn(async move { tell.send(wait_for(&provider)).unwrap() });
+        assert!(told.recv().unwrap().unwrap_err().is_login_lost());
+    });
+}
+
+#[test]
+fn who_waits_is_told_also_where_who_came_first_blocks_his_worker() {
+    within_a_minute(|| {
+        let runtime = workers(3);
+        let (provider, _release) = blocked();
+        let (is_waiting, waits) = mpsc::channel();
+        let (_free, busy) = mpsc::channel::<()>();
+        let first = provider.clone();
+        runtime.spawn(async move {
+            let mut acquire = task::spawn(first.acquire());
+            assert_pending!(acquire.poll());
+            is_waiting.send(()).unwrap();
+            let _ = busy.recv();
+        });
+        waits.recv().unwrap();
+        let (tell, told) = mpsc::channel();
+        runtime.spawn(async move { tell.send(provider.acquire().await).unwrap() });
+        assert!(told.recv().unwrap().unwrap_err().is_login_lost());
+    });
+}
+
+#[test]
+fn a_login_that_blocks_one_of_two_workers_is_lost() {
+    within_a_minute(|| {
+        let runtime = workers(2);
+        let (provider, _release) = blocked();
+        let waiter = provider.clone();
+        let outcome = runtime.block_on(async move {
+            let waiter = tokio::spawn(async move { waiter.acquire().await });
+            waiter.await.unwrap()
+        });
+        assert!(outcome.unwrap_err().is_login_lost());
+        // As seen by an executor of another kind, that has entered the runtime.
+        let _context = runtime.enter();
+        assert_eq!(wait_for(&provider).unwrap().value(), "Bearer abc");
+    });
+}
+
+// Whoever began to wait on the login's runtime has no timer, and hears of its end all the same.
+#[test]
+fn a_waiter_that_has_moved_is_told_when_the_logins_runtime_is_dropped() {
+    let issuer = Issuer::gated();
+    let (first, second) = (paused_runtime(), paused_runtime());
+    let provider = CachedProvider::new(issuer.clone());
+    let mut waiter = task::spawn(provider.acquire());
+    first.block_on(async {
+        assert_pending!(waiter.poll());
+        yield_now().await;
+        assert_eq!(issuer.started(), 1);
+    });
+    second.block_on(async { assert_pending!(waiter.poll()) });
+    drop(first);
+    assert!(waiter.is_woken());
+    second.block_on(async { assert!(waiter.await.unwrap_err().is_login_lost()) });
 }
 
 // Nobody need have the patience to see the flight's end.

@@ -82,6 +82,9 @@ impl Cache {
                 cache.land(&flight, Err(Error::login_lost()));
             }
         });
+        // What a worker has spawned last waits for that worker alone, and who waits may block it: this
+        // takes the watch's place there.
+        runtime.spawn(async {});
     }
 
     pub(super) fn is_flown_by(&self, flight: &Arc<Flight<Arc<Held>>>) -> bool {
