@@ -200,7 +200,8 @@ impl<P, R> Settings<P, R> {
             && self.origins.allows_request(request)
     }
 
-    /// What becomes of a request that is not usual: `None` if it gets a fresh authorization.
+    /// What becomes of a request that is not usual, or for which nothing is current: `None` if it waits
+    /// for an authorization.
     pub(crate) fn bare_way<B>(&self, request: &Request<B>) -> Option<Bare> {
         if PerRequest::of(request.extensions()).is_some_and(PerRequest::is_bare) {
             return Some(Bare::Sent);

@@ -55,7 +55,8 @@ use crate::{
 ///
 /// Where the login runs on a Tokio runtime of many threads, a task of one timer stays there as long as
 /// its credential is in use, so that requests need not read the clock: see
-/// [`Clock::runs_by_itself`].
+/// [`Clock::runs_by_itself`]. While requests wait for a login on its own runtime, of any kind, another
+/// such task there tells them if it is [lost](CachePolicy::login_timeout).
 ///
 /// Clones share one cache. Nothing needs a runtime to be constructed; logging in needs a Tokio
 /// runtime with its time driver.
