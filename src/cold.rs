@@ -16,7 +16,7 @@ use crate::{
     own::{Carried, Share},
     provider::{CredentialProvider, RequestHead},
     replay::Replay,
-    settings::Sent,
+    sent::Sent,
 };
 
 pin_project! {

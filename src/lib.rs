@@ -22,6 +22,7 @@ mod lifespan;
 mod flight;
 mod provider;
 mod replay;
+mod sent;
 mod settings;
 mod own;
 mod cold;

@@ -18,7 +18,8 @@ use http::Request;
 use crate::{
     authorization::{Authorization, Generation},
     provider::{CredentialProvider, RequestHead},
-    settings::{Sent, Settings},
+    sent::Sent,
+    settings::Settings,
 };
 
 /// A share in the settings of a layer, and perhaps a copy of an authorization. Its clones are

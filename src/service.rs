@@ -107,7 +107,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if !self.own.share.is_usual(&request) {
+        if !self.own.share.takes_current(&request) {
             return self.call_otherwise(request);
         }
         let Some(authorization) = self.own.current(&request) else {

@@ -1,16 +1,12 @@
 //! What a layer and all of its services share.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version,
-    header::AUTHORIZATION,
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header::AUTHORIZATION,
 };
 
 use crate::{
@@ -19,7 +15,8 @@ use crate::{
     origin::Origins,
     per_request::PerRequest,
     provider::CredentialProvider,
-    rejection, url,
+    sent::{Rejection, Sent},
+    url,
 };
 
 /// Held in each share, and not behind a count of their own: that would be one more step for each
@@ -63,25 +60,6 @@ struct Counts {
     replays: AtomicU64,
 }
 
-type Test = dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync;
-
-/// What a rejection is.
-#[derive(Clone)]
-enum Rejection {
-    /// As [`rejection::unauthorized`], asked only where it can be.
-    Default,
-    If(Arc<Test>),
-}
-
-impl fmt::Debug for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Default => "Default",
-            Self::If(_) => "If(..)",
-        })
-    }
-}
-
 /// What becomes of an authorization header that the caller has set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CallersHeader {
@@ -91,40 +69,10 @@ enum CallersHeader {
 
 /// What becomes of a request that gets no authorization.
 pub(crate) enum Bare {
-    /// It is sent untouched: it goes elsewhere, brings its own authorization, or wants none.
-    Sent,
+    /// It is sent as it is: it goes elsewhere, brings its own authorization, or wants none.
+    Untouched,
     /// It is not sent.
     Refused(Error),
-}
-
-/// What is known of an answer before it comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Exchange {
-    /// Its status alone says whether it is a rejection.
-    Plain,
-    /// It is gRPC if it comes over HTTP/2.
-    MaybeGrpc,
-    Grpc,
-    /// A function of the user's says whether it is a rejection.
-    Own,
-}
-
-/// What the provider is told of when the answer is there.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sent {
-    pub(crate) generation: Generation,
-    exchange: Exchange,
-}
-
-impl Sent {
-    /// Whether the answer's status says at once that the request was accepted.
-    #[inline]
-    pub(crate) fn is_plainly_accepted<B>(self, response: &Response<B>) -> bool {
-        let status = response.status();
-        self.exchange == Exchange::Plain
-            && status != StatusCode::UNAUTHORIZED
-            && !status.is_server_error()
-    }
 }
 
 impl<P, R> Settings<P, R> {
@@ -194,7 +142,7 @@ impl<P, R> Settings<P, R> {
     /// header of the caller's own is told by [`callers_own`](Self::callers_own), and by
     /// [`try_authorize`](Self::try_authorize).
     #[inline]
-    pub(crate) fn is_usual<B>(&self, request: &Request<B>) -> bool {
+    pub(crate) fn takes_current<B>(&self, request: &Request<B>) -> bool {
         let per_request = PerRequest::of(request.extensions());
         per_request.is_none_or(|it| !it.is_bare() && !it.is_fresh())
             && self.origins.allows_request(request)
@@ -204,7 +152,7 @@ impl<P, R> Settings<P, R> {
     /// for an authorization.
     pub(crate) fn bare_way<B>(&self, request: &Request<B>) -> Option<Bare> {
         if PerRequest::of(request.extensions()).is_some_and(PerRequest::is_bare) {
-            return Some(Bare::Sent);
+            return Some(Bare::Untouched);
         }
         if let Some(own) = self.callers_own(request) {
             return Some(own);
@@ -217,7 +165,7 @@ impl<P, R> Settings<P, R> {
         Some(if self.origins.is_strict() {
             Bare::Refused(Error::foreign_origin(url::told(request)))
         } else {
-            Bare::Sent
+            Bare::Untouched
         })
     }
 
@@ -229,7 +177,7 @@ impl<P, R> Settings<P, R> {
         let mut own = request.headers().get_all(&self.header_name).iter();
         match (own.next(), own.next()) {
             (None, _) => None,
-            (Some(_), None) => Some(Bare::Sent),
+            (Some(_), None) => Some(Bare::Untouched),
             (Some(_), Some(_)) => Some(Bare::Refused(Error::many_headers())),
         }
     }
@@ -300,7 +248,7 @@ impl<P, R> Settings<P, R> {
             return Err(Bare::Refused(Error::many_headers()));
         }
         headers.insert(&self.header_name, own);
-        Err(Bare::Sent)
+        Err(Bare::Untouched)
     }
 
     /// Puts the authorization on a request that has passed [`callers_own`](Self::callers_own).
@@ -319,32 +267,7 @@ impl<P, R> Settings<P, R> {
         if let Some(per_request) = PerRequest::of(request.extensions()) {
             per_request.carry(Some(generation));
         }
-        Sent {
-            generation,
-            exchange: self.exchange(request),
-        }
-    }
-
-    #[inline]
-    fn exchange<B>(&self, request: &Request<B>) -> Exchange {
-        match (&self.rejection, request.method(), request.version()) {
-            (Rejection::If(_), ..) => Exchange::Own,
-            (_, &Method::POST, Version::HTTP_2) => Exchange::Grpc,
-            (_, &Method::POST, _) => Exchange::MaybeGrpc,
-            _ => Exchange::Plain,
-        }
-    }
-
-    fn is_rejection<B>(&self, exchange: Exchange, response: &Response<B>) -> bool {
-        let (status, headers) = (response.status(), response.headers());
-        let can_be_grpc = match (exchange, &self.rejection) {
-            (_, Rejection::If(rejection)) => return rejection(status, headers),
-            (Exchange::Grpc, _) => true,
-            (Exchange::MaybeGrpc, _) => response.version() == Version::HTTP_2,
-            (Exchange::Plain | Exchange::Own, _) => false,
-        };
-        status == StatusCode::UNAUTHORIZED
-            || (can_be_grpc && rejection::is_unauthenticated(headers))
+        self.rejection.sent(generation, request)
     }
 }
 
@@ -359,7 +282,7 @@ impl<P: CredentialProvider, R> Settings<P, R> {
         refused: Option<Generation>,
         response: &Response<B>,
     ) -> bool {
-        if self.is_rejection(sent.exchange, response) {
+        if self.rejection.is_in(response, sent) {
             return self.provider.reject(sent.generation);
         }
         if !response.status().is_server_error() {

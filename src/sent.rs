@@ -1,0 +1,85 @@
+//! What a request was sent with, and whether its answer is a rejection.
+
+use std::{fmt, sync::Arc};
+
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+
+use crate::{authorization::Generation, rejection};
+
+type Test = dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync;
+
+/// What a rejection is.
+#[derive(Clone)]
+pub(crate) enum Rejection {
+    /// As [`rejection::unauthorized`], asked only where it can be.
+    Default,
+    If(Arc<Test>),
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Default => "Default",
+            Self::If(_) => "If(..)",
+        })
+    }
+}
+
+/// What the provider is told of when the answer is there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    pub(crate) generation: Generation,
+    exchange: Exchange,
+}
+
+/// What is known of an answer before it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exchange {
+    /// Its status alone says whether it is a rejection.
+    Plain,
+    /// It is gRPC if it comes over HTTP/2.
+    MaybeGrpc,
+    Grpc,
+    /// A function of the user's says whether it is a rejection.
+    Own,
+}
+
+impl Rejection {
+    #[inline]
+    pub(crate) fn sent<B>(&self, generation: Generation, request: &Request<B>) -> Sent {
+        let exchange = match (self, request.method(), request.version()) {
+            (Self::If(_), ..) => Exchange::Own,
+            (_, &Method::POST, Version::HTTP_2) => Exchange::Grpc,
+            (_, &Method::POST, _) => Exchange::MaybeGrpc,
+            _ => Exchange::Plain,
+        };
+        Sent {
+            generation,
+            exchange,
+        }
+    }
+
+    /// Whether it is in the answer.
+    pub(crate) fn is_in<B>(&self, response: &Response<B>, sent: Sent) -> bool {
+        let (status, headers) = (response.status(), response.headers());
+        let can_be_grpc = match (self, sent.exchange) {
+            (Self::If(rejection), _) => return rejection(status, headers),
+            (_, Exchange::Grpc) => true,
+            (_, Exchange::MaybeGrpc) => response.version() == Version::HTTP_2,
+            (_, Exchange::Plain | Exchange::Own) => false,
+        };
+        status == StatusCode::UNAUTHORIZED
+            || (can_be_grpc && rejection::is_unauthenticated(headers))
+    }
+}
+
+impl Sent {
+    /// Whether the answer's status says at once that the request was accepted.
+    #[inline]
+    pub(crate) fn is_plainly_accepted<B>(self, response: &Response<B>) -> bool {
+        let status = response.status();
+        self.exchange == Exchange::Plain
+            && status != StatusCode::UNAUTHORIZED
+            && !status.is_server_error()
+    }
+}
