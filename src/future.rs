@@ -79,8 +79,7 @@ where
 {
     type Output = Result<Response<Body>, BoxError>;
 
-    // Always: what is off the way is a call, and a response is moved once less.
-    #[inline(always)]
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.as_mut().project();
         // Calling => (Waiting | the answer)
