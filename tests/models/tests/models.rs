@@ -53,7 +53,7 @@ fn explore(name: &str, row: Option<&str>, model: impl Fn() + Send + Sync + 'stat
     {
         // Half of them with threads that run on until they are overtaken three times: what takes a long
         // run of one thread is found by those.
-        let half = number("MODEL_SCHEDULES", 30_000) / 2;
+        let half = number("MODEL_SCHEDULES", 100_000) / 2;
         let model = Arc::new(model);
         let again = Arc::clone(&model);
         shuttle::check_random(move || model(), half);
