@@ -208,10 +208,10 @@ impl JsonLogin {
     /// to `url`. The answer is read as a login's.
     ///
     /// A refresh that is refused, or gets no answer in half of the login's time, is followed by a
-    /// full login, unless the answer says `Retry-After`. Where no connection is made at all, the refresh token is kept and the login
-    /// fails: give it a client that does not retry by itself, since an attempt before may have made
-    /// one. An answer without a refresh token means that the old one goes on being good
-    /// ([RFC 6749, section 6]).
+    /// full login, unless the answer says `Retry-After`. Where no connection is made at all, the
+    /// refresh token is kept and the login fails: give it a client that does not retry by itself, since
+    /// an attempt before may have made one. An answer without a refresh token means that the old one
+    /// goes on being good ([RFC 6749, section 6]).
     ///
     /// # Errors
     ///

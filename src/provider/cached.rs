@@ -40,10 +40,10 @@ use crate::{
 ///   that go on for a second with no acceptance among them, and then for twice as long each time, up
 ///   to five minutes; credentials that are refused within five minutes, three in a row, make it a
 ///   minute, and refusals that were seen to be about permission make it ten seconds. In between,
-///   refusals change nothing and go to their callers. So an endpoint that answers 401 for lack of permission costs two or three
-///   logins, until that is known, and again when it was not called for five minutes. (In an
-///   exclusive session each of them revokes what is on its way under the credential before:
-///   requests that can be sent again are.)
+///   refusals change nothing and go to their callers. So an endpoint that answers 401 for lack of
+///   permission costs two or three logins, until that is known, and again when it was not called for
+///   five minutes. (In an exclusive session each of them revokes what is on its way under the
+///   credential before: requests that can be sent again are.)
 /// - Where the login for a rejection fails, the rejected credential is put back, for want of a better
 ///   one: if it is dead, the next refusal says so.
 /// - After a failed login requests fail at once with its error, which says when the next attempt may

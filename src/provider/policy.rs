@@ -34,8 +34,9 @@ impl CachePolicy {
     /// same.
     ///
     /// Nobody waits for a login for more than one second longer, nor for a second one unless the
-    /// provider is [reset](crate::CachedProvider::reset) meanwhile. Where it has not ended by then, its runtime is no longer driven or the login blocks its thread: it is declared lost,
-    /// what it may still bring is discarded, and the next request starts another.
+    /// provider is [reset](crate::CachedProvider::reset) meanwhile. Where it has not ended by then, its
+    /// runtime is no longer driven or the login blocks its thread: it is declared lost, what it may
+    /// still bring is discarded, and the next request starts another.
     #[must_use]
     pub fn login_timeout(self, login_timeout: Duration) -> Self {
         Self {
