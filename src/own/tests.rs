@@ -1,9 +1,19 @@
 //! Who has a share in common with whom.
 
-use std::thread;
+use std::{
+    future::{Ready, ready},
+    sync::{Mutex, Weak},
+    thread,
+};
 
 use super::*;
-use crate::{origin::Origins, provider::StaticProvider, replay::NoReplay};
+use crate::{
+    error::Error,
+    origin::Origins,
+    provider::StaticProvider,
+    replay::NoReplay,
+    token::{Scheme, Token},
+};
 
 fn own() -> Own<StaticProvider, NoReplay> {
     let provider = StaticProvider::new("abc").unwrap();
@@ -41,4 +51,55 @@ fn who_is_used_again_has_a_share_apart() {
     assert!(!have_one_in_common(&used, &other));
     assert!(have_one_in_common(&other, &used.clone()));
     assert!(used.clone().share.0.copy.is_none());
+}
+
+/// What is current is what was put there last.
+struct Turning(Mutex<Authorization>);
+
+impl Turning {
+    fn turn(&self) {
+        *self.0.lock().unwrap() = authorization();
+    }
+}
+
+impl CredentialProvider for Turning {
+    type Acquire = Ready<Result<Authorization, Error>>;
+
+    fn current(&self, _head: RequestHead<'_>) -> Option<Authorization> {
+        Some(self.0.lock().unwrap().clone())
+    }
+
+    fn is_current(&self, held: &Authorization, _head: RequestHead<'_>) -> bool {
+        self.0.lock().unwrap().generation() == held.generation()
+    }
+
+    fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire {
+        ready(self.current(head).ok_or(Error::no_runtime()))
+    }
+
+    fn reject(&self, _refused: Generation) -> bool {
+        false
+    }
+}
+
+fn authorization() -> Authorization {
+    Authorization::new(Scheme::BEARER, &Token::new("abc").unwrap())
+}
+
+// One that nobody would send any more.
+#[test]
+fn of_many_copies_the_last_is_kept() {
+    let provider = Turning(Mutex::new(authorization()));
+    let settings = Settings::new(provider, NoReplay, Origins::any_https());
+    let mut own = Own::new(Share::new(settings));
+    let request = Request::new(());
+    let mut copies = Vec::new();
+    for _ in 0..3 {
+        own.share.provider.turn();
+        own.current(&request);
+        own.current(&request);
+        copies.push(Arc::downgrade(&own.share.0));
+    }
+    let left: Vec<_> = copies.iter().map(Weak::strong_count).collect();
+    assert_eq!(left, [0, 0, 1]);
 }
