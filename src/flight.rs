@@ -108,7 +108,7 @@ impl<T> Flight<T> {
     }
 
     /// Ends when there is an outcome that was not there when this was called, or when it is overdue. So
-    /// look for the outcome before each poll.
+    /// look for the outcome after each poll.
     ///
     /// For who waits on this runtime. On that of the login the timer is the
     /// [`watch`](Self::watch)'s, which has to be under way: one for each of a crowd would be a good

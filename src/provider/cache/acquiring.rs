@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::{Arc, atomic::Ordering},
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -199,12 +199,14 @@ impl Future for Acquiring {
         let cache = &*this.cache;
         loop {
             if let Some(flight) = this.flight
-                // Before each poll: it may have landed before this began to wait.
-                && flight.outcome().is_none()
                 && let Some(landing) = this.landing.as_mut().as_pin_mut()
             {
-                ready!(landing.poll(cx));
+                // Polled also where there is an outcome: who has heard the news leaves without a lock.
+                let is_over = landing.poll(cx).is_ready();
                 if flight.outcome().is_none() {
+                    if !is_over {
+                        return Poll::Pending;
+                    }
                     cache.land(flight, Err(Error::login_lost()));
                 }
             }
