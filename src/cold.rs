@@ -13,14 +13,14 @@ use tower_service::Service;
 use crate::{
     authorization::{Authorization, Generation},
     error::{BoxError, Error},
-    own::{Carried, Share},
     provider::{CredentialProvider, RequestHead},
     replay::Replay,
     sent::Sent,
+    settings::Settings,
 };
 
 pin_project! {
-    pub(crate) struct Cold<S, P, B, R>
+    pub(crate) struct Cold<S, P, B>
     where
         P: CredentialProvider,
     {
@@ -35,7 +35,6 @@ pin_project! {
         request: Option<Request<B>>,
         // The generation that it was refused with: what is sent now is a replay.
         refused: Option<Generation>,
-        share: Share<P, R>,
     }
 }
 
@@ -61,7 +60,7 @@ pin_project! {
 }
 
 /// The box that it is in.
-pub(crate) type Boxed<S, P, B, R> = Pin<Box<Cold<S, P, B, R>>>;
+pub(crate) type Boxed<S, P, B> = Pin<Box<Cold<S, P, B>>>;
 
 /// How often a request gives its slot back for a fresher authorization, before it is sent with what
 /// it has: a slot that always takes longer than a credential lives would be logins without end.
@@ -70,38 +69,23 @@ const ROUNDS: u32 = 32;
 /// The invariant of [`Cold::poll_call`].
 const ASKED_TO: &str = "it is polled while it has a request to send, and not after";
 
-impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
+impl<S, P: CredentialProvider, B> Cold<S, P, B> {
     /// A request that waits.
-    pub(crate) fn waiting(
-        acquire: P::Acquire,
-        service: S,
-        request: Request<B>,
-        share: Share<P, R>,
-    ) -> Self {
-        Self::new(
-            Progress::Acquiring { acquire },
-            service,
-            Some(request),
-            share,
-        )
+    pub(crate) fn waiting(acquire: P::Acquire, service: S, request: Request<B>) -> Self {
+        Self::new(Progress::Acquiring { acquire }, service, Some(request))
     }
 
     /// A request to be sent again if the one like it, that was sent, is refused.
-    pub(crate) fn kept(sent: Sent, service: S, request: Request<B>, share: Share<P, R>) -> Self {
-        Self::new(Progress::OnItsWay { sent }, service, Some(request), share)
+    pub(crate) fn kept(sent: Sent, service: S, request: Request<B>) -> Self {
+        Self::new(Progress::OnItsWay { sent }, service, Some(request))
     }
 
     /// A request that is not sent.
-    pub(crate) fn refused(error: Error, service: S, share: Share<P, R>) -> Self {
-        Self::new(Progress::Refused { error }, service, None, share)
+    pub(crate) fn refused(error: Error, service: S) -> Self {
+        Self::new(Progress::Refused { error }, service, None)
     }
 
-    fn new(
-        progress: Progress<P::Acquire>,
-        service: S,
-        request: Option<Request<B>>,
-        share: Share<P, R>,
-    ) -> Self {
+    fn new(progress: Progress<P::Acquire>, service: S, request: Option<Request<B>>) -> Self {
         Self {
             progress,
             was_current: false,
@@ -109,22 +93,22 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
             service,
             request,
             refused: None,
-            share,
         }
     }
 
-    /// The request as one that is sent once, where nothing else in here will be asked for.
-    pub(crate) fn as_sent_once(&self) -> Option<Carried<P, R>> {
+    /// What the request was sent with, where nothing else in here will be asked for.
+    pub(crate) fn as_sent_once(&self) -> Option<Sent> {
         let is_kept = self.request.is_some() || self.refused.is_some();
-        (!is_kept).then(|| Carried {
-            sent: self.sent(),
-            share: self.share.clone(),
-        })
+        (!is_kept).then(|| self.sent())
     }
 
     /// Tells the provider of the answer. Returns whether the request is to be sent again.
-    pub(crate) fn judge<Body>(&self, response: &Response<Body>) -> bool {
-        let is_worth_another_try = self.share.judge(self.sent(), self.refused, response);
+    pub(crate) fn judge<R, Body>(
+        &self,
+        settings: &Settings<P, R>,
+        response: &Response<Body>,
+    ) -> bool {
+        let is_worth_another_try = settings.judge(self.sent(), self.refused, response);
         is_worth_another_try && self.request.is_some()
     }
 
@@ -136,7 +120,7 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
     }
 
     /// Waits for a newer authorization than the one that was refused.
-    pub(crate) fn begin_again(self: Pin<&mut Self>) {
+    pub(crate) fn begin_again(self: Pin<&mut Self>, provider: &P) {
         let refused = Some(self.sent().generation);
         let mut this = self.project();
         let request = this.request.as_ref().expect(ASKED_TO);
@@ -146,13 +130,14 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
             refused,
             ..RequestHead::of(request)
         };
-        let acquire = this.share.provider.acquire(head);
+        let acquire = provider.acquire(head);
         this.progress.set(Progress::Acquiring { acquire });
     }
 
     /// Acquiring => Readying => (Acquiring | the response to wait for).
-    pub(crate) fn poll_call(
+    pub(crate) fn poll_call<R>(
         self: Pin<&mut Self>,
+        settings: &Settings<P, R>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<S::Future, BoxError>>
     where
@@ -164,7 +149,6 @@ impl<S, P: CredentialProvider, B, R> Cold<S, P, B, R> {
         if let ProgressProjection::Refused { error } = this.progress.as_mut().project() {
             return Poll::Ready(Err(error.clone().into()));
         }
-        let settings = &**this.share;
         let provider = &settings.provider;
         let head = RequestHead {
             refused: *this.refused,

@@ -1,7 +1,7 @@
 //! The way of one request.
 
 use std::{
-    fmt,
+    fmt, mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -13,9 +13,10 @@ use tower_service::Service;
 use crate::{
     cold::{Boxed, Cold},
     error::BoxError,
-    own::Carried,
+    own::Share,
     provider::CredentialProvider,
     replay::{NoReplay, Replay},
+    sent::Sent,
 };
 
 pin_project! {
@@ -43,9 +44,12 @@ pub(crate) enum Way<S, P: CredentialProvider, B, R> {
     /// It went bare: its answer is no news.
     Bare,
     /// It is sent once.
-    Once(Carried<P, R>),
+    Once { sent: Sent, share: Share<P, R> },
     /// It waits to be sent, or may be sent again.
-    Cold(Boxed<S, P, B, R>),
+    Cold {
+        cold: Boxed<S, P, B>,
+        share: Share<P, R>,
+    },
 }
 
 impl<S, P, B, R> ResponseFuture<S, P, B, R>
@@ -62,10 +66,14 @@ where
         }
     }
 
-    pub(crate) fn cold(cold: Cold<S, P, B, R>) -> Self {
+    /// A request that is not.
+    pub(crate) fn cold(cold: Cold<S, P, B>, share: Share<P, R>) -> Self {
         Self {
             response: None,
-            way: Way::Cold(Box::pin(cold)),
+            way: Way::Cold {
+                cold: Box::pin(cold),
+                share,
+            },
         }
     }
 }
@@ -104,7 +112,7 @@ impl<S, P: CredentialProvider, B, R> Way<S, P, B, R> {
     /// Tells the provider of the answer. Returns whether the request is to be sent again.
     #[inline]
     fn judge<Body>(&self, response: &Response<Body>) -> bool {
-        if let Self::Once(Carried { sent, share }) = self
+        if let Self::Once { sent, share } = self
             && sent.is_plainly_accepted(response)
         {
             share.provider.accept(sent.generation);
@@ -117,12 +125,12 @@ impl<S, P: CredentialProvider, B, R> Way<S, P, B, R> {
     fn judge_closely<Body>(&self, response: &Response<Body>) -> bool {
         match self {
             Self::Bare => false,
-            Self::Once(Carried { sent, share }) => {
+            Self::Once { sent, share } => {
                 // Whether it would help: there is nothing to send again.
                 let _ = share.judge(*sent, None, response);
                 false
             }
-            Self::Cold(cold) => cold.judge(response),
+            Self::Cold { cold, share } => cold.judge(share, response),
         }
     }
 }
@@ -139,8 +147,8 @@ where
         let mut this = self.project();
         // What the inner future still holds is given back before the login, which may need it.
         this.response.set(None);
-        if let Way::Cold(cold) = this.way {
-            cold.as_mut().begin_again();
+        if let Way::Cold { cold, share } = this.way {
+            cold.as_mut().begin_again(&share.provider);
         }
     }
 
@@ -156,12 +164,15 @@ where
         R: Replay<B>,
     {
         let mut this = self.as_mut().project();
-        let Way::Cold(cold) = this.way else {
+        let Way::Cold { cold, share } = this.way else {
             unreachable!("who waits has a request");
         };
-        let response = ready!(cold.as_mut().poll_call(cx))?;
-        if let Some(carried) = cold.as_sent_once() {
-            *this.way = Way::Once(carried);
+        let response = ready!(cold.as_mut().poll_call(share, cx))?;
+        if let Some(sent) = cold.as_sent_once()
+            // Moved: it is counted together with the rest of a crowd.
+            && let Way::Cold { share, .. } = mem::replace(this.way, Way::Bare)
+        {
+            *this.way = Way::Once { sent, share };
         }
         this.response.set(Some(response));
         // Once more at the most: what is refused again is not sent again.

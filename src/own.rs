@@ -18,7 +18,6 @@ use http::Request;
 use crate::{
     authorization::{Authorization, Generation},
     provider::{CredentialProvider, RequestHead},
-    sent::Sent,
     settings::Settings,
 };
 
@@ -112,12 +111,6 @@ impl<P, R> Deref for Share<P, R> {
     fn deref(&self) -> &Self::Target {
         &self.0.settings
     }
-}
-
-/// What a request was sent with, and who wants to hear of its fate.
-pub(crate) struct Carried<P, R> {
-    pub(crate) sent: Sent,
-    pub(crate) share: Share<P, R>,
 }
 
 /// What one service sends its requests with.

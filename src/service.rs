@@ -12,7 +12,7 @@ use crate::{
     cold::{self, Cold},
     error::BoxError,
     future::{ResponseFuture, Way},
-    own::{Carried, Own},
+    own::Own,
     provider::{CachedProvider, CredentialProvider, RequestHead},
     replay::{NoReplay, Replay},
     settings::Bare,
@@ -122,8 +122,11 @@ where
         share.provider.sent(sent.generation);
         let share = share.clone();
         let way = match copy {
-            None => Way::Once(Carried { sent, share }),
-            Some(copy) => Way::Cold(Box::pin(Cold::kept(sent, self.inner.clone(), copy, share))),
+            None => Way::Once { sent, share },
+            Some(copy) => Way::Cold {
+                cold: Box::pin(Cold::kept(sent, self.inner.clone(), copy)),
+                share,
+            },
         };
         ResponseFuture::sent(self.inner.call(request), way)
     }
@@ -147,7 +150,7 @@ where
         // The login may need the slot that `poll_ready` reserved: give it back before waiting.
         self.give_slot_back();
         let (service, share) = (self.inner.clone(), self.own.share.clone());
-        ResponseFuture::cold(Cold::waiting(acquire, service, request, share))
+        ResponseFuture::cold(Cold::waiting(acquire, service, request), share)
     }
 
     /// Without an authorization of ours, or not at all.
@@ -160,7 +163,7 @@ where
             // The slot that `poll_ready` reserved is for somebody else now.
             self.give_slot_back();
             let (service, share) = (self.inner.clone(), self.own.share.clone());
-            return ResponseFuture::cold(Cold::refused(error, service, share));
+            return ResponseFuture::cold(Cold::refused(error, service), share);
         }
         self.own.share.bare(&request);
         ResponseFuture::sent(self.inner.call(request), Way::Bare)
