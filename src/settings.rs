@@ -148,8 +148,8 @@ impl<P, R> Settings<P, R> {
             && self.origins.allows_request(request)
     }
 
-    /// What becomes of a request that is not usual, or for which nothing is current: `None` if it waits
-    /// for an authorization.
+    /// What becomes of a request that does not take the current authorization, or finds none: `None`
+    /// if it waits for one.
     pub(crate) fn bare_way<B>(&self, request: &Request<B>) -> Option<Bare> {
         if PerRequest::of(request.extensions()).is_some_and(PerRequest::is_bare) {
             return Some(Bare::Untouched);
