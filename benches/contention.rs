@@ -27,7 +27,7 @@ use support::{
 };
 use tokio::runtime::Builder;
 use tower::{Layer, Service};
-use tower_bearer::{BearerAuthLayer, CachedProvider, CredentialProvider, RequestHead};
+use tower_bearer::{BearerAuthLayer, CachedProvider, CredentialProvider, Receipt, RequestHead};
 
 const ROUNDS: usize = 101;
 const REQUESTS: usize = 2_000;
@@ -82,8 +82,15 @@ fn refreshing<T>(provider: &CachedProvider, act: impl FnOnce() -> T) -> (T, u64)
             let request = request();
             while !is_over.load(Relaxed) {
                 let mut head = RequestHead::of(&request);
-                head.refused = provider.current().map(|current| current.generation());
-                let login = CredentialProvider::acquire(provider, head);
+                head.rejected = provider.current().map(|current| {
+                    Receipt::new(
+                        current.generation(),
+                        0,
+                        request.method(),
+                        request.uri().path(),
+                    )
+                });
+                let login = provider.acquire_for(head);
                 runtime.block_on(login).expect("the login works");
                 thread::sleep(PAUSE);
             }

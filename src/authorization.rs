@@ -31,11 +31,6 @@ impl Generation {
     pub(crate) fn number(self) -> NonZeroU64 {
         self.0
     }
-
-    /// The generation that has this number.
-    pub(crate) fn from_number(number: NonZeroU64) -> Self {
-        Self(number)
-    }
 }
 
 /// A header value made from a token, ready to send, with the generation it belongs to.
@@ -51,6 +46,7 @@ impl Generation {
 pub struct Authorization {
     value: HeaderValue,
     generation: Generation,
+    account: u32,
 }
 
 impl Authorization {
@@ -77,6 +73,7 @@ impl Authorization {
         Self {
             value,
             generation: Generation::next(),
+            account: 0,
         }
     }
 
@@ -84,6 +81,23 @@ impl Authorization {
     #[must_use]
     pub fn value(&self) -> &HeaderValue {
         &self.value
+    }
+
+    /// Names the account that the value belongs to, by a number of the provider's choice. Defaults
+    /// to 0.
+    ///
+    /// A provider of many accounts gives each its own number, and another one after each sign-in as
+    /// somebody else. It finds the number again in each [`Receipt`](crate::Receipt). A request that
+    /// was rejected under one number is never replayed under another.
+    #[must_use]
+    pub fn with_account(self, account: u32) -> Self {
+        Self { account, ..self }
+    }
+
+    /// The account that the value belongs to.
+    #[must_use]
+    pub fn account(&self) -> u32 {
+        self.account
     }
 
     /// The login that the value came from.
@@ -101,10 +115,12 @@ impl Authorization {
         Self {
             value,
             generation: self.generation,
+            account: self.account,
         }
     }
 
-    pub(crate) fn into_parts(self) -> (HeaderValue, Generation) {
-        (self.value, self.generation)
+    /// Value, generation, account.
+    pub(crate) fn into_parts(self) -> (HeaderValue, Generation, u32) {
+        (self.value, self.generation, self.account)
     }
 }

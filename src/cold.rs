@@ -6,21 +6,22 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response};
+use http::{Extensions, HeaderMap, Method, Request, Response, Uri, Version};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    authorization::{Authorization, Generation},
+    authorization::Authorization,
     error::{BoxError, Error},
     provider::{CredentialProvider, RequestHead},
+    receipt::{Receipt, Verdict},
     replay::Replay,
     sent::Sent,
     settings::Settings,
 };
 
 pin_project! {
-    pub(crate) struct Cold<S, P, B>
+    pub(crate) struct Cold<S, P, B, K>
     where
         P: CredentialProvider,
     {
@@ -31,10 +32,12 @@ pin_project! {
         was_current: bool,
         rounds: u32,
         service: S,
-        // Without the authorization. None once it is sent, unless it was copied.
+        // Without the authorization. None once it is sent.
         request: Option<Request<B>>,
-        // The generation that it was refused with: what is sent now is a replay.
-        refused: Option<Generation>,
+        // What the request can be made of again, while it is with the inner service.
+        kept: Option<Kept<K>>,
+        // What it was rejected with: what is sent now is a replay.
+        rejected: Option<Receipt>,
     }
 }
 
@@ -60,7 +63,46 @@ pin_project! {
 }
 
 /// The box that it is in.
-pub(crate) type Boxed<S, P, B> = Pin<Box<Cold<S, P, B>>>;
+pub(crate) type Boxed<S, P, B, K> = Pin<Box<Cold<S, P, B, K>>>;
+
+/// A request without its body, and what the policy has kept of that.
+pub(crate) struct Kept<K> {
+    method: Method,
+    uri: Uri,
+    version: Version,
+    headers: HeaderMap,
+    extensions: Extensions,
+    body: K,
+}
+
+impl<K> Kept<K> {
+    /// Has the policy keep the body of a request that is to be sent.
+    pub(crate) fn of<B, R: Replay<B, Kept = K>>(
+        replay: &R,
+        request: Request<B>,
+    ) -> (Request<B>, Option<Self>) {
+        let (request, body) = replay.keep(request);
+        let kept = body.map(|body| Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            headers: request.headers().clone(),
+            extensions: request.extensions().clone(),
+            body,
+        });
+        (request, kept)
+    }
+
+    fn into_request<B, R: Replay<B, Kept = K>>(self, replay: &R) -> Option<Request<B>> {
+        let mut request = Request::new(replay.again(self.body)?);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        *request.version_mut() = self.version;
+        *request.headers_mut() = self.headers;
+        *request.extensions_mut() = self.extensions;
+        Some(request)
+    }
+}
 
 /// How often a request gives its slot back for a fresher authorization, before it is sent with what
 /// it has: a slot that always takes longer than a credential lives would be logins without end.
@@ -69,47 +111,66 @@ const ROUNDS: u32 = 32;
 /// The invariant of [`Cold::poll_call`].
 const ASKED_TO: &str = "it is polled while it has a request to send, and not after";
 
-impl<S, P: CredentialProvider, B> Cold<S, P, B> {
+impl<S, P: CredentialProvider, B, K> Cold<S, P, B, K> {
     /// A request that waits.
     pub(crate) fn waiting(acquire: P::Acquire, service: S, request: Request<B>) -> Self {
-        Self::new(Progress::Acquiring { acquire }, service, Some(request))
+        Self::new(
+            Progress::Acquiring { acquire },
+            service,
+            Some(request),
+            None,
+        )
     }
 
-    /// A request to be sent again if the one like it, that was sent, is refused.
-    pub(crate) fn kept(sent: Sent, service: S, request: Request<B>) -> Self {
-        Self::new(Progress::OnItsWay { sent }, service, Some(request))
+    /// A request that is with the inner service, and is sent again if it is rejected.
+    pub(crate) fn kept(sent: Sent, service: S, kept: Kept<K>) -> Self {
+        Self::new(Progress::OnItsWay { sent }, service, None, Some(kept))
     }
 
     /// A request that is not sent.
     pub(crate) fn refused(error: Error, service: S) -> Self {
-        Self::new(Progress::Refused { error }, service, None)
+        Self::new(Progress::Refused { error }, service, None, None)
     }
 
-    fn new(progress: Progress<P::Acquire>, service: S, request: Option<Request<B>>) -> Self {
+    fn new(
+        progress: Progress<P::Acquire>,
+        service: S,
+        request: Option<Request<B>>,
+        kept: Option<Kept<K>>,
+    ) -> Self {
         Self {
             progress,
             was_current: false,
             rounds: 0,
             service,
             request,
-            refused: None,
+            kept,
+            rejected: None,
         }
     }
 
     /// What the request was sent with, where nothing else in here will be asked for.
     pub(crate) fn as_sent_once(&self) -> Option<Sent> {
-        let is_kept = self.request.is_some() || self.refused.is_some();
-        (!is_kept).then(|| self.sent())
+        let is_needed = self.kept.is_some() || self.rejected.is_some();
+        (!is_needed).then(|| self.sent())
     }
 
-    /// Tells the provider of the answer. Returns whether the request is to be sent again.
+    /// Tells the provider of the response. Returns whether the request is to be sent again.
     pub(crate) fn judge<R, Body>(
-        &self,
+        self: Pin<&mut Self>,
         settings: &Settings<P, R>,
         response: &Response<Body>,
-    ) -> bool {
-        let is_worth_another_try = settings.judge(self.sent(), self.refused, response);
-        is_worth_another_try && self.request.is_some()
+    ) -> bool
+    where
+        R: Replay<B, Kept = K>,
+    {
+        let verdict = settings.judge(self.sent(), response);
+        let this = self.project();
+        if verdict.is_some_and(Verdict::is_log_in) {
+            let kept = this.kept.take();
+            *this.request = kept.and_then(|kept| kept.into_request(&*settings.replay));
+        }
+        this.request.is_some()
     }
 
     fn sent(&self) -> Sent {
@@ -119,18 +180,18 @@ impl<S, P: CredentialProvider, B> Cold<S, P, B> {
         sent
     }
 
-    /// Waits for a newer authorization than the one that was refused.
+    /// Waits for a newer authorization than the one that was rejected.
     pub(crate) fn begin_again(self: Pin<&mut Self>, provider: &P) {
-        let refused = Some(self.sent().generation);
+        let rejected = Some(self.sent().receipt);
         let mut this = self.project();
         let request = this.request.as_ref().expect(ASKED_TO);
-        *this.refused = refused;
+        *this.rejected = rejected;
         *this.rounds = 0;
         let head = RequestHead {
-            refused,
+            rejected,
             ..RequestHead::of(request)
         };
-        let acquire = provider.acquire(head);
+        let acquire = provider.acquire_for(head);
         this.progress.set(Progress::Acquiring { acquire });
     }
 
@@ -143,7 +204,7 @@ impl<S, P: CredentialProvider, B> Cold<S, P, B> {
     where
         S: Service<Request<B>> + Clone,
         S::Error: Into<BoxError>,
-        R: Replay<B>,
+        R: Replay<B, Kept = K>,
     {
         let mut this = self.project();
         if let ProgressProjection::Refused { error } = this.progress.as_mut().project() {
@@ -151,7 +212,7 @@ impl<S, P: CredentialProvider, B> Cold<S, P, B> {
         }
         let provider = &settings.provider;
         let head = RequestHead {
-            refused: *this.refused,
+            rejected: *this.rejected,
             ..RequestHead::of(this.request.as_ref().expect(ASKED_TO))
         };
         let authorization = loop {
@@ -161,7 +222,7 @@ impl<S, P: CredentialProvider, B> Cold<S, P, B> {
             };
             let Poll::Ready(readiness) = this.service.poll_ready(cx) else {
                 if let Some(authorization) = acquired {
-                    *this.was_current = provider.current(head).is_some();
+                    *this.was_current = provider.current_for(head).is_some();
                     this.progress.set(Progress::Acquired { authorization });
                 }
                 return Poll::Pending;
@@ -171,7 +232,7 @@ impl<S, P: CredentialProvider, B> Cold<S, P, B> {
                 break authorization;
             }
             // The wait for the slot may have been longer than the life of what was acquired.
-            let newer = provider.current(head);
+            let newer = provider.current_for(head);
             let is_stale = newer.is_none() && *this.was_current;
             if !is_stale || *this.rounds == ROUNDS {
                 let acquired = match this.progress.as_mut().project() {
@@ -183,37 +244,26 @@ impl<S, P: CredentialProvider, B> Cold<S, P, B> {
             *this.rounds += 1;
             let fresh = this.service.clone();
             drop(mem::replace(this.service, fresh));
-            let acquire = provider.acquire(head);
+            let acquire = provider.acquire_for(head);
             this.progress.set(Progress::Acquiring { acquire });
         };
-        if *this.refused == Some(authorization.generation()) {
-            return Poll::Ready(Err(Error::not_renewed().into()));
+        if let Some(rejected) = *this.rejected {
+            if rejected.generation() == authorization.generation() {
+                return Poll::Ready(Err(Error::not_renewed().into()));
+            }
+            if rejected.account() != authorization.account() {
+                return Poll::Ready(Err(Error::other_account().into()));
+            }
+            settings.replayed();
         }
         let mut request = this.request.take().expect(ASKED_TO);
-        // Sent again, it is sent for the last time.
-        let copy = this
-            .refused
-            .is_none()
-            .then(|| copy(&*settings.replay, &request));
-        *this.request = copy.flatten();
-        if this.refused.is_some() {
-            settings.replayed();
+        // A replay is sent for the last time.
+        if R::KEEPS && this.rejected.is_none() {
+            (request, *this.kept) = Kept::of(&*settings.replay, request);
         }
         let sent = settings.authorize(&mut request, authorization);
         this.progress.set(Progress::OnItsWay { sent });
-        provider.sent(sent.generation);
+        provider.sent(sent.receipt);
         Poll::Ready(Ok(this.service.call(request)))
     }
-}
-
-/// The same request again, if its body can be had again.
-pub(crate) fn copy<B, R: Replay<B>>(replay: &R, request: &Request<B>) -> Option<Request<B>> {
-    let body = replay.copy(request.body())?;
-    let mut copy = Request::new(body);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    *copy.extensions_mut() = request.extensions().clone();
-    Some(copy)
 }

@@ -48,6 +48,7 @@ enum Kind {
     RefreshFailed,
     ShortLived { needed: Duration },
     NotRenewed,
+    OtherAccount,
     NoAuthorization,
     ManyHeaders,
     NoRuntime,
@@ -101,6 +102,10 @@ impl Error {
 
     pub(crate) fn not_renewed() -> Self {
         Self::with_source(Kind::NotRenewed, None)
+    }
+
+    pub(crate) fn other_account() -> Self {
+        Self::with_source(Kind::OtherAccount, None)
     }
 
     pub(crate) fn no_runtime() -> Self {
@@ -168,11 +173,18 @@ impl Error {
         matches!(self.0.kind, Kind::ShortLived { .. })
     }
 
-    /// Whether the provider had no newer authorization for a request that was refused, though it had
-    /// said so. The refusal is gone.
+    /// Whether the provider had no newer authorization for a request that was rejected, though it
+    /// had said so. The rejected response is gone.
     #[must_use]
     pub fn is_not_renewed(&self) -> bool {
         self.0.kind == Kind::NotRenewed
+    }
+
+    /// Whether the provider's newer authorization belongs to another account than the one that was
+    /// rejected: the request was not replayed. The rejected response is gone.
+    #[must_use]
+    pub fn is_other_account(&self) -> bool {
+        self.0.kind == Kind::OtherAccount
     }
 
     /// Whether the provider has no authorization for a request like this one.
@@ -251,7 +263,10 @@ impl fmt::Display for Error {
                 write!(f, "even a new credential is used for less than {needed:?}: its margin counts")
             }
             Kind::NotRenewed => f.write_str(
-                "the provider has no newer authorization than the one that was refused: `reject` must say so",
+                "the provider has no newer authorization than the one that was rejected: `reject` must say so",
+            ),
+            Kind::OtherAccount => f.write_str(
+                "the newer authorization belongs to another account: the request was not replayed",
             ),
             Kind::NoAuthorization => f.write_str("no authorization for this request"),
             Kind::ManyHeaders => f.write_str(

@@ -30,6 +30,7 @@ pin_project! {
     where
         S: Service<Request<B>>,
         P: CredentialProvider,
+        R: Replay<B>,
     {
         // While the request is with the inner service. Not in a state with the rest: a response would
         // be moved more often on its way in.
@@ -40,14 +41,14 @@ pin_project! {
 }
 
 /// What is there of a request beside its response.
-pub(crate) enum Way<S, P: CredentialProvider, B, R> {
+pub(crate) enum Way<S, P: CredentialProvider, B, R: Replay<B>> {
     /// It went bare: its answer is no news.
     Bare,
     /// It is sent once.
     Once { sent: Sent, share: Share<P, R> },
     /// It waits to be sent, or may be sent again.
     Cold {
-        cold: Boxed<S, P, B>,
+        cold: Boxed<S, P, B, R::Kept>,
         share: Share<P, R>,
     },
 }
@@ -56,6 +57,7 @@ impl<S, P, B, R> ResponseFuture<S, P, B, R>
 where
     S: Service<Request<B>>,
     P: CredentialProvider,
+    R: Replay<B>,
 {
     /// A request that is on its way.
     #[inline]
@@ -67,7 +69,7 @@ where
     }
 
     /// A request that is not.
-    pub(crate) fn cold(cold: Cold<S, P, B>, share: Share<P, R>) -> Self {
+    pub(crate) fn cold(cold: Cold<S, P, B, R::Kept>, share: Share<P, R>) -> Self {
         Self {
             response: None,
             way: Way::Cold {
@@ -108,29 +110,29 @@ where
     }
 }
 
-impl<S, P: CredentialProvider, B, R> Way<S, P, B, R> {
+impl<S, P: CredentialProvider, B, R: Replay<B>> Way<S, P, B, R> {
     /// Tells the provider of the answer. Returns whether the request is to be sent again.
     #[inline]
-    fn judge<Body>(&self, response: &Response<Body>) -> bool {
+    fn judge<Body>(&mut self, response: &Response<Body>) -> bool {
         if let Self::Once { sent, share } = self
             && sent.is_plainly_accepted(response)
         {
-            share.provider.accept(sent.generation);
+            share.provider.accept(sent.receipt);
             return false;
         }
         self.judge_closely(response)
     }
 
     #[inline(never)]
-    fn judge_closely<Body>(&self, response: &Response<Body>) -> bool {
+    fn judge_closely<Body>(&mut self, response: &Response<Body>) -> bool {
         match self {
             Self::Bare => false,
             Self::Once { sent, share } => {
                 // Whether it would help: there is nothing to send again.
-                let _ = share.judge(*sent, None, response);
+                let _ = share.judge(*sent, response);
                 false
             }
-            Self::Cold { cold, share } => cold.judge(share, response),
+            Self::Cold { cold, share } => cold.as_mut().judge(share, response),
         }
     }
 }
@@ -140,6 +142,7 @@ impl<S, P, B, R> ResponseFuture<S, P, B, R>
 where
     S: Service<Request<B>>,
     P: CredentialProvider,
+    R: Replay<B>,
 {
     /// Calling => Waiting.
     #[cold]
@@ -161,7 +164,6 @@ where
     where
         S: Service<Request<B>, Response = Response<Body>> + Clone,
         S::Error: Into<BoxError>,
-        R: Replay<B>,
     {
         let mut this = self.as_mut().project();
         let Way::Cold { cold, share } = this.way else {
@@ -184,6 +186,7 @@ impl<S, P, B, R> fmt::Debug for ResponseFuture<S, P, B, R>
 where
     S: Service<Request<B>>,
     P: CredentialProvider,
+    R: Replay<B>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()

@@ -9,7 +9,7 @@ use crate::{
     origin::Origins,
     own::{Own, Share},
     provider::{CachedProvider, CredentialProvider},
-    replay::NoReplay,
+    replay::{NoReplay, ReplayWith},
     service::BearerAuth,
     settings::Settings,
 };
@@ -111,19 +111,41 @@ impl<P, R> BearerAuthLayer<P, R> {
 }
 
 impl<P, R> BearerAuthLayer<P, R> {
-    /// Sends refused requests once more with a newer credential (a retry), as far as the policy
-    /// can copy them: [`ReplayEmpty`](crate::ReplayEmpty) those without a body,
-    /// [`ReplayWith`](crate::ReplayWith) those whose body a function copies. Defaults to
-    /// [`NoReplay`]. See [`Replay`](crate::Replay).
+    /// Sends rejected requests once more with a newer credential (a retry), as far as the policy
+    /// keeps them. Defaults to [`NoReplay`]; [`Replay`](crate::Replay) has a table of the others.
     ///
     /// Where the login for it fails, the response future ends with its [`Error`](crate::Error),
-    /// since the refusal is gone by then.
+    /// since the rejected response is gone by then.
     #[doc(alias = "retry")]
     #[must_use]
     pub fn replay<R2>(self, policy: R2) -> BearerAuthLayer<P, R2> {
         BearerAuthLayer {
             share: Share::new(Settings::clone(&self.share).with_replay(policy)),
         }
+    }
+
+    /// As [`replay`](Self::replay), for requests whose body this function copies:
+    /// [`ReplayWith`], with a closure that need not name the lifetime of its argument.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http_body_util::Full;
+    /// use tower_bearer::{BearerAuthLayer, Origins, StaticProvider};
+    ///
+    /// let layer = BearerAuthLayer::new(StaticProvider::new("abc")?, Origins::any_https())
+    ///     .replay_with::<Full<Bytes>, _>(|body| Some(body.clone()));
+    /// # let _ = layer;
+    /// # Ok::<_, tower_bearer::InvalidToken>(())
+    /// ```
+    #[doc(alias = "retry")]
+    #[must_use]
+    pub fn replay_with<B, F: Fn(&B) -> Option<B>>(
+        self,
+        copy: F,
+    ) -> BearerAuthLayer<P, ReplayWith<F>> {
+        self.replay(ReplayWith(copy))
     }
 
     /// Says what a rejection is: see [`rejection`](crate::rejection). Defaults to a 401, or

@@ -11,6 +11,7 @@ mod clock;
 mod token;
 mod refresh_token;
 mod authorization;
+mod receipt;
 mod per_request;
 mod credential;
 mod error;
@@ -50,11 +51,13 @@ pub use crate::{
     origin::Origins,
     per_request::PerRequest,
     provider::{
-        Acquire, CachePolicy, CachedProvider, CachedProviderBuilder, CredentialProvider, Event,
-        RequestHead, Snapshot, State, StaticProvider,
+        Acquire, AcquireIfSome, BoxAcquire, BoxProvider, CachePolicy, CachedProvider,
+        CachedProviderBuilder, CredentialProvider, Event, RequestHead, Snapshot, State,
+        StaticProvider,
     },
+    receipt::{Reason, Receipt, Rejected, Verdict},
     refresh_token::RefreshToken,
-    replay::{NoReplay, Replay, ReplayEmpty, ReplayWith},
+    replay::{NoReplay, ReadyBody, Replay, ReplayEmpty, ReplayEmptyOr, ReplayReady, ReplayWith},
     service::BearerAuth,
     token::{InvalidToken, Scheme, Secret, Token},
     url::InvalidUrl,

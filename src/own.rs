@@ -150,7 +150,7 @@ impl<P: CredentialProvider, R> Own<P, R> {
     #[inline]
     fn look<B>(&mut self, request: &Request<B>) -> Option<Authorization> {
         let head = RequestHead::of(request);
-        let current = self.share.provider.current(head)?;
+        let current = self.share.provider.current_for(head)?;
         if self.is_second(current.generation()) {
             self.settle(&current, head);
         }

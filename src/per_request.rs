@@ -1,16 +1,13 @@
 //! The caller's say over one request.
 
-use std::{
-    num::NonZeroU64,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
 use http::Extensions;
 
-use crate::authorization::Generation;
+use crate::receipt::Receipt;
 
 /// The caller's say over one request, and what became of it: an extension of the request.
 ///
@@ -19,13 +16,16 @@ use crate::authorization::Generation;
 ///
 /// # Examples
 ///
-/// A refusal that only the caller can see, in a body or in trailers, is told to the provider by
-/// hand:
+/// A rejection that only the caller can see, in a body or in trailers, is reported by hand. The
+/// request is marked as judged by its caller, so that the layer does not count its status 200 as an
+/// acceptance:
 ///
 /// ```
 /// use http::{Request, Response};
 /// use tower::{Layer, Service, ServiceExt};
-/// use tower_bearer::{BearerAuthLayer, CachedProvider, Credential, Origins, PerRequest, login_fn};
+/// use tower_bearer::{
+///     BearerAuthLayer, CachedProvider, Credential, Origins, PerRequest, Rejected, login_fn,
+/// };
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 /// # let client = tower::service_fn(|_: Request<()>| async {
 /// #     Ok::<_, std::convert::Infallible>(Response::new("session expired"))
@@ -35,12 +35,16 @@ use crate::authorization::Generation;
 /// let layer = BearerAuthLayer::new(provider, Origins::new(["https://api.example.com"])?);
 /// let mut client = layer.layer(client);
 ///
-/// let per_request = PerRequest::new();
+/// let per_request = PerRequest::new().judged_by_caller();
 /// let request = Request::get("https://api.example.com/").extension(per_request.clone()).body(())?;
 /// let response = client.ready().await?.call(request).await?;
-/// if *response.body() == "session expired" && let Some(carried) = per_request.carried() {
-///     let is_worth_another_try = layer.provider().reject(carried);
-///     assert!(is_worth_another_try);
+/// if let Some(receipt) = per_request.receipt() {
+///     if *response.body() == "session expired" {
+///         let verdict = layer.provider().reject(&Rejected::by_hand(receipt));
+///         assert!(verdict.is_log_in()); // sending the request again may help
+///     } else {
+///         layer.provider().accept(receipt);
+///     }
 /// }
 /// # Ok::<_, tower_bearer::BoxError>(()) })?;
 /// # Ok::<_, tower_bearer::BoxError>(())
@@ -48,30 +52,31 @@ use crate::authorization::Generation;
 #[derive(Clone, Debug, Default)]
 pub struct PerRequest {
     is_bare: bool,
+    is_judged_by_caller: bool,
     shared: Arc<Shared>,
 }
 
-/// Relaxed, both: nothing else is read by them.
 #[derive(Debug, Default)]
 struct Shared {
-    /// The number of the generation, 0 for none.
-    carried: AtomicU64,
+    /// A lock, since two words would tear. No code of the user's runs under it.
+    receipt: Mutex<Option<Receipt>>,
+    /// Relaxed: nothing else is read by it.
     wants_fresh: AtomicBool,
 }
 
 impl PerRequest {
-    /// Nothing out of the ordinary: to learn which generation the request carries.
+    /// Nothing out of the ordinary: to learn what the request was sent with.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The request is sent bare: untouched, and without a token. A refusal of it is its caller's.
+    /// The request is sent bare: untouched, and without a token. A rejection of it is its caller's.
     #[must_use]
     pub fn bare() -> Self {
         Self {
             is_bare: true,
-            shared: Arc::default(),
+            ..Self::default()
         }
     }
 
@@ -91,6 +96,28 @@ impl PerRequest {
         per_request
     }
 
+    /// Says that the caller judges the response: the layer reports neither an acceptance nor a
+    /// rejection of this request, and does not replay it. The caller calls
+    /// [`accept`](crate::CredentialProvider::accept) or
+    /// [`reject`](crate::CredentialProvider::reject) with the [`receipt`](Self::receipt).
+    ///
+    /// Without this mark a rejection by hand counts as well, but the layer has counted the same
+    /// response as an acceptance before. To the provider that target is then accepted and rejected
+    /// by turns, and it logs in less often for its rejections.
+    #[must_use]
+    pub fn judged_by_caller(self) -> Self {
+        Self {
+            is_judged_by_caller: true,
+            ..self
+        }
+    }
+
+    /// Whether the caller judges the response.
+    #[must_use]
+    pub fn is_judged_by_caller(&self) -> bool {
+        self.is_judged_by_caller
+    }
+
     /// Whether the request is to be sent without a token.
     #[must_use]
     pub fn is_bare(&self) -> bool {
@@ -104,11 +131,11 @@ impl PerRequest {
         self.shared.wants_fresh.load(Ordering::Relaxed)
     }
 
-    /// The generation that the request was sent with last. `None` before it was sent, and where it
-    /// was sent bare last.
+    /// What the request was sent with last. `None` before it was sent, and where it was sent bare
+    /// last.
     #[must_use]
-    pub fn carried(&self) -> Option<Generation> {
-        NonZeroU64::new(self.shared.carried.load(Ordering::Relaxed)).map(Generation::from_number)
+    pub fn receipt(&self) -> Option<Receipt> {
+        *self.shared.receipt()
     }
 
     #[inline]
@@ -125,12 +152,18 @@ impl PerRequest {
         extensions.get()
     }
 
-    /// The request is sent with this generation, or bare.
-    pub(crate) fn carry(&self, generation: Option<Generation>) {
-        let number = generation.map_or(0, |generation| generation.number().get());
-        self.shared.carried.store(number, Ordering::Relaxed);
-        if generation.is_some() {
+    /// The request is sent with this, or bare.
+    pub(crate) fn carry(&self, receipt: Option<Receipt>) {
+        *self.shared.receipt() = receipt;
+        if receipt.is_some() {
             self.shared.wants_fresh.store(false, Ordering::Relaxed);
         }
+    }
+}
+
+impl Shared {
+    fn receipt(&self) -> MutexGuard<'_, Option<Receipt>> {
+        // A receipt is stored whole: a poisoned lock holds one that is as good as any.
+        self.receipt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,30 +1,63 @@
-//! Which refused requests are sent once more.
+//! Which rejected requests are sent once more.
+
+mod ready;
 
 use std::fmt;
 
+use http::Request;
 use http_body::Body;
 
-/// Which requests are sent once more when their credential was refused: a retry, of which there is
+pub use self::ready::{ReadyBody, ReplayReady};
+
+/// Which requests are sent once more when their credential was rejected: a retry, of which there is
 /// one at the most, and only with a newer credential.
 ///
-/// [`NoReplay`] is the default, [`ReplayEmpty`] is for requests without a body, and
-/// [`ReplayWith`] for a body that a function can copy.
-/// [`BearerAuthLayer::replay`](crate::BearerAuthLayer::replay) sets it.
+/// [`BearerAuthLayer::replay`](crate::BearerAuthLayer::replay) sets the policy:
+///
+/// | policy | replays | asks of the body |
+/// | --- | --- | --- |
+/// | [`NoReplay`], the default | nothing | nothing |
+/// | [`ReplayEmpty`] | requests without a body | `Body + Default` |
+/// | [`ReplayWith`] | those whose body this function copies | nothing |
+/// | [`ReplayEmptyOr`] | those without a body, else those whose body this function copies | `Body + Default` |
+/// | [`ReplayReady`] | those whose body is there at once, up to a size | `Body<Data = Bytes> + Unpin` |
 ///
 /// A replay has the method, the URI, the headers and the body of the request, and its extensions;
-/// the authorization alone is another. To be able to, each request is copied before it is sent,
-/// body aside: that is what replay costs. A refused request whose body could not be copied is not
-/// replayed, which is no error: its refusal goes to the caller, and the next request is good.
+/// only the authorization differs. Each request whose body is kept pays for a copy of its head. A
+/// rejected request whose body was not kept is not replayed, which is no error: its rejection goes
+/// to the caller, and the next request is good.
 ///
-/// A server refuses a credential before it acts on a request, so that a POST may be sent twice.
-/// Where yours does not, copy nothing for it.
+/// A server rejects a credential before it acts on a request, so that a POST may be sent twice.
+/// Where yours does not, keep nothing for it: a policy of your own sees method and path.
 ///
 /// # Bodies
 ///
 /// That a body is `Clone` does not mean that it can be sent twice: the clones of some share one
-/// stream, and the second is empty. So a copy is never taken unasked. Where a body cannot be copied
-/// at all (`tonic`, `axum`), collect it first, for instance with tower's `AsyncFilterLayer`; not
-/// for streaming calls.
+/// stream, and the second is empty. So no body is kept unless a policy says how.
+///
+/// # Examples
+///
+/// A policy of one's own, which replays what is safe to repeat:
+///
+/// ```
+/// use http::Request;
+/// use tower_bearer::Replay;
+///
+/// struct ReplaySafe;
+///
+/// impl<B: Clone> Replay<B> for ReplaySafe {
+///     type Kept = B;
+///
+///     fn keep(&self, request: Request<B>) -> (Request<B>, Option<B>) {
+///         let kept = request.method().is_safe().then(|| request.body().clone());
+///         (request, kept)
+///     }
+///
+///     fn again(&self, kept: B) -> Option<B> {
+///         Some(kept)
+///     }
+/// }
+/// ```
 ///
 /// A policy that does not fit the body is a compile error:
 ///
@@ -63,16 +96,31 @@ use http_body::Body;
 /// that bounds are not satisfied; written as above it says which, and what to do.
 #[doc(alias = "retry")]
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot copy a request body of type `{B}`",
+    message = "`{Self}` cannot keep a request body of type `{B}`",
     label = "this policy does not fit the request body `{B}`",
     note = "`ReplayEmpty` takes a body that is `http_body::Body + Default`",
+    note = "`ReplayReady` takes a body that is `http_body::Body<Data = Bytes> + Unpin`, and a function that wraps one: `ReplayReady::new(64 * 1024, axum::body::Body::new)`",
     note = "for any other, name a function: `ReplayWith(|body: &{B}| …)`, which returns `Some(copy)`, or `None` where the body cannot be sent twice",
     note = "`NoReplay`, the default, takes every body"
 )]
 pub trait Replay<B> {
-    /// The same body again, or `None` if it cannot be had: called for each request to an allowed
-    /// origin, before it is sent, also where it turns out to bring an authorization of its own.
-    fn copy(&self, body: &B) -> Option<B>;
+    /// What is kept of a body until the response is there.
+    type Kept;
+
+    /// Whether anything is ever kept. Where this is false, [`keep`](Self::keep) is not called, and a
+    /// request pays nothing. True by default.
+    const KEEPS: bool = true;
+
+    /// The request to send, and what to keep of its body: `None` if it cannot be sent again.
+    ///
+    /// Called for each request to an allowed origin before its authorization is put on, also where
+    /// it turns out to bring an authorization of its own. It must not change the head: the layer
+    /// copies that itself.
+    fn keep(&self, request: Request<B>) -> (Request<B>, Option<Self::Kept>);
+
+    /// The same body again, or `None` if it cannot be had after all. Called when the request was
+    /// rejected and a login may help.
+    fn again(&self, kept: Self::Kept) -> Option<B>;
 }
 
 /// No request is sent twice. The default, for every body.
@@ -80,15 +128,23 @@ pub trait Replay<B> {
 pub struct NoReplay;
 
 impl<B> Replay<B> for NoReplay {
-    fn copy(&self, _body: &B) -> Option<B> {
-        None
+    type Kept = std::convert::Infallible;
+
+    const KEEPS: bool = false;
+
+    fn keep(&self, request: Request<B>) -> (Request<B>, Option<Self::Kept>) {
+        (request, None)
+    }
+
+    fn again(&self, kept: Self::Kept) -> Option<B> {
+        match kept {}
     }
 }
 
-/// Requests without a body are sent once more when their credential was refused (a retry).
+/// Requests without a body are sent once more when their credential was rejected (a retry).
 ///
-/// A body is none when it is at its end before it is sent, as that of a GET is. Whatever `Default`
-/// makes is sent in its place.
+/// A body counts as empty if `is_end_stream()` is true before it is sent, as that of a GET is, boxed
+/// or not. Its replay is sent with `Default::default()`.
 ///
 /// # Examples
 ///
@@ -106,12 +162,19 @@ pub struct ReplayEmpty;
 
 #[diagnostic::do_not_recommend]
 impl<B: Body + Default> Replay<B> for ReplayEmpty {
-    fn copy(&self, body: &B) -> Option<B> {
-        body.is_end_stream().then(B::default)
+    type Kept = ();
+
+    fn keep(&self, request: Request<B>) -> (Request<B>, Option<()>) {
+        let kept = request.body().is_end_stream().then_some(());
+        (request, kept)
+    }
+
+    fn again(&self, (): ()) -> Option<B> {
+        Some(B::default())
     }
 }
 
-/// Requests whose body this function can copy are sent once more when their credential was refused
+/// Requests whose body this function can copy are sent once more when their credential was rejected
 /// (a retry).
 ///
 /// # Examples
@@ -144,13 +207,73 @@ pub struct ReplayWith<F>(pub F);
 
 #[diagnostic::do_not_recommend]
 impl<B, F: Fn(&B) -> Option<B>> Replay<B> for ReplayWith<F> {
-    fn copy(&self, body: &B) -> Option<B> {
-        (self.0)(body)
+    type Kept = B;
+
+    fn keep(&self, request: Request<B>) -> (Request<B>, Option<B>) {
+        let kept = (self.0)(request.body());
+        (request, kept)
+    }
+
+    fn again(&self, kept: B) -> Option<B> {
+        Some(kept)
     }
 }
 
 impl<F> fmt::Debug for ReplayWith<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ReplayWith").finish_non_exhaustive()
+    }
+}
+
+/// Requests without a body are sent once more when their credential was rejected (a retry), and so
+/// are those whose body this function can copy.
+///
+/// For bodies whose own copy leaves out the empty ones, or is costly for them.
+///
+/// # Examples
+///
+/// ```
+/// use bytes::Bytes;
+/// use http_body_util::{Full, combinators::BoxBody};
+/// use tower_bearer::{BearerAuthLayer, Origins, ReplayEmptyOr};
+/// # let provider = tower_bearer::StaticProvider::new("abc")?;
+///
+/// type Body = BoxBody<Bytes, std::io::Error>;
+///
+/// /// What else the request says of its body would go here.
+/// fn copy(_: &Body) -> Option<Body> {
+///     None
+/// }
+///
+/// let layer = BearerAuthLayer::new(provider, Origins::any_https()).replay(ReplayEmptyOr(copy));
+/// # let _ = layer;
+/// # Ok::<_, tower_bearer::InvalidToken>(())
+/// ```
+#[doc(alias = "retry")]
+#[derive(Clone, Copy)]
+pub struct ReplayEmptyOr<F>(pub F);
+
+#[diagnostic::do_not_recommend]
+impl<B: Body + Default, F: Fn(&B) -> Option<B>> Replay<B> for ReplayEmptyOr<F> {
+    /// `None` for an empty body.
+    type Kept = Option<B>;
+
+    fn keep(&self, request: Request<B>) -> (Request<B>, Option<Self::Kept>) {
+        let body = request.body();
+        let kept = match body.is_end_stream() {
+            true => Some(None),
+            false => (self.0)(body).map(Some),
+        };
+        (request, kept)
+    }
+
+    fn again(&self, kept: Self::Kept) -> Option<B> {
+        Some(kept.unwrap_or_default())
+    }
+}
+
+impl<F> fmt::Debug for ReplayEmptyOr<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ReplayEmptyOr").finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 
-use crate::{authorization::Generation, rejection};
+use crate::{per_request::PerRequest, receipt::Receipt, rejection};
 
 type Test = dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync;
 
@@ -28,7 +28,7 @@ impl fmt::Debug for Rejection {
 /// What the provider is told of when the answer is there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
-    pub(crate) generation: Generation,
+    pub(crate) receipt: Receipt,
     exchange: Exchange,
 }
 
@@ -42,21 +42,29 @@ enum Exchange {
     Grpc,
     /// A function of the user's says whether it is a rejection.
     Own,
+    /// The caller says what it is, to the provider.
+    JudgedByCaller,
 }
 
 impl Rejection {
     #[inline]
-    pub(crate) fn sent<B>(&self, generation: Generation, request: &Request<B>) -> Sent {
+    pub(crate) fn sent<B>(
+        &self,
+        receipt: Receipt,
+        per_request: Option<&PerRequest>,
+        request: &Request<B>,
+    ) -> Sent {
+        if per_request.is_some_and(PerRequest::is_judged_by_caller) {
+            let exchange = Exchange::JudgedByCaller;
+            return Sent { receipt, exchange };
+        }
         let exchange = match (self, request.method(), request.version()) {
             (Self::If(_), ..) => Exchange::Own,
             (_, &Method::POST, Version::HTTP_2) => Exchange::Grpc,
             (_, &Method::POST, _) => Exchange::MaybeGrpc,
             _ => Exchange::Plain,
         };
-        Sent {
-            generation,
-            exchange,
-        }
+        Sent { receipt, exchange }
     }
 
     /// Whether it is in the answer.
@@ -66,7 +74,7 @@ impl Rejection {
             (Self::If(rejection), _) => return rejection(status, headers),
             (_, Exchange::Grpc) => true,
             (_, Exchange::MaybeGrpc) => response.version() == Version::HTTP_2,
-            (_, Exchange::Plain | Exchange::Own) => false,
+            (_, Exchange::Plain | Exchange::Own | Exchange::JudgedByCaller) => false,
         };
         status == StatusCode::UNAUTHORIZED
             || (can_be_grpc && rejection::is_unauthenticated(headers))
@@ -74,6 +82,11 @@ impl Rejection {
 }
 
 impl Sent {
+    /// Whether the response is news for the provider.
+    pub(crate) fn is_judged_by_layer(self) -> bool {
+        self.exchange != Exchange::JudgedByCaller
+    }
+
     /// Whether the answer's status says at once that the request was accepted.
     #[inline]
     pub(crate) fn is_plainly_accepted<B>(self, response: &Response<B>) -> bool {

@@ -9,7 +9,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use crate::{
-    cold::{self, Cold},
+    cold::{Cold, Kept},
     error::BoxError,
     future::{ResponseFuture, Way},
     own::Own,
@@ -114,17 +114,20 @@ where
             return self.call_otherwise(request);
         };
         let share = &self.own.share;
-        let copy = cold::copy(&*share.replay, &request);
+        let mut kept = None;
+        if R::KEEPS {
+            (request, kept) = Kept::of(&*share.replay, request);
+        }
         let sent = match share.try_authorize(&mut request, authorization) {
             Ok(sent) => sent,
             Err(bare) => return self.call_bare(request, bare),
         };
-        share.provider.sent(sent.generation);
+        share.provider.sent(sent.receipt);
         let share = share.clone();
-        let way = match copy {
+        let way = match kept {
             None => Way::Once { sent, share },
-            Some(copy) => Way::Cold {
-                cold: Box::pin(Cold::kept(sent, self.inner.clone(), copy)),
+            Some(kept) => Way::Cold {
+                cold: Box::pin(Cold::kept(sent, self.inner.clone(), kept)),
                 share,
             },
         };
@@ -142,11 +145,17 @@ where
     fn call_otherwise<B>(&mut self, request: Request<B>) -> ResponseFuture<S, P, B, R>
     where
         S: Service<Request<B>> + Clone,
+        R: Replay<B>,
     {
-        if let Some(bare) = self.own.share.bare_way(&request) {
+        let share = &self.own.share;
+        if let Some(bare) = share.bare_way(&request) {
             return self.call_bare(request, bare);
         }
-        let acquire = self.own.share.provider.acquire(RequestHead::of(&request));
+        let head = RequestHead::of(&request);
+        if share.provider.sends_bare(head) {
+            return self.call_bare(request, Bare::Untouched);
+        }
+        let acquire = share.provider.acquire_for(head);
         // The login may need the slot that `poll_ready` reserved: give it back before waiting.
         self.give_slot_back();
         let (service, share) = (self.inner.clone(), self.own.share.clone());
@@ -158,6 +167,7 @@ where
     fn call_bare<B>(&mut self, request: Request<B>, bare: Bare) -> ResponseFuture<S, P, B, R>
     where
         S: Service<Request<B>> + Clone,
+        R: Replay<B>,
     {
         if let Bare::Refused(error) = bare {
             // The slot that `poll_ready` reserved is for somebody else now.

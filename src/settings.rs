@@ -10,11 +10,12 @@ use http::{
 };
 
 use crate::{
-    authorization::{Authorization, Generation},
+    authorization::Authorization,
     error::Error,
     origin::Origins,
     per_request::PerRequest,
     provider::CredentialProvider,
+    receipt::{Receipt, Rejected, Verdict},
     sent::{Rejection, Sent},
     url,
 };
@@ -217,7 +218,7 @@ impl<P, R> Settings<P, R> {
         request: &mut Request<B>,
         authorization: Authorization,
     ) -> Result<Sent, Bare> {
-        let (value, generation) = authorization.into_parts();
+        let (value, generation, account) = authorization.into_parts();
         let headers = request.headers_mut();
         let before = headers.len();
         let replaced = if self.is_usual_name {
@@ -228,7 +229,7 @@ impl<P, R> Settings<P, R> {
         if let Some(own) = replaced {
             self.replaced(headers, own, before)?;
         }
-        Ok(self.carries(request, generation))
+        Ok(self.carries(request, Receipt::of(generation, account, request)))
     }
 
     /// The caller has brought a header, or more: unless ours is to replace it, it is put back, and the
@@ -257,40 +258,36 @@ impl<P, R> Settings<P, R> {
         request: &mut Request<B>,
         authorization: Authorization,
     ) -> Sent {
-        let (value, generation) = authorization.into_parts();
+        let (value, generation, account) = authorization.into_parts();
         request.headers_mut().insert(&self.header_name, value);
-        self.carries(request, generation)
+        self.carries(request, Receipt::of(generation, account, request))
     }
 
     #[inline]
-    fn carries<B>(&self, request: &Request<B>, generation: Generation) -> Sent {
-        if let Some(per_request) = PerRequest::of(request.extensions()) {
-            per_request.carry(Some(generation));
+    fn carries<B>(&self, request: &Request<B>, receipt: Receipt) -> Sent {
+        let per_request = PerRequest::of(request.extensions());
+        if let Some(per_request) = per_request {
+            per_request.carry(Some(receipt));
         }
-        self.rejection.sent(generation, request)
+        self.rejection.sent(receipt, per_request, request)
     }
 }
 
 impl<P: CredentialProvider, R> Settings<P, R> {
-    /// Tells the provider what the server thinks of the generation that the request was sent with;
-    /// `refused` is what it was sent with before.
-    ///
-    /// Returns whether it was refused, and another credential may help.
-    pub(crate) fn judge<B>(
-        &self,
-        sent: Sent,
-        refused: Option<Generation>,
-        response: &Response<B>,
-    ) -> bool {
+    /// Tells the provider what the server thinks of what a request was sent with. Returns what the
+    /// provider does about it, where it was rejected.
+    pub(crate) fn judge<B>(&self, sent: Sent, response: &Response<B>) -> Option<Verdict> {
+        if !sent.is_judged_by_layer() {
+            return None;
+        }
         if self.rejection.is_in(response, sent) {
-            return self.provider.reject(sent.generation);
+            let (status, headers) = (response.status(), response.headers());
+            let rejected = Rejected::by_response(sent.receipt, status, headers);
+            return Some(self.provider.reject(&rejected));
         }
         if !response.status().is_server_error() {
-            match refused {
-                Some(refused) => self.provider.accept_replay(refused, sent.generation),
-                None => self.provider.accept(sent.generation),
-            }
+            self.provider.accept(sent.receipt);
         }
-        false
+        None
     }
 }

@@ -5,14 +5,18 @@ mod support;
 use std::{convert::Infallible, time::Duration};
 
 use http::{Request, Response, StatusCode, header::AUTHORIZATION};
-use support::{Api, Issuer, URL, origins, request};
+use support::{Api, Issuer, URL, by_hand, origins, request};
 use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use tower_bearer::{
-    BearerAuthLayer, CachedProvider, CredentialProvider, PerRequest, ReplayWith, RequestHead,
-    StaticProvider,
+    BearerAuthLayer, CachedProvider, CredentialProvider, Generation, PerRequest, Receipt,
+    ReplayWith, RequestHead, StaticProvider,
 };
 use tower_test::mock;
+
+fn carried(per_request: &PerRequest) -> Option<Generation> {
+    per_request.receipt().map(Receipt::generation)
+}
 
 fn asking(per_request: &PerRequest) -> Request<()> {
     let request = Request::get(URL).extension(per_request.clone());
@@ -76,7 +80,7 @@ async fn a_request_may_go_bare() {
     assert!(bare.is_bare() && !bare.is_fresh());
     let response = service.clone().oneshot(asking(&bare)).await.unwrap();
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(bare.carried(), None);
+    assert_eq!(bare.receipt(), None);
     assert_eq!(api.record().len(), 1);
     assert_eq!(api.record()[0].0, "bare");
     assert_eq!(issuer.logins(), 0);
@@ -111,7 +115,7 @@ async fn a_request_may_ask_for_a_fresh_credential() {
     service.clone().oneshot(asking(&fresh)).await.unwrap();
     assert_eq!(api.record()[2].0, "Bearer token-2");
     let current = service.provider().current().unwrap();
-    assert_eq!(fresh.carried(), Some(current.generation()));
+    assert_eq!(carried(&fresh), Some(current.generation()));
     service.clone().oneshot(request()).await.unwrap();
     assert_eq!(api.record()[3].0, "Bearer token-2", "it is everybody's");
     assert_eq!(issuer.logins(), 2);
@@ -128,7 +132,7 @@ async fn a_token_that_never_changes_is_as_fresh_as_any() {
         assert_eq!(response.into_body(), ["Bearer abc"]);
     }
     assert!(!fresh.is_fresh(), "the wish is fulfilled");
-    assert_eq!(fresh.carried(), usual.carried());
+    assert_eq!(carried(&fresh), carried(&usual));
 }
 
 // Those who ask at the same time share a login, and so does who asks while one is under way.
@@ -182,7 +186,7 @@ async fn a_replay_of_a_fresh_request_asks_for_no_second_login() {
         "the first, the fresh, and that for its refusal"
     );
     let current = service.provider().current().unwrap();
-    assert_eq!(fresh.carried(), Some(current.generation()));
+    assert_eq!(carried(&fresh), Some(current.generation()));
 }
 
 // By the time of its refusal the others have a newer one, which is fresh enough.
@@ -201,7 +205,7 @@ async fn a_late_refusal_of_a_fresh_request_costs_no_login() {
     let (sent, answer) = handle.next_request().await.unwrap();
     assert_eq!(sent.headers()[AUTHORIZATION], "Bearer token-2");
     let second = provider.current().unwrap();
-    assert!(provider.reject(second.generation()));
+    assert!(provider.reject(&by_hand(second.generation())).is_log_in());
     provider.acquire().await.unwrap();
     let mut refusal = Response::new(());
     *refusal.status_mut() = StatusCode::UNAUTHORIZED;
@@ -224,7 +228,7 @@ async fn a_failed_fresh_login_leaves_the_others_their_credential() {
     issuer.fail("down");
     let fresh = PerRequest::fresh();
     assert!(service.clone().oneshot(asking(&fresh)).await.is_err());
-    assert_eq!(fresh.carried(), None);
+    assert_eq!(fresh.receipt(), None);
     let response = service.clone().oneshot(request()).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
 }
@@ -292,10 +296,10 @@ async fn what_went_bare_last_carries_nothing() {
     let service = layer.layer(echo());
     let per_request = PerRequest::new();
     service.clone().oneshot(asking(&per_request)).await.unwrap();
-    assert!(per_request.carried().is_some());
+    assert!(per_request.receipt().is_some());
     let foreign = Request::get("https://other.example.com/").extension(per_request.clone());
     service.oneshot(foreign.body(()).unwrap()).await.unwrap();
-    assert_eq!(per_request.carried(), None);
+    assert_eq!(per_request.receipt(), None);
 }
 
 // For a refusal that is in a body, or in trailers.
@@ -306,17 +310,20 @@ async fn a_refusal_is_told_by_hand_with_the_generation_that_was_carried() {
     let service = BearerAuthLayer::new(provider.clone(), origins()).layer(echo());
     let send = async || {
         let per_request = PerRequest::new();
-        assert_eq!(per_request.carried(), None);
+        assert_eq!(per_request.receipt(), None);
         service.clone().oneshot(asking(&per_request)).await.unwrap();
-        per_request.carried().unwrap()
+        carried(&per_request).unwrap()
     };
     let (first, same) = (send().await, send().await);
     assert_eq!(first, same);
-    assert!(provider.reject(first));
+    assert!(provider.reject(&by_hand(first)).is_log_in());
     assert!(provider.current().is_none());
     let second = send().await;
     assert_ne!(first, second);
-    assert!(provider.reject(first), "late, and there is a newer one");
+    assert!(
+        provider.reject(&by_hand(first)).is_log_in(),
+        "late, and there is a newer one"
+    );
     assert!(provider.current().is_some());
     tokio::time::advance(Duration::from_secs(2)).await;
     assert_eq!(issuer.logins(), 2);
@@ -327,11 +334,13 @@ async fn a_provider_of_ones_own_sees_the_wish() {
     let provider = CachedProvider::new(Issuer::new());
     provider.acquire().await.unwrap();
     let plain = request();
-    let plain = CredentialProvider::acquire(&provider, RequestHead::of(&plain));
+    let plain = CredentialProvider::acquire_for(&provider, RequestHead::of(&plain));
     assert_eq!(plain.await.unwrap().value(), "Bearer token-1");
     let fresh = asking(&PerRequest::fresh());
     let head = RequestHead::of(&fresh);
     assert!(head.extensions.get::<PerRequest>().unwrap().is_fresh());
-    let acquired = CredentialProvider::acquire(&provider, head).await.unwrap();
+    let acquired = CredentialProvider::acquire_for(&provider, head)
+        .await
+        .unwrap();
     assert_eq!(acquired.value(), "Bearer token-2");
 }

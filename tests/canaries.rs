@@ -30,10 +30,11 @@ use support::{Capture, HttpClient, RawServer, http_client, quable};
 use tokio::net::TcpListener;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
 use tower_bearer::{
-    Authorization, BearerAuth, BearerAuthLayer, CachePolicy, CachedProvider, Clock, Credential,
-    CredentialProvider, Error, Event, Generation, JsonLogin, Lifetime, LoginError, LoginRequest,
-    NoReplay, Origins, PerRequest, RefreshToken, ReplayEmpty, ReplayWith, RequestHead, Scheme,
-    Secret, Session, State, StaticProvider, SystemClock, Token, login_fn,
+    Authorization, BearerAuth, BearerAuthLayer, BoxProvider, CachePolicy, CachedProvider, Clock,
+    Credential, CredentialProvider, Error, Event, Generation, JsonLogin, Lifetime, LoginError,
+    LoginRequest, NoReplay, Origins, PerRequest, ReadyBody, RefreshToken, Replay, ReplayEmpty,
+    ReplayEmptyOr, ReplayReady, ReplayWith, RequestHead, Scheme, Secret, Session, State,
+    StaticProvider, SystemClock, Token, login_fn,
     presets::{Quable, Teletracker},
     test_util::{ScriptedLogin, ScriptedProvider, TestClock},
 };
@@ -399,6 +400,23 @@ fn public_types(run: &mut Run) {
     run.display(&Origins::new([origin]).unwrap_err());
     run.debug(&support::origins());
     run.debug(&RequestHead::of(&support::request()));
+    let provider = StaticProvider::new(TOKEN).unwrap();
+    let authorization = provider.current_for(RequestHead::of(&support::request()));
+    let rejected = support::by_hand(authorization.unwrap().generation());
+    run.debug(&rejected);
+    run.debug(&rejected.receipt);
+    run.debug(&provider.reject(&rejected));
+    run.debug(&provider.reject(&rejected).reason());
+    run.debug(&Some(provider.clone()).acquire_for(RequestHead::of(&support::request())));
+    run.debug(&BoxProvider::new(provider));
+    run.debug(&ReplayEmptyOr(|token: &String| Some(token.clone())));
+    run.debug(&ReplayReady::new(64, axum::body::Body::new));
+    let run_again = std::cell::RefCell::new(&mut *run);
+    let policy = ReplayReady::new(64, |body: ReadyBody<axum::body::Body>| {
+        run_again.borrow_mut().debug(&body);
+        axum::body::Body::new(body)
+    });
+    let _ = policy.keep(Request::new(axum::body::Body::from(TOKEN)));
     run.debug(&Generation::next());
     run.debug(&Scheme::BEARER);
     run.debug(&Session::Exclusive);

@@ -15,12 +15,12 @@ use std::{
 };
 
 use http::{HeaderValue, Request, Response};
-use support::{HandClock, Issuer, origins, request};
+use support::{HandClock, Issuer, by_hand, origins, request};
 use tokio::runtime;
 use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{
     Authorization, BearerAuth, BearerAuthLayer, CachedProvider, Clock, CredentialProvider, Error,
-    Generation, PerRequest, RequestHead, Scheme, StaticProvider, Token,
+    PerRequest, Reason, Rejected, RequestHead, Scheme, StaticProvider, Token, Verdict,
     test_util::ScriptedProvider,
 };
 
@@ -81,7 +81,11 @@ async fn no_copy_is_sent_once_its_generation_is_refused_replaced_or_expired() {
 
     for change in ["refused", "reset", "expired", "replaced"] {
         match change {
-            "refused" => assert!(provider.reject(provider.current().unwrap().generation())),
+            "refused" => assert!(
+                provider
+                    .reject(&by_hand(provider.current().unwrap().generation()))
+                    .is_log_in()
+            ),
             "reset" => provider.reset(),
             "expired" => clock.advance(HOUR),
             _ => {
@@ -141,7 +145,7 @@ impl Accounts {
 impl CredentialProvider for Accounts {
     type Acquire = Ready<Result<Authorization, Error>>;
 
-    fn current(&self, head: RequestHead<'_>) -> Option<Authorization> {
+    fn current_for(&self, head: RequestHead<'_>) -> Option<Authorization> {
         self.asked.lock().unwrap().0 += 1;
         Some(self.of(head).clone())
     }
@@ -151,12 +155,12 @@ impl CredentialProvider for Accounts {
         self.knows && held.generation() == self.of(head).generation()
     }
 
-    fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire {
+    fn acquire_for(&self, head: RequestHead<'_>) -> Self::Acquire {
         ready(Ok(self.of(head).clone()))
     }
 
-    fn reject(&self, _refused: Generation) -> bool {
-        false
+    fn reject(&self, _: &Rejected<'_>) -> Verdict {
+        Verdict::new(Reason::Fixed)
     }
 }
 
@@ -223,9 +227,9 @@ async fn a_provider_that_only_says_what_is_current_is_asked_by_each_request() {
     let service = BearerAuthLayer::new(provider.clone(), origins()).layer(Echo);
     let mut settled = settled(&service).await;
     assert_eq!(send(&mut settled, request()).await, "Bearer one");
-    let held = provider.current(RequestHead::of(&request())).unwrap();
+    let held = provider.current_for(RequestHead::of(&request())).unwrap();
     assert!(!provider.is_current(&held, RequestHead::of(&request())));
-    assert!(provider.reject(held.generation()));
+    assert!(provider.reject(&by_hand(held.generation())).is_log_in());
     assert_eq!(send(&mut settled, request()).await, "Bearer two");
 }
 
@@ -339,9 +343,9 @@ async fn a_provider_behind_a_pointer_says_what_is_current_too() {
     let fixed = StaticProvider::new("abc").unwrap();
     let request = request();
     let head = RequestHead::of(&request);
-    let held = fixed.current(head).unwrap();
+    let held = fixed.current_for(head).unwrap();
     let other = StaticProvider::new("abc").unwrap();
-    let other = other.current(head).unwrap();
+    let other = other.current_for(head).unwrap();
     assert!(fixed.is_current(&held, head));
     assert!(!fixed.is_current(&other, head));
     assert!(Arc::new(&fixed).is_current(&held, head));
@@ -461,7 +465,7 @@ fn the_timer_ends_with_the_credential() {
         let log_in = || runtime.block_on(provider.acquire()).unwrap().generation();
         let first = log_in();
         wait_for_tasks(1);
-        assert!(provider.reject(first));
+        assert!(provider.reject(&by_hand(first)).is_log_in());
         wait_for_tasks(0);
         log_in();
         wait_for_tasks(1);

@@ -21,7 +21,7 @@ use tokio_test::{assert_pending, task};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_bearer::{
     Authorization, BearerAuthLayer, CachedProvider, Credential, CredentialProvider, Error,
-    Generation, PerRequest, RequestHead, Session, login_fn,
+    Generation, PerRequest, Reason, Rejected, RequestHead, Session, Verdict, login_fn,
 };
 
 /// The number of the login that a value came from.
@@ -71,7 +71,7 @@ fn no_reader_sees_a_torn_or_a_stale_authorization() {
                         parts.extensions.insert(PerRequest::fresh());
                         let request = Request::from_parts(parts, ());
                         let head = RequestHead::of(&request);
-                        let renewed = CredentialProvider::acquire(&provider, head);
+                        let renewed = CredentialProvider::acquire_for(&provider, head);
                         published.store(number(renewed.await.unwrap().value()), SeqCst);
                     }
                 });
@@ -159,18 +159,18 @@ struct Tenant(&'static str);
 impl CredentialProvider for Tenants {
     type Acquire = Pin<Box<dyn Future<Output = Result<Authorization, Error>> + Send>>;
 
-    fn current(&self, head: RequestHead<'_>) -> Option<Authorization> {
+    fn current_for(&self, head: RequestHead<'_>) -> Option<Authorization> {
         self.0[head.extensions.get::<Tenant>().unwrap().0].current()
     }
 
-    fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire {
-        Box::pin(self.0[head.extensions.get::<Tenant>().unwrap().0].acquire())
+    fn acquire_for(&self, head: RequestHead<'_>) -> Self::Acquire {
+        Box::pin(self.0[head.extensions.get::<Tenant>().unwrap().0].acquire_for(head))
     }
 
-    fn reject(&self, refused: Generation) -> bool {
-        self.0
-            .values()
-            .fold(false, |any, provider| provider.reject(refused) | any)
+    fn reject(&self, rejected: &Rejected<'_>) -> Verdict {
+        let verdicts = self.0.values().map(|provider| provider.reject(rejected));
+        let of_its_own = verdicts.filter(|verdict| verdict.reason() != Reason::Unknown);
+        of_its_own.last().unwrap_or(Verdict::new(Reason::Unknown))
     }
 }
 

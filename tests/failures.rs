@@ -11,13 +11,14 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
-use support::{HandClock, Issuer, origins, request};
+use support::{HandClock, Issuer, by_hand, origins, request};
 use tokio::task::yield_now;
 use tokio_test::{assert_pending, task};
 use tower::{BoxError, Layer, ServiceExt};
 use tower_bearer::{
     Authorization, BearerAuthLayer, CachedProvider, Credential, CredentialProvider, Error, Event,
-    Generation, JsonLogin, LoginError, RequestHead, State, login_fn, test_util::ScriptedProvider,
+    JsonLogin, LoginError, Reason, Rejected, RequestHead, State, Verdict, login_fn,
+    test_util::ScriptedProvider,
 };
 use tower_test::mock;
 
@@ -67,7 +68,7 @@ async fn a_transient_failure_is_tried_again_when_a_request_asks_for_it_after_the
     let current = provider.current().unwrap();
     clock.advance(10 * MINUTE);
     issuer.fail("503");
-    assert!(provider.reject(current.generation()));
+    assert!(provider.reject(&by_hand(current.generation())).is_log_in());
     provider.acquire().await.unwrap();
     assert_eq!(provider.snapshot().last_error().unwrap().failures(), 1);
 }
@@ -325,14 +326,14 @@ async fn a_request_that_there_is_no_authorization_for_is_not_sent() {
     struct Nobody;
     impl CredentialProvider for Nobody {
         type Acquire = std::future::Ready<Result<Authorization, Error>>;
-        fn current(&self, _: RequestHead<'_>) -> Option<Authorization> {
+        fn current_for(&self, _: RequestHead<'_>) -> Option<Authorization> {
             None
         }
-        fn acquire(&self, _: RequestHead<'_>) -> Self::Acquire {
+        fn acquire_for(&self, _: RequestHead<'_>) -> Self::Acquire {
             std::future::ready(Err(Error::no_authorization("no such account")))
         }
-        fn reject(&self, _: Generation) -> bool {
-            false
+        fn reject(&self, _: &Rejected<'_>) -> Verdict {
+            Verdict::new(Reason::Fixed)
         }
     }
     let (inner, mut handle) = mock::pair::<Request<()>, Response<()>>();
@@ -502,9 +503,9 @@ async fn a_reset_forgets_all_refusals() {
     let (provider, _clock) = provider(&issuer);
     let doubtful = async || {
         let first = provider.acquire().await.unwrap();
-        assert!(provider.reject(first.generation()));
+        assert!(provider.reject(&by_hand(first.generation())).is_log_in());
         let second = provider.acquire().await.unwrap();
-        assert!(!provider.reject(second.generation()));
+        assert!(!provider.reject(&by_hand(second.generation())).is_log_in());
     };
     doubtful().await;
     provider.reset();
@@ -514,7 +515,7 @@ async fn a_reset_forgets_all_refusals() {
     // A refused credential is not put back after it.
     provider.reset();
     let held = provider.acquire().await.unwrap();
-    assert!(provider.reject(held.generation()));
+    assert!(provider.reject(&by_hand(held.generation())).is_log_in());
     provider.reset();
     issuer.fail("down");
     assert!(provider.acquire().await.is_err());
@@ -722,7 +723,10 @@ async fn a_layer_counts_what_it_replays_and_sends_bare() {
     assert!(provider.rejected() != [last]);
     let error = {
         use tower_bearer::CredentialProvider;
-        assert!(!provider.reject(last), "the script is at its end");
+        assert!(
+            !provider.reject(&Rejected::by_hand(last)).is_log_in(),
+            "the script is at its end"
+        );
         service.clone().oneshot(request()).await.unwrap_err()
     };
     assert!(error.downcast_ref::<Error>().unwrap().is_login_failed());

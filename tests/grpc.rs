@@ -19,7 +19,8 @@ use tonic_health::{
 };
 use tower::Layer;
 use tower_bearer::{
-    BearerAuth, BearerAuthLayer, CachedProvider, Event, Origins, PerRequest, Replay,
+    BearerAuth, BearerAuthLayer, CachedProvider, Event, Origins, PerRequest, Receipt, Replay,
+    ReplayReady,
 };
 
 /// A health service that wants the token of this login, or any good login's for a 0.
@@ -177,10 +178,14 @@ async fn a_streaming_call_is_untouched() {
 // A body of tonic's cannot be copied; one that is collected first can.
 #[tokio::test]
 async fn a_policy_that_copies_nothing_does_no_harm() {
-    #[derive(Clone)]
+    type HttpRequest = http::Request<tonic::body::Body>;
     struct Nothing;
     impl Replay<tonic::body::Body> for Nothing {
-        fn copy(&self, _: &tonic::body::Body) -> Option<tonic::body::Body> {
+        type Kept = ();
+        fn keep(&self, request: HttpRequest) -> (HttpRequest, Option<()>) {
+            (request, None)
+        }
+        fn again(&self, (): ()) -> Option<tonic::body::Body> {
             None
         }
     }
@@ -195,6 +200,32 @@ async fn a_policy_that_copies_nothing_does_no_harm() {
     client.check(ask()).await.unwrap();
 }
 
+// 100 calls at a revocation: each is sent twice, none fails.
+#[tokio::test]
+async fn unary_calls_are_replayed_and_streams_pass_untouched() {
+    let scene = Scene::new().await;
+    let policy = ReplayReady::new(64 * 1024, tonic::body::Body::new);
+    let channel = scene.endpoint.connect_lazy();
+    let mut client = HealthClient::new(scene.layer().replay(policy).layer(channel));
+    client.check(ask()).await.unwrap();
+    scene.guard.good.store(2, SeqCst);
+    let calls = (0..100).map(|_| {
+        let mut client = client.clone();
+        tokio::spawn(async move { client.check(ask()).await })
+    });
+    let mut failed = 0;
+    for call in calls.collect::<Vec<_>>() {
+        failed += usize::from(call.await.unwrap().is_err());
+    }
+    println!(
+        "figure: grpc_unary_replayed calls=100 failed={failed} logins={}",
+        scene.issuer.logins() - 1
+    );
+    assert_eq!((failed, scene.issuer.logins()), (0, 2));
+    let mut stream = client.watch(ask()).await.unwrap().into_inner();
+    assert_eq!(next(&mut stream).await, 1);
+}
+
 // For a status that comes in the trailers: the caller has the generation from its request.
 #[tokio::test]
 async fn an_extension_reaches_the_layer_through_a_generated_client() {
@@ -205,7 +236,10 @@ async fn an_extension_reaches_the_layer_through_a_generated_client() {
     request.extensions_mut().insert(per_request.clone());
     client.check(request).await.unwrap();
     let current = scene.provider.current().unwrap();
-    assert_eq!(per_request.carried(), Some(current.generation()));
+    assert_eq!(
+        per_request.receipt().map(Receipt::generation),
+        Some(current.generation())
+    );
 
     let mut request = Request::new(ask());
     request.extensions_mut().insert(PerRequest::bare());

@@ -14,7 +14,9 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use support::{Issuer, http_client, origins};
 use tokio_test::task;
 use tower::{Layer, Service};
-use tower_bearer::{BearerAuthLayer, CachedProvider, Session, StaticProvider, login_fn};
+use tower_bearer::{
+    BearerAuthLayer, BoxProvider, CachedProvider, Session, StaticProvider, login_fn,
+};
 
 /// Answers at once and allocates nothing.
 #[derive(Clone)]
@@ -68,8 +70,10 @@ async fn nothing_is_allocated_while_the_credential_is_fresh() {
     for (kind, issuer) in kinds {
         let provider = CachedProvider::new(issuer);
         provider.acquire().await.unwrap();
+        // Neither does a box around the provider allocate.
+        let provider = BoxProvider::new(Some(provider));
         let service = BearerAuthLayer::new(provider, origins()).layer(Inner);
-        let send = |service: &mut tower_bearer::BearerAuth<Inner>, request| {
+        let send = |service: &mut tower_bearer::BearerAuth<Inner, BoxProvider>, request| {
             let mut cx = Context::from_waker(std::task::Waker::noop());
             assert!(service.poll_ready(&mut cx).is_ready());
             let mut response = std::pin::pin!(service.call(request));
@@ -119,7 +123,7 @@ async fn the_response_future_is_as_small_around_one_that_has_no_bit_to_spare() {
     let provider = StaticProvider::new("abc").unwrap();
     let mut service = BearerAuthLayer::new(provider, origins()).layer(client);
     let response = Service::call(&mut service, support::request());
-    assert_eq!(size_of_val(&response), size_of::<Packed>() + 32);
+    assert_eq!(size_of_val(&response), size_of::<Packed>() + 40);
     assert!(response.await.is_ok());
 }
 

@@ -292,7 +292,7 @@ async fn what_is_gone_is_not_renewed_ahead() {
     clock.advance(Duration::from_secs(3300));
     let request = support::request();
     let head = RequestHead::of(&request);
-    assert!(CredentialProvider::current(&provider, head).is_some());
+    assert!(CredentialProvider::current_for(&provider, head).is_some());
     provider.reset();
     assert!(provider.current().is_none());
     let_others_run().await;

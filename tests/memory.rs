@@ -18,7 +18,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::Full;
-use support::origins;
+use support::{by_hand, origins};
 use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{
     Authorization, BearerAuthLayer, BoxError, CachedProvider, Credential, Lifetime, Login,
@@ -165,7 +165,9 @@ async fn secrets() {
         settled.call(support::request()).await.unwrap();
     }
     assert!(search.copies(&canary) >= 1, "in use");
-    let _ = provider.reject(provider.current().unwrap().generation());
+    let _ = provider
+        .reject(&by_hand(provider.current().unwrap().generation()))
+        .is_log_in();
     drop((service, provider));
     let copies = search.copies(&canary);
     assert!(copies >= 1, "the service has its own");
@@ -195,7 +197,11 @@ async fn secrets() {
         }
         if !is_rotated {
             assert!(search.copies(&old) >= 1, "in use");
-            assert!(provider.reject(provider.current().unwrap().generation()));
+            assert!(
+                provider
+                    .reject(&by_hand(provider.current().unwrap().generation()))
+                    .is_log_in()
+            );
         }
     }
     assert!(search.copies(&new) >= 1, "in use");

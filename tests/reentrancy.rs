@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use support::{HandClock, Issuer, within_a_minute};
+use support::{HandClock, Issuer, by_hand, within_a_minute};
 use tokio::{runtime::Builder, task::yield_now};
 use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower_bearer::{Authorization, CachedProvider, Clock, login_fn};
@@ -81,7 +81,7 @@ fn elsewhere<F: Future<Output = ()> + Send>(future: F) {
 /// Does all that takes the provider's lock.
 fn use_it(provider: &CachedProvider) {
     if let Some(current) = provider.current() {
-        let _ = provider.reject(current.generation());
+        let _ = provider.reject(&by_hand(current.generation())).is_log_in();
     }
     let _ = task::spawn(provider.acquire()).poll();
     let _ = format!("{provider:?}");
@@ -260,7 +260,7 @@ async fn a_late_poll_gets_what_is_current_then() {
     let reject = async |provider: &CachedProvider, refused: &Authorization| {
         // Long after the login, when a refusal is no reason for doubt.
         tokio::time::advance(Duration::from_secs(600)).await;
-        assert!(provider.reject(refused.generation()));
+        assert!(provider.reject(&by_hand(refused.generation())).is_log_in());
     };
     let issuer = Issuer::gated();
     let provider = CachedProvider::new(issuer.clone());

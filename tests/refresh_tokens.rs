@@ -18,7 +18,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::Full;
-use support::within_a_minute;
+use support::{by_hand, within_a_minute};
 use tokio::{
     runtime::Builder,
     sync::Semaphore,
@@ -125,7 +125,7 @@ fn some(token: &str) -> Option<String> {
 async fn next_login(provider: &CachedProvider) -> bool {
     advance(Duration::from_secs(600)).await;
     if let Some(current) = provider.current() {
-        assert!(provider.reject(current.generation()));
+        assert!(provider.reject(&by_hand(current.generation())).is_log_in());
     }
     let before = provider.snapshot().logins();
     let _put_back_where_it_fails = provider.acquire().await;
@@ -173,7 +173,7 @@ async fn a_token_that_is_rotated_while_nobody_waits_is_the_next_logins() {
     let provider = CachedProvider::new(login.clone());
     assert!(next_login(&provider).await);
     let current = provider.current().unwrap();
-    assert!(provider.reject(current.generation()));
+    assert!(provider.reject(&by_hand(current.generation())).is_log_in());
     let mut only_caller = task::spawn(provider.acquire());
     assert_pending!(only_caller.poll());
     yield_now().await;
@@ -218,7 +218,7 @@ fn a_lost_login_takes_nothing_from_the_next() {
             pause();
             assert!(next_login(&provider).await);
             let current = provider.current().unwrap();
-            assert!(provider.reject(current.generation()));
+            assert!(provider.reject(&by_hand(current.generation())).is_log_in());
             assert_pending!(task::spawn(provider.acquire()).poll());
             yield_now().await;
         });

@@ -12,13 +12,13 @@ use std::{
 };
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
-use support::{Api, HandClock, Issuer, origins, request};
+use support::{Api, HandClock, Issuer, by_hand, origins, receipt, request};
 use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{
     Authorization, BearerAuthLayer, CachePolicy, CachedProvider, Credential, CredentialProvider,
-    Error, Event, Generation, ReplayWith, RequestHead, Scheme, StaticProvider, Token, login_fn,
-    rejection,
+    Error, Event, Generation, Reason, Receipt, Rejected, ReplayWith, RequestHead, Scheme,
+    StaticProvider, Token, Verdict, login_fn, rejection,
 };
 use tower_test::mock;
 
@@ -130,7 +130,7 @@ async fn a_refusal_during_the_background_login_joins_it() {
     tokio::task::yield_now().await;
     assert_eq!(issuer.logins(), 2);
 
-    assert!(provider.reject(first.generation()));
+    assert!(provider.reject(&by_hand(first.generation())).is_log_in());
     let mut waiter = task::spawn(provider.acquire());
     assert_pending!(waiter.poll());
     issuer.open();
@@ -430,9 +430,9 @@ async fn doubtful(issuer: &Issuer) -> (CachedProvider, Generation) {
     let provider = CachedProvider::new(issuer.clone());
     let first = provider.acquire().await.unwrap();
     tokio::time::advance(Duration::from_secs(301)).await;
-    assert!(provider.reject(first.generation()));
+    assert!(provider.reject(&by_hand(first.generation())).is_log_in());
     let second = provider.acquire().await.unwrap();
-    assert!(!provider.reject(second.generation()));
+    assert!(!provider.reject(&by_hand(second.generation())).is_log_in());
     assert!(provider.current().is_some());
     (provider, second.generation())
 }
@@ -446,18 +446,18 @@ async fn a_doubtful_refusal_waits_for_a_login_that_is_made_anyway() {
     issuer.step();
     let (provider, second) = doubtful(&issuer).await;
     tokio::time::advance(Duration::from_millis(999)).await;
-    assert!(!provider.reject(second));
+    assert!(!provider.reject(&by_hand(second)).is_log_in());
     // `acquire_valid_for` has a login made.
     let mut waiter = task::spawn(provider.acquire_valid_for(Duration::from_millis(989_500)));
     assert_pending!(waiter.poll());
     tokio::task::yield_now().await;
-    assert!(provider.reject(second));
+    assert!(provider.reject(&by_hand(second)).is_log_in());
     assert!(provider.current().is_none());
     issuer.open();
     let third = waiter.await.unwrap();
     assert_eq!(issuer.logins(), 3);
     // That login was not made for the refusal, and has nothing to prove.
-    assert!(provider.reject(third.generation()));
+    assert!(provider.reject(&by_hand(third.generation())).is_log_in());
 
     // Expired by the wall clock, so soon after its login that a refusal alone would change nothing.
     let issuer = Issuer::new().with_lifetime(lifetime);
@@ -466,11 +466,14 @@ async fn a_doubtful_refusal_waits_for_a_login_that_is_made_anyway() {
     let provider = builder.build();
     let first = provider.acquire().await.unwrap().generation();
     clock.advance(Duration::from_secs(301));
-    assert!(provider.reject(first));
+    assert!(provider.reject(&by_hand(first)).is_log_in());
     let second = provider.acquire().await.unwrap().generation();
-    assert!(!provider.reject(second));
+    assert!(!provider.reject(&by_hand(second)).is_log_in());
     clock.jump_wall(lifetime);
-    assert!(provider.reject(second), "it has expired");
+    assert!(
+        provider.reject(&by_hand(second)).is_log_in(),
+        "it has expired"
+    );
 }
 
 // There is nothing to send a late one again with, and no login can be made now.
@@ -485,12 +488,18 @@ async fn a_late_refusal_in_an_outage_goes_to_its_caller() {
     let first = provider.acquire().await.unwrap().generation();
     clock.advance(lifetime);
     provider.acquire().await.unwrap();
-    assert!(provider.reject(first), "late, and there is a newer one");
+    assert!(
+        provider.reject(&by_hand(first)).is_log_in(),
+        "late, and there is a newer one"
+    );
     clock.advance(lifetime);
-    assert!(provider.reject(first), "a login is due");
+    assert!(
+        provider.reject(&by_hand(first)).is_log_in(),
+        "a login is due"
+    );
     issuer.fail("down");
     assert!(provider.acquire().await.is_err());
-    assert!(!provider.reject(first));
+    assert!(!provider.reject(&by_hand(first)).is_log_in());
 }
 
 // What comes of a generation that is out of use already is late, replays included.
@@ -505,21 +514,21 @@ async fn a_replay_that_is_accepted_too_late_teaches_nothing() {
         .build();
     let first = provider.acquire().await.unwrap().generation();
     tokio::time::advance(minutes(6)).await;
-    assert!(provider.reject(first));
+    assert!(provider.reject(&by_hand(first)).is_log_in());
     let second = provider.acquire().await.unwrap().generation();
-    provider.accept(second);
+    provider.accept(receipt(second));
     tokio::time::advance(minutes(6)).await;
-    assert!(provider.reject(second));
+    assert!(provider.reject(&by_hand(second)).is_log_in());
     let mut waiter = task::spawn(provider.acquire());
     assert_pending!(waiter.poll());
     tokio::task::yield_now().await;
     tokio::time::advance(minutes(1)).await;
-    provider.accept_replay(first, second);
+    provider.accept(receipt(second));
     issuer.open();
     let third = waiter.await.unwrap().generation();
-    provider.accept(third);
+    provider.accept(receipt(third));
     assert!(
-        provider.reject(third),
+        provider.reject(&by_hand(third)).is_log_in(),
         "nothing was learnt about permission"
     );
 }
@@ -537,7 +546,7 @@ async fn a_refusal_after_a_failed_background_login_changes_nothing() {
     assert!(provider.current().is_some());
     tokio::task::yield_now().await;
     assert_eq!(issuer.logins(), 2);
-    assert!(!provider.reject(first.generation()));
+    assert!(!provider.reject(&by_hand(first.generation())).is_log_in());
     assert_eq!(provider.current().unwrap().generation(), first.generation());
 }
 
@@ -605,11 +614,14 @@ async fn a_provider_knows_nothing_of_anothers_generations() {
     let (one, other) = (Issuer::new(), Issuer::new());
     let (one, other) = (CachedProvider::new(one), CachedProvider::new(other));
     let held = one.acquire().await.unwrap();
-    assert!(!other.reject(held.generation()), "it has none yet");
+    assert!(
+        !other.reject(&by_hand(held.generation())).is_log_in(),
+        "it has none yet"
+    );
     other.acquire().await.unwrap();
-    assert!(!other.reject(held.generation()));
+    assert!(!other.reject(&by_hand(held.generation())).is_log_in());
     assert!(other.current().is_some());
-    assert!(one.reject(held.generation()));
+    assert!(one.reject(&by_hand(held.generation())).is_log_in());
     assert_eq!(other.snapshot().rejections(), 0);
 }
 
@@ -727,14 +739,17 @@ async fn events_and_counts_tell_what_happened() {
         .build();
     let first = provider.acquire().await.unwrap();
     issuer.fail("down");
-    assert!(provider.reject(first.generation()));
+    assert!(provider.reject(&by_hand(first.generation())).is_log_in());
     let put_back = provider.acquire().await.unwrap();
     assert_eq!(
         put_back.generation(),
         first.generation(),
         "for want of a better"
     );
-    assert!(!provider.reject(first.generation()), "no login now");
+    assert!(
+        !provider.reject(&by_hand(first.generation())).is_log_in(),
+        "no login now"
+    );
     assert_eq!(
         *events.lock().unwrap(),
         ["logged in", "rejected", "login failed", "kept"]
@@ -803,21 +818,23 @@ struct Recorder {
 impl CredentialProvider for Recorder {
     type Acquire = std::future::Ready<Result<Authorization, Error>>;
 
-    fn current(&self, _: RequestHead<'_>) -> Option<Authorization> {
+    fn current_for(&self, _: RequestHead<'_>) -> Option<Authorization> {
         Some(self.authorization.clone())
     }
 
-    fn acquire(&self, _: RequestHead<'_>) -> Self::Acquire {
+    fn acquire_for(&self, _: RequestHead<'_>) -> Self::Acquire {
         std::future::ready(Ok(self.authorization.clone()))
     }
 
-    fn reject(&self, refused: Generation) -> bool {
-        self.told.lock().unwrap().push(("reject", refused));
-        false
+    fn reject(&self, rejected: &Rejected<'_>) -> Verdict {
+        let generation = rejected.receipt.generation();
+        self.told.lock().unwrap().push(("reject", generation));
+        Verdict::new(Reason::Fixed)
     }
 
-    fn accept(&self, used: Generation) {
-        self.told.lock().unwrap().push(("accept", used));
+    fn accept(&self, receipt: Receipt) {
+        let generation = receipt.generation();
+        self.told.lock().unwrap().push(("accept", generation));
     }
 }
 

@@ -27,8 +27,8 @@ use tower::{
     service_fn,
 };
 use tower_bearer::{
-    Acquire, Authorization, BearerAuthLayer, CachedProvider, CredentialProvider, Error, Generation,
-    NoReplay, ReplayEmpty, ReplayWith, RequestHead, Scheme, Token,
+    Acquire, Authorization, BearerAuthLayer, CachedProvider, CredentialProvider, Error, NoReplay,
+    Reason, Receipt, Rejected, ReplayEmpty, ReplayWith, RequestHead, Scheme, Token, Verdict,
 };
 use tower_test::mock;
 
@@ -455,11 +455,11 @@ impl Recorder {
 impl CredentialProvider for Recorder {
     type Acquire = Ready<Result<Authorization, Error>>;
 
-    fn current(&self, _: RequestHead<'_>) -> Option<Authorization> {
+    fn current_for(&self, _: RequestHead<'_>) -> Option<Authorization> {
         Some(self.first.clone())
     }
 
-    fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire {
+    fn acquire_for(&self, head: RequestHead<'_>) -> Self::Acquire {
         assert!(
             !head.headers.contains_key(AUTHORIZATION),
             "as it was at first"
@@ -468,19 +468,15 @@ impl CredentialProvider for Recorder {
         ready(Ok(self.second.clone()))
     }
 
-    fn reject(&self, refused: Generation) -> bool {
+    fn reject(&self, rejected: &Rejected<'_>) -> Verdict {
         self.told.lock().unwrap().push("reject");
-        refused == self.first.generation()
+        assert_eq!(rejected.receipt.generation(), self.first.generation());
+        Verdict::new(Reason::Current)
     }
 
-    fn accept(&self, _: Generation) {
+    fn accept(&self, receipt: Receipt) {
+        assert_eq!(receipt.generation(), self.second.generation());
         self.told.lock().unwrap().push("accept");
-    }
-
-    fn accept_replay(&self, refused: Generation, used: Generation) {
-        assert_eq!(refused, self.first.generation());
-        assert_eq!(used, self.second.generation());
-        self.told.lock().unwrap().push("accept replay");
     }
 }
 
@@ -514,7 +510,7 @@ async fn the_provider_is_asked_before_the_refusal_is_dropped_and_that_before_the
             "refusal dropped",
             "slot given back",
             "acquire",
-            "accept replay",
+            "accept",
             "slot given back"
         ]
     );
@@ -526,14 +522,14 @@ async fn a_request_is_sent_twice_at_most() {
     struct AlwaysAnother;
     impl CredentialProvider for AlwaysAnother {
         type Acquire = Ready<Result<Authorization, Error>>;
-        fn current(&self, _: RequestHead<'_>) -> Option<Authorization> {
+        fn current_for(&self, _: RequestHead<'_>) -> Option<Authorization> {
             Some(authorization("another"))
         }
-        fn acquire(&self, _: RequestHead<'_>) -> Self::Acquire {
+        fn acquire_for(&self, _: RequestHead<'_>) -> Self::Acquire {
             ready(Ok(authorization("another")))
         }
-        fn reject(&self, _: Generation) -> bool {
-            true
+        fn reject(&self, _: &Rejected<'_>) -> Verdict {
+            Verdict::new(Reason::Current)
         }
     }
     let api = Api::new();
@@ -622,24 +618,24 @@ async fn what_did_not_get_its_authorization_here_is_not_replayed() {
 
 /// Writes down what each question says of a refusal.
 struct Asked {
-    refusals: Arc<Mutex<Vec<Option<Generation>>>>,
+    refusals: Arc<Mutex<Vec<Option<Receipt>>>>,
     held: [Authorization; 2],
 }
 
 impl CredentialProvider for Asked {
     type Acquire = Ready<Result<Authorization, Error>>;
 
-    fn current(&self, head: RequestHead<'_>) -> Option<Authorization> {
-        self.refusals.lock().unwrap().push(head.refused);
-        Some(self.held[usize::from(head.refused.is_some())].clone())
+    fn current_for(&self, head: RequestHead<'_>) -> Option<Authorization> {
+        self.refusals.lock().unwrap().push(head.rejected);
+        Some(self.held[usize::from(head.rejected.is_some())].clone())
     }
 
-    fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire {
-        ready(Ok(self.current(head).unwrap()))
+    fn acquire_for(&self, head: RequestHead<'_>) -> Self::Acquire {
+        ready(Ok(self.current_for(head).unwrap()))
     }
 
-    fn reject(&self, _: Generation) -> bool {
-        true
+    fn reject(&self, _: &Rejected<'_>) -> Verdict {
+        Verdict::new(Reason::Current)
     }
 }
 
@@ -671,7 +667,11 @@ async fn a_replay_says_what_was_refused_as_long_as_it_waits_for_its_slot() {
         replayed.len() >= 2,
         "when it asks, and when it has its slot"
     );
-    assert!(replayed.iter().all(|refused| *refused == Some(first)));
+    assert!(
+        replayed
+            .iter()
+            .all(|rejected| rejected.map(Receipt::generation) == Some(first))
+    );
 }
 
 // STACKS.md, lesson 3

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_test::{assert_pending, task};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_bearer::{
-    BearerAuthLayer, CachedProvider, Clock, CredentialProvider,
+    BearerAuthLayer, CachedProvider, Clock, CredentialProvider, Rejected,
     test_util::{ScriptedLogin, ScriptedProvider, TestClock},
 };
 
@@ -65,7 +65,10 @@ async fn a_scripted_provider_goes_through_its_tokens() {
         let response = service.clone().oneshot(support::request()).await.unwrap();
         assert_eq!(response.body(), token);
         let used = *provider.accepted().last().unwrap();
-        assert_eq!(provider.reject(used), token == "Bearer one");
+        assert_eq!(
+            provider.reject(&Rejected::by_hand(used)).is_log_in(),
+            token == "Bearer one"
+        );
         assert_eq!(provider.rejected().last(), Some(&used));
     }
     assert!(service.oneshot(support::request()).await.is_err());

@@ -18,8 +18,8 @@ use tokio::sync::Semaphore;
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit};
 use tower_bearer::{
-    Authorization, BearerAuth, BearerAuthLayer, CachedProvider, CredentialProvider, Generation,
-    ReplayWith, RequestHead, Scheme, StaticProvider, Token,
+    Authorization, BearerAuth, BearerAuthLayer, CachedProvider, CredentialProvider, Reason,
+    Rejected, ReplayWith, RequestHead, Scheme, StaticProvider, Token, Verdict,
 };
 use tower_test::mock;
 
@@ -235,16 +235,16 @@ async fn what_is_not_shared_is_kept_until_there_is_a_slot() {
     struct Unshared(AtomicUsize);
     impl CredentialProvider for Unshared {
         type Acquire = std::future::Ready<Result<Authorization, tower_bearer::Error>>;
-        fn current(&self, _: RequestHead<'_>) -> Option<Authorization> {
+        fn current_for(&self, _: RequestHead<'_>) -> Option<Authorization> {
             None
         }
-        fn acquire(&self, _: RequestHead<'_>) -> Self::Acquire {
+        fn acquire_for(&self, _: RequestHead<'_>) -> Self::Acquire {
             self.0.fetch_add(1, SeqCst);
             let token = Token::new("abc").unwrap();
             std::future::ready(Ok(Authorization::new(Scheme::BEARER, &token)))
         }
-        fn reject(&self, _: Generation) -> bool {
-            false
+        fn reject(&self, _: &Rejected<'_>) -> Verdict {
+            Verdict::new(Reason::Fixed)
         }
     }
     let (inner, mut handle) = mock::pair::<Request<()>, Response<()>>();

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::{Capture, HandClock, Issuer};
+use support::{Capture, HandClock, Issuer, by_hand};
 use tower_bearer::{CachedProvider, login_fn};
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn a_login_has_a_span_and_what_happens_is_told() {
     let held = provider.acquire().await.unwrap();
     issuer.fail("down for maintenance");
     clock.advance(Duration::from_secs(600));
-    assert!(provider.reject(held.generation()));
+    assert!(provider.reject(&by_hand(held.generation())).is_log_in());
     drop(provider.acquire().await);
 
     let said = capture.said();

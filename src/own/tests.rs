@@ -11,6 +11,7 @@ use crate::{
     error::Error,
     origin::Origins,
     provider::StaticProvider,
+    receipt::{Reason, Rejected, Verdict},
     replay::NoReplay,
     token::{Scheme, Token},
 };
@@ -65,7 +66,7 @@ impl Turning {
 impl CredentialProvider for Turning {
     type Acquire = Ready<Result<Authorization, Error>>;
 
-    fn current(&self, _head: RequestHead<'_>) -> Option<Authorization> {
+    fn current_for(&self, _head: RequestHead<'_>) -> Option<Authorization> {
         Some(self.0.lock().unwrap().clone())
     }
 
@@ -73,12 +74,12 @@ impl CredentialProvider for Turning {
         self.0.lock().unwrap().generation() == held.generation()
     }
 
-    fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire {
-        ready(self.current(head).ok_or(Error::no_runtime()))
+    fn acquire_for(&self, head: RequestHead<'_>) -> Self::Acquire {
+        ready(self.current_for(head).ok_or(Error::no_runtime()))
     }
 
-    fn reject(&self, _refused: Generation) -> bool {
-        false
+    fn reject(&self, _rejected: &Rejected<'_>) -> Verdict {
+        Verdict::new(Reason::Fixed)
     }
 }
 

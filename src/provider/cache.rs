@@ -22,23 +22,44 @@ use super::{
 };
 use crate::{
     authorization::{Authorization, Generation},
-    clock::{Clock, Moment},
+    clock::{Clock, Moment, SystemClock},
     credential::Credential,
     error::Error,
     flight::Flight,
     lifespan::{Birth, Freshness, Lifespan},
-    login::{AnyLogin, Session},
+    login::{AnyLogin, Login, Session},
     refresh_token::RefreshToken,
     sync::{ArcSwapOption, AtomicBool, AtomicU64, Mutex, MutexGuard},
 };
 
+/// What a cache is made of.
+pub(super) struct Setup {
+    pub(super) login: Box<dyn AnyLogin>,
+    pub(super) session: Session,
+    pub(super) policy: CachePolicy,
+    pub(super) clock: Box<dyn Clock>,
+    pub(super) random: Random,
+    pub(super) observers: Observers,
+    /// The number in each authorization.
+    pub(super) account: u32,
+}
+
+impl Setup {
+    pub(super) fn new(login: impl Login) -> Self {
+        Self {
+            session: login.session(),
+            login: Box::new(login),
+            policy: CachePolicy::default(),
+            clock: Box::new(SystemClock),
+            random: Box::new(fastrand::f64),
+            observers: Observers::default(),
+            account: 0,
+        }
+    }
+}
+
 pub(super) struct Cache {
-    login: Box<dyn AnyLogin>,
-    session: Session,
-    policy: CachePolicy,
-    clock: Box<dyn Clock>,
-    random: Random,
-    observers: Observers,
+    setup: Setup,
     /// Read without a lock. A new one is stored only under the lock of `course`.
     current: ArcSwapOption<Held>,
     /// No code of the user's runs under this lock: not the clock, not the login, and no future of
@@ -94,28 +115,17 @@ struct Course {
     issued: VecDeque<Generation>,
     /// What was refused last and is not replaced yet.
     refused: Option<Refused>,
+    /// The target of the rejection that the last login was made for.
+    to_be_cured: Option<u32>,
     watch: Option<Watch>,
     counts: Counts,
 }
 
 impl Cache {
-    pub(super) fn new(
-        login: Box<dyn AnyLogin>,
-        session: Session,
-        policy: CachePolicy,
-        clock: Box<dyn Clock>,
-        random: Random,
-        observers: Observers,
-        credential: Option<Credential>,
-    ) -> Self {
-        let runs_by_itself = clock.runs_by_itself();
+    pub(super) fn new(setup: Setup, credential: Option<Credential>) -> Self {
+        let runs_by_itself = setup.clock.runs_by_itself();
         let cache = Self {
-            login,
-            session,
-            policy,
-            clock,
-            random,
-            observers,
+            setup,
             current: ArcSwapOption::empty(),
             course: Mutex::default(),
             fresh: AtomicU64::new(0),
@@ -124,7 +134,7 @@ impl Cache {
             awaited: AtomicU64::new(0),
         };
         if let Some(credential) = credential {
-            let now = Moment::of(&*cache.clock);
+            let now = Moment::of(&*cache.setup.clock);
             let held = cache.hold(&credential, Birth::HandedIn(now), now);
             let refresh_token = credential.refresh_token().cloned();
             let mut course = cache.course();
@@ -136,11 +146,11 @@ impl Cache {
     }
 
     pub(super) fn session(&self) -> Session {
-        self.session
+        self.setup.session
     }
 
     pub(super) fn policy(&self) -> CachePolicy {
-        self.policy
+        self.setup.policy
     }
 
     pub(super) fn generation(&self) -> Option<Generation> {
@@ -149,7 +159,7 @@ impl Cache {
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
-        let now = Moment::of(&*self.clock);
+        let now = Moment::of(&*self.setup.clock);
         let course = self.course();
         let current = self.current.load_full();
         let freshness = current.as_ref().map(|held| held.lifespan.freshness(|| now));
@@ -196,12 +206,13 @@ impl Cache {
 
     fn hold(&self, credential: &Credential, birth: Birth, landed_at: Moment) -> Arc<Held> {
         Arc::new(Held {
-            authorization: Authorization::new(credential.scheme(), credential.token()),
+            authorization: Authorization::new(credential.scheme(), credential.token())
+                .with_account(self.setup.account),
             lifespan: Lifespan::new(
                 credential,
                 birth,
-                self.session,
-                self.policy.margin_before_expiry(),
+                self.setup.session,
+                self.setup.policy.margin_before_expiry(),
                 self.chance(),
             ),
             landed_at,
@@ -211,7 +222,7 @@ impl Cache {
 
     /// A number from 0 to 1, whatever the source of chance says.
     fn chance(&self) -> f64 {
-        let random = (self.random)();
+        let random = (self.setup.random)();
         if random.is_nan() {
             0.5
         } else {

@@ -12,16 +12,16 @@ use pin_project_lite::pin_project;
 
 use super::{
     CachePolicy, CredentialProvider, Event, RequestHead, Snapshot,
-    cache::{Acquiring, Cache, Random, Wanted},
-    observers::Observers,
+    cache::{Acquiring, Cache, Setup, Wanted},
 };
 use crate::{
-    authorization::{Authorization, Generation},
-    clock::{Clock, SystemClock},
+    authorization::Authorization,
+    clock::Clock,
     credential::Credential,
     error::Error,
-    login::{AnyLogin, Login, Session},
+    login::Login,
     per_request::PerRequest,
+    receipt::{Receipt, Rejected, Verdict},
 };
 
 /// A provider that logs in when it must, and keeps what it got.
@@ -30,9 +30,9 @@ use crate::{
 /// - There is **one login in flight**, in a Tokio task of its own. Requests that need it wait for
 ///   it and share its outcome, good or bad. None of them cancels it by giving up.
 /// - A credential is no longer used a [margin](CachePolicy::margin) before its expiry.
-/// - In a [concurrent](Session::Concurrent) session one background login is made late in the
+/// - In a [concurrent](crate::Session::Concurrent) session one background login is made late in the
 ///   credential's use (from 70 to 90 % of it on, at random), while the credential goes on being
-///   used. In an [exclusive](Session::Exclusive) one there is none: it would revoke the credential
+///   used. In an [exclusive](crate::Session::Exclusive) one there is none: it would revoke the credential
 ///   in use.
 /// - A lifetime of less than a second, zero included, counts as one second.
 /// - A rejection of the current credential takes it out of use, and the next request logs in. After
@@ -90,12 +90,7 @@ impl CachedProvider {
     /// A provider with settings of its own.
     pub fn builder(login: impl Login) -> CachedProviderBuilder {
         CachedProviderBuilder {
-            session: login.session(),
-            login: Box::new(login),
-            policy: CachePolicy::default(),
-            clock: Box::new(SystemClock),
-            random: Box::new(fastrand::f64),
-            observers: Observers::default(),
+            setup: Setup::new(login),
             credential: None,
         }
     }
@@ -160,16 +155,21 @@ impl CachedProvider {
         }
     }
 
-    /// Takes a refused generation out of use, if it is the current one: for a refusal that the
-    /// layer cannot see, in a body or in trailers. [`PerRequest`] tells which generation a request
-    /// carried.
+    /// Learns that a server has accepted the credential of a request: for a caller who
+    /// [judges the response](PerRequest::judged_by_caller).
+    pub fn accept(&self, receipt: Receipt) {
+        self.0.accept(receipt);
+    }
+
+    /// Takes a rejected generation out of use, if it is the current one: for a rejection that the
+    /// layer cannot see, in a body or in trailers. [`PerRequest`] has the receipt.
     ///
-    /// Returns whether another credential can be had, so that sending again may help. False: the
-    /// last logins have cured nothing, or have just failed, and the credential stays in use; or the
-    /// generation is none of this provider's last 64.
+    /// The [verdict](Verdict::is_log_in) says whether sending the request again may help. If not,
+    /// the credential stays in use: logins have not helped, the last one has failed, or the
+    /// generation is not one of this provider's last 64.
     #[must_use]
-    pub fn reject(&self, refused: Generation) -> bool {
-        self.0.reject(refused)
+    pub fn reject(&self, rejected: &Rejected<'_>) -> Verdict {
+        self.0.reject(rejected)
     }
 
     /// Begins anew: the next request logs in, whatever has failed, was refused or is in use. For a
@@ -193,7 +193,7 @@ impl CredentialProvider for CachedProvider {
     type Acquire = Acquire;
 
     #[inline]
-    fn current(&self, _head: RequestHead<'_>) -> Option<Authorization> {
+    fn current_for(&self, _head: RequestHead<'_>) -> Option<Authorization> {
         self.0.current()
     }
 
@@ -202,12 +202,12 @@ impl CredentialProvider for CachedProvider {
         self.0.is_current(held.generation())
     }
 
-    fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire {
+    fn acquire_for(&self, head: RequestHead<'_>) -> Self::Acquire {
         let wants_fresh = PerRequest::of(head.extensions).is_some_and(PerRequest::is_fresh);
-        let other_than = match head.refused {
+        let other_than = match head.rejected {
             // Asked now, and not when it is polled: those who ask together share a login.
             None if wants_fresh => self.0.generation(),
-            refused => refused,
+            rejected => rejected.map(Receipt::generation),
         };
         self.acquire_wanted(Wanted {
             other_than,
@@ -215,22 +215,18 @@ impl CredentialProvider for CachedProvider {
         })
     }
 
-    fn reject(&self, refused: Generation) -> bool {
-        self.0.reject(refused)
-    }
-
     #[inline]
-    fn sent(&self, _used: Generation) {
+    fn sent(&self, _receipt: Receipt) {
         self.0.sent();
     }
 
     #[inline]
-    fn accept(&self, used: Generation) {
-        self.0.accept(used);
+    fn accept(&self, receipt: Receipt) {
+        self.0.accept(receipt);
     }
 
-    fn accept_replay(&self, _refused: Generation, used: Generation) {
-        self.0.accept_replay(used);
+    fn reject(&self, rejected: &Rejected<'_>) -> Verdict {
+        self.0.reject(rejected)
     }
 }
 
@@ -247,29 +243,23 @@ impl fmt::Debug for CachedProvider {
 /// Settings of a [`CachedProvider`] to be.
 #[must_use]
 pub struct CachedProviderBuilder {
-    login: Box<dyn AnyLogin>,
-    session: Session,
-    policy: CachePolicy,
-    clock: Box<dyn Clock>,
-    random: Random,
-    observers: Observers,
+    setup: Setup,
     credential: Option<Credential>,
 }
 
 impl CachedProviderBuilder {
     /// Sets timeout and margin.
-    pub fn policy(self, policy: CachePolicy) -> Self {
-        Self { policy, ..self }
+    pub fn policy(mut self, policy: CachePolicy) -> Self {
+        self.setup.policy = policy;
+        self
     }
 
-    /// Reads the time from `clock`. Defaults to [`SystemClock`]. Timeouts of logins and waits are
+    /// Reads the time from `clock`. Defaults to [`SystemClock`](crate::SystemClock). Timeouts of logins and waits are
     /// Tokio timers, and not its business; so is the expiry, where the clock
     /// [runs by itself](Clock::runs_by_itself).
-    pub fn clock(self, clock: impl Clock) -> Self {
-        Self {
-            clock: Box::new(clock),
-            ..self
-        }
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.setup.clock = Box::new(clock);
+        self
     }
 
     /// Starts with a credential that exists already. Its lifetime counts from
@@ -281,21 +271,26 @@ impl CachedProviderBuilder {
         }
     }
 
+    /// Names the account: each authorization carries this number. Defaults to 0. See
+    /// [`Authorization::with_account`].
+    pub fn account(mut self, account: u32) -> Self {
+        self.setup.account = account;
+        self
+    }
+
     /// Takes chance from `random`, which returns numbers from 0 to 1: for the pauses after failed
     /// logins, and for when a background login begins.
     #[cfg(feature = "test-util")]
-    pub fn random(self, random: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
-        Self {
-            random: Box::new(random),
-            ..self
-        }
+    pub fn random(mut self, random: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
+        self.setup.random = Box::new(random);
+        self
     }
 
     /// Calls `observer` with each [`Event`], in the task or the request that caused it.
     ///
     /// It must not block: it runs on the runtime's threads. A panic in it changes nothing.
     pub fn on_event(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.observers.of_events = Some(Box::new(observer));
+        self.setup.observers.of_events = Some(Box::new(observer));
         self
     }
 
@@ -305,33 +300,22 @@ impl CachedProviderBuilder {
     /// It runs in the login's task and must not block: hand what takes longer to a task of your
     /// own. A panic in it changes nothing.
     pub fn on_credential(mut self, keep: impl Fn(&Credential) + Send + Sync + 'static) -> Self {
-        self.observers.of_credentials = Some(Box::new(keep));
+        self.setup.observers.of_credentials = Some(Box::new(keep));
         self
     }
 
     /// Makes the provider. Nothing is sent yet.
     #[must_use]
     pub fn build(self) -> CachedProvider {
-        let Self {
-            login,
-            session,
-            policy,
-            clock,
-            random,
-            observers,
-            credential,
-        } = self;
-        CachedProvider(Arc::new(Cache::new(
-            login, session, policy, clock, random, observers, credential,
-        )))
+        CachedProvider(Arc::new(Cache::new(self.setup, self.credential)))
     }
 }
 
 impl fmt::Debug for CachedProviderBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CachedProviderBuilder")
-            .field("session", &self.session)
-            .field("policy", &self.policy)
+            .field("session", &self.setup.session)
+            .field("policy", &self.setup.policy)
             .field("credential", &self.credential)
             .finish_non_exhaustive()
     }

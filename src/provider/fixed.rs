@@ -4,14 +4,15 @@ use std::future::{Ready, ready};
 
 use super::{CredentialProvider, RequestHead};
 use crate::{
-    authorization::{Authorization, Generation},
+    authorization::Authorization,
     error::Error,
+    receipt::{Reason, Rejected, Verdict},
     token::{InvalidToken, Scheme, Secret, Token},
 };
 
 /// A provider of one token that never changes, such as one made in an API's web interface.
 ///
-/// A refusal changes nothing, since there is no other token to turn to: it goes to its caller.
+/// A rejection changes nothing, since there is no other token to turn to: it goes to its caller.
 ///
 /// # Examples
 ///
@@ -50,7 +51,7 @@ impl From<Authorization> for StaticProvider {
 impl CredentialProvider for StaticProvider {
     type Acquire = Ready<Result<Authorization, Error>>;
 
-    fn current(&self, _head: RequestHead<'_>) -> Option<Authorization> {
+    fn current_for(&self, _head: RequestHead<'_>) -> Option<Authorization> {
         Some(self.0.clone())
     }
 
@@ -58,11 +59,11 @@ impl CredentialProvider for StaticProvider {
         held.generation() == self.0.generation()
     }
 
-    fn acquire(&self, _head: RequestHead<'_>) -> Self::Acquire {
+    fn acquire_for(&self, _head: RequestHead<'_>) -> Self::Acquire {
         ready(Ok(self.0.clone()))
     }
 
-    fn reject(&self, _refused: Generation) -> bool {
-        false
+    fn reject(&self, _rejected: &Rejected<'_>) -> Verdict {
+        Verdict::new(Reason::Fixed)
     }
 }

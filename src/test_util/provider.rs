@@ -7,9 +7,10 @@ use std::{
 };
 
 use crate::{
-    authorization::{Authorization, Generation},
+    authorization::Authorization,
     error::Error,
     provider::{CredentialProvider, RequestHead},
+    receipt::{Reason, Receipt, Rejected, Verdict},
     token::{InvalidToken, Scheme, Token},
 };
 
@@ -21,8 +22,8 @@ pub struct ScriptedProvider(Arc<Mutex<Script>>);
 #[derive(Debug)]
 struct Script {
     authorizations: VecDeque<Authorization>,
-    rejected: Vec<Generation>,
-    accepted: Vec<Generation>,
+    rejected: Vec<Receipt>,
+    accepted: Vec<Receipt>,
 }
 
 impl ScriptedProvider {
@@ -48,15 +49,15 @@ impl ScriptedProvider {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The generations that were rejected, in order.
+    /// The requests that were rejected, in order.
     #[must_use]
-    pub fn rejected(&self) -> Vec<Generation> {
+    pub fn rejected(&self) -> Vec<Receipt> {
         self.script().rejected.clone()
     }
 
-    /// The generations that were accepted, in order, one for each request.
+    /// The requests that were accepted, in order.
     #[must_use]
-    pub fn accepted(&self) -> Vec<Generation> {
+    pub fn accepted(&self) -> Vec<Receipt> {
         self.script().accepted.clone()
     }
 }
@@ -64,29 +65,34 @@ impl ScriptedProvider {
 impl CredentialProvider for ScriptedProvider {
     type Acquire = Ready<Result<Authorization, Error>>;
 
-    fn current(&self, _head: RequestHead<'_>) -> Option<Authorization> {
+    fn current_for(&self, _head: RequestHead<'_>) -> Option<Authorization> {
         self.script().authorizations.front().cloned()
     }
 
-    fn acquire(&self, head: RequestHead<'_>) -> Self::Acquire {
-        let current = self.current(head);
+    fn acquire_for(&self, head: RequestHead<'_>) -> Self::Acquire {
+        let current = self.current_for(head);
         ready(current.ok_or_else(|| Error::login_failed("the script is at its end")))
     }
 
-    fn reject(&self, refused: Generation) -> bool {
+    fn reject(&self, rejected: &Rejected<'_>) -> Verdict {
         let mut script = self.script();
-        script.rejected.push(refused);
+        script.rejected.push(rejected.receipt);
+        let generation = rejected.receipt.generation();
         let is_current = script
             .authorizations
             .front()
-            .is_some_and(|current| current.generation() == refused);
+            .is_some_and(|current| current.generation() == generation);
         if is_current {
             script.authorizations.pop_front();
         }
-        !script.authorizations.is_empty()
+        Verdict::new(match (script.authorizations.is_empty(), is_current) {
+            (true, _) => Reason::Fixed,
+            (false, true) => Reason::Current,
+            (false, false) => Reason::Late,
+        })
     }
 
-    fn accept(&self, used: Generation) {
-        self.script().accepted.push(used);
+    fn accept(&self, receipt: Receipt) {
+        self.script().accepted.push(receipt);
     }
 }

@@ -5,13 +5,13 @@ mod requests;
 
 use std::{mem, time::Duration};
 
-use http::Request;
+use http::{Method, Request};
 use tokio::{runtime::Runtime, task::yield_now, time};
 use tokio_test::task::Spawn;
 use tower::{Layer, Service};
 use tower_bearer::{
-    BearerAuth, BearerAuthLayer, CachedProvider, Credential, Generation, Origins, ReplayWith,
-    test_util::TestClock,
+    BearerAuth, BearerAuthLayer, CachedProvider, Credential, Generation, Origins, Receipt,
+    Rejected, ReplayWith, test_util::TestClock,
 };
 
 use crate::{
@@ -198,7 +198,11 @@ impl System {
                 self.reject(older);
             }
             Transition::RejectStranger => {
-                if self.provider.reject(Generation::next()) {
+                if self
+                    .provider
+                    .reject(&by_hand(Generation::next()))
+                    .is_log_in()
+                {
                     self.violated("another's generation is worth another try");
                 }
             }
@@ -231,7 +235,7 @@ impl System {
             let usable = model.usable().map(|at| model.published[at].generation);
             (usable, model.is_pausing(), model.counts.rejections)
         });
-        let is_worth_it = self.provider.reject(generation);
+        let is_worth_it = self.provider.reject(&by_hand(generation)).is_log_in();
         self.server.with_model(|model| {
             let is_event = model.counts.rejections > before;
             let is_out = model.usable().is_none();
@@ -294,4 +298,9 @@ impl Caller {
     fn is_to_be_polled(&self) -> bool {
         !self.was_polled || self.response.is_woken()
     }
+}
+
+/// A rejection that the layer has not seen.
+fn by_hand(generation: Generation) -> Rejected<'static> {
+    Rejected::by_hand(Receipt::new(generation, 0, &Method::GET, "/"))
 }

@@ -8,14 +8,14 @@ pub(crate) mod teletracker;
 mod raw;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Method, Request};
 use http_body_util::Full;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use tower_bearer::Origins;
 pub(crate) use tower_bearer::test_util::{ScriptedLogin as Issuer, TestClock as HandClock};
+use tower_bearer::{Generation, Origins, Receipt, Rejected};
 
 pub(crate) use self::{api::Api, capture::Capture, raw::RawServer};
 
@@ -28,6 +28,16 @@ pub(crate) fn origins() -> Origins {
 
 pub(crate) fn request() -> Request<()> {
     Request::get(URL).body(()).unwrap()
+}
+
+/// The receipt of [`request`], sent with this generation.
+pub(crate) fn receipt(generation: Generation) -> Receipt {
+    Receipt::new(generation, 0, &Method::GET, "/things")
+}
+
+/// A rejection of [`request`] that the layer has not seen.
+pub(crate) fn by_hand(generation: Generation) -> Rejected<'static> {
+    Rejected::by_hand(receipt(generation))
 }
 
 /// Numbers, as a figure has them.

@@ -68,7 +68,11 @@ impl Cache {
     }
 
     fn lasting(&self, held: &Held, needed: Duration) -> Result<Authorization, Error> {
-        if needed.is_zero() || held.lifespan.outlasts(Moment::of(&*self.clock), needed) {
+        if needed.is_zero()
+            || held
+                .lifespan
+                .outlasts(Moment::of(&*self.setup.clock), needed)
+        {
             Ok(held.authorization.clone())
         } else {
             Err(Error::short_lived(needed))
@@ -95,7 +99,8 @@ impl Cache {
             .as_ref()
             .is_some_and(|current| Arc::ptr_eq(current, held));
         let lifespan = &held.lifespan;
-        is_same && (lifespan.is_endless() || lifespan.outlasts(Moment::of(&*self.clock), needed))
+        is_same
+            && (lifespan.is_endless() || lifespan.outlasts(Moment::of(&*self.setup.clock), needed))
     }
 
     /// What is current, or a flight to wait for, unless there is no need to or no hope.
@@ -121,7 +126,7 @@ impl Cache {
     }
 
     fn look_or_take_off(self: &Arc<Self>, wanted: Wanted) -> Result<Found, Error> {
-        let now = Moment::of(&*self.clock);
+        let now = Moment::of(&*self.setup.clock);
         let mut course = self.course();
         // Looked at again under the lock: a flight may have landed since.
         if let Some(held) = self.current.load_full()

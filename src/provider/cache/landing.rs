@@ -28,7 +28,7 @@ impl Cache {
             return; // A request that is polled on a runtime will do it.
         };
         self.is_due.store(false, Ordering::Relaxed);
-        let now = Moment::of(&*self.clock);
+        let now = Moment::of(&*self.setup.clock);
         // Whoever holds the lock is about to start or to end a flight: no request waits for that.
         let mut course = match self.course.try_lock() {
             Ok(course) => course,
@@ -63,7 +63,7 @@ impl Cache {
         let refresh_token = course.refresh_token.take();
         let refresh_token = refresh_token.filter(|token| !token.is_expired(now));
         let refresh_token = RefreshTokenSlot::new(refresh_token);
-        let timeout = self.policy.time_to_log_in();
+        let timeout = self.setup.policy.time_to_log_in();
         let flight = Arc::new(Flight::new(timeout, runtime, refresh_token));
         course.flight = Some(Arc::clone(&flight));
         // A runtime that is shutting down drops the task at once, and that takes the lock.
@@ -100,7 +100,7 @@ impl Cache {
     ) {
         // The clock is not asked for a lost one: that is told while panics unwind.
         let is_lost = outcome.as_ref().is_err_and(Error::is_login_lost);
-        let now = (!is_lost).then(|| Moment::of(&*self.clock));
+        let now = (!is_lost).then(|| Moment::of(&*self.setup.clock));
         let failed = outcome.as_ref().err().zip(now).map(|(error, now)| {
             let outlook = error::Error::source(error).map(Outlook::of);
             (outlook.unwrap_or_default(), now, self.chance())
@@ -155,7 +155,7 @@ impl Cache {
         let _dropped_unlocked = mem::replace(&mut course.failure, failure);
         drop(course);
         flight.land(outcome);
-        self.observers.tell(&event);
+        self.setup.observers.tell(&event);
     }
 
     /// A reset came before it: neither its credential nor its failure is news.
@@ -173,7 +173,7 @@ impl Cache {
         course.counts.discarded_logins += 1;
         drop(course);
         flight.land(Err(Error::reset()));
-        self.observers.tell(&Event::LoginDiscarded {
+        self.setup.observers.tell(&Event::LoginDiscarded {
             error: outcome.err(),
         });
     }

@@ -46,18 +46,18 @@ impl Pilot {
     pub(super) async fn fly(self) {
         self.flight.board_pilot();
         let cache = &self.cache;
-        let sent = Moment::of(&*cache.clock);
+        let sent = Moment::of(&*cache.setup.clock);
         let outcome = self.log_in().await;
         if let Some(error) = self.flight.refresh_token().refresh_failure() {
             let error = error.clone();
-            cache.observers.tell(&Event::RefreshFailed { error });
+            cache.setup.observers.tell(&Event::RefreshFailed { error });
         }
         let outcome = match outcome {
             Ok(credential) => {
-                let answered = Moment::of(&*cache.clock);
+                let answered = Moment::of(&*cache.setup.clock);
                 let credential = self.with_what_was_left(credential);
                 if cache.is_flown_by(&self.flight) {
-                    cache.observers.hand(&credential);
+                    cache.setup.observers.hand(&credential);
                 }
                 let refresh_token = credential.refresh_token().cloned();
                 Ok(Landing {
@@ -83,12 +83,12 @@ impl Pilot {
     }
 
     async fn log_in(&self) -> Result<Credential, Error> {
-        let timeout = self.cache.policy.time_to_log_in();
+        let timeout = self.cache.setup.policy.time_to_log_in();
         let request = LoginRequest::new(self.flight.refresh_token().clone(), timeout);
         // The call is in the future, so that a panic in it is caught as well.
-        let mut login = Box::pin(async { self.cache.login.login(request).await });
+        let mut login = Box::pin(async { self.cache.setup.login.login(request).await });
         #[cfg(feature = "tracing")]
-        let span = tracing::debug_span!("login", session = ?self.cache.session);
+        let span = tracing::debug_span!("login", session = ?self.cache.setup.session);
         let polled = poll_fn(|cx| {
             #[cfg(feature = "tracing")]
             let _entered = span.enter();

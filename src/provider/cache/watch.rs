@@ -119,15 +119,15 @@ impl Cache {
             return Freshness::Fresh;
         }
         if !self.runs_by_itself {
-            return held.lifespan.freshness(|| Moment::of(&*self.clock));
+            return held.lifespan.freshness(|| Moment::of(&*self.setup.clock));
         }
-        let monotonic = self.clock.now();
+        let monotonic = self.setup.clock.now();
         if held.is_calm_at(monotonic) {
             return Freshness::Fresh;
         }
         let now = Moment {
             monotonic,
-            wall: self.clock.wall(),
+            wall: self.setup.clock.wall(),
         };
         if let Some(calm) = held.lifespan.calm(now) {
             held.keep_calm_until(monotonic + calm.min(LOOK_EVERY));
@@ -174,7 +174,7 @@ impl Watchman {
     /// How long nothing is due; `None` when something is.
     fn look(&self) -> Option<Duration> {
         let cache = self.cache.upgrade()?;
-        let now = Moment::of(&*cache.clock);
+        let now = Moment::of(&*cache.setup.clock);
         let course = cache.course();
         let current = cache.current.load_full()?;
         let is_there = current.generation() == self.generation;

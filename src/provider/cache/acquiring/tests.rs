@@ -4,25 +4,16 @@
 use tokio::{task::yield_now, time};
 use tokio_test::{assert_pending, task};
 
-use super::*;
+use super::{super::Setup, *};
 use crate::{
-    clock::SystemClock,
     credential::Credential,
-    login::{RefreshTokenSlot, Session, login_fn},
-    provider::{CachePolicy, observers::Observers},
+    login::{RefreshTokenSlot, login_fn},
 };
 
 /// A cache whose login is under way, and is not driven.
 fn with_a_stuck_flight() -> (Arc<Cache>, Arc<Flight<Arc<Held>>>) {
-    let cache = Arc::new(Cache::new(
-        Box::new(login_fn(|_| async { Ok(Credential::new("abc")?) })),
-        Session::Exclusive,
-        CachePolicy::default(),
-        Box::new(SystemClock),
-        Box::new(|| 0.5),
-        Observers::default(),
-        None,
-    ));
+    let login = login_fn(|_| async { Ok(Credential::new("abc")?) });
+    let cache = Arc::new(Cache::new(Setup::new(login), None));
     let timeout = cache.policy().time_to_log_in();
     let runtime = Handle::current();
     let flight = Arc::new(Flight::new(timeout, &runtime, RefreshTokenSlot::new(None)));

@@ -17,7 +17,7 @@ use crate::{
     credential::Credential,
     login::{Login, Session, login_fn},
     login_error::LoginError,
-    provider::{CachePolicy, cache::Random, observers::Observers},
+    provider::cache::Setup,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -91,16 +91,13 @@ fn cache_with(
         Some(lifetime) => credential.with_lifetime(lifetime),
         None => credential,
     };
-    let half: Random = Box::new(|| 0.5);
-    Arc::new(Cache::new(
-        Box::new(login),
+    let setup = Setup {
         session,
-        CachePolicy::default(),
-        Box::new(clock),
-        half,
-        Observers::default(),
-        Some(credential),
-    ))
+        clock: Box::new(clock),
+        random: Box::new(|| 0.5),
+        ..Setup::new(login)
+    };
+    Arc::new(Cache::new(setup, Some(credential)))
 }
 
 /// What [`Cache::calm_down`] does on a runtime of many threads.

@@ -1,0 +1,236 @@
+//! What travels with a request: its generation, its target and its account.
+
+mod support;
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    sync::{Arc, Mutex},
+};
+
+use http::{Method, Request, Response, StatusCode};
+use support::{Api, Issuer, URL, origins, request};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_bearer::{
+    Authorization, BearerAuthLayer, CachedProvider, CredentialProvider, Error, PerRequest, Reason,
+    Receipt, Rejected, Replay, ReplayWith, RequestHead, Scheme, Token, Verdict,
+    test_util::ScriptedProvider,
+};
+
+fn authorization(token: &str) -> Authorization {
+    Authorization::new(Scheme::BEARER, &Token::new(token).unwrap())
+}
+
+/// Writes down all that it is told.
+#[derive(Clone)]
+struct Recorder {
+    held: [Authorization; 2],
+    told: Arc<Mutex<Vec<(&'static str, Receipt)>>>,
+}
+
+impl Recorder {
+    fn new(held: [Authorization; 2]) -> Self {
+        Self {
+            held,
+            told: Arc::default(),
+        }
+    }
+
+    fn tell(&self, what: &'static str, receipt: Receipt) {
+        self.told.lock().unwrap().push((what, receipt));
+    }
+
+    fn told(&self) -> Vec<(&'static str, Receipt)> {
+        std::mem::take(&mut self.told.lock().unwrap())
+    }
+}
+
+impl CredentialProvider for Recorder {
+    type Acquire = Ready<Result<Authorization, Error>>;
+
+    fn current_for(&self, _: RequestHead<'_>) -> Option<Authorization> {
+        Some(self.held[0].clone())
+    }
+
+    fn acquire_for(&self, head: RequestHead<'_>) -> Self::Acquire {
+        self.tell("acquire", head.rejected.unwrap());
+        ready(Ok(self.held[1].clone()))
+    }
+
+    fn sent(&self, receipt: Receipt) {
+        self.tell("sent", receipt);
+    }
+
+    fn accept(&self, receipt: Receipt) {
+        self.tell("accept", receipt);
+    }
+
+    fn reject(&self, rejected: &Rejected<'_>) -> Verdict {
+        self.tell("reject", rejected.receipt);
+        assert_eq!(rejected.status, Some(StatusCode::UNAUTHORIZED));
+        assert_eq!(rejected.headers.unwrap()["x-why"], "expired");
+        Verdict::new(Reason::Current)
+    }
+}
+
+#[tokio::test]
+async fn a_provider_gets_the_receipt_of_each_request_and_replay() {
+    let held = [authorization("first"), authorization("second")].map(|it| it.with_account(7));
+    let recorder = Recorder::new(held.clone());
+    let api = service_fn(|request: Request<()>| async move {
+        let is_good = request.headers()["authorization"] == "Bearer second";
+        let status = if is_good { 200 } else { 401 };
+        let response = Response::builder()
+            .status(status)
+            .header("x-why", "expired");
+        Ok::<_, Infallible>(response.body(()).unwrap())
+    });
+    let layer =
+        BearerAuthLayer::new(recorder.clone(), origins()).replay(ReplayWith(|(): &()| Some(())));
+    let request = Request::delete("https://api.example.com/things/1?force=1").body(());
+    let response = layer.layer(api).oneshot(request.unwrap()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let [first, second] = held.map(|held| {
+        let (generation, account) = (held.generation(), held.account());
+        Receipt::new(generation, account, &Method::DELETE, "/things/1")
+    });
+    assert_eq!((first.account(), first.target()), (7, second.target()));
+    assert_eq!(
+        recorder.told(),
+        [
+            ("sent", first),
+            ("reject", first),
+            ("acquire", first),
+            ("sent", second),
+            ("accept", second)
+        ]
+    );
+}
+
+// A request must not be sent as somebody else.
+#[tokio::test]
+async fn no_request_is_replayed_under_another_account() {
+    let held = [
+        authorization("mine"),
+        authorization("yours").with_account(1),
+    ];
+    let api = Api::new();
+    let recorder = Recorder::new(held);
+    let answered = api.service().map_response(|mut response| {
+        let why = http::HeaderValue::from_static("expired");
+        response.headers_mut().insert("x-why", why);
+        response
+    });
+    let layer = BearerAuthLayer::new(recorder, origins()).replay(ReplayWith(|(): &()| Some(())));
+    let error = layer.layer(answered).oneshot(request()).await.unwrap_err();
+    let error = error.downcast_ref::<Error>().unwrap();
+    assert!(error.is_other_account() && !error.is_not_renewed());
+    assert!(error.to_string().contains("another account"), "{error}");
+    assert_eq!(api.record().len(), 1);
+}
+
+#[tokio::test]
+async fn a_cached_provider_names_its_account() {
+    let provider = CachedProvider::builder(Issuer::new()).account(3).build();
+    assert_eq!(provider.acquire().await.unwrap().account(), 3);
+    let issuer = Issuer::new();
+    assert_eq!(
+        CachedProvider::new(issuer)
+            .acquire()
+            .await
+            .unwrap()
+            .account(),
+        0
+    );
+}
+
+// A response that only the caller can judge is neither an acceptance nor a rejection.
+#[tokio::test]
+async fn the_layer_reports_nothing_of_a_request_that_its_caller_judges() {
+    for status in [200, 401] {
+        let provider = ScriptedProvider::new(["one", "two"]).unwrap();
+        let api = service_fn(move |_: Request<()>| async move {
+            let response = Response::builder().status(status).body(()).unwrap();
+            Ok::<_, Infallible>(response)
+        });
+        let layer = BearerAuthLayer::new(provider.clone(), origins())
+            .replay(ReplayWith(|(): &()| Some(())));
+        let service = layer.layer(api);
+        let per_request = PerRequest::new().judged_by_caller();
+        assert!(per_request.is_judged_by_caller());
+        let marked = Request::get(URL).extension(per_request.clone()).body(());
+        let response = service.clone().oneshot(marked.unwrap()).await.unwrap();
+        assert_eq!(response.status().as_u16(), status);
+        assert_eq!(
+            (provider.accepted().len(), provider.rejected().len()),
+            (0, 0)
+        );
+        let receipt = per_request.receipt().unwrap();
+        let verdict = provider.reject(&Rejected::by_hand(receipt));
+        assert_eq!(verdict.reason(), Reason::Current);
+        provider.accept(receipt);
+        assert_eq!(
+            (provider.accepted(), provider.rejected()),
+            (vec![receipt], vec![receipt])
+        );
+        // Without the mark the layer judges.
+        let judged = Request::get(URL).extension(PerRequest::new()).body(());
+        service.oneshot(judged.unwrap()).await.unwrap();
+        assert_eq!(provider.accepted().len() + provider.rejected().len(), 3);
+    }
+}
+
+/// Keeps a request by its path, and gives its body back or not.
+struct ByPath;
+
+impl Replay<&'static str> for ByPath {
+    type Kept = &'static str;
+
+    fn keep(&self, request: Request<&'static str>) -> (Request<&'static str>, Option<Self::Kept>) {
+        assert!(!request.headers().contains_key("authorization"));
+        let (head, body) = request.into_parts();
+        let kept = (head.uri.path() != "/once").then_some(body);
+        (Request::from_parts(head, "taken apart"), kept)
+    }
+
+    fn again(&self, kept: Self::Kept) -> Option<&'static str> {
+        (kept != "gone").then_some(kept)
+    }
+}
+
+#[tokio::test]
+async fn a_policy_sees_the_head_takes_the_body_and_may_fail_to_give_it_back() {
+    let send = async |path: &str, body| {
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&sent);
+        let api = service_fn(move |request: Request<&'static str>| {
+            let is_first = request.headers()["authorization"] == "Bearer token-1";
+            seen.lock().unwrap().push(request.into_body());
+            let status = if is_first { 401 } else { 200 };
+            ready(Ok::<_, Infallible>(
+                Response::builder().status(status).body("intact").unwrap(),
+            ))
+        });
+        let provider = CachedProvider::new(Issuer::new());
+        let layer = BearerAuthLayer::new(provider, origins()).replay(ByPath);
+        let request = Request::post(format!("https://api.example.com{path}")).body(body);
+        let response = layer.layer(api).oneshot(request.unwrap()).await.unwrap();
+        assert_eq!(*response.body(), "intact");
+        let sent = std::mem::take(&mut *sent.lock().unwrap());
+        (response.status().as_u16(), sent)
+    };
+    assert_eq!(send("/", "body").await, (200, vec!["taken apart", "body"]));
+    assert_eq!(send("/once", "body").await, (401, vec!["taken apart"]));
+    assert_eq!(send("/", "gone").await, (401, vec!["taken apart"]));
+}
+
+#[tokio::test]
+async fn a_function_infers_its_argument() {
+    let api = Api::new();
+    api.accept_login(2);
+    let provider = CachedProvider::new(Issuer::new());
+    let layer = BearerAuthLayer::new(provider, origins()).replay_with::<(), _>(|_| Some(()));
+    let response = layer.layer(api.service()).oneshot(request()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(layer.replays(), 1);
+}
