@@ -14,8 +14,9 @@ use crate::{
     authorization::Authorization,
     error::{BoxError, Error},
     provider::{CredentialProvider, RequestHead},
-    receipt::{Receipt, Verdict},
+    receipt::Receipt,
     replay::Replay,
+    report::{NotReplayed, RejectionReport},
     sent::Sent,
     settings::Settings,
 };
@@ -60,6 +61,14 @@ pin_project! {
             error: Error,
         },
     }
+}
+
+/// What becomes of a request whose response is there.
+pub(crate) enum Judged {
+    /// It is sent again.
+    Again,
+    /// The response goes to its caller, with a report where it is a rejection.
+    Final(Option<RejectionReport>),
 }
 
 /// The box that it is in.
@@ -155,22 +164,30 @@ impl<S, P: CredentialProvider, B, K> Cold<S, P, B, K> {
         (!is_needed).then(|| self.sent())
     }
 
-    /// Tells the provider of the response. Returns whether the request is to be sent again.
+    /// Tells the provider of the response.
     pub(crate) fn judge<R, Body>(
         self: Pin<&mut Self>,
         settings: &Settings<P, R>,
         response: &Response<Body>,
-    ) -> bool
+    ) -> Judged
     where
         R: Replay<B, Kept = K>,
     {
-        let verdict = settings.judge(self.sent(), response);
+        let sent = self.sent();
         let this = self.project();
-        if verdict.is_some_and(Verdict::is_log_in) {
-            let kept = this.kept.take();
-            *this.request = kept.and_then(|kept| kept.into_request(&*settings.replay));
+        let Some(verdict) = settings.judge(sent, response) else {
+            return Judged::Final(None);
+        };
+        if verdict.is_log_in()
+            && let Some(kept) = this.kept.take()
+        {
+            *this.request = kept.into_request(&*settings.replay);
         }
-        this.request.is_some()
+        if this.request.is_some() {
+            return Judged::Again;
+        }
+        let replayed = this.rejected.map(|_| NotReplayed::AlreadyReplayed);
+        Judged::Final(Some(RejectionReport::new(sent.receipt, verdict, replayed)))
     }
 
     fn sent(&self) -> Sent {

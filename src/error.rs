@@ -43,6 +43,7 @@ enum Kind {
     LoginTimedOut { timeout: Duration },
     LoginPanicked,
     LoginLost,
+    LoginDropped,
     LoginThroughItself,
     Reset,
     RefreshFailed,
@@ -77,6 +78,15 @@ impl Error {
 
     pub(crate) fn login_lost() -> Self {
         Self::with_source(Kind::LoginLost, None)
+    }
+
+    /// The runtime has dropped the login's task.
+    pub(crate) fn login_dropped() -> Self {
+        Self::with_source(Kind::LoginDropped, None)
+    }
+
+    pub(crate) fn is_login_dropped(&self) -> bool {
+        self.0.kind == Kind::LoginDropped
     }
 
     pub(crate) fn login_through_itself(source: Option<BoxError>) -> Self {
@@ -158,7 +168,7 @@ impl Error {
     /// the login. The next request starts a login of its own.
     #[must_use]
     pub fn is_login_lost(&self) -> bool {
-        self.0.kind == Kind::LoginLost
+        matches!(self.0.kind, Kind::LoginLost | Kind::LoginDropped)
     }
 
     /// Whether the login sent its own request through the layer that was waiting for it.
@@ -251,7 +261,7 @@ impl fmt::Display for Error {
                 write!(f, "login did not end within {timeout:?}")
             }
             Kind::LoginPanicked => f.write_str("login panicked"),
-            Kind::LoginLost => f.write_str(
+            Kind::LoginLost | Kind::LoginDropped => f.write_str(
                 "login was lost: its runtime is gone or no longer driven, or the login blocks its thread",
             ),
             Kind::LoginThroughItself => f.write_str(

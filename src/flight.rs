@@ -118,14 +118,19 @@ impl<T> Flight<T> {
     ///
     /// On another runtime than the login's, if that has no time driver.
     pub(crate) fn landing(&self, runtime: &Handle) -> Landing {
-        if self.is_flown_on(runtime) {
-            Landing::Here {
+        let wait = if self.is_flown_on(runtime) {
+            Wait::Here {
                 has_landed: self.has_landed(),
             }
         } else {
-            Landing::Elsewhere {
+            Wait::Elsewhere {
                 in_time: Box::pin(self.watch()),
             }
+        };
+        Landing {
+            wait,
+            task: task::try_id(),
+            runtime: runtime.id(),
         }
     }
 
@@ -149,15 +154,38 @@ impl<T> Flight<T> {
         Arc::clone(&self.has_landed).notified_owned()
     }
 
+    /// Whether the login was spawned on another runtime than this one.
+    pub(crate) fn is_carried_elsewhere(&self) -> bool {
+        Handle::try_current().is_ok_and(|runtime| !self.is_flown_on(&runtime))
+    }
+
     fn is_flown_on(&self, runtime: &Handle) -> bool {
         self.runtime == runtime.id()
     }
 }
 
 pin_project! {
-    /// The wait for a flight.
-    #[project = LandingProjection]
-    pub(crate) enum Landing {
+    /// The wait for a flight, with a timer on the runtime that it was made on.
+    pub(crate) struct Landing {
+        #[pin]
+        wait: Wait,
+        task: Option<task::Id>,
+        runtime: RuntimeId,
+    }
+}
+
+impl Landing {
+    /// Whether it is polled on another runtime than it was made for: its timer is elsewhere then. A
+    /// task stays on its runtime, so that most waiters need not ask which one that is.
+    pub(crate) fn has_moved(&self) -> bool {
+        (self.task.is_none() || self.task != task::try_id())
+            && Handle::try_current().is_ok_and(|runtime| runtime.id() != self.runtime)
+    }
+}
+
+pin_project! {
+    #[project = WaitProjection]
+    enum Wait {
         Here {
             #[pin]
             has_landed: OwnedNotified,
@@ -172,10 +200,10 @@ impl Future for Landing {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match self.project() {
-            LandingProjection::Here { has_landed } => has_landed.poll(cx),
+        match self.project().wait.project() {
+            WaitProjection::Here { has_landed } => has_landed.poll(cx),
             // Whether it was in time, the outcome says.
-            LandingProjection::Elsewhere { in_time } => in_time.as_mut().poll(cx).map(|_| ()),
+            WaitProjection::Elsewhere { in_time } => in_time.as_mut().poll(cx).map(|_| ()),
         }
     }
 }

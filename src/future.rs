@@ -11,12 +11,13 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    cold::{Boxed, Cold},
+    cold::{Boxed, Cold, Judged},
     error::BoxError,
     own::Share,
     provider::CredentialProvider,
     replay::{NoReplay, Replay},
-    sent::Sent,
+    report::{NotReplayed, RejectionReport},
+    sent::{Exchange, Sent},
 };
 
 pin_project! {
@@ -44,6 +45,11 @@ pin_project! {
 pub(crate) enum Way<S, P: CredentialProvider, B, R: Replay<B>> {
     /// It went bare: its answer is no news.
     Bare,
+    /// It went with an authorization that the caller had set: no news for the provider.
+    CallersOwn {
+        exchange: Exchange,
+        share: Share<P, R>,
+    },
     /// It is sent once.
     Once { sent: Sent, share: Share<P, R> },
     /// It waits to be sent, or may be sent again.
@@ -94,8 +100,8 @@ where
         let mut this = self.as_mut().project();
         // Calling => (Waiting | the answer)
         if let Some(response) = this.response.as_mut().as_pin_mut() {
-            let answer = ready!(response.poll(cx));
-            let is_final = match &answer {
+            let mut answer = ready!(response.poll(cx));
+            let is_final = match &mut answer {
                 Ok(response) => !this.way.judge(response),
                 Err(_) => true,
             };
@@ -113,7 +119,7 @@ where
 impl<S, P: CredentialProvider, B, R: Replay<B>> Way<S, P, B, R> {
     /// Tells the provider of the answer. Returns whether the request is to be sent again.
     #[inline]
-    fn judge<Body>(&mut self, response: &Response<Body>) -> bool {
+    fn judge<Body>(&mut self, response: &mut Response<Body>) -> bool {
         if let Self::Once { sent, share } = self
             && sent.is_plainly_accepted(response)
         {
@@ -124,16 +130,26 @@ impl<S, P: CredentialProvider, B, R: Replay<B>> Way<S, P, B, R> {
     }
 
     #[inline(never)]
-    fn judge_closely<Body>(&mut self, response: &Response<Body>) -> bool {
-        match self {
-            Self::Bare => false,
-            Self::Once { sent, share } => {
-                // Whether it would help: there is nothing to send again.
-                let _ = share.judge(*sent, response);
-                false
+    fn judge_closely<Body>(&mut self, response: &mut Response<Body>) -> bool {
+        let report = match self {
+            Self::Bare => None,
+            Self::CallersOwn { exchange, share } => {
+                let is_rejected = share.rejection.is_in(response, *exchange);
+                is_rejected.then_some(RejectionReport::CALLERS_HEADER)
             }
-            Self::Cold { cold, share } => cold.as_mut().judge(share, response),
+            Self::Once { sent, share } => share.judge(*sent, response).map(|verdict| {
+                let no_policy = (!R::KEEPS).then_some(NotReplayed::NoPolicy);
+                RejectionReport::new(sent.receipt, verdict, no_policy)
+            }),
+            Self::Cold { cold, share } => match cold.as_mut().judge(share, response) {
+                Judged::Again => return true,
+                Judged::Final(report) => report,
+            },
+        };
+        if let Some(report) = report {
+            response.extensions_mut().insert(report);
         }
+        false
     }
 }
 

@@ -12,6 +12,7 @@ mod token;
 mod refresh_token;
 mod authorization;
 mod receipt;
+mod report;
 mod per_request;
 mod credential;
 mod error;
@@ -52,12 +53,13 @@ pub use crate::{
     per_request::PerRequest,
     provider::{
         Acquire, AcquireIfSome, BoxAcquire, BoxProvider, CachePolicy, CachedProvider,
-        CachedProviderBuilder, CredentialProvider, Event, RequestHead, Snapshot, State,
+        CachedProviderBuilder, CredentialProvider, Event, HeldBack, RequestHead, Snapshot, State,
         StaticProvider,
     },
     receipt::{Reason, Receipt, Rejected, Verdict},
     refresh_token::RefreshToken,
     replay::{NoReplay, ReadyBody, Replay, ReplayEmpty, ReplayEmptyOr, ReplayReady, ReplayWith},
+    report::{NotReplayed, RejectionReport},
     service::BearerAuth,
     token::{InvalidToken, Scheme, Secret, Token},
     url::InvalidUrl,

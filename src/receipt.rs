@@ -114,8 +114,14 @@ pub enum Reason {
     /// Log in: the credential was out of use already. Acquiring waits for the login that replaces
     /// it, or finds the newer credential.
     Late,
-    /// Keep: logins for such rejections have not helped. The next one may be made later.
-    Paused,
+    /// Keep: the last login did not help this target. The next one may be made later.
+    LoginDidNotHelp,
+    /// Keep: the last logins for targets that were rejected for the first time did not help. The
+    /// next one may be made later.
+    LoginsDidNotHelp,
+    /// Keep: tokens are revoked within seconds of each login; another client may be using the
+    /// account. The next login may be made later.
+    RevokedQuickly,
     /// Keep: the last login failed. The next one may be made later.
     BackingOff,
     /// Keep: the provider has no other authorization, as with a token that never changes.

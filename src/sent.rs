@@ -29,12 +29,12 @@ impl fmt::Debug for Rejection {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
     pub(crate) receipt: Receipt,
-    exchange: Exchange,
+    pub(crate) exchange: Exchange,
 }
 
 /// What is known of an answer before it comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Exchange {
+pub(crate) enum Exchange {
     /// Its status alone says whether it is a rejection.
     Plain,
     /// It is gRPC if it comes over HTTP/2.
@@ -54,23 +54,27 @@ impl Rejection {
         per_request: Option<&PerRequest>,
         request: &Request<B>,
     ) -> Sent {
-        if per_request.is_some_and(PerRequest::is_judged_by_caller) {
-            let exchange = Exchange::JudgedByCaller;
-            return Sent { receipt, exchange };
-        }
-        let exchange = match (self, request.method(), request.version()) {
-            (Self::If(_), ..) => Exchange::Own,
-            (_, &Method::POST, Version::HTTP_2) => Exchange::Grpc,
-            (_, &Method::POST, _) => Exchange::MaybeGrpc,
-            _ => Exchange::Plain,
+        let exchange = match per_request.is_some_and(PerRequest::is_judged_by_caller) {
+            true => Exchange::JudgedByCaller,
+            false => self.exchange(request),
         };
         Sent { receipt, exchange }
     }
 
+    #[inline]
+    pub(crate) fn exchange<B>(&self, request: &Request<B>) -> Exchange {
+        match (self, request.method(), request.version()) {
+            (Self::If(_), ..) => Exchange::Own,
+            (_, &Method::POST, Version::HTTP_2) => Exchange::Grpc,
+            (_, &Method::POST, _) => Exchange::MaybeGrpc,
+            _ => Exchange::Plain,
+        }
+    }
+
     /// Whether it is in the answer.
-    pub(crate) fn is_in<B>(&self, response: &Response<B>, sent: Sent) -> bool {
+    pub(crate) fn is_in<B>(&self, response: &Response<B>, exchange: Exchange) -> bool {
         let (status, headers) = (response.status(), response.headers());
-        let can_be_grpc = match (self, sent.exchange) {
+        let can_be_grpc = match (self, exchange) {
             (Self::If(rejection), _) => return rejection(status, headers),
             (_, Exchange::Grpc) => true,
             (_, Exchange::MaybeGrpc) => response.version() == Version::HTTP_2,

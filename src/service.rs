@@ -169,14 +169,21 @@ where
         S: Service<Request<B>> + Clone,
         R: Replay<B>,
     {
-        if let Bare::Refused(error) = bare {
-            // The slot that `poll_ready` reserved is for somebody else now.
-            self.give_slot_back();
-            let (service, share) = (self.inner.clone(), self.own.share.clone());
-            return ResponseFuture::cold(Cold::refused(error, service), share);
-        }
+        let way = match bare {
+            Bare::Untouched => Way::Bare,
+            Bare::CallersOwn => Way::CallersOwn {
+                exchange: self.own.share.rejection.exchange(&request),
+                share: self.own.share.clone(),
+            },
+            Bare::Refused(error) => {
+                // The slot that `poll_ready` reserved is for another request now.
+                self.give_slot_back();
+                let (service, share) = (self.inner.clone(), self.own.share.clone());
+                return ResponseFuture::cold(Cold::refused(error, service), share);
+            }
+        };
         self.own.share.bare(&request);
-        ResponseFuture::sent(self.inner.call(request), Way::Bare)
+        ResponseFuture::sent(self.inner.call(request), way)
     }
 
     /// Drops the inner service with its reserved slot, for a clone.

@@ -32,7 +32,7 @@ pub(crate) struct Settings<P, R> {
     /// Whether that is `authorization`: the hash of a name that the compiler knows is a constant.
     is_usual_name: bool,
     callers_header: CallersHeader,
-    rejection: Rejection,
+    pub(crate) rejection: Rejection,
     counts: Arc<Counts>,
 }
 
@@ -70,8 +70,10 @@ enum CallersHeader {
 
 /// What becomes of a request that gets no authorization.
 pub(crate) enum Bare {
-    /// It is sent as it is: it goes elsewhere, brings its own authorization, or wants none.
+    /// It is sent as it is: it goes elsewhere, or wants no authorization.
     Untouched,
+    /// It is sent as it is: the caller has set the authorization.
+    CallersOwn,
     /// It is not sent.
     Refused(Error),
 }
@@ -178,7 +180,7 @@ impl<P, R> Settings<P, R> {
         let mut own = request.headers().get_all(&self.header_name).iter();
         match (own.next(), own.next()) {
             (None, _) => None,
-            (Some(_), None) => Some(Bare::Untouched),
+            (Some(_), None) => Some(Bare::CallersOwn),
             (Some(_), Some(_)) => Some(Bare::Refused(Error::many_headers())),
         }
     }
@@ -249,7 +251,7 @@ impl<P, R> Settings<P, R> {
             return Err(Bare::Refused(Error::many_headers()));
         }
         headers.insert(&self.header_name, own);
-        Err(Bare::Untouched)
+        Err(Bare::CallersOwn)
     }
 
     /// Puts the authorization on a request that has passed [`callers_own`](Self::callers_own).
@@ -280,7 +282,7 @@ impl<P: CredentialProvider, R> Settings<P, R> {
         if !sent.is_judged_by_layer() {
             return None;
         }
-        if self.rejection.is_in(response, sent) {
+        if self.rejection.is_in(response, sent.exchange) {
             let (status, headers) = (response.status(), response.headers());
             let rejected = Rejected::by_response(sent.receipt, status, headers);
             return Some(self.provider.reject(&rejected));

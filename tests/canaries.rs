@@ -26,15 +26,15 @@ use http::{HeaderName, Request, Response, StatusCode, header::AUTHORIZATION};
 use http_body_util::Full;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::json;
-use support::{Capture, HttpClient, RawServer, http_client, quable};
+use support::{Capture, HttpClient, RawServer, http_client, patient, quable};
 use tokio::net::TcpListener;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
 use tower_bearer::{
     Authorization, BearerAuth, BearerAuthLayer, BoxProvider, CachePolicy, CachedProvider, Clock,
     Credential, CredentialProvider, Error, Event, Generation, JsonLogin, Lifetime, LoginError,
-    LoginRequest, NoReplay, Origins, PerRequest, ReadyBody, RefreshToken, Replay, ReplayEmpty,
-    ReplayEmptyOr, ReplayReady, ReplayWith, RequestHead, Scheme, Secret, Session, State,
-    StaticProvider, SystemClock, Token, login_fn,
+    LoginRequest, NoReplay, Origins, PerRequest, ReadyBody, RefreshToken, RejectionReport, Replay,
+    ReplayEmpty, ReplayEmptyOr, ReplayReady, ReplayWith, RequestHead, Scheme, Secret, Session,
+    State, StaticProvider, SystemClock, Token, login_fn,
     presets::{Quable, Teletracker},
     test_util::{ScriptedLogin, ScriptedProvider, TestClock},
 };
@@ -246,7 +246,7 @@ async fn over_sockets(run: &mut Run, http: HttpClient) -> usize {
     run.debug(&login);
     let events = Arc::new(Mutex::new(Vec::new()));
     let observer = Arc::clone(&events);
-    let provider = CachedProvider::builder(login)
+    let provider = patient(login)
         .on_event(move |event: &Event| observer.lock().unwrap().push(event.clone()))
         .build();
     let layer = BearerAuthLayer::new(provider, origins.clone());
@@ -290,7 +290,7 @@ async fn over_sockets(run: &mut Run, http: HttpClient) -> usize {
     ] {
         let url = format!("{a}/login/{failing}?secret={CLIENT_SECRET}");
         let login = JsonLogin::new(http.clone(), &url, body.clone()).unwrap();
-        let layer = BearerAuthLayer::new(CachedProvider::new(login), origins.clone());
+        let layer = BearerAuthLayer::new(patient(login).build(), origins.clone());
         let status = run
             .send(traced(&layer, http.clone()), &format!("{a}/things"))
             .await;
@@ -301,7 +301,7 @@ async fn over_sockets(run: &mut Run, http: HttpClient) -> usize {
 
     // Nobody is there to log in at.
     let login = JsonLogin::new(http.clone(), "http://127.0.0.1:9/login", body).unwrap();
-    let layer = BearerAuthLayer::new(CachedProvider::new(login), origins.clone());
+    let layer = BearerAuthLayer::new(patient(login).build(), origins.clone());
     assert_eq!(run.send(traced(&layer, http.clone()), &a).await, None);
 
     let strict = BearerAuthLayer::new(StaticProvider::new(TOKEN).unwrap(), origins.strict());
@@ -320,7 +320,8 @@ async fn quable(run: &mut Run) {
     let at = Quable::base_url(&api.base_url()).unwrap();
     run.debug(&at);
     let http = http_client();
-    let layer = at.layer(http.clone(), quable::USER, PASSWORD, Lifetime::Announced);
+    let login = at.login(http.clone(), quable::USER, PASSWORD, Lifetime::Announced);
+    let layer = at.layer_with(patient(login).build());
     assert_eq!(
         run.send(traced(&layer, http.clone()), &api.products(1))
             .await,
@@ -363,7 +364,7 @@ async fn failures_in_memory(run: &mut Run) {
     let login = preset.login(http, "user", PASSWORD);
     run.debug(&login);
     let observer = run.capture.clone();
-    let provider = CachedProvider::builder(login)
+    let provider = patient(login)
         .starting_with(stale.with_refresh_token(REFRESH_TOKEN))
         .on_event(move |event| observer.say(format!("{event:?}")))
         .build();
@@ -431,6 +432,25 @@ fn public_types(run: &mut Run) {
     drop(service);
 }
 
+/// Rejected under one login and under the next: the third is made later.
+async fn held_back(run: &mut Run) {
+    let login = login_fn(|_| async { Ok(Credential::new(TOKEN)?) });
+    let provider = CachedProvider::new(login);
+    let layer = BearerAuthLayer::new(provider.clone(), support::origins());
+    let api = tower::service_fn(|_: Request<()>| async {
+        let response = Response::builder().status(401).body(());
+        Ok::<_, Infallible>(response.unwrap())
+    });
+    for _ in 0..2 {
+        let response = layer.layer(api).oneshot(support::request()).await.unwrap();
+        let report = response.extensions().get::<RejectionReport>().unwrap();
+        run.debug(report);
+        run.debug(&report.not_replayed());
+    }
+    run.debug(&provider.snapshot());
+    run.debug(&provider.snapshot().held_back().unwrap());
+}
+
 #[tokio::test]
 async fn no_secret_is_ever_printed() {
     let capture = Capture::default();
@@ -457,6 +477,7 @@ async fn no_secret_is_ever_printed() {
     quable(&mut run).await;
     failures_in_memory(&mut run).await;
     public_types(&mut run);
+    held_back(&mut run).await;
     drop(panic::take_hook());
 
     // Every public type was formatted: a new one cannot be forgotten.

@@ -15,7 +15,7 @@ use std::{
 };
 
 use http::{HeaderValue, Request, Response};
-use support::{Issuer, URL, origins, request, within_a_minute};
+use support::{Issuer, URL, origins, request, without_dead_lock};
 use tokio::{runtime::Builder, task::yield_now};
 use tokio_test::{assert_pending, task};
 use tower::{Layer, ServiceExt, service_fn};
@@ -35,7 +35,7 @@ fn number(value: &HeaderValue) -> usize {
 fn no_reader_sees_a_torn_or_a_stale_authorization() {
     const THREADS: usize = 8;
     const READS: usize = 125_000;
-    within_a_minute(|| {
+    without_dead_lock(|| {
         let issuer = Issuer::new();
         let provider = CachedProvider::new(issuer.clone());
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
@@ -228,7 +228,7 @@ async fn accounts_of_one_process_have_nothing_in_common() {
 // F8: a background login that blocks its thread. The other thread goes on with what is valid.
 #[test]
 fn a_login_that_blocks_its_thread_keeps_nobody_with_a_valid_token() {
-    within_a_minute(|| {
+    without_dead_lock(|| {
         let (release, blocked) = mpsc::channel::<()>();
         let (start, has_started) = mpsc::channel();
         let script = Mutex::new((0, Some((start, blocked))));

@@ -7,7 +7,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-use support::Issuer;
+use support::{Issuer, patient};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::{
     Code, Request, Status, Streaming,
@@ -81,7 +81,7 @@ impl Scene {
         let issuer = Issuer::new();
         let rejections = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&rejections);
-        let provider = CachedProvider::builder(issuer.clone())
+        let provider = patient(issuer.clone())
             .on_event(move |event| {
                 counted.fetch_add(usize::from(matches!(event, Event::Rejected { .. })), SeqCst);
             })

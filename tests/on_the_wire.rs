@@ -9,13 +9,13 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use support::Issuer;
+use support::{Issuer, patient};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 use tower::{Layer, Service, ServiceExt};
-use tower_bearer::{BearerAuthLayer, CachedProvider, Origins};
+use tower_bearer::{BearerAuthLayer, Origins};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEADERS: u8 = 1;
@@ -71,7 +71,7 @@ async fn http2_never_indexes_the_authorization() {
     let http = Client::builder(TokioExecutor::new())
         .http2_only(true)
         .build_http::<Full<Bytes>>();
-    let provider = CachedProvider::new(Issuer::new());
+    let provider = patient(Issuer::new()).build();
     let mut service = BearerAuthLayer::new(provider, Origins::new([&url]).unwrap()).layer(http);
     for _ in 0..REQUESTS {
         let request = Request::get(&url).body(Full::default()).unwrap();
@@ -93,7 +93,7 @@ async fn http2_never_indexes_the_authorization() {
 #[tokio::test]
 async fn http1_has_one_authorization_line() {
     let (url, sent) = recorded().await;
-    let provider = CachedProvider::new(Issuer::new());
+    let provider = patient(Issuer::new()).build();
     let layer = BearerAuthLayer::new(provider, Origins::new([&url]).unwrap());
     let mut service = layer.layer(support::http_client());
     for _ in 0..2 {

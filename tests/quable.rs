@@ -10,14 +10,14 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::Value;
 use support::{
-    HandClock, HttpClient, http_client,
+    HandClock, HttpClient, http_client, patient,
     quable::{FULL_ACCESS, PAGE, PASSWORD, PRODUCTS, READ_ACCESS, Settings, StandIn, USER},
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 use tower::{Layer, ServiceExt};
 use tower_bearer::{
-    BearerAuth, BearerAuthLayer, CachedProvider, CredentialProvider, Error, Lifetime, LoginError,
-    ReplayWith, StaticProvider, presets::Quable,
+    BearerAuth, BearerAuthLayer, CredentialProvider, Error, Lifetime, LoginError, ReplayWith,
+    StaticProvider, presets::Quable,
 };
 
 fn get(url: &str) -> Request<Full<Bytes>> {
@@ -34,8 +34,8 @@ fn post_product(api: &StandIn) -> Request<Full<Bytes>> {
 fn logged_in_client(api: &StandIn, password: &str) -> BearerAuth<HttpClient> {
     let http = http_client();
     let quable = Quable::base_url(&api.base_url()).unwrap();
-    let layer = quable.layer(http.clone(), USER, password, Lifetime::Announced);
-    layer.layer(http)
+    let login = quable.login(http.clone(), USER, password, Lifetime::Announced);
+    quable.layer_with(patient(login).build()).layer(http)
 }
 
 async fn status<P: CredentialProvider>(
@@ -99,9 +99,7 @@ async fn a_wrong_password_is_an_error_that_holds_no_secret() {
     let http = http_client();
     let quable = Quable::base_url(&api.base_url()).unwrap();
     let login = quable.login(http.clone(), USER, "canary", Lifetime::Announced);
-    let provider = CachedProvider::builder(login)
-        .clock(HandClock::new())
-        .build();
+    let provider = patient(login).clock(HandClock::new()).build();
     let client = quable.layer_with(provider).layer(http);
     let error = client
         .clone()
@@ -172,7 +170,7 @@ async fn over_the_end(lifetime: Lifetime, hours: u32) -> (usize, usize) {
     let http = http_client();
     let quable = Quable::base_url(&api.base_url()).unwrap();
     let login = quable.login(http.clone(), USER, PASSWORD, lifetime);
-    let provider = CachedProvider::builder(login).clock(clock.clone()).build();
+    let provider = patient(login).clock(clock.clone()).build();
     let client = quable.layer_with(provider).layer(http);
     // Each step is short of the margin, so that no request falls between margin and expiry.
     for _ in 0..hours * 720 {
@@ -277,7 +275,9 @@ async fn a_thousand_requests_in_flight_survive_a_revocation() {
             .http2_only(true)
             .build_http();
         let quable = Quable::base_url(&api.base_url()).unwrap();
-        let layer = quable.layer(http.clone(), USER, PASSWORD, Lifetime::Announced);
+        // The login waits for its turn behind the requests.
+        let login = quable.login(http.clone(), USER, PASSWORD, Lifetime::Announced);
+        let layer = quable.layer_with(patient(login).build());
         let copy = |body: &Full<Bytes>| Some(body.clone());
         let client = layer.replay(ReplayWith(copy)).layer(http);
         let request = move |api: &StandIn| match body {

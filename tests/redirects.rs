@@ -13,11 +13,11 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderName, Request, Response, StatusCode, header::AUTHORIZATION};
 use http_body_util::{BodyExt, Full};
-use support::{Issuer, RawServer, http_client};
+use support::{Issuer, RawServer, http_client, patient};
 use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
 use tower_bearer::{
-    Authorization, BearerAuthLayer, CachedProvider, Credential, Error, Origins, Scheme,
-    StaticProvider, Token, login_fn,
+    Authorization, BearerAuthLayer, Credential, Error, Origins, Scheme, StaticProvider, Token,
+    login_fn,
 };
 use tower_http::follow_redirect::FollowRedirectLayer;
 
@@ -377,7 +377,7 @@ async fn a_challenge_sends_nothing_anywhere() {
         ),
     );
     let logins = Issuer::new();
-    let provider = CachedProvider::new(logins.clone());
+    let provider = patient(logins.clone()).build();
     let service = BearerAuthLayer::new(provider, servers.origins()).layer(http_client());
     for _ in 0..2 {
         let request = Request::get(servers.a.url("/"))
@@ -408,7 +408,7 @@ async fn two_accounts_over_one_client_are_never_mixed_up() {
     let (http, origins) = (http_client(), Origins::new([&url]).unwrap());
     let account = |name: &'static str| {
         let login = login_fn(move |_| async move { Ok(Credential::new(name)?) });
-        let provider = CachedProvider::new(login);
+        let provider = patient(login).build();
         (
             BearerAuthLayer::new(provider, origins.clone()).layer(http.clone()),
             name,

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use support::{HandClock, Issuer, by_hand, within_a_minute};
+use support::{HandClock, Issuer, by_hand, without_dead_lock};
 use tokio::{runtime::Builder, task::yield_now};
 use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower_bearer::{Authorization, CachedProvider, Clock, login_fn};
@@ -90,7 +90,7 @@ fn use_it(provider: &CachedProvider) {
 // Trap 12
 #[test]
 fn a_login_that_landed_meanwhile_is_not_made_again() {
-    within_a_minute(|| {
+    without_dead_lock(|| {
         let issuer = Issuer::new().with_lifetime(Duration::from_secs(3600));
         let clock = HookedClock::new();
         let builder = CachedProvider::builder(issuer.clone());
@@ -111,7 +111,7 @@ fn a_login_that_landed_meanwhile_is_not_made_again() {
 // Trap 13
 #[test]
 fn a_background_login_that_landed_meanwhile_is_not_made_again() {
-    within_a_minute(|| {
+    without_dead_lock(|| {
         let issuer = Issuer::new()
             .concurrent()
             .with_lifetime(Duration::from_secs(3600));
@@ -141,7 +141,7 @@ fn a_background_login_that_landed_meanwhile_is_not_made_again() {
 
 #[test]
 fn a_clock_may_use_the_provider_whenever_it_is_read() {
-    within_a_minute(|| {
+    without_dead_lock(|| {
         let mut readings = 0;
         loop {
             let issuer = Issuer::new()
@@ -175,7 +175,7 @@ fn a_clock_may_use_the_provider_whenever_it_is_read() {
 
 #[test]
 fn a_clock_that_panics_costs_one_login_and_not_the_process() {
-    within_a_minute(|| {
+    without_dead_lock(|| {
         let clock = HookedClock::new();
         let builder = CachedProvider::builder(Issuer::new());
         let provider = builder.clock(clock.clone()).build();
@@ -197,7 +197,7 @@ fn a_waker_may_use_the_provider() {
             use_it(&self.0);
         }
     }
-    within_a_minute(|| {
+    without_dead_lock(|| {
         let issuer = Issuer::gated();
         let provider = CachedProvider::new(issuer.clone());
         on_a_runtime(async {
@@ -235,7 +235,7 @@ fn an_error_may_use_the_provider_when_it_is_dropped() {
     }
     impl Error for UsesIt {}
 
-    within_a_minute(|| {
+    without_dead_lock(|| {
         let clock = HandClock::new();
         let provider = Arc::new_cyclic(|weak: &Weak<CachedProvider>| {
             let weak = weak.clone();

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::Full;
-use support::{by_hand, within_a_minute};
+use support::{by_hand, without_dead_lock};
 use tokio::{
     runtime::Builder,
     sync::Semaphore,
@@ -204,7 +204,7 @@ async fn taken_is_spent_however_the_login_ends() {
 // A login that was declared lost has no claim on the token of the next.
 #[test]
 fn a_lost_login_takes_nothing_from_the_next() {
-    within_a_minute(|| {
+    without_dead_lock(|| {
         let login = Scripted::new(&[
             Act::Rotate(Some("one")),
             Act::WaitAndTake,

@@ -12,13 +12,13 @@ use std::{
 };
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
-use support::{Api, HandClock, Issuer, by_hand, origins, receipt, request};
+use support::{Api, HandClock, Issuer, by_hand, origins, request};
 use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{
-    Authorization, BearerAuthLayer, CachePolicy, CachedProvider, Credential, CredentialProvider,
-    Error, Event, Generation, Reason, Receipt, Rejected, ReplayWith, RequestHead, Scheme,
-    StaticProvider, Token, Verdict, login_fn, rejection,
+    Authorization, BearerAuthLayer, CachedProvider, Credential, CredentialProvider, Error, Event,
+    Generation, Reason, Receipt, Rejected, ReplayWith, RequestHead, Scheme, StaticProvider, Token,
+    Verdict, login_fn, rejection,
 };
 use tower_test::mock;
 
@@ -295,7 +295,7 @@ fn api_with_a_forbidden_endpoint(
 
 // U4, U4b
 #[tokio::test(start_paused = true)]
-async fn a_401_that_is_about_permission_costs_a_login_or_two_and_no_healthy_call() {
+async fn a_401_that_is_about_permission_costs_a_dozen_logins_and_no_healthy_call() {
     for (pace, with_replay) in [(0, false), (0, true), (20, false), (20, true)] {
         let issuer = Issuer::new();
         let provider = CachedProvider::new(issuer.clone());
@@ -321,8 +321,8 @@ async fn a_401_that_is_about_permission_costs_a_login_or_two_and_no_healthy_call
             "figure: U4b-{pace}_ms_apart_{} calls=11000 logins={logins} healthy_failed={healthy_failed}",
             with_or_without(with_replay)
         );
-        assert!(logins <= 3 && healthy_failed == 0, "{logins}");
-        assert!(!provider.snapshot().is_contended());
+        assert!(logins <= 12 && healthy_failed == 0, "{logins}");
+        assert!(!provider.snapshot().is_contention_suspected());
     }
 
     let issuer = Issuer::new();
@@ -397,9 +397,9 @@ async fn a_login_that_brings_the_refused_token_again_is_no_progress() {
     }
 }
 
-// The same, at an API whose refusals come and go: no login has cured them.
+// The same, at an API whose rejections come and go: each login seems to help, for an instant.
 #[tokio::test]
-async fn a_refusal_that_ends_by_itself_vindicates_no_login() {
+async fn logins_that_help_for_an_instant_are_held_back() {
     let logins = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&logins);
     let login = login_fn(move |_| {
@@ -419,10 +419,10 @@ async fn a_refusal_that_ends_by_itself_vindicates_no_login() {
             })
         }
     }));
-    for _ in 0..10 {
+    for _ in 0..100 {
         service.clone().oneshot(request()).await.unwrap();
     }
-    assert_eq!(logins.load(SeqCst), 2);
+    assert_eq!(logins.load(SeqCst), 4, "the first, and three that helped");
 }
 
 /// A provider whose last login was for a rejection and has cured nothing yet.
@@ -454,10 +454,8 @@ async fn a_doubtful_refusal_waits_for_a_login_that_is_made_anyway() {
     assert!(provider.reject(&by_hand(second)).is_log_in());
     assert!(provider.current().is_none());
     issuer.open();
-    let third = waiter.await.unwrap();
+    waiter.await.unwrap();
     assert_eq!(issuer.logins(), 3);
-    // That login was not made for the refusal, and has nothing to prove.
-    assert!(provider.reject(&by_hand(third.generation())).is_log_in());
 
     // Expired by the wall clock, so soon after its login that a refusal alone would change nothing.
     let issuer = Issuer::new().with_lifetime(lifetime);
@@ -500,37 +498,6 @@ async fn a_late_refusal_in_an_outage_goes_to_its_caller() {
     issuer.fail("down");
     assert!(provider.acquire().await.is_err());
     assert!(!provider.reject(&by_hand(first)).is_log_in());
-}
-
-// What comes of a generation that is out of use already is late, replays included.
-#[tokio::test(start_paused = true)]
-async fn a_replay_that_is_accepted_too_late_teaches_nothing() {
-    let minutes = |number: u64| Duration::from_secs(60 * number);
-    let issuer = Issuer::gated();
-    issuer.step();
-    issuer.step();
-    let provider = CachedProvider::builder(issuer.clone())
-        .policy(CachePolicy::default().login_timeout(minutes(2)))
-        .build();
-    let first = provider.acquire().await.unwrap().generation();
-    tokio::time::advance(minutes(6)).await;
-    assert!(provider.reject(&by_hand(first)).is_log_in());
-    let second = provider.acquire().await.unwrap().generation();
-    provider.accept(receipt(second));
-    tokio::time::advance(minutes(6)).await;
-    assert!(provider.reject(&by_hand(second)).is_log_in());
-    let mut waiter = task::spawn(provider.acquire());
-    assert_pending!(waiter.poll());
-    tokio::task::yield_now().await;
-    tokio::time::advance(minutes(1)).await;
-    provider.accept(receipt(second));
-    issuer.open();
-    let third = waiter.await.unwrap().generation();
-    provider.accept(receipt(third));
-    assert!(
-        provider.reject(&by_hand(third)).is_log_in(),
-        "nothing was learnt about permission"
-    );
 }
 
 // E7: while no login can be made, what is refused stays: perhaps it was about permission.
@@ -594,7 +561,7 @@ async fn a_forbidden_endpoint_and_a_login_that_is_down_are_no_outage() {
             tokio::time::advance(Duration::from_millis(100)).await;
         }
         println!(
-            "figure: E8-{0} trap8-forbidden_{0} healthy={1} logins={2} failed={failed}",
+            "figure: E8-{0} trap8-forbidden_{0} healthy={1} logins~={2} failed={failed}",
             if concurrent {
                 "concurrent"
             } else {
@@ -604,7 +571,8 @@ async fn a_forbidden_endpoint_and_a_login_that_is_down_are_no_outage() {
             issuer.logins()
         );
         assert_eq!(failed, 0);
-        assert!(issuer.logins() <= 3, "{}", issuer.logins());
+        // As often as the back-off allows: a failed login proves nothing.
+        assert!(issuer.logins() <= 16, "{}", issuer.logins());
     }
 }
 
@@ -650,7 +618,10 @@ async fn forbidden_calls_in_bursts_cost_no_more() {
                     assert_eq!(send("/forbidden").await, StatusCode::UNAUTHORIZED);
                 }
             }
-            assert!(issuer.logins() <= 3, "{}", issuer.logins());
+            // Row 9 of the table: twelve in ten minutes, then one each five.
+            let minutes = 500 * 20 * pace / 60_000;
+            let bound = 12 + minutes as usize / 5;
+            assert!(issuer.logins() <= bound, "{} > {bound}", issuer.logins());
             assert_eq!(provider.snapshot().contentions(), 0);
             most = most.max(issuer.logins());
         }
@@ -691,7 +662,7 @@ async fn a_rival_on_the_account_is_noticed_told_and_no_longer_fought() {
         for second in 0..600 {
             let response = service.clone().oneshot(request()).await.unwrap();
             refusals += usize::from(response.status() == StatusCode::UNAUTHORIZED);
-            if second % 5 == 4 {
+            if second % 2 == 1 {
                 ours.store(0, SeqCst);
             }
             tokio::time::advance(Duration::from_secs(1)).await;
@@ -707,10 +678,10 @@ async fn a_rival_on_the_account_is_noticed_told_and_no_longer_fought() {
             with_or_without(with_replay),
             issuer.logins()
         );
-        assert!(issuer.logins() <= 6, "{}", issuer.logins());
+        assert!(issuer.logins() <= 25, "{}", issuer.logins());
         assert!(contentions == 1 && snapshot.contentions() == contentions as u64);
         assert_eq!(snapshot.logins(), issuer.logins() as u64);
-        assert!(snapshot.is_contended());
+        assert!(snapshot.is_contention_suspected());
         let kept = events
             .iter()
             .filter(|event| matches!(event, Event::Rejected { is_kept: true, .. }));
@@ -764,7 +735,7 @@ async fn events_and_counts_tell_what_happened() {
         ),
         (1, 1, 2)
     );
-    assert!(!snapshot.is_contended());
+    assert!(!snapshot.is_contention_suspected());
 }
 
 #[tokio::test]

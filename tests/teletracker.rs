@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Request, StatusCode, header::AUTHORIZATION};
 use http_body_util::Full;
 use support::{
-    HandClock, HttpClient, http_client,
+    HandClock, HttpClient, http_client, patient,
     teletracker::{AUTHENTICATION, PASSWORD, REFRESH_LIFETIME, Settings, StandIn, USER},
 };
 use tower::{Layer, ServiceExt};
@@ -45,7 +45,7 @@ impl Scene {
 
     fn builder(&self) -> CachedProviderBuilder {
         let login = self.preset.login(http_client(), USER, PASSWORD);
-        CachedProvider::builder(login).clock(self.clock.clone())
+        patient(login).clock(self.clock.clone())
     }
 
     fn client(&self, provider: CachedProvider) -> Client {
@@ -112,7 +112,8 @@ async fn the_header_is_the_guides_or_the_other() {
     for header_name in [AUTHENTICATION, AUTHORIZATION] {
         let named = header_name.clone();
         let scene = Scene::new(|settings| settings.header_name = named).await;
-        let layer = scene.preset.layer(http_client(), USER, PASSWORD);
+        let login = scene.preset.login(http_client(), USER, PASSWORD);
+        let layer = scene.preset.layer_with(patient(login).build());
         let layer = match header_name == AUTHENTICATION {
             true => layer,
             false => layer.with_header_name(header_name),
@@ -142,7 +143,7 @@ async fn a_session_is_bound_to_an_account_where_it_is_told() {
         .clone()
         .account(4711)
         .login(http_client(), USER, PASSWORD);
-    let client = scene.client(CachedProvider::new(login));
+    let client = scene.client(patient(login).build());
     scene.assert_ok(&client).await;
 }
 

@@ -5,8 +5,9 @@ mod backoff;
 mod judgement;
 mod landing;
 mod pilot;
-mod refusals;
+mod rejections;
 mod watch;
+mod watched;
 
 use std::{
     collections::VecDeque,
@@ -14,10 +15,10 @@ use std::{
 };
 
 pub(super) use self::acquiring::{Acquiring, Wanted};
-use self::{backoff::BackOff, judgement::Refused, refusals::Refusals, watch::Watch};
+use self::{backoff::BackOff, rejections::Rejections, watch::Watch, watched::Watched};
 use super::{
     observers::Observers,
-    policy::CachePolicy,
+    policy::{CachePolicy, Pauses},
     snapshot::{Counts, Snapshot, State},
 };
 use crate::{
@@ -73,9 +74,7 @@ pub(super) struct Cache {
     is_due: AtomicBool,
     /// Whether the clocks go on by themselves. Asked once: the answer is the user's code.
     runs_by_itself: bool,
-    /// The number of the generation whose next acceptance is news, or 0. It spares all other
-    /// acceptances the lock. Relaxed: what is done upon it is done under the lock.
-    awaited: AtomicU64,
+    watched: Watched,
 }
 
 /// Numbers from 0 to 1.
@@ -94,14 +93,9 @@ impl Held {
     fn generation(&self) -> Generation {
         self.authorization.generation()
     }
-
-    fn has_the_token_of(&self, other: &Self) -> bool {
-        self.authorization.value() == other.authorization.value()
-    }
 }
 
 /// What the next request that finds no credential does.
-#[derive(Default)]
 struct Course {
     flight: Option<Arc<Flight<Arc<Held>>>>,
     /// Whether what the flight brings is no news any more.
@@ -110,13 +104,11 @@ struct Course {
     back_off: BackOff,
     /// For the next login, while none is under way.
     refresh_token: Option<RefreshToken>,
-    refusals: Refusals,
+    rejections: Rejections,
     /// The last generations.
     issued: VecDeque<Generation>,
-    /// What was refused last and is not replaced yet.
-    refused: Option<Refused>,
-    /// The target of the rejection that the last login was made for.
-    to_be_cured: Option<u32>,
+    /// What was rejected last and is not replaced yet.
+    rejected: Option<Arc<Held>>,
     watch: Option<Watch>,
     counts: Counts,
 }
@@ -124,14 +116,15 @@ struct Course {
 impl Cache {
     pub(super) fn new(setup: Setup, credential: Option<Credential>) -> Self {
         let runs_by_itself = setup.clock.runs_by_itself();
+        let course = Course::new(setup.policy.pauses());
         let cache = Self {
             setup,
             current: ArcSwapOption::empty(),
-            course: Mutex::default(),
+            course: Mutex::new(course),
             fresh: AtomicU64::new(0),
             is_due: AtomicBool::new(false),
             runs_by_itself,
-            awaited: AtomicU64::new(0),
+            watched: Watched::nothing(),
         };
         if let Some(credential) = credential {
             let now = Moment::of(&*cache.setup.clock);
@@ -160,11 +153,17 @@ impl Cache {
 
     pub(super) fn snapshot(&self) -> Snapshot {
         let now = Moment::of(&*self.setup.clock);
-        let course = self.course();
+        let mut course = self.course();
         let current = self.current.load_full();
         let freshness = current.as_ref().map(|held| held.lifespan.freshness(|| now));
+        if freshness == Some(Freshness::Expired) {
+            // A timer may be late: from here on no request is told that the credential is fresh.
+            self.look_again(&mut course);
+        }
         let pause = course.pause_at(now);
+        let held_back = course.rejections.held_back(now.monotonic);
         let state = match freshness {
+            Some(Freshness::Fresh | Freshness::Aging) if held_back.is_some() => State::HeldBack,
             Some(Freshness::Fresh) => State::Fresh,
             Some(Freshness::Aging) => State::Aging,
             _ if course.flight.is_some() => State::LoggingIn,
@@ -183,25 +182,27 @@ impl Cache {
             usable_for: current.and_then(|held| held.lifespan.left(now)),
             next_attempt: pause.and_then(Error::next_attempt),
             last_error: course.failure.clone(),
-            is_contended: course.refusals.are_by_a_rival(now.monotonic),
+            held_back: held_back.filter(|_| state == State::HeldBack),
+            is_contention_suspected: course.rejections.is_rival_suspected(now.monotonic),
             counts: course.counts,
         }
     }
 
-    /// Begins anew: the next request logs in, whatever has failed or was refused before. A login
+    /// Begins anew: the next request logs in, whatever has failed or was rejected before. A login
     /// under way goes on, so that there is one at a time, and what it brings is discarded; its
     /// refresh token aside, and one that waits here.
     pub(super) fn reset(&self) {
         let mut course = self.course();
         let current = self.set_current(&mut course, None);
-        let refused = course.refused.take();
+        let rejected = course.rejected.take();
         let failure = course.failure.take();
         course.back_off = BackOff::default();
-        course.refusals = Refusals::default();
+        course.rejections = Rejections::new(self.setup.policy.pauses());
+        self.watch_targets(&course);
         course.is_flight_stale = course.flight.is_some();
         drop(course);
         // Errors are the user's: they are dropped unlocked.
-        drop((current, refused, failure));
+        drop((current, rejected, failure));
     }
 
     fn hold(&self, credential: &Credential, birth: Birth, landed_at: Moment) -> Arc<Held> {
@@ -238,6 +239,21 @@ impl Cache {
 }
 
 impl Course {
+    fn new(pauses: Pauses) -> Self {
+        Self {
+            flight: None,
+            is_flight_stale: false,
+            failure: None,
+            back_off: BackOff::default(),
+            refresh_token: None,
+            rejections: Rejections::new(pauses),
+            issued: VecDeque::new(),
+            rejected: None,
+            watch: None,
+            counts: Counts::default(),
+        }
+    }
+
     fn is_flown_by(&self, flight: &Arc<Flight<Arc<Held>>>) -> bool {
         self.flight
             .as_ref()

@@ -20,7 +20,7 @@ pub use self::{
     observers::Event,
     optional::AcquireIfSome,
     policy::CachePolicy,
-    snapshot::{Snapshot, State},
+    snapshot::{HeldBack, Snapshot, State},
 };
 use crate::{
     authorization::Authorization,

@@ -2,9 +2,12 @@
 
 #[cfg(feature = "tracing")]
 use std::error::Error as _;
-use std::panic::{self, AssertUnwindSafe};
+use std::{
+    panic::{self, AssertUnwindSafe},
+    time::Instant,
+};
 
-use crate::{authorization::Generation, credential::Credential, error::Error};
+use crate::{authorization::Generation, credential::Credential, error::Error, receipt::Reason};
 
 /// What has happened to the credential of a [`CachedProvider`](crate::CachedProvider).
 ///
@@ -43,16 +46,26 @@ pub enum Event {
     Rejected {
         /// The credential's.
         generation: Generation,
-        /// Whether it stays in use: the refusal seems to be about permission, or the last logins
-        /// have cured nothing.
+        /// Whether it stays in use: logins for such rejections have not helped, or the last one
+        /// failed.
         is_kept: bool,
     },
-    /// Somebody else seems to log in to the same account: credentials work, and are refused within
-    /// five minutes, for the third time in a row. Logins are a minute apart now, and more if it
-    /// goes on; in between, refusals go to their callers.
+    /// The current credential was rejected and stays in use: logins for such rejections have not
+    /// helped, and none is made until `next_login`. Told once for each such pause.
+    #[non_exhaustive]
+    LoginHeldBack {
+        /// The credential's.
+        generation: Generation,
+        /// Why.
+        reason: Reason,
+        /// When the next login may be made, by the provider's clock.
+        next_login: Instant,
+    },
+    /// Tokens are revoked within seconds of each login, for the third time in a row: another client
+    /// may be using this account. A suspicion, never a fact.
     #[non_exhaustive]
     Contended {
-        /// That of the credential that was refused last.
+        /// That of the credential that was rejected last.
         generation: Generation,
     },
 }
@@ -94,9 +107,19 @@ fn trace(event: &Event) {
             generation,
             is_kept,
         } => tracing::debug!(?generation, is_kept, "credential rejected"),
-        Event::Contended { generation } => {
-            tracing::warn!(?generation, "somebody else logs in to the same account");
-        }
+        Event::LoginHeldBack {
+            generation,
+            reason,
+            next_login: _,
+        } => tracing::warn!(
+            ?generation,
+            ?reason,
+            "rejected, and kept: logins do not help"
+        ),
+        Event::Contended { generation } => tracing::warn!(
+            ?generation,
+            "tokens are revoked within seconds of each login; another client may be using this account"
+        ),
     }
 }
 

@@ -22,6 +22,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub struct CachePolicy {
     login_timeout: Duration,
     margin: Option<Duration>,
+    pauses: Pauses,
 }
 
 impl CachePolicy {
@@ -59,8 +60,81 @@ impl CachePolicy {
         self.login_timeout.min(LONGEST)
     }
 
+    /// Sets the pause after the first login that did not help its target, and the longest. It doubles
+    /// with each further one. Defaults to 1 s and 5 min.
+    ///
+    /// Shorter pauses find out sooner that a target is no longer forbidden, and make more logins
+    /// meanwhile.
+    #[must_use]
+    pub fn rejection_pauses(self, first: Duration, longest: Duration) -> Self {
+        let pauses = Pauses {
+            first: first.min(LONGEST),
+            longest: longest.min(LONGEST),
+            ..self.pauses
+        };
+        Self { pauses, ..self }
+    }
+
+    /// Sets the longest pause while nothing at all is accepted, for twenty times as long. Defaults to
+    /// 30 s.
+    #[must_use]
+    pub fn outage_pause(self, longest: Duration) -> Self {
+        let pauses = Pauses {
+            longest_in_outage: longest.min(LONGEST),
+            ..self.pauses
+        };
+        Self { pauses, ..self }
+    }
+
+    /// Sets the longest pause while tokens are revoked within seconds of each login. Defaults to
+    /// 1 min.
+    #[must_use]
+    pub fn contention_pause(self, longest: Duration) -> Self {
+        let pauses = Pauses {
+            longest_after_brief_lives: longest.min(LONGEST),
+            ..self.pauses
+        };
+        Self { pauses, ..self }
+    }
+
+    pub(super) fn pauses(&self) -> Pauses {
+        self.pauses
+    }
+
     pub(super) fn margin_before_expiry(&self) -> Option<Duration> {
         self.margin
+    }
+}
+
+/// How long to wait before the next login, after rejections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pauses {
+    pub(super) first: Duration,
+    pub(super) longest: Duration,
+    pub(super) longest_in_outage: Duration,
+    pub(super) longest_after_brief_lives: Duration,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(1),
+            longest: Duration::from_secs(5 * 60),
+            longest_in_outage: Duration::from_secs(30),
+            longest_after_brief_lives: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Pauses {
+    /// Nothing after no login in vain, the first pause after one, twice as much after each further
+    /// one.
+    pub(super) fn after(self, logins_in_vain: u32, longest: Duration) -> Duration {
+        let Some(doublings) = logins_in_vain.checked_sub(1) else {
+            return Duration::ZERO;
+        };
+        let factor = 2_u32.checked_pow(doublings).unwrap_or(u32::MAX);
+        self.first.saturating_mul(factor).min(longest)
     }
 }
 
@@ -69,6 +143,7 @@ impl Default for CachePolicy {
         Self {
             login_timeout: Duration::from_secs(10),
             margin: None,
+            pauses: Pauses::default(),
         }
     }
 }

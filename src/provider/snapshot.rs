@@ -18,7 +18,8 @@ pub struct Snapshot {
     pub(super) usable_for: Option<Duration>,
     pub(super) next_attempt: Option<Instant>,
     pub(super) last_error: Option<Error>,
-    pub(super) is_contended: bool,
+    pub(super) held_back: Option<HeldBack>,
+    pub(super) is_contention_suspected: bool,
     pub(super) counts: Counts,
 }
 
@@ -34,10 +35,25 @@ pub enum State {
     Fresh,
     /// A credential, and a background login is due, under way, or has failed and is due later.
     Aging,
+    /// A credential that was rejected, and stays in use: logins for such rejections have not helped,
+    /// and the next one is made later. [`Snapshot::held_back`] says when.
+    HeldBack,
     /// A credential that is no longer used: the request logs in.
     Expired,
     /// No credential, and the last login has failed: the request fails at once.
     BackingOff,
+}
+
+/// Rejections of the current credential that cause no login for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HeldBack {
+    /// How many there were in this pause.
+    pub rejections: u64,
+    /// When the first of them came, by the provider's clock.
+    pub since: Instant,
+    /// When the next login may be made, by the provider's clock.
+    pub next_login: Instant,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -94,11 +110,17 @@ impl Snapshot {
         self.next_attempt
     }
 
-    /// Whether somebody else seems to log in to the same account:
-    /// [`Event::Contended`](crate::Event::Contended).
+    /// The rejections that cause no login for now, in the state [`HeldBack`](State::HeldBack).
     #[must_use]
-    pub fn is_contended(&self) -> bool {
-        self.is_contended
+    pub fn held_back(&self) -> Option<HeldBack> {
+        self.held_back
+    }
+
+    /// Whether another client may be using the account:
+    /// [`Event::Contended`](crate::Event::Contended). A suspicion, never a fact.
+    #[must_use]
+    pub fn is_contention_suspected(&self) -> bool {
+        self.is_contention_suspected
     }
 
     /// Logins that brought a credential.
@@ -131,7 +153,7 @@ impl Snapshot {
         self.counts.rejections
     }
 
-    /// How often somebody else has seemed to log in to the same account.
+    /// How often the suspicion arose that another client uses the account.
     #[must_use]
     pub fn contentions(&self) -> u64 {
         self.counts.contentions

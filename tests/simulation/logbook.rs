@@ -285,8 +285,9 @@ impl Logbook {
         let seconds = now.saturating_duration_since(since).as_secs_f64();
         let unneeded = pages.unneeded;
         drop(pages);
-        // A handful until it is known, and then one for each interval, which doubles.
-        if f64::from(unneeded) > 4.0 + (1.0 + seconds).log2() {
+        // Some for each target until it is known, and then one for each pause, which doubles: the bound
+        // for many forbidden targets at once (REJECTIONS.md, row 9c).
+        if f64::from(unneeded) > 16.0 + seconds / 60.0 {
             self.violation(format!(
                 "I4: {unneeded} logins within {seconds:.1} s for refusals of what is alive"
             ));

@@ -46,16 +46,18 @@ pub(crate) struct Model {
     permanent: u32,
     next_attempt: Option<Instant>,
     pub(crate) last_failure: Option<usize>,
+    /// Whether the last login was lost: those who waited on another runtime try once more.
+    was_lost: bool,
     /// The steps in which a login was discarded.
     pub(crate) discards: Vec<usize>,
     refresh_token: Option<String>,
     spent: BTreeSet<String>,
-    refused_since_reset: bool,
+    /// Late rejections included: they tell of their targets.
+    pub(crate) refused_since_reset: bool,
     /// The tokens of what was rejected by the last poll, and of what was in use before it.
     pub(crate) last_rejected: Option<usize>,
     pub(crate) was_in_use: Option<usize>,
     barren: u32,
-    brief: u32,
     /// Whether somebody waits for a login without a request.
     pub(crate) is_warming_up: bool,
     pub(crate) requests: BTreeMap<usize, Asked>,
@@ -75,9 +77,7 @@ pub(crate) struct Published {
     usable_in: usize,
     is_for_refusal: bool,
     was_accepted: bool,
-    refused_at: Option<Instant>,
-    /// What was accepted so late after a refusal tells of permission.
-    has_survived: bool,
+    was_refused: bool,
 }
 
 struct Flight {
@@ -112,6 +112,7 @@ impl Model {
             permanent: 0,
             next_attempt: None,
             last_failure: None,
+            was_lost: false,
             discards: Vec::new(),
             refresh_token: None,
             spent: BTreeSet::new(),
@@ -119,7 +120,6 @@ impl Model {
             last_rejected: None,
             was_in_use: None,
             barren: 0,
-            brief: 0,
             is_warming_up: false,
             requests: BTreeMap::new(),
             violations: Vec::new(),
@@ -195,8 +195,14 @@ impl Model {
         }
         let is_called_for = match self.usable() {
             None => self.is_warming_up || self.requests.values().any(Asked::wants_a_login),
-            Some(_) => self.ages() || self.requests.values().any(Asked::wants_a_fresh_one),
+            Some(_) => {
+                let mut requests = self.requests.values();
+                self.ages()
+                    || requests.clone().any(Asked::wants_a_fresh_one)
+                    || (self.was_lost && requests.any(Asked::wants_a_login))
+            }
         };
+        self.was_lost = false;
         if !is_called_for {
             self.violated("I4: a login that nothing calls for");
         }
@@ -254,11 +260,8 @@ impl Model {
     }
 
     pub(crate) fn accepted(&mut self, token: usize) {
-        let now = self.now();
         if let Some(it) = self.published.iter_mut().find(|it| it.token == token) {
             it.was_accepted = true;
-            let is_late = |at| now - at >= Duration::from_secs(30);
-            it.has_survived |= it.refused_at.is_some_and(is_late);
         }
     }
 
@@ -267,7 +270,7 @@ impl Model {
         self.refused = None;
         self.next_attempt = None;
         (self.failures, self.permanent) = (0, 0);
-        (self.barren, self.brief) = (0, 0);
+        self.barren = 0;
         self.refused_since_reset = false;
         if let Some(flight) = &mut self.flight {
             flight.is_stale = true;

@@ -237,6 +237,7 @@ impl System {
         });
         let is_worth_it = self.provider.reject(&by_hand(generation)).is_log_in();
         self.server.with_model(|model| {
+            model.refused_since_reset = true;
             let is_event = model.counts.rejections > before;
             let is_out = model.usable().is_none();
             let expected = match usable {

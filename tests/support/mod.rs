@@ -15,7 +15,10 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 pub(crate) use tower_bearer::test_util::{ScriptedLogin as Issuer, TestClock as HandClock};
-use tower_bearer::{Generation, Origins, Receipt, Rejected};
+use tower_bearer::{
+    CachePolicy, CachedProvider, CachedProviderBuilder, Generation, Login, Origins, Receipt,
+    Rejected,
+};
 
 pub(crate) use self::{api::Api, capture::Capture, raw::RawServer};
 
@@ -46,18 +49,25 @@ pub(crate) fn list(numbers: impl IntoIterator<Item: std::fmt::Display>) -> Strin
     numbers.collect::<Vec<_>>().join(",")
 }
 
-/// Runs what could dead-lock, and fails where it does: a minute is for a machine that is busy.
-pub(crate) fn within_a_minute(act: impl FnOnce() + Send + 'static) {
+/// Runs what could dead-lock, and fails where it does: the time is for a machine that is busy.
+pub(crate) fn without_dead_lock(act: impl FnOnce() + Send + 'static) {
     let (done, is_done) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
         act();
         let _ = done.send(());
     });
-    match is_done.recv_timeout(std::time::Duration::from_secs(60)) {
+    match is_done.recv_timeout(std::time::Duration::from_secs(600)) {
         Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("dead-locked"),
         // Done, or ended by a panic, which goes on here.
         _ => thread.join().unwrap(),
     }
+}
+
+/// A provider whose login may take an hour: over real sockets time is real, and a machine that is
+/// busy must not be taken for a login that is lost.
+pub(crate) fn patient(login: impl Login) -> CachedProviderBuilder {
+    let an_hour = std::time::Duration::from_secs(3600);
+    CachedProvider::builder(login).policy(CachePolicy::default().login_timeout(an_hour))
 }
 
 pub(crate) type HttpClient = Client<HttpConnector, Full<Bytes>>;

@@ -59,7 +59,7 @@ impl Cache {
         }
     }
 
-    /// What is current after a failed login, where that will do: what was refused, and perhaps for
+    /// What is current after a failed login, where that will do: what was rejected, and perhaps for
     /// lack of permission, is put back.
     fn for_want_of_a_better(self: &Arc<Self>, wanted: Wanted) -> Option<Authorization> {
         let current = self.current()?;
@@ -188,6 +188,7 @@ impl Acquiring {
             attempt: Attempt {
                 wanted,
                 was_reset: false,
+                was_dropped: false,
                 was_late: false,
             },
             flight: None,
@@ -203,6 +204,15 @@ impl Future for Acquiring {
         let mut this = self.project();
         let cache = &*this.cache;
         loop {
+            if let Some(flight) = this.flight
+                && let Some(landing) = this.landing.as_ref().as_pin_ref()
+                && landing.has_moved()
+                && let Ok(runtime) = Handle::try_current()
+            {
+                // The flight may have its timer on a runtime that is no longer driven.
+                let landing = flight.landing(&runtime);
+                this.landing.set(Some(landing));
+            }
             if let Some(flight) = this.flight
                 && let Some(landing) = this.landing.as_mut().as_pin_mut()
             {
@@ -222,7 +232,7 @@ impl Future for Acquiring {
                     this.landing.set(None);
                     let outcome = flight.outcome();
                     let outcome = outcome.expect("it has landed, or was declared lost here");
-                    this.attempt.settle(cache, outcome.as_ref())
+                    this.attempt.end(cache, &flight, outcome.as_ref())
                 }
             };
             match step {
@@ -241,6 +251,7 @@ impl Future for Acquiring {
 struct Attempt {
     wanted: Wanted,
     was_reset: bool,
+    was_dropped: bool,
     was_late: bool,
 }
 
@@ -265,6 +276,21 @@ impl Attempt {
         }
     }
 
+    fn end(
+        &mut self,
+        cache: &Arc<Cache>,
+        flight: &Flight<Arc<Held>>,
+        outcome: Result<&Arc<Held>, &Error>,
+    ) -> Step {
+        let is_dropped = outcome.is_err_and(Error::is_login_dropped);
+        if is_dropped && !self.was_dropped && flight.is_carried_elsewhere() {
+            // The runtime that carried the login is gone. This one can carry another.
+            self.was_dropped = true;
+            return Step::Again;
+        }
+        self.settle(cache, outcome)
+    }
+
     /// By reference: a crowd that counts what it has in common waits for each other.
     fn settle(&mut self, cache: &Arc<Cache>, outcome: Result<&Arc<Held>, &Error>) -> Step {
         match outcome {
@@ -277,7 +303,7 @@ impl Attempt {
                 let other = cache.for_want_of_a_better(self.wanted);
                 Step::Done(other.ok_or_else(|| error.clone()))
             }
-            // Expired or refused since it landed, or replaced, or not good for long enough any more:
+            // Expired or rejected since it landed, or replaced, or not good for long enough any more:
             // whoever polls late looks once more.
             Ok(held) if !self.was_late && !cache.is_good(held, self.wanted.valid_for) => {
                 self.was_late = true;

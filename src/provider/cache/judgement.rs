@@ -1,16 +1,12 @@
-//! What becomes of a credential that servers accept and refuse.
+//! What becomes of a credential that servers accept and reject.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Cache, Course, Held,
-    refusals::{self, Cause},
+    rejections::{Decision, Rejections},
 };
 use crate::{
-    authorization::Generation,
     clock::Moment,
     error::Error,
     provider::observers::Event,
@@ -20,16 +16,8 @@ use crate::{
 /// So many generations are known to be ours. News about an older one is late beyond all use.
 const REMEMBERED: usize = 64;
 
-/// What was refused, and is not replaced yet.
-pub(super) struct Refused {
-    held: Arc<Held>,
-    receipt: Receipt,
-    /// Whether a login was under way already.
-    during_login: bool,
-}
-
 impl Cache {
-    /// Takes a rejected generation out of use, if it is the current one and a login is due.
+    /// Takes a rejected generation out of use, if it is the current one and a login may be made.
     pub(in crate::provider) fn reject(&self, rejected: &Rejected<'_>) -> Verdict {
         let receipt = rejected.receipt;
         let generation = receipt.generation();
@@ -38,6 +26,12 @@ impl Cache {
         if !course.issued.contains(&generation) {
             return Verdict::new(Reason::Unknown); // another account's
         }
+        let before = Suspicions::of(&course.rejections, now);
+        // The rules hear of late rejections too: the next login is to cure those targets as well.
+        let decision = course
+            .rejections
+            .rejected(receipt.target(), generation, now.monotonic);
+        self.watch_targets(&course);
         let next_attempt = course.pause_at(now).and_then(Error::next_attempt);
         let backing_off =
             next_attempt.map(|at| Verdict::new(Reason::BackingOff).with_next_login(at));
@@ -49,108 +43,105 @@ impl Cache {
             _ => return backing_off.unwrap_or(Verdict::new(Reason::Late)),
         };
         course.counts.rejections += 1;
-        let during_login = course.flight.is_some();
-        let is_over = !held.lifespan.outlasts(now, Duration::ZERO);
-        let was_contended = course.refusals.are_by_a_rival(now.monotonic);
-        let is_due = during_login
-            || is_over
-            || course.refusals.refused(generation, now.monotonic) == refusals::Verdict::LogIn;
+        let is_login_due = course.flight.is_some() || !held.lifespan.outlasts(now, Duration::ZERO);
+        // What cannot be replaced now stays: the rejection may have been about permission.
+        let verdict = match (backing_off, decision) {
+            (Some(backing_off), _) => backing_off,
+            (None, Decision::Keep { reason, next_login }) if !is_login_due => {
+                Verdict::new(reason).with_next_login(next_login)
+            }
+            (None, _) => Verdict::new(Reason::Current),
+        };
         let age = now
             .monotonic
             .saturating_duration_since(held.landed_at.monotonic);
-        // What cannot be replaced now stays: the rejection may have been about permission.
-        let verdict = match backing_off {
-            Some(backing_off) => backing_off,
-            None if is_due => Verdict::new(Reason::Current),
-            None => Verdict::new(Reason::Paused),
-        };
-        let is_kept = !verdict.is_log_in();
-        if is_kept {
-            self.await_acceptance(generation);
-        } else {
-            self.awaited.store(0, Ordering::Relaxed);
+        if verdict.is_log_in() {
             self.set_current(&mut course, None);
-            course.refusals.taken_out();
-            course.refused = Some(Refused {
-                held,
-                receipt,
-                during_login,
-            });
+            course.rejected = Some(held);
         }
-        let is_contended = course.refusals.are_by_a_rival(now.monotonic) && !was_contended;
+        let after = Suspicions::of(&course.rejections, now);
+        let is_contended = after.of_a_rival && !before.of_a_rival;
         course.counts.contentions += u64::from(is_contended);
         drop(course);
-        self.setup.observers.tell(&Event::Rejected {
+        let observers = &self.setup.observers;
+        observers.tell(&Event::Rejected {
             generation,
-            is_kept,
+            is_kept: !verdict.is_log_in(),
         });
+        if let Decision::Keep { reason, next_login } = decision
+            && !verdict.is_log_in()
+            && !before.are_held_back
+        {
+            observers.tell(&Event::LoginHeldBack {
+                generation,
+                reason,
+                next_login,
+            });
+        }
         if is_contended {
-            self.setup.observers.tell(&Event::Contended { generation });
+            observers.tell(&Event::Contended { generation });
         }
         verdict.with_age(age)
     }
 
-    /// The login has failed: what was refused is put back into use, for want of a better one. The
-    /// refusal may have been about permission, and if it was not, the next one says so.
+    /// The login has failed: the credential that was rejected is put back into use, for want of a
+    /// better one. The rejection may have been about permission, and if it was not, the next one
+    /// says so.
     pub(super) fn put_back(&self, course: &mut Course) {
         if self.current.load().is_none()
-            && let Some(refused) = course.refused.take()
+            && let Some(rejected) = course.rejected.take()
         {
-            course.refusals.put_back();
-            self.await_acceptance(refused.held.generation());
-            self.set_current(course, Some(refused.held));
+            self.set_current(course, Some(rejected));
         }
     }
 
-    fn await_acceptance(&self, of: Generation) {
-        self.awaited.store(of.number().get(), Ordering::Relaxed);
-    }
-
-    /// On the way of every request: a look at one word, unless it is news.
+    /// On the way of every request: a look at one word, unless it may be news.
     #[inline]
     pub(in crate::provider) fn accept(&self, receipt: Receipt) {
-        if self.awaited.load(Ordering::Relaxed) == receipt.generation().number().get() {
-            self.accept_first(receipt);
+        if self.watched.has(receipt.target()) {
+            self.accept_watched(receipt);
         }
     }
 
     #[cold]
-    fn accept_first(&self, receipt: Receipt) {
-        let used = receipt.generation();
-        let number = used.number().get();
-        let taken = self
-            .awaited
-            .compare_exchange(number, 0, Ordering::Relaxed, Ordering::Relaxed);
-        if taken.is_ok() {
-            let now = self.setup.clock.now();
-            let mut course = self.course();
-            // The target that the login was made for: it has cured that.
-            if course.to_be_cured == Some(receipt.target()) {
-                course.refusals.cured(used, now);
-            } else {
-                course.refusals.accepted(used, now);
-            }
-        }
+    fn accept_watched(&self, receipt: Receipt) {
+        let now = self.setup.clock.now();
+        let mut course = self.course();
+        let (target, generation) = (receipt.target(), receipt.generation());
+        course.rejections.accepted(target, generation, now);
+        self.watch_targets(&course);
+    }
+
+    /// Has the acceptances reported that the rules wait for.
+    pub(super) fn watch_targets(&self, course: &Course) {
+        self.watched.set(course.rejections.watched());
     }
 
     /// Makes a credential the current one.
     pub(super) fn publish(&self, course: &mut Course, held: Arc<Held>, at: Moment) {
-        course.to_be_cured = course
-            .refused
-            .as_ref()
-            .map(|refused| refused.receipt.target());
-        let cause = match course.refused.take() {
-            Some(refused) if refused.held.has_the_token_of(&held) => Cause::RefusalInVain,
-            Some(refused) if !refused.during_login => Cause::Refusal,
-            _ => Cause::Need,
-        };
+        course.rejected = None;
         let generation = held.generation();
-        course.refusals.landed(generation, at.monotonic, cause);
+        course.rejections.logged_in(generation, at.monotonic);
+        self.watch_targets(course);
         if course.issued.len() == REMEMBERED {
             course.issued.pop_front();
         }
         course.issued.push_back(generation);
-        self.await_acceptance(generation);
         self.set_current(course, Some(held));
+    }
+}
+
+/// What the rules suspect.
+struct Suspicions {
+    of_a_rival: bool,
+    are_held_back: bool,
+}
+
+impl Suspicions {
+    fn of(rejections: &Rejections, now: Moment) -> Self {
+        Self {
+            of_a_rival: rejections.is_rival_suspected(now.monotonic),
+            are_held_back: rejections.held_back(now.monotonic).is_some(),
+        }
     }
 }

@@ -154,8 +154,10 @@ impl Cache {
         };
         let _dropped_unlocked = mem::replace(&mut course.failure, failure);
         drop(course);
-        flight.land(outcome);
+        // Before waiters wake up: whoever has waited finds that its login was told. An observer that
+        // blocks delays them to their deadline at most, when they look for the credential themselves.
         self.setup.observers.tell(&event);
+        flight.land(outcome);
     }
 
     /// A reset came before it: neither its credential nor its failure is news.
@@ -172,9 +174,9 @@ impl Cache {
         };
         course.counts.discarded_logins += 1;
         drop(course);
-        flight.land(Err(Error::reset()));
         self.setup.observers.tell(&Event::LoginDiscarded {
             error: outcome.err(),
         });
+        flight.land(Err(Error::reset()));
     }
 }

@@ -124,6 +124,6 @@ fn catch<T>(act: impl FnOnce() -> T) -> thread::Result<T> {
 impl Drop for Pilot {
     /// Only its runtime drops a pilot before it has landed; without effect where it has.
     fn drop(&mut self) {
-        self.cache.land(&self.flight, Err(Error::login_lost()));
+        self.cache.land(&self.flight, Err(Error::login_dropped()));
     }
 }

@@ -61,11 +61,6 @@ impl Model {
         let used_for = self.lifetime().map(used_for);
         let answered_wall = self.clock.wall();
         let ages = used_for.filter(|_| self.case.session == Session::Concurrent);
-        let before = self.published.last();
-        // Whoever lived until it was replaced had no rival.
-        if before.is_some_and(|before| before.refused_at.is_none()) {
-            self.brief = 0;
-        }
         self.published.push(Published {
             token,
             generation,
@@ -83,8 +78,7 @@ impl Model {
             usable_in: 0,
             is_for_refusal,
             was_accepted: false,
-            refused_at: None,
-            has_survived: false,
+            was_refused: false,
         });
         self.in_use = Some(self.published.len() - 1);
         self.refused = None;
@@ -97,6 +91,7 @@ impl Model {
         }
         self.brought = None;
         self.last_failure = Some(self.step);
+        self.was_lost = error.is_login_lost();
         let outcome = self.last_outcome.take();
         if error.is_login_lost() {
             // The next request makes another.
@@ -153,17 +148,19 @@ impl Model {
         }
         self.last_rejected = Some(self.published[at].token);
         let is_cheap = self.flight.is_some() || self.usable().is_none();
-        let is_first = self.published[at].refused_at.is_none();
-        if !is_cheap && is_first {
+        if !is_cheap && !self.published[at].was_refused {
             let it = &mut self.published[at];
-            it.refused_at = Some(now);
-            let is_brief = now - it.landed_at < Duration::from_secs(300);
-            self.brief = if is_brief { self.brief + 1 } else { 0 };
+            it.was_refused = true;
             let is_barren = it.is_for_refusal && !it.was_accepted;
             self.barren = if is_barren { self.barren + 1 } else { 0 };
         }
         let is_pausing = self.next_attempt.is_some_and(|at| now < at);
+        let age = now - self.published[at].landed_at;
         if is_kept {
+            // However often a login was in vain: five minutes, and a second to be sure.
+            if !is_pausing && age > Duration::from_secs(301) {
+                self.violated(format!("I4: no login for {age:?}, and a rejection is kept"));
+            }
             if !is_pausing && !self.refused_since_reset {
                 self.violated("the first refusal of all changes nothing");
             }
@@ -174,21 +171,12 @@ impl Model {
             if is_pausing {
                 self.violated("taken out of use while no login may be made");
             }
-            // One a minimum interval of those that cure nothing.
-            let age = now - self.published[at].landed_at;
-            let interval = match self.barren {
-                0 => 0,
-                run => (1_u64 << (run - 1).min(12)).min(300),
-            };
-            if !is_cheap && age < Duration::from_secs(interval) {
+            // Generations in a row that nothing has accepted: two logins cost no time.
+            if !is_cheap && self.barren > 2 && age < Duration::from_secs(1) {
                 self.violated(format!(
                     "I4: {} logins in a row cured nothing, and another after {age:?}",
                     self.barren
                 ));
-            }
-            let has_survived = self.published.iter().any(|it| it.has_survived);
-            if !is_cheap && !has_survived && self.brief >= 3 && age < Duration::from_secs(60) {
-                self.violated(format!("I4: a rival, and a login after {age:?}"));
             }
             self.in_use = None;
             self.refused = Some((at, self.flight.is_some()));

@@ -129,13 +129,16 @@ impl System {
                 model.violated("another generation is in use than was published and not taken out");
             }
             let expected = match (usable, model.is_logging_in(), model.is_pausing()) {
-                (Some(_), _, _) => &[State::Fresh, State::Aging][..],
+                (Some(_), _, _) => &[State::Fresh, State::Aging, State::HeldBack][..],
                 (None, true, _) => &[State::LoggingIn],
                 (None, false, true) => &[State::BackingOff],
                 (None, false, false) => &[State::Expired, State::Empty],
             };
             if !expected.contains(&snapshot.state()) {
                 model.violated(format!("{:?}, and not {expected:?}", snapshot.state()));
+            }
+            if snapshot.held_back().is_some() != (snapshot.state() == State::HeldBack) {
+                model.violated("rejections are held back, or not, and the state says otherwise");
             }
             if snapshot.is_logging_in() != model.is_logging_in() {
                 model.violated("a login is under way, or not, and the provider says otherwise");

@@ -2,7 +2,7 @@
 
 use std::{mem, task::Poll};
 
-use http::{Request, header::AUTHORIZATION};
+use http::{Request, StatusCode, header::AUTHORIZATION};
 use tokio_test::task;
 use tower::Service;
 use tower_bearer::PerRequest;
@@ -106,6 +106,10 @@ impl System {
         let answered = caller.answered.take();
         let polled = self.runtimes[caller.runtime].block_on(async { caller.response.poll() });
         self.rejected_by(number, answered);
+        if answered.is_some_and(|it| it.status == Some(StatusCode::UNAUTHORIZED)) {
+            self.server
+                .with_model(|model| model.refused_since_reset = true);
+        }
         if is_first && polled.is_pending() {
             self.waits_for_good_reason(number, usable);
         }

@@ -1,0 +1,288 @@
+//! Which rejections are worth a login: a state machine over events and times.
+//!
+//! A rejection may mean that the token is dead, which a login cures; that the endpoint is forbidden
+//! for this account, which no login cures; that another client uses the account, and each login
+//! revokes the other's token; or that the API is broken. The answers look the same. They differ in
+//! what the same target answers after the next login. [`target`] draws the states of a target.
+//!
+//! | what was rejected | when the next login may be made |
+//! | --- | --- |
+//! | an unknown target | at once; if the last two logins for unknown targets, or more, did not help: 1, 2, 4 s … 5 min after the last login, or when the target is rejected again 1 s later |
+//! | a `Cured` or `Waiting(0)` target | at once |
+//! | a `Waiting(n)` or `Mixed(n)` target | 1, 2, 4 s … 5 min after the last login; times the number of such targets, up to 5 min |
+//! | a `Mixed` target, for more than twice its longest time without an acceptance, + 3 s | at once |
+//! | any of them, if the last three logins, or more, helped for less than 3 s | not before 1, 2, 4 s … 1 min after the last login |
+//!
+//! The five minutes are 30 s for the first ten minutes in which nothing is accepted anywhere. A target
+//! is unknown again ten minutes after its last rejection. Of more than 64 targets, the one rejected
+//! least recently is forgotten.
+//!
+//! The caller reports each login that brought a new generation, each rejection, and each acceptance of
+//! a [watched](Rejections::watched) target. Late news, of an older generation or of one whose
+//! replacement is under way, does no harm: the decision about it means nothing. A failed login is not
+//! reported. The caller puts the rejected generation back in use, and keeps it while the login backs off.
+
+mod target;
+
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
+
+use self::target::{State, Target};
+use crate::{
+    authorization::Generation,
+    provider::{policy::Pauses, snapshot::HeldBack},
+    receipt::Reason,
+};
+
+/// A generation that is rejected sooner had a brief life.
+const BRIEF: Duration = Duration::from_secs(3);
+
+/// So many brief lives in a row are no accident: another client is suspected.
+const RIVALRY: u32 = 3;
+
+/// An outage lasts up to so many of its longest pauses.
+const OUTAGE: u32 = 20;
+
+const MEMORY: Duration = Duration::from_secs(10 * 60);
+const TARGETS: usize = 64;
+
+/// What becomes of a rejected generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// It goes out of use.
+    LogIn,
+    /// It stays in use, and its rejection goes to the caller.
+    Keep { reason: Reason, next_login: Instant },
+}
+
+#[derive(Debug)]
+pub(super) struct Rejections {
+    pauses: Pauses,
+    current: Option<Current>,
+    targets: Vec<Target>,
+    /// When a generation was accepted for the first time, most recently.
+    accepted_at: Option<Instant>,
+    /// Generations in a row that cured a target and had a brief life.
+    brief_lives: u32,
+    /// Logins for unknown targets that did not help, in a row.
+    new_in_vain: u32,
+    new_in_vain_since: Option<Instant>,
+    /// A login is due, so news of the current generation is late. Whether an unknown target caused it.
+    due_for_new: Option<bool>,
+}
+
+/// The generation of the last login.
+#[derive(Clone, Copy, Debug)]
+struct Current {
+    generation: Generation,
+    logged_in_at: Instant,
+    is_accepted: bool,
+    /// Whether it was made for an unknown target, and nothing shows yet whether it helped.
+    is_for_new: bool,
+    has_cured: bool,
+    /// Whether it has rejected a target that it may have cured.
+    has_ended: bool,
+    held_back: Option<HeldBack>,
+}
+
+impl Rejections {
+    pub(super) fn new(pauses: Pauses) -> Self {
+        Self {
+            pauses,
+            current: None,
+            targets: Vec::new(),
+            accepted_at: None,
+            brief_lives: 0,
+            new_in_vain: 0,
+            new_in_vain_since: None,
+            due_for_new: None,
+        }
+    }
+
+    pub(super) fn logged_in(&mut self, generation: Generation, at: Instant) {
+        self.current = Some(Current {
+            generation,
+            logged_in_at: at,
+            is_accepted: false,
+            is_for_new: self.due_for_new.take() == Some(true),
+            has_cured: false,
+            has_ended: false,
+            held_back: None,
+        });
+    }
+
+    pub(super) fn accepted(&mut self, target: u32, generation: Generation, now: Instant) {
+        self.forget_old(now);
+        let Some(current) = self
+            .current
+            .as_mut()
+            .filter(|it| it.generation == generation)
+        else {
+            return;
+        };
+        if !mem::replace(&mut current.is_accepted, true) {
+            self.accepted_at = Some(now);
+        }
+        if let Some(known) = self.targets.iter_mut().find(|it| it.fingerprint == target) {
+            let is_cured = known.accepted(generation, current.logged_in_at, now);
+            current.has_cured |= is_cured && !known.is_late;
+        }
+    }
+
+    pub(super) fn rejected(
+        &mut self,
+        target: u32,
+        generation: Generation,
+        now: Instant,
+    ) -> Decision {
+        self.forget_old(now);
+        let position = self.targets.iter().position(|it| it.fingerprint == target);
+        let is_new = position.is_none();
+        let index = position.unwrap_or_else(|| self.remember(Target::new(target, generation, now)));
+        self.targets[index].rejected(generation, now);
+        let Some(mut current) = self.current.filter(|it| it.generation == generation) else {
+            return Decision::LogIn;
+        };
+        self.learn(index, is_new, &mut current, now);
+        let (reason, next_login) = self.next_login(index, is_new, &current, now);
+        let decision = if next_login <= now {
+            self.due_for_new.get_or_insert(is_new);
+            Decision::LogIn
+        } else {
+            if is_new {
+                self.targets[index].not_before = now + self.pauses.first;
+            }
+            current.hold_back(next_login, now);
+            Decision::Keep { reason, next_login }
+        };
+        self.current = Some(current);
+        decision
+    }
+
+    /// What a rejection of the current generation says about its login.
+    fn learn(&mut self, index: usize, is_new: bool, current: &mut Current, now: Instant) {
+        let known = &mut self.targets[index];
+        known.is_late &= self.due_for_new.is_some();
+        let is_brief = now.saturating_duration_since(current.logged_in_at) < BRIEF;
+        // A target that no login helps says nothing about the lives of generations.
+        if known.in_vain == 0 {
+            if !is_new && current.has_cured && !mem::replace(&mut current.has_ended, true) {
+                self.brief_lives = if is_brief { self.brief_lives + 1 } else { 0 };
+            }
+            if mem::take(&mut current.is_for_new) {
+                let has_helped = current.is_accepted && !is_brief;
+                self.new_in_vain = if has_helped { 0 } else { self.new_in_vain + 1 };
+                let since = self.new_in_vain_since.unwrap_or(now);
+                self.new_in_vain_since = (!has_helped).then_some(since);
+            }
+        }
+        known.tried(current.generation, current.has_cured);
+    }
+
+    fn next_login(
+        &self,
+        index: usize,
+        is_new: bool,
+        current: &Current,
+        now: Instant,
+    ) -> (Reason, Instant) {
+        let known = &self.targets[index];
+        let after_login = |pause| current.logged_in_at + pause;
+        let (reason, next_login) = if is_new {
+            let longest = self.longest(self.new_in_vain_since.unwrap_or(now), current);
+            let pause = self
+                .pauses
+                .after(self.new_in_vain.saturating_sub(1), longest);
+            (Reason::LoginsDidNotHelp, after_login(pause))
+        } else if known.has_long_gap(now) {
+            (Reason::LoginDidNotHelp, now)
+        } else {
+            let longest = self.longest(known.rejected_since, current);
+            let in_vain = self.targets.iter().filter(|it| it.in_vain > 0).count() as u32;
+            let pause = (self.pauses.after(known.in_vain, longest) * in_vain).min(longest);
+            (
+                Reason::LoginDidNotHelp,
+                after_login(pause).max(known.not_before),
+            )
+        };
+        let brief_lives = (self.brief_lives + 1).saturating_sub(RIVALRY);
+        let pause = self
+            .pauses
+            .after(brief_lives, self.pauses.longest_after_brief_lives);
+        if next_login >= after_login(pause) {
+            (reason, next_login)
+        } else {
+            (Reason::RevokedQuickly, after_login(pause))
+        }
+    }
+
+    /// The longest pause after rejections that began then.
+    fn longest(&self, since: Instant, current: &Current) -> Duration {
+        let in_outage = self.pauses.longest_in_outage;
+        let is_accepted = self.accepted_at.is_some_and(|at| at >= since);
+        // Up to the login, and not to now: a pause does not change while it lasts.
+        let lasts = current.logged_in_at.saturating_duration_since(since);
+        if is_accepted || lasts >= in_outage * OUTAGE {
+            self.pauses.longest
+        } else {
+            in_outage
+        }
+    }
+
+    /// The targets whose acceptances matter. `None` until the current generation is accepted: then
+    /// all of them do.
+    pub(super) fn watched(&self) -> Option<impl Iterator<Item = u32>> {
+        let is_awaited = self.current.is_some_and(|it| !it.is_accepted);
+        let uncured = self.targets.iter().filter(|it| it.state != State::Cured);
+        (!is_awaited).then(|| uncured.map(|it| it.fingerprint))
+    }
+
+    /// The pause that lasts, in which rejections of the current generation cause no login.
+    pub(super) fn held_back(&self, now: Instant) -> Option<HeldBack> {
+        self.current?.held_back.filter(|it| now < it.next_login)
+    }
+
+    /// Whether tokens were revoked within seconds of each login. It ends when one lives for long.
+    pub(super) fn is_rival_suspected(&self, now: Instant) -> bool {
+        let lives = |it: Current| {
+            !it.has_ended && now.saturating_duration_since(it.logged_in_at) >= self.pauses.longest
+        };
+        self.brief_lives >= RIVALRY && !self.current.is_some_and(lives)
+    }
+
+    fn remember(&mut self, new: Target) -> usize {
+        if self.targets.len() == TARGETS {
+            let oldest = self
+                .targets
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, it)| it.last_rejected);
+            let oldest = oldest.map_or(0, |(index, _)| index);
+            self.targets.swap_remove(oldest);
+        }
+        self.targets.push(new);
+        self.targets.len() - 1
+    }
+
+    fn forget_old(&mut self, now: Instant) {
+        self.targets
+            .retain(|it| now.saturating_duration_since(it.last_rejected) < MEMORY);
+    }
+}
+
+impl Current {
+    /// One more rejection in the pause that lasts, or the first of a new one.
+    fn hold_back(&mut self, next_login: Instant, now: Instant) {
+        let lasting = self.held_back.filter(|it| now < it.next_login);
+        self.held_back = Some(HeldBack {
+            rejections: lasting.map_or(0, |it| it.rejections) + 1,
+            since: lasting.map_or(now, |it| it.since),
+            next_login: lasting.map_or(next_login, |it| it.next_login.min(next_login)),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

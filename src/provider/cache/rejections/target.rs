@@ -1,0 +1,120 @@
+//! What is known of one target that was rejected.
+//!
+//! ```text
+//!              rejected     ┌────────────┐ accepted under a newer generation ┌───────┐
+//!   unknown ───────────────►│ Waiting(0) ├──────────────────────────────────►│ Cured │
+//!                           │            │◄──────────────────────────────────┤       │
+//!                           └─────┬──────┘ rejected                          └───▲───┘
+//!        rejected under a newer   │                                              │
+//!        generation, which cured  ▼                                              │
+//!        nothing else: n + 1 ┌────────────┐ accepted under a newer generation    │
+//!                       ┌───►│ Waiting(n) ├──────────────────────────────────────┘
+//!                       │    └─────┬──────┘
+//!  rejected under a     │          │ accepted under the generation that rejected it
+//!  newer generation:    │          ▼
+//!  n + 1, as above      │    ┌────────────┐
+//!                       └────┤  Mixed(n)  │ accepted under a newer generation: no change
+//!                            └────────────┘
+//! ```
+//!
+//! `Waiting(0)` becomes `Mixed(0)` as well.
+
+use std::time::{Duration, Instant};
+
+use super::BRIEF;
+use crate::authorization::Generation;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    pub(super) fingerprint: u32,
+    pub(super) state: State,
+    /// The *n* of its state: logins in a row that did not help it.
+    pub(super) in_vain: u32,
+    /// The generation of its last rejection.
+    generation: Generation,
+    pub(super) rejected_since: Instant,
+    pub(super) last_rejected: Instant,
+    /// No login for it is made sooner.
+    pub(super) not_before: Instant,
+    /// Whether all its rejections were late. An exclusive session rejects what is in flight at a login.
+    pub(super) is_late: bool,
+    /// The longest time without an acceptance that ended without a login.
+    longest_gap: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Waiting,
+    Cured,
+    Mixed { accepted_at: Instant },
+}
+
+impl Target {
+    pub(super) fn new(fingerprint: u32, generation: Generation, now: Instant) -> Self {
+        Self {
+            fingerprint,
+            state: State::Waiting,
+            in_vain: 0,
+            generation,
+            rejected_since: now,
+            last_rejected: now,
+            not_before: now,
+            is_late: true,
+            longest_gap: Duration::ZERO,
+        }
+    }
+
+    /// Takes an acceptance under the generation of this login. Returns whether the login has cured it.
+    pub(super) fn accepted(
+        &mut self,
+        generation: Generation,
+        logged_in_at: Instant,
+        now: Instant,
+    ) -> bool {
+        let is_newer = self.generation != generation;
+        let last_accepted = match self.state {
+            // Waiting => Cured
+            State::Waiting if is_newer => {
+                self.state = State::Cured;
+                self.in_vain = 0;
+                return true;
+            }
+            // (Waiting | Mixed) => Mixed
+            State::Waiting => self.rejected_since.max(logged_in_at),
+            State::Mixed { accepted_at } if !is_newer => accepted_at,
+            State::Mixed { .. } | State::Cured => return false,
+        };
+        self.longest_gap = self
+            .longest_gap
+            .max(now.saturating_duration_since(last_accepted));
+        self.state = State::Mixed { accepted_at: now };
+        false
+    }
+
+    /// Takes a rejection, of whatever generation.
+    pub(super) fn rejected(&mut self, generation: Generation, now: Instant) {
+        // Cured => Waiting
+        if self.state == State::Cured {
+            *self = Self::new(self.fingerprint, generation, now);
+        }
+        self.last_rejected = now;
+    }
+
+    /// Takes a rejection of the current generation: `has_helped` if it cured another target.
+    pub(super) fn tried(&mut self, generation: Generation, has_helped: bool) {
+        // (Waiting | Mixed) => Waiting
+        if self.generation != generation {
+            self.generation = generation;
+            self.in_vain += u32::from(!has_helped);
+            self.state = State::Waiting;
+        }
+    }
+
+    /// Whether it is mixed, and has been rejected for much longer than before.
+    pub(super) fn has_long_gap(&self, now: Instant) -> bool {
+        let State::Mixed { accepted_at } = self.state else {
+            return false;
+        };
+        now.saturating_duration_since(accepted_at) > self.longest_gap * 2 + BRIEF
+    }
+}
