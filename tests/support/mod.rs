@@ -56,7 +56,7 @@ pub(crate) fn without_dead_lock(act: impl FnOnce() + Send + 'static) {
         act();
         let _ = done.send(());
     });
-    match is_done.recv_timeout(std::time::Duration::from_secs(600)) {
+    match is_done.recv_timeout(std::time::Duration::from_secs(300)) {
         Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("dead-locked"),
         // Done, or ended by a panic, which goes on here.
         _ => thread.join().unwrap(),
