@@ -110,7 +110,8 @@ fn main() {
     let server = server.expect("a runtime");
     let provider = server.block_on(provider(TOKEN, Life::Long));
     let ours = BearerAuthLayer::new(provider.clone(), origins(1)).layer(Bare);
-    let contenders: [(&str, Box<dyn Contender>); 6] = [
+    let remembering = server.block_on(support::ours_remembering(TOKEN, Life::Long));
+    let contenders: [(&str, Box<dyn Contender>); 7] = [
         ("bare service", Box::new(Bare)),
         ("floor", Box::new(Floor::new(TOKEN))),
         ("tower-http, a fixed token", Box::new(tower_http(TOKEN))),
@@ -120,6 +121,7 @@ fn main() {
         ),
         ("by hand: RwLock and format!", Box::new(ByHand::new(TOKEN))),
         ("tower-bearer", Box::new(ours)),
+        ("tower-bearer, 64 targets remembered", Box::new(remembering)),
     ];
 
     let mut report = Report::new("contention");

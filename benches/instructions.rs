@@ -20,7 +20,7 @@ use std::{
 use http::Method;
 use support::{
     Bare, ByHand, Floor, Least, Life, Report, Table, Use, hot_loop, origins, ours,
-    ours_with_replay, requests, tower_http,
+    ours_remembering, ours_with_replay, requests, tower_http,
 };
 use tower_bearer::{Generation, Origins, Receipt};
 
@@ -30,6 +30,9 @@ const LIMITS: [(Use, f64); 2] = [(Use::LongLived, 341.0), (Use::Cloned, 460.0)];
 
 /// What the receipt of a request may cost, most of it the fingerprint.
 const LIMIT_OF_A_RECEIPT: f64 = 60.0;
+
+/// What an accepted request may cost more while rejected targets are remembered.
+const LIMIT_OF_REMEMBERING: f64 = 10.0;
 
 /// A path of 25 bytes.
 const PATH: &str = "/v1/things/42/comments/17";
@@ -51,16 +54,17 @@ enum Contender {
     OursWithoutExpiry,
     OursFiveOrigins,
     OursAnyHttps,
+    OursRemembering,
     OursWithReplay,
 }
 
 use Contender::{
-    Bare as TheBare, Floor as TheFloor, Ours, OursAnyHttps, OursFiveOrigins, OursWithReplay,
-    OursWithoutExpiry, TowerHttp,
+    Bare as TheBare, Floor as TheFloor, Ours, OursAnyHttps, OursFiveOrigins, OursRemembering,
+    OursWithReplay, OursWithoutExpiry, TowerHttp,
 };
 
 impl Contender {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         TheBare,
         TheFloor,
         TowerHttp,
@@ -70,6 +74,7 @@ impl Contender {
         OursWithoutExpiry,
         OursFiveOrigins,
         OursAnyHttps,
+        OursRemembering,
         OursWithReplay,
     ];
 
@@ -84,6 +89,7 @@ impl Contender {
             OursWithoutExpiry => "tower-bearer, no expiry",
             OursFiveOrigins => "tower-bearer, five origins",
             OursAnyHttps => "tower-bearer, any https",
+            OursRemembering => "tower-bearer, 64 targets remembered",
             OursWithReplay => "tower-bearer, replay",
         }
     }
@@ -109,6 +115,10 @@ impl Contender {
             OursWithoutExpiry => hot_loop(&mut ours(Life::Endless, origins(1)), batch, used),
             OursFiveOrigins => hot_loop(&mut ours(Life::Long, origins(5)), batch, used),
             OursAnyHttps => hot_loop(&mut ours(Life::Long, Origins::any_https()), batch, used),
+            OursRemembering => {
+                let mut service = runtime.block_on(ours_remembering(token, Life::Long));
+                hot_loop(&mut service, batch, used);
+            }
             OursWithReplay => {
                 let mut service = runtime.block_on(ours_with_replay(token, Life::Long));
                 hot_loop(&mut service, batch, used);
@@ -203,9 +213,12 @@ fn main() -> ExitCode {
         for contender in Contender::ALL {
             let beyond =
                 [0, 1].map(|at| contender.instructions_per_request(used, TOKENS[at]) - floor[at]);
-            if contender == Ours {
-                is_within_limits &= beyond.iter().all(|beyond| *beyond <= limit);
-            }
+            let limit = match contender {
+                Ours => limit,
+                OursRemembering => limit + LIMIT_OF_REMEMBERING,
+                _ => f64::INFINITY,
+            };
+            is_within_limits &= beyond.iter().all(|beyond| *beyond <= limit);
             table.row(contender.name(), beyond);
         }
         report.add(table);

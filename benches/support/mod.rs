@@ -19,14 +19,15 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header::AUTHORIZATION, uri::Scheme,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header::AUTHORIZATION,
+    uri::Scheme,
 };
 use pin_project_lite::pin_project;
 use tokio::sync::RwLock;
 use tower::{Layer, Service};
 use tower_bearer::{
-    BearerAuth, BearerAuthLayer, BoxError, CachedProvider, Credential, NoReplay, Origins,
-    ReplayEmpty, Session, login_fn,
+    BearerAuth, BearerAuthLayer, BoxError, CachedProvider, Credential, NoReplay, Origins, Receipt,
+    Rejected, ReplayEmpty, Session, login_fn,
 };
 use tower_http::auth::AddAuthorization;
 
@@ -275,6 +276,31 @@ pub(crate) async fn ours_with_replay(
 ) -> BearerAuth<Bare, CachedProvider, ReplayEmpty> {
     let layer = BearerAuthLayer::<_, NoReplay>::new(provider(token_length, life).await, origins(1));
     layer.replay(ReplayEmpty).layer(Bare)
+}
+
+/// Has the provider remember 64 rejected targets. The filter in front of them has the bit of the
+/// requests' target too, so that each acceptance is looked at closely.
+pub(crate) async fn remembering(provider: CachedProvider) -> CachedProvider {
+    let request = request();
+    let receipt = |generation, path: &str| Receipt::new(generation, 0, &Method::GET, path);
+    let acquire = async || provider.acquire().await.expect("it logs in").generation();
+    let healthy = receipt(acquire().await, request.uri().path());
+    let paths = (0..).map(|number| format!("/forbidden/{number}"));
+    let alike = paths.filter(|path| {
+        let target = receipt(healthy.generation(), path).target();
+        target % 64 == healthy.target() % 64
+    });
+    for path in alike.take(64) {
+        let rejected = Rejected::by_hand(receipt(acquire().await, &path));
+        let _ = provider.reject(&rejected);
+    }
+    provider.accept(receipt(acquire().await, request.uri().path()));
+    provider
+}
+
+pub(crate) async fn ours_remembering(token_length: usize, life: Life) -> BearerAuth<Bare> {
+    let provider = remembering(provider(token_length, life).await).await;
+    BearerAuthLayer::new(provider, origins(1)).layer(Bare)
 }
 
 /// So many origins, of which the last is that of the requests.

@@ -28,13 +28,9 @@ impl Watched {
     /// Whether an acceptance of this target may be news.
     #[inline]
     pub(super) fn has(&self, target: u32) -> bool {
-        self.word.load(Ordering::Relaxed) & bit(target) != 0 && self.is_listed(target)
-    }
-
-    #[inline(never)]
-    fn is_listed(&self, target: u32) -> bool {
-        let (word, bit) = place(target);
-        self.table[word].load(Ordering::Relaxed) & bit != 0
+        let (word, place_bit) = place(target);
+        self.word.load(Ordering::Relaxed) & bit(target) != 0
+            && self.table[word].load(Ordering::Relaxed) & place_bit != 0
     }
 
     /// Watches these targets and no others; without a list, all of them.
