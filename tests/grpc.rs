@@ -218,7 +218,7 @@ async fn unary_calls_are_replayed_and_streams_pass_untouched() {
         failed += usize::from(call.await.unwrap().is_err());
     }
     println!(
-        "figure: grpc_unary_replayed calls=100 failed={failed} logins={}",
+        "figure: grpc-unary_replayed calls=100 failed={failed} logins={}",
         scene.issuer.logins() - 1
     );
     assert_eq!((failed, scene.issuer.logins()), (0, 2));

@@ -29,29 +29,45 @@ use crate::{
 /// - Reads take no lock: each request sees one snapshot of the current credential.
 /// - There is **one login in flight**, in a Tokio task of its own. Requests that need it wait for
 ///   it and share its outcome, good or bad. None of them cancels it by giving up.
-/// - A credential is no longer used a [margin](CachePolicy::margin) before its expiry.
+/// - A credential is no longer used a [margin](CachePolicy::margin) before its expiry. A lifetime of
+///   less than a second, zero included, counts as one second.
 /// - In a [concurrent](crate::Session::Concurrent) session one background login is made late in the
 ///   credential's use (from 70 to 90 % of it on, at random), while the credential goes on being
-///   used. In an [exclusive](crate::Session::Exclusive) one there is none: it would revoke the credential
-///   in use.
-/// - A lifetime of less than a second, zero included, counts as one second.
-/// - A rejection of the current credential takes it out of use, and the next request logs in. After
-///   a login that was made for a rejection and cured nothing, the next one of its kind takes refusals
-///   that go on for a second with no acceptance among them, and then for twice as long each time, up
-///   to five minutes; credentials that are refused within five minutes, three in a row, make it a
-///   minute, and refusals that were seen to be about permission make it ten seconds. In between,
-///   refusals change nothing and go to their callers. So an endpoint that answers 401 for lack of
-///   permission costs two or three logins, until that is known, and again when it was not called for
-///   five minutes. (In an exclusive session each of them revokes what is on its way under the
-///   credential before: requests that can be sent again are.)
-/// - Where the login for a rejection fails, the rejected credential is put back, for want of a better
-///   one: if it is dead, the next refusal says so.
-/// - After a failed login requests fail at once with its error, which says when the next attempt may
-///   be made; a credential that is still valid is served all the while. The pause is a random part
-///   of a second, then of two, and so on up to a minute, and no less than 100 ms. A
-///   [`LoginError`](crate::LoginError) may ask for another: that of a wrong password is 15 minutes, then
-///   30, then 60. No login is made that no request asks for, and [`reset`](Self::reset) ends the
-///   pause.
+///   used. In an [exclusive](crate::Session::Exclusive) one there is none: it would revoke the
+///   credential in use.
+/// - A failed login pauses the next one for a random part of a second, then of two, and so on up to
+///   a minute, and for 100 ms at least. A [`LoginError`](crate::LoginError) may ask for another
+///   pause: that of a wrong password is 15 minutes, then 30, then 60.
+/// - No login is made that no request asks for. [`reset`](Self::reset) ends all pauses.
+///
+/// # Rejections
+///
+/// A 401 can mean that the token is dead, which a login cures. It can also mean that the endpoint is
+/// forbidden for this account, that another client revokes the token, or that the API is broken. So
+/// the provider remembers which *target* was rejected, by method and path, and whether that one is
+/// accepted after the next login:
+///
+/// | situation | when the next login may be made | what callers get |
+/// | --- | --- | --- |
+/// | no credential, or an expired one | at once | the request waits for the login |
+/// | a target is rejected for the first time, or the last login had cured it | at once | a replay, or the 401; the next request logs in |
+/// | the last login did not help this target | 1 s after that login, doubling to 5 min; with several such targets, that times their number, to 5 min | the 401; other targets are not held back |
+/// | each time another target is rejected, and the last two such logins or more did not help | 1 s after the last login, doubling to 5 min | the 401; a target that is rejected again has its own pause |
+/// | a target is accepted and rejected by turns under one credential | as where logins do not help; at once when it was rejected for more than twice its longest time so far, + 3 s | the 401 |
+/// | nothing at all is accepted | the pauses end at 30 s for ten minutes, then at 5 min | the 401 |
+/// | the last three logins or more each helped for less than 3 s | 1 s after the last login, doubling to 1 min | the 401, and [`Event::Contended`]: another client may be using the account |
+/// | the last login failed | after its pause, above | the credential that was rejected stays in use; without one, the login's error |
+///
+/// While a target goes on being rejected, a login is tried after five minutes at the latest (and the
+/// pause of a failed login). At most 64 targets are remembered, each for ten minutes after its last
+/// rejection. In an exclusive session a login revokes what is in flight under the previous
+/// credential; requests that can be replayed are.
+///
+/// The pauses are settings: [`CachePolicy::rejection_pauses`]. While a pause lasts, the
+/// [snapshot](Self::snapshot) is in the state [`HeldBack`](crate::State::HeldBack), and each
+/// rejected response carries a [`RejectionReport`](crate::RejectionReport).
+///
+/// # Runtimes
 ///
 /// Where the login runs on a Tokio runtime of many threads, a task of one timer stays there as long as
 /// its credential is in use, so that requests need not read the clock: see
@@ -248,7 +264,7 @@ pub struct CachedProviderBuilder {
 }
 
 impl CachedProviderBuilder {
-    /// Sets timeout and margin.
+    /// Sets timeout, margin and pauses.
     pub fn policy(mut self, policy: CachePolicy) -> Self {
         self.setup.policy = policy;
         self
@@ -286,9 +302,12 @@ impl CachedProviderBuilder {
         self
     }
 
-    /// Calls `observer` with each [`Event`], in the task or the request that caused it.
+    /// Calls `observer` with each [`Event`], in the task or the request that caused it, after all
+    /// locks are released.
     ///
-    /// It must not block: it runs on the runtime's threads. A panic in it changes nothing.
+    /// The events of a login are told before those who wait for it wake up. A request that reads the
+    /// new credential directly may come first. It must not block: it runs on the runtime's threads,
+    /// and waiters then wait until their own deadline. A panic in it changes nothing.
     pub fn on_event(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.setup.observers.of_events = Some(Box::new(observer));
         self

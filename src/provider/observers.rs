@@ -11,8 +11,8 @@ use crate::{authorization::Generation, credential::Credential, error::Error, rec
 
 /// What has happened to the credential of a [`CachedProvider`](crate::CachedProvider).
 ///
-/// Events are told when locks are free again, by whoever caused them: those of two threads may come
-/// in another order than they happened.
+/// Observers run after all locks are released, in the task or request that caused the event: those of
+/// two threads may come in another order than they happened.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {

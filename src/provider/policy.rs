@@ -34,10 +34,11 @@ impl CachePolicy {
     /// Be generous: a login that is given up may have revoked the credential before it all the
     /// same.
     ///
-    /// Nobody waits for a login for more than one second longer, nor for a second one unless the
-    /// provider is [reset](crate::CachedProvider::reset) meanwhile. Where it has not ended by then, its
-    /// runtime is no longer driven or the login blocks its thread: it is declared lost, what it may
-    /// still bring is discarded, and the next request starts another.
+    /// Waiters give up one second after it. A login that has not ended by then is declared lost: its
+    /// runtime is no longer driven, or the login blocks its thread. What it may still bring is
+    /// discarded, and the next request starts another. Waiters wait for a second login only where the
+    /// provider was [reset](crate::CachedProvider::reset) meanwhile, or where another runtime that
+    /// carried the first one is gone.
     #[must_use]
     pub fn login_timeout(self, login_timeout: Duration) -> Self {
         Self {
@@ -60,11 +61,11 @@ impl CachePolicy {
         self.login_timeout.min(LONGEST)
     }
 
-    /// Sets the pause after the first login that did not help its target, and the longest. It doubles
-    /// with each further one. Defaults to 1 s and 5 min.
+    /// Sets the pause after the first login that did not help a rejected target, and the longest
+    /// pause. It doubles with each further login in vain. Defaults to 1 s and 5 min; a year at most.
     ///
-    /// Shorter pauses find out sooner that a target is no longer forbidden, and make more logins
-    /// meanwhile.
+    /// Shorter pauses find out sooner that a target is accepted again, and make more logins until
+    /// then. [`CachedProvider`](crate::CachedProvider#rejections) has the rules.
     #[must_use]
     pub fn rejection_pauses(self, first: Duration, longest: Duration) -> Self {
         let pauses = Pauses {
@@ -75,7 +76,8 @@ impl CachePolicy {
         Self { pauses, ..self }
     }
 
-    /// Sets the longest pause while nothing at all is accepted, for twenty times as long. Defaults to
+    /// Sets the longest pause while nothing at all is accepted. It holds for twenty times as long;
+    /// after that the longest pause of [`rejection_pauses`](Self::rejection_pauses) does. Defaults to
     /// 30 s.
     #[must_use]
     pub fn outage_pause(self, longest: Duration) -> Self {

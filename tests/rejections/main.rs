@@ -78,7 +78,7 @@ impl Line {
         let label = format!("row{row}-{}", which.trim_matches('_'));
         let (variants, served) = (self.variants, self.least_served);
         let figure = format!(
-            "figure: {} variants={variants} served_at_least={served:.1}_%",
+            "figure: {} variants={variants} served_at_least={served:.1}%",
             label.trim_end_matches('-')
         );
         match self.most_logins {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo test -- --nocapture > target/tests.log
+//! cargo test --release --test rejections -- --nocapture >> target/tests.log
 //! cargo test --test reliability -- target/tests.log            # writes
 //! cargo test --test reliability -- --check target/tests.log    # fails where it is not what the run gave
 //! ```
@@ -46,6 +47,7 @@ wrong. Each row is a fault, a leak, a rule or a trap that some client fell into;
 
 ```text
 cargo test -- --nocapture > target/tests.log
+cargo test --release --test rejections -- --nocapture >> target/tests.log
 cargo test --test reliability -- target/tests.log
 ```
 

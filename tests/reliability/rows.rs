@@ -294,6 +294,86 @@ pub(crate) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        title: "What must come of rejections",
+        rows: &[
+            row(
+                "row1",
+                "Sessions of 5 to 299 s that do not say so, with replay.",
+            ),
+            row(
+                "row2",
+                "The same without replay: one or two requests are lost at each end.",
+            ),
+            row("row3", "The same, with another path for each request."),
+            row(
+                "row4",
+                "Sessions that end when they are idle, polled a second too slowly.",
+            ),
+            row(
+                "row5",
+                "Rows 1 to 4 beside an endpoint that accepts every token.",
+            ),
+            row(
+                "row6",
+                "The token is revoked while the login is down for 1, 60 and 600 s.",
+            ),
+            row("row7", "Three revocations in a row, 5 to 180 s apart."),
+            row(
+                "row8",
+                "The API rejects everything for 10 to 600 s, then all but new tokens.",
+            ),
+            row(
+                "row8b",
+                "The same beside an endpoint that accepts every token.",
+            ),
+            row(
+                "row9",
+                "An endpoint that is forbidden for this account, called every 1 to 60 s beside healthy ones: logins in ten minutes.",
+            ),
+            row("row9b", "The same, and the account gets the permission."),
+            row(
+                "row9c",
+                "Up to 100 endpoints are forbidden: logins in ten minutes, and in any later hour.",
+            ),
+            row(
+                "row10",
+                "Another forbidden path each second, with replay: logins in an hour.",
+            ),
+            row("row11", "The same without replay."),
+            row(
+                "row12",
+                "The same every 3 s or more, without replay: a login for each call at most.",
+            ),
+            row("row13", "Rows 9 to 11 and a real revocation."),
+            row(
+                "row14",
+                "The account may do nothing at all: logins in any later hour.",
+            ),
+            row(
+                "row15",
+                "Another client logs in whenever it is rejected: logins in an hour.",
+            ),
+            row(
+                "row16",
+                "Another client logs in every 30 s: one login for each loss.",
+            ),
+            row(
+                "row17",
+                "The caller reports what only the body says, and the token dies every two minutes.",
+            ),
+            row("row17b", "The same for an endpoint that is forbidden."),
+            row(
+                "row18",
+                "One target accepted and rejected by turns, with replay.",
+            ),
+            row(
+                "row18a",
+                "The same without replay: a login for each rejected call at most.",
+            ),
+            row("row18b", "Rows 18 and 18a and a real revocation."),
+        ],
+    },
+    Section {
         title: "The login itself",
         rows: &[
             row("L1", "The login goes through its own layer."),
@@ -493,7 +573,12 @@ pub(crate) const SECTIONS: &[Section] = &[
         title: "Nets",
         rows: &[
             row("allocations", "A request with a fresh token, counted."),
-            row("grpc", "A gRPC client over a socket is refused."),
+            row("events", "Logins, and the events that are told of them."),
+            row(
+                "fingerprint",
+                "Paths as they are generated, and those with one fingerprint.",
+            ),
+            row("grpc", "A gRPC client over a socket is rejected."),
             row(
                 "models",
                 "Models of the code that threads share, in every order.",
@@ -502,6 +587,10 @@ pub(crate) const SECTIONS: &[Section] = &[
             row(
                 "reentrancy",
                 "Clocks, wakers and observers of the user's call the provider.",
+            ),
+            row(
+                "rejections",
+                "Random histories of rejections, in which a login must always be tried in time.",
             ),
             row(
                 "simulation",
