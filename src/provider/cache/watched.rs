@@ -1,18 +1,20 @@
 //! Which acceptances are news, found out without a lock.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{self, Ordering};
+
+use crate::sync::AtomicU64;
 
 /// The targets whose acceptances the rules wait for: a filter, which may say yes of others too.
 ///
 /// Most of the time it is empty, and one word says so. Only where that word has the target's bit is
 /// the table looked at: 64 targets fill two thirds of the word, and 1.6 % of the table.
 ///
-/// Relaxed, all of it: it is written under the cache's lock, and an acceptance that misses the
-/// change came too early to matter. These are the atomics of `std` in models too: no protocol
-/// depends on them.
+/// Relaxed, all of it: it is written under the cache's lock, before a new credential is published. An
+/// acceptance that misses a change came too early to matter. The table has the atomics of `std` in
+/// models too: it follows the word.
 pub(super) struct Watched {
     word: AtomicU64,
-    table: [AtomicU64; WORDS],
+    table: [atomic::AtomicU64; WORDS],
 }
 
 const WORDS: usize = 64;
@@ -21,7 +23,7 @@ impl Watched {
     pub(super) fn nothing() -> Self {
         Self {
             word: AtomicU64::new(0),
-            table: [const { AtomicU64::new(0) }; WORDS],
+            table: [const { atomic::AtomicU64::new(0) }; WORDS],
         }
     }
 

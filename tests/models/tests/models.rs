@@ -32,10 +32,15 @@ use tower_bearer::{
     model::{self, ModelClock},
 };
 
+fn receipt(generation: Generation) -> Receipt {
+    Receipt::new(generation, 0, &Method::GET, "/")
+}
+
 /// Rejects by hand. Returns whether a login may help.
 fn reject(provider: &CachedProvider, generation: Generation) -> bool {
-    let receipt = Receipt::new(generation, 0, &Method::GET, "/");
-    provider.reject(&Rejected::by_hand(receipt)).is_log_in()
+    provider
+        .reject(&Rejected::by_hand(receipt(generation)))
+        .is_log_in()
 }
 
 /// Explores a model, and says how much of it: under its own name, and that of a row where it is one.
@@ -188,6 +193,32 @@ fn a_generation_that_two_reject_at_once_costs_one_login() {
         assert_eq!(rejecting.join().unwrap(), own);
         assert_ne!(own, first);
         assert_eq!(issuer.logins(), 2);
+    });
+}
+
+// The rules hear of the first acceptance under a new generation, whoever brings it.
+#[test]
+fn an_acceptance_under_a_new_generation_is_never_missed() {
+    explore("accepted", None, || {
+        let issuer = Issuer::default();
+        let provider = issuer.provider(None).build();
+        let first = acquire(&provider);
+        // From here on acceptances are no news, but for targets that were rejected.
+        provider.accept(receipt(first));
+        let other = provider.clone();
+        let accepting = thread::spawn(move || {
+            let current = other.current().map(|current| current.generation());
+            let newer = current.filter(|current| *current != first);
+            if let Some(newer) = newer {
+                other.accept(receipt(newer));
+            }
+            newer.is_some()
+        });
+        assert!(reject(&provider, first));
+        let second = acquire(&provider);
+        let is_cured = accepting.join().unwrap();
+        // Cured and rejected again, it asks for a login at once; else that login was in vain.
+        assert_eq!(reject(&provider, second), is_cured);
     });
 }
 
