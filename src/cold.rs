@@ -6,13 +6,14 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Extensions, HeaderMap, Method, Request, Response, Uri, Version};
+use http::{Request, Response, request::Parts};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
     authorization::Authorization,
     error::{BoxError, Error},
+    per_request::PerRequest,
     provider::{CredentialProvider, RequestHead},
     receipt::Receipt,
     replay::Replay,
@@ -76,40 +77,41 @@ pub(crate) type Boxed<S, P, B, K> = Pin<Box<Cold<S, P, B, K>>>;
 
 /// A request without its body, and what the policy has kept of that.
 pub(crate) struct Kept<K> {
-    method: Method,
-    uri: Uri,
-    version: Version,
-    headers: HeaderMap,
-    extensions: Extensions,
+    head: Parts,
     body: K,
 }
 
 impl<K> Kept<K> {
-    /// Has the policy keep the body of a request that is to be sent.
+    /// Has the policy keep the body of a request that is to be sent. No policy sees one whose caller
+    /// judges the response: it is never sent again.
     pub(crate) fn of<B, R: Replay<B, Kept = K>>(
         replay: &R,
         request: Request<B>,
     ) -> (Request<B>, Option<Self>) {
-        let (request, body) = replay.keep(request);
-        let kept = body.map(|body| Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            version: request.version(),
-            headers: request.headers().clone(),
-            extensions: request.extensions().clone(),
+        let per_request = PerRequest::of(request.extensions());
+        if per_request.is_some_and(PerRequest::is_judged_by_caller) {
+            return (request, None);
+        }
+        let (head, body) = request.into_parts();
+        let (body, kept) = replay.keep(
+            RequestHead {
+                method: &head.method,
+                uri: &head.uri,
+                headers: &head.headers,
+                extensions: &head.extensions,
+                rejected: None,
+            },
+            body,
+        );
+        let kept = kept.map(|body| Self {
+            head: head.clone(),
             body,
         });
-        (request, kept)
+        (Request::from_parts(head, body), kept)
     }
 
     fn into_request<B, R: Replay<B, Kept = K>>(self, replay: &R) -> Option<Request<B>> {
-        let mut request = Request::new(replay.again(self.body)?);
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.version_mut() = self.version;
-        *request.headers_mut() = self.headers;
-        *request.extensions_mut() = self.extensions;
-        Some(request)
+        Some(Request::from_parts(self.head, replay.again(self.body)?))
     }
 }
 

@@ -4,10 +4,10 @@ mod ready;
 
 use std::fmt;
 
-use http::Request;
 use http_body::Body;
 
 pub use self::ready::{ReadyBody, ReplayReady};
+use crate::provider::RequestHead;
 
 /// Which requests are sent once more when their credential was rejected: a retry, of which there is
 /// one at the most, and only with a newer credential.
@@ -40,17 +40,16 @@ pub use self::ready::{ReadyBody, ReplayReady};
 /// A policy of one's own, which replays what is safe to repeat:
 ///
 /// ```
-/// use http::Request;
-/// use tower_bearer::Replay;
+/// use tower_bearer::{Replay, RequestHead};
 ///
 /// struct ReplaySafe;
 ///
 /// impl<B: Clone> Replay<B> for ReplaySafe {
 ///     type Kept = B;
 ///
-///     fn keep(&self, request: Request<B>) -> (Request<B>, Option<B>) {
-///         let kept = request.method().is_safe().then(|| request.body().clone());
-///         (request, kept)
+///     fn keep(&self, head: RequestHead<'_>, body: B) -> (B, Option<B>) {
+///         let kept = head.method.is_safe().then(|| body.clone());
+///         (body, kept)
 ///     }
 ///
 ///     fn again(&self, kept: B) -> Option<B> {
@@ -111,12 +110,13 @@ pub trait Replay<B> {
     /// request pays nothing. True by default.
     const KEEPS: bool = true;
 
-    /// The request to send, and what to keep of its body: `None` if it cannot be sent again.
+    /// The body to send, and what to keep of it: `None` if it cannot be sent again.
     ///
     /// Called for each request to an allowed origin before its authorization is put on, also where
-    /// it turns out to bring an authorization of its own. It must not change the head: the layer
-    /// copies that itself.
-    fn keep(&self, request: Request<B>) -> (Request<B>, Option<Self::Kept>);
+    /// it turns out to bring an authorization of its own. Not called for a request that is never
+    /// replayed: one that is sent bare, one that is a replay, and one whose
+    /// [caller judges the response](crate::PerRequest::judged_by_caller).
+    fn keep(&self, head: RequestHead<'_>, body: B) -> (B, Option<Self::Kept>);
 
     /// The same body again, or `None` if it cannot be had after all. Called when the request was
     /// rejected and a login may help.
@@ -132,8 +132,8 @@ impl<B> Replay<B> for NoReplay {
 
     const KEEPS: bool = false;
 
-    fn keep(&self, request: Request<B>) -> (Request<B>, Option<Self::Kept>) {
-        (request, None)
+    fn keep(&self, _head: RequestHead<'_>, body: B) -> (B, Option<Self::Kept>) {
+        (body, None)
     }
 
     fn again(&self, kept: Self::Kept) -> Option<B> {
@@ -164,9 +164,9 @@ pub struct ReplayEmpty;
 impl<B: Body + Default> Replay<B> for ReplayEmpty {
     type Kept = ();
 
-    fn keep(&self, request: Request<B>) -> (Request<B>, Option<()>) {
-        let kept = request.body().is_end_stream().then_some(());
-        (request, kept)
+    fn keep(&self, _head: RequestHead<'_>, body: B) -> (B, Option<()>) {
+        let kept = body.is_end_stream().then_some(());
+        (body, kept)
     }
 
     fn again(&self, (): ()) -> Option<B> {
@@ -209,9 +209,9 @@ pub struct ReplayWith<F>(pub F);
 impl<B, F: Fn(&B) -> Option<B>> Replay<B> for ReplayWith<F> {
     type Kept = B;
 
-    fn keep(&self, request: Request<B>) -> (Request<B>, Option<B>) {
-        let kept = (self.0)(request.body());
-        (request, kept)
+    fn keep(&self, _head: RequestHead<'_>, body: B) -> (B, Option<B>) {
+        let kept = (self.0)(&body);
+        (body, kept)
     }
 
     fn again(&self, kept: B) -> Option<B> {
@@ -258,13 +258,12 @@ impl<B: Body + Default, F: Fn(&B) -> Option<B>> Replay<B> for ReplayEmptyOr<F> {
     /// `None` for an empty body.
     type Kept = Option<B>;
 
-    fn keep(&self, request: Request<B>) -> (Request<B>, Option<Self::Kept>) {
-        let body = request.body();
+    fn keep(&self, _head: RequestHead<'_>, body: B) -> (B, Option<Self::Kept>) {
         let kept = match body.is_end_stream() {
             true => Some(None),
-            false => (self.0)(body).map(Some),
+            false => (self.0)(&body).map(Some),
         };
-        (request, kept)
+        (body, kept)
     }
 
     fn again(&self, kept: Self::Kept) -> Option<B> {

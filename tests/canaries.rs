@@ -417,7 +417,8 @@ fn public_types(run: &mut Run) {
         run_again.borrow_mut().debug(&body);
         axum::body::Body::new(body)
     });
-    let _ = policy.keep(Request::new(axum::body::Body::from(TOKEN)));
+    let request = Request::new(());
+    let _ = policy.keep(RequestHead::of(&request), axum::body::Body::from(TOKEN));
     run.debug(&Generation::next());
     run.debug(&Scheme::BEARER);
     run.debug(&Session::Exclusive);

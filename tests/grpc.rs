@@ -20,7 +20,7 @@ use tonic_health::{
 use tower::Layer;
 use tower_bearer::{
     BearerAuth, BearerAuthLayer, CachedProvider, Event, Origins, PerRequest, Receipt, Replay,
-    ReplayReady,
+    ReplayReady, RequestHead,
 };
 
 /// A health service that wants the token of this login, or any good login's for a 0.
@@ -178,14 +178,14 @@ async fn a_streaming_call_is_untouched() {
 // A body of tonic's cannot be copied; one that is collected first can.
 #[tokio::test]
 async fn a_policy_that_copies_nothing_does_no_harm() {
-    type HttpRequest = http::Request<tonic::body::Body>;
+    use tonic::body::Body;
     struct Nothing;
-    impl Replay<tonic::body::Body> for Nothing {
+    impl Replay<Body> for Nothing {
         type Kept = ();
-        fn keep(&self, request: HttpRequest) -> (HttpRequest, Option<()>) {
-            (request, None)
+        fn keep(&self, _: RequestHead<'_>, body: Body) -> (Body, Option<()>) {
+            (body, None)
         }
-        fn again(&self, (): ()) -> Option<tonic::body::Body> {
+        fn again(&self, (): ()) -> Option<Body> {
             None
         }
     }

@@ -5,7 +5,10 @@ mod support;
 use std::{
     convert::Infallible,
     future::{Ready, ready},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
 };
 
 use http::{Method, Request, Response, StatusCode};
@@ -186,11 +189,14 @@ struct ByPath;
 impl Replay<&'static str> for ByPath {
     type Kept = &'static str;
 
-    fn keep(&self, request: Request<&'static str>) -> (Request<&'static str>, Option<Self::Kept>) {
-        assert!(!request.headers().contains_key("authorization"));
-        let (head, body) = request.into_parts();
+    fn keep(
+        &self,
+        head: RequestHead<'_>,
+        body: &'static str,
+    ) -> (&'static str, Option<Self::Kept>) {
+        assert!(!head.headers.contains_key("authorization"));
         let kept = (head.uri.path() != "/once").then_some(body);
-        (Request::from_parts(head, "taken apart"), kept)
+        ("taken apart", kept)
     }
 
     fn again(&self, kept: Self::Kept) -> Option<&'static str> {
@@ -222,6 +228,75 @@ async fn a_policy_sees_the_head_takes_the_body_and_may_fail_to_give_it_back() {
     assert_eq!(send("/", "body").await, (200, vec!["taken apart", "body"]));
     assert_eq!(send("/once", "body").await, (401, vec!["taken apart"]));
     assert_eq!(send("/", "gone").await, (401, vec!["taken apart"]));
+}
+
+/// Gives back what it is given, and counts what it keeps.
+#[derive(Clone, Default)]
+struct Counting(Arc<AtomicUsize>);
+
+impl Replay<()> for Counting {
+    type Kept = ();
+
+    fn keep(&self, _: RequestHead<'_>, (): ()) -> ((), Option<()>) {
+        self.0.fetch_add(1, SeqCst);
+        ((), Some(()))
+    }
+
+    fn again(&self, (): ()) -> Option<()> {
+        Some(())
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_a_request_that_its_caller_judges() {
+    let kept = Counting::default();
+    let provider = CachedProvider::new(Issuer::new());
+    let layer = BearerAuthLayer::new(provider.clone(), origins()).replay(kept.clone());
+    let api = Api::new();
+    api.accept_all();
+    let send = async |per_request: PerRequest| {
+        let request = Request::get(URL).extension(per_request).body(()).unwrap();
+        layer.layer(api.service()).oneshot(request).await.unwrap();
+        kept.0.swap(0, SeqCst)
+    };
+    // The first request of a pair waits for the login, and the second does not.
+    for _ in 0..2 {
+        assert_eq!(send(PerRequest::new().judged_by_caller()).await, 0);
+    }
+    provider.reset();
+    for _ in 0..2 {
+        assert_eq!(send(PerRequest::new()).await, 1);
+    }
+}
+
+/// Says that it keeps nothing, and is not to be asked.
+struct NeverAsked;
+
+impl Replay<()> for NeverAsked {
+    type Kept = ();
+
+    const KEEPS: bool = false;
+
+    fn keep(&self, _: RequestHead<'_>, (): ()) -> ((), Option<()>) {
+        panic!("it keeps nothing");
+    }
+
+    fn again(&self, (): ()) -> Option<()> {
+        panic!("it has kept nothing");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_keeps_nothing_is_never_called() {
+    let api = Api::new();
+    let layer = BearerAuthLayer::new(CachedProvider::new(Issuer::new()), origins());
+    let service = layer.replay(NeverAsked).layer(api.service());
+    // Waiting for the login, and not; then rejected, and after a rejection.
+    for (accepted, expected) in [(1, 200), (1, 200), (2, 401), (2, 200)] {
+        api.accept_login(accepted);
+        let response = service.clone().oneshot(request()).await.unwrap();
+        assert_eq!(response.status().as_u16(), expected);
+    }
 }
 
 #[tokio::test]

@@ -8,10 +8,10 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::Request;
 use http_body::{Body, Frame, SizeHint};
 
 use super::Replay;
+use crate::provider::RequestHead;
 
 /// Requests whose body is there at once are sent once more when their credential was rejected (a
 /// retry): for bodies that cannot be copied, as those of tonic, axum and reqwest.
@@ -75,20 +75,18 @@ where
 {
     type Kept = Bytes;
 
-    fn keep(&self, request: Request<B>) -> (Request<B>, Option<Bytes>) {
-        let body = request.body();
+    fn keep(&self, _head: RequestHead<'_>, body: B) -> (B, Option<Bytes>) {
         if body.is_end_stream() {
-            return (request, Some(Bytes::new()));
+            return (body, Some(Bytes::new()));
         }
         if body.size_hint().lower() > self.limit as u64 {
-            return (request, None);
+            return (body, None);
         }
-        let (head, body) = request.into_parts();
         let (body, kept) = match ReadyBody::read(body, self.limit) {
             Read::Whole(bytes) => (ReadyBody::of(bytes.clone()), Some(bytes)),
             Read::Part(body) => (body, None),
         };
-        (Request::from_parts(head, (self.wrap)(body)), kept)
+        ((self.wrap)(body), kept)
     }
 
     fn again(&self, kept: Bytes) -> Option<B> {

@@ -10,7 +10,8 @@ use tokio::{runtime::Builder, time};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_bearer::{
     BearerAuth, BearerAuthLayer, BoxError, CachePolicy, CachedProvider, Clock, Credential, Event,
-    Login, LoginRequest, Origins, PerRequest, Receipt, Rejected, RejectionReport, Replay, Session,
+    Login, LoginRequest, Origins, PerRequest, Receipt, Rejected, RejectionReport, Replay,
+    RequestHead, Session,
 };
 
 use crate::{
@@ -143,12 +144,8 @@ struct If(bool);
 impl Replay<Request> for If {
     type Kept = Request;
 
-    fn keep(
-        &self,
-        request: http::Request<Request>,
-    ) -> (http::Request<Request>, Option<Self::Kept>) {
-        let kept = self.0.then(|| *request.body());
-        (request, kept)
+    fn keep(&self, _: RequestHead<'_>, body: Request) -> (Request, Option<Self::Kept>) {
+        (body, self.0.then_some(body))
     }
 
     fn again(&self, kept: Self::Kept) -> Option<Request> {
