@@ -8,7 +8,7 @@ use std::{
     io,
     pin::{Pin, pin},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     task::{Context, Poll, Waker},
@@ -21,11 +21,12 @@ use http_body_util::{
     BodyExt, Empty, Full,
     combinators::{BoxBody, UnsyncBoxBody},
 };
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use support::{Issuer, URL, origins};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_bearer::{
-    BearerAuthLayer, CachedProvider, ReadyBody, Replay, ReplayEmpty, ReplayEmptyOr, ReplayReady,
-    RequestHead,
+    BearerAuthLayer, CachedProvider, NoReplay, Origins, ReadyBody, Replay, ReplayEmpty,
+    ReplayEmptyOr, ReplayReady, RequestHead, StaticProvider,
 };
 
 /// What a body does when it is polled.
@@ -40,8 +41,10 @@ use Act::{Data, Fail, Trailers, Wait};
 /// Does one thing after the other.
 struct Scripted {
     acts: VecDeque<Act>,
-    /// Its size hint, where it has one.
-    told: Option<u64>,
+    /// Its size hint, which does not shrink while the body is read.
+    size: (u64, Option<u64>),
+    /// Whether the last frame says that it is the last.
+    knows_its_end: bool,
     polls: Arc<AtomicUsize>,
 }
 
@@ -49,8 +52,23 @@ impl Scripted {
     fn new(acts: impl IntoIterator<Item = Act>) -> Self {
         Self {
             acts: acts.into_iter().collect(),
-            told: None,
+            size: (0, None),
+            knows_its_end: false,
             polls: Arc::default(),
+        }
+    }
+
+    fn of_size(self, lower: u64, upper: Option<u64>) -> Self {
+        Self {
+            size: (lower, upper),
+            ..self
+        }
+    }
+
+    fn knowing_its_end(self) -> Self {
+        Self {
+            knows_its_end: true,
+            ..self
         }
     }
 }
@@ -61,7 +79,7 @@ impl Body for Scripted {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         self.polls.fetch_add(1, SeqCst);
         match self.acts.pop_front() {
@@ -71,15 +89,24 @@ impl Body for Scripted {
             }
             Some(Trailers) => Poll::Ready(Some(Ok(Frame::trailers(HeaderMap::new())))),
             Some(Fail) => Poll::Ready(Some(Err(io::Error::other("scripted")))),
-            Some(Wait) => Poll::Pending,
+            Some(Wait) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
         }
     }
 
+    fn is_end_stream(&self) -> bool {
+        self.knows_its_end && self.acts.is_empty()
+    }
+
     fn size_hint(&self) -> SizeHint {
-        match self.told {
-            Some(told) => SizeHint::with_exact(told),
-            None => SizeHint::default(),
+        let mut hint = SizeHint::new();
+        hint.set_lower(self.size.0);
+        if let Some(upper) = self.size.1 {
+            hint.set_upper(upper);
         }
+        hint
     }
 }
 
@@ -167,8 +194,7 @@ fn all_other_bodies_go_on_frame_for_frame_and_are_not_kept() {
 #[test]
 fn a_body_that_says_it_is_too_long_is_not_read() {
     for (told, polls) in [(9, 0), (8, 1)] {
-        let mut body = Scripted::new([Wait]);
-        body.told = Some(told);
+        let body = Scripted::new([Wait]).of_size(told, Some(told));
         let polled = Arc::clone(&body.polls);
         let (sent, kept) = keep(body);
         assert!(kept.is_none());
@@ -186,20 +212,175 @@ fn a_row_of_empty_frames_is_not_read_for_ever() {
     assert_eq!(polls.load(SeqCst), LIMIT + 1);
 }
 
+// A body of the longest size that is kept may say so, and one that is longer may say so as well.
 #[test]
-fn what_was_read_counts_in_the_size_and_the_end() {
-    let hint = |acts: Vec<Act>, told| {
-        let mut body = Scripted::new(acts);
-        body.told = told;
-        let (sent, _) = keep(body);
+fn a_body_that_ends_beyond_the_limit_is_not_kept() {
+    let whole = |text: &str| (vec![text.to_owned()], Some(vec![text.to_owned()]));
+    let body = |text| Scripted::new([Data(text)]).knowing_its_end();
+    assert_eq!(kept(body("12345678")), whole("12345678"));
+    assert_eq!(
+        kept(body("123456789")),
+        (vec!["123456789".to_owned()], None)
+    );
+}
+
+#[test]
+fn a_body_that_ends_at_another_size_than_it_said_is_not_kept() {
+    for (lower, upper, is_kept) in [
+        (0, None, true),
+        (4, None, true),
+        (5, None, false),
+        (0, Some(4), true),
+        (0, Some(3), false),
+        (4, Some(4), true),
+        (3, Some(3), false),
+        (5, Some(5), false),
+    ] {
+        for knows_its_end in [false, true] {
+            let mut body = Scripted::new([Data("12"), Data("34")]).of_size(lower, upper);
+            body.knows_its_end = knows_its_end;
+            let (sent, again) = kept(body);
+            let (expected, expected_again) = match is_kept {
+                true => (vec!["1234"], Some(vec!["1234".to_owned()])),
+                false => (vec!["12", "34"], None),
+            };
+            assert_eq!(sent, expected, "{lower} {upper:?}");
+            assert_eq!(again, expected_again, "{lower} {upper:?}");
+        }
+    }
+    let empty = |size| Scripted::new([]).of_size(size, None).knowing_its_end();
+    assert!(keep(empty(0)).1.is_some());
+    assert!(keep(empty(1)).1.is_none());
+}
+
+/// Size and end of a body before each poll, up to the third.
+fn sizes(body: Scripted) -> Vec<(u64, Option<u64>, bool)> {
+    let (sent, _) = keep(body);
+    let mut sent = pin!(sent);
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut sizes = Vec::new();
+    for _ in 0..3 {
         let hint = sent.size_hint();
-        (hint.lower(), hint.upper(), sent.is_end_stream())
+        sizes.push((hint.lower(), hint.upper(), sent.is_end_stream()));
+        let _ = sent.as_mut().poll_frame(&mut cx);
+    }
+    sizes
+}
+
+#[test]
+fn a_whole_body_has_an_exact_size() {
+    let (four, none) = ((4, Some(4), false), (0, Some(0), true));
+    let body = || Scripted::new([Data("12"), Data("34")]);
+    assert_eq!(sizes(body()), [four, none, none]);
+    assert_eq!(sizes(body().of_size(1, Some(9))), [four, none, none]);
+    assert_eq!(sizes(Scripted::new([])), [none, none, none]);
+}
+
+#[test]
+fn a_part_has_the_size_that_the_body_said_less_what_was_passed_on() {
+    let body = |acts: Vec<Act>| Scripted::new(acts).of_size(5, Some(9));
+    let of = |lower, upper| (lower, Some(upper), false);
+    // The rest, which is a body whose size does not shrink, says its own size.
+    let (all, rest) = (of(5, 9), of(5, 9));
+    let waits = body(vec![Data("12"), Data("3"), Wait, Data("45")]);
+    assert_eq!(sizes(waits), [all, of(3, 7), rest]);
+    let fails = body(vec![Data("12"), Fail]);
+    assert_eq!(sizes(fails), [all, of(3, 7), rest]);
+    let ends = body(vec![Data("12")]);
+    assert_eq!(sizes(ends), [all, of(3, 7), rest]);
+    let too_long = body(vec![Data("1234567"), Data("89"), Data("")]);
+    assert_eq!(sizes(too_long), [all, of(0, 2), rest]);
+    let unknown = Scripted::new([Data("1"), Wait]);
+    assert_eq!(sizes(unknown), [(0, None, false); 3]);
+}
+
+// What was read is not the end while an error, or an end too soon, is still to come.
+#[test]
+fn a_body_ends_after_all_that_was_read() {
+    let ends = |acts| {
+        let body = Scripted::new(acts).of_size(5, None).knowing_its_end();
+        sizes(body).iter().map(|size| size.2).collect::<Vec<_>>()
     };
-    assert_eq!(hint(vec![Data("1234")], None), (4, Some(4), false));
-    assert_eq!(hint(vec![Data("1"), Wait], None), (1, None, false));
-    // As if one byte of five had been read.
-    assert_eq!(hint(vec![Data("1"), Wait], Some(4)), (5, Some(5), false));
-    assert_eq!(hint(vec![], None), (0, Some(0), true));
+    assert_eq!(ends(vec![Data("1"), Fail]), [false, false, true]);
+    assert_eq!(ends(vec![Fail]), [false, true, true]);
+    assert_eq!(ends(vec![Data("1")]), [false, true, true]);
+}
+
+#[test]
+fn one_frame_is_shared_and_not_copied() {
+    let bytes = Bytes::from(vec![7; LIMIT]);
+    let body = Full::new(bytes.clone()).map_err(|never| match never {});
+    let request = Request::new(());
+    let (mut sent, kept) = policy().keep(RequestHead::of(&request), body.boxed_unsync());
+    let kept = kept.unwrap();
+    let first = |body: &mut Boxed| {
+        let mut cx = Context::from_waker(Waker::noop());
+        match Pin::new(body).poll_frame(&mut cx) {
+            Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap().as_ptr(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(kept.as_ptr(), bytes.as_ptr());
+    assert_eq!(first(&mut sent), bytes.as_ptr());
+    let mut again = policy().again(kept).unwrap();
+    assert_eq!(first(&mut again), bytes.as_ptr());
+}
+
+/// The content-length and the body of a request that has reached a server whole.
+type Seen = (Option<String>, Bytes);
+
+/// Sends a body over a connection. Returns the response's status, where there was one, and what the
+/// server has seen.
+async fn on_the_wire<R>(policy: R, is_http2: bool, body: Scripted) -> (Option<u16>, Vec<Seen>)
+where
+    R: Replay<Boxed> + 'static,
+{
+    let seen = Arc::<Mutex<Vec<Seen>>>::default();
+    let noted = Arc::clone(&seen);
+    let app = axum::Router::new().fallback(move |request: axum::extract::Request| async move {
+        let length = request.headers().get("content-length");
+        let length = length.map(|length| length.to_str().unwrap().to_owned());
+        if let Ok(body) = request.into_body().collect().await {
+            noted.lock().unwrap().push((length, body.to_bytes()));
+        }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async { axum::serve(listener, app).await });
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(is_http2)
+        .build_http::<Boxed>();
+    let provider = StaticProvider::new("abc").unwrap();
+    let layer = BearerAuthLayer::new(provider, Origins::new([&url]).unwrap()).replay(policy);
+    let request = Request::post(&url).body(body.boxed_unsync()).unwrap();
+    let response = layer.layer(client).oneshot(request).await;
+    let status = response.ok().map(|response| response.status().as_u16());
+    server.abort();
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    (status, seen)
+}
+
+// A failure that the policy hid would be an upload that is cut off and looks whole.
+#[tokio::test]
+async fn a_body_with_a_wrong_size_does_on_the_wire_what_it_does_without_the_policy() {
+    type Body = fn() -> Scripted;
+    let whole = (Some("4".to_owned()), Bytes::from("1234"));
+    let ends_short: Body = || Scripted::new([Data("12")]).of_size(4, Some(4));
+    let ends_short_later: Body = || Scripted::new([Data("12"), Wait]).of_size(4, Some(4));
+    let does_not_shrink: Body =
+        || Scripted::new([Data("12"), Wait, Data("34")]).of_size(4, Some(4));
+    for is_http2 in [false, true] {
+        for (body, status, expected) in [
+            (ends_short, None, vec![]),
+            (ends_short_later, None, vec![]),
+            (does_not_shrink, Some(200), vec![whole.clone()]),
+        ] {
+            let without = on_the_wire(NoReplay, is_http2, body()).await;
+            assert_eq!(without, (status, expected), "http2: {is_http2}");
+            let with = on_the_wire(policy(), is_http2, body()).await;
+            assert_eq!(with, without, "http2: {is_http2}");
+        }
+    }
 }
 
 /// Sends a body to an API that rejects the first login's token. Returns how often it was sent.
@@ -218,7 +399,7 @@ where
         *response.status_mut() = status;
         Ok::<_, Infallible>(response)
     });
-    let bodies = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let bodies = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&bodies);
     let api = api.map_response(move |response: Response<Bytes>| {
         seen.lock().unwrap().push(response.body().clone());

@@ -18,8 +18,12 @@ use crate::provider::RequestHead;
 ///
 /// It reads from the body before the request is sent, *without waiting*. Where the body ends within
 /// the limit, it is kept. Otherwise the request goes on with what was read in front, frame for
-/// frame, and is not replayed: a body that is pending, longer, fails or has trailers. So a unary
-/// gRPC call is replayed, and a stream with a pause passes untouched.
+/// frame, and is not replayed: a body that is pending, longer, fails, has trailers or ends at
+/// another size than its `size_hint()` allows. So a unary gRPC call is replayed, and a stream with a
+/// pause passes untouched.
+///
+/// A body that is not kept goes on with its own size hint: what it does on the wire, it does without
+/// this policy as well. A body that is kept has an exact size, and so has its replay.
 ///
 /// Each request with a body pays for two boxes and the wrapping. The bytes themselves are shared
 /// where they came in one frame, and copied once where they came in several.
@@ -76,10 +80,11 @@ where
     type Kept = Bytes;
 
     fn keep(&self, _head: RequestHead<'_>, body: B) -> (B, Option<Bytes>) {
+        let hint = body.size_hint();
         if body.is_end_stream() {
-            return (body, Some(Bytes::new()));
+            return (body, allows(&hint, 0).then(Bytes::new));
         }
-        if body.size_hint().lower() > self.limit as u64 {
+        if hint.lower() > self.limit as u64 {
             return (body, None);
         }
         let (body, kept) = match ReadyBody::read(body, self.limit) {
@@ -104,8 +109,12 @@ impl<F> fmt::Debug for ReplayReady<F> {
 
 /// What [`ReplayReady`] has read of a body, followed by the rest of it.
 pub struct ReadyBody<B: Body> {
-    frames: VecDeque<Frame<Bytes>>,
-    error: Option<B::Error>,
+    /// What the body returned when it was polled, in order: `None` for its end.
+    read: VecDeque<Option<Result<Frame<Bytes>, B::Error>>>,
+    /// The size of the whole body, as it said before it was polled.
+    hint: SizeHint,
+    /// How many bytes of what was read have gone to the reader.
+    passed_on: u64,
     rest: Option<B>,
 }
 
@@ -116,67 +125,93 @@ enum Read<B: Body> {
 
 impl<B: Body> ReadyBody<B> {
     fn of(bytes: Bytes) -> Self {
-        let mut frames = VecDeque::new();
+        let hint = SizeHint::with_exact(bytes.len() as u64);
+        let mut read = VecDeque::new();
         if !bytes.is_empty() {
-            frames.push_back(Frame::data(bytes));
+            read.push_back(Some(Ok(Frame::data(bytes))));
         }
         Self {
-            frames,
-            error: None,
+            read,
+            hint,
+            passed_on: 0,
             rest: None,
         }
+    }
+
+    fn hint_of_what_is_left(&self) -> SizeHint {
+        let left = |bytes: u64| bytes.saturating_sub(self.passed_on);
+        let mut hint = SizeHint::new();
+        hint.set_lower(left(self.hint.lower()));
+        if let Some(upper) = self.hint.upper() {
+            hint.set_upper(left(upper));
+        }
+        hint
     }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> ReadyBody<B> {
-    /// Reads until the body ends, is pending, fails, has trailers or has more than `limit` bytes.
+    /// Reads until the body ends, is pending, fails, has trailers or has more than `limit` bytes. One
+    /// that ends at another size than its hint allows goes on as it is: its reader is to notice.
     fn read(mut body: B, limit: usize) -> Read<B> {
-        let mut frames = VecDeque::new();
+        let hint = body.size_hint();
+        let mut read = VecDeque::new();
         // The body is polled again by its reader, which brings a waker of its own.
         let mut cx = Context::from_waker(Waker::noop());
-        let mut read = 0;
-        let mut error = None;
-        while read <= limit {
-            match Pin::new(&mut body).poll_frame(&mut cx) {
-                Poll::Ready(None) => return Read::Whole(joined(&frames)),
-                Poll::Ready(Some(Ok(frame))) => {
-                    let data = frame.data_ref().map(Bytes::len);
-                    frames.push_back(frame);
-                    let Some(data) = data else { break };
-                    // An empty frame counts too: an endless row of them must end.
-                    read += data.max(1);
-                    if read <= limit && body.is_end_stream() {
-                        return Read::Whole(joined(&frames));
-                    }
-                }
-                Poll::Ready(Some(Err(failure))) => {
-                    error = Some(failure);
-                    break;
-                }
-                Poll::Pending => break,
+        let mut counted = 0;
+        let has_ended = loop {
+            let Poll::Ready(next) = Pin::new(&mut body).poll_frame(&mut cx) else {
+                break false;
+            };
+            let is_end = next.is_none();
+            let frame = next.as_ref().and_then(|next| next.as_ref().ok());
+            let size = frame.and_then(Frame::data_ref).map(Bytes::len);
+            read.push_back(next);
+            let Some(size) = size else { break is_end };
+            // An empty frame counts too: an endless row of them must end.
+            counted += size.max(1);
+            if counted > limit {
+                break false;
             }
+            if body.is_end_stream() {
+                break true;
+            }
+        };
+        let size = chunks(&read).map(Bytes::len).sum();
+        if has_ended && allows(&hint, size as u64) {
+            return Read::Whole(joined(&read, size));
         }
         Read::Part(Self {
-            frames,
-            error,
+            read,
+            hint,
+            passed_on: 0,
             rest: Some(body),
         })
     }
 }
 
-/// The bytes of data frames.
-fn joined(frames: &VecDeque<Frame<Bytes>>) -> Bytes {
-    let mut data = frames.iter().filter_map(Frame::data_ref);
-    match (data.next(), data.next()) {
+/// The data of what was read.
+fn chunks<E>(read: &VecDeque<Option<Result<Frame<Bytes>, E>>>) -> impl Iterator<Item = &Bytes> {
+    let frames = read.iter().flatten().flatten();
+    frames.filter_map(Frame::data_ref)
+}
+
+/// The same in one, `size` bytes of it.
+fn joined<E>(read: &VecDeque<Option<Result<Frame<Bytes>, E>>>, size: usize) -> Bytes {
+    let mut chunks_read = chunks(read);
+    match (chunks_read.next(), chunks_read.next()) {
         (None, _) => Bytes::new(),
         (Some(only), None) => only.clone(),
         _ => {
-            let data = || frames.iter().filter_map(Frame::data_ref);
-            let mut joined = BytesMut::with_capacity(data().map(Bytes::len).sum());
-            data().for_each(|data| joined.extend_from_slice(data));
+            let mut joined = BytesMut::with_capacity(size);
+            chunks(read).for_each(|chunk| joined.extend_from_slice(chunk));
             joined.freeze()
         }
     }
+}
+
+/// Whether a body of this hint may have this size.
+fn allows(hint: &SizeHint, size: u64) -> bool {
+    hint.lower() <= size && hint.upper().is_none_or(|upper| size <= upper)
 }
 
 // Nothing but the rest is ever pinned, whatever the error is.
@@ -190,11 +225,13 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ReadyBody<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        if let Some(frame) = self.frames.pop_front() {
-            return Poll::Ready(Some(Ok(frame)));
-        }
-        if let Some(error) = self.error.take() {
-            return Poll::Ready(Some(Err(error)));
+        if let Some(next) = self.read.pop_front() {
+            if let Some(Ok(frame)) = &next
+                && let Some(data) = frame.data_ref()
+            {
+                self.passed_on += data.len() as u64;
+            }
+            return Poll::Ready(next);
         }
         match &mut self.rest {
             Some(rest) => Pin::new(rest).poll_frame(cx),
@@ -203,24 +240,14 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ReadyBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.frames.is_empty()
-            && self.error.is_none()
-            && self.rest.as_ref().is_none_or(Body::is_end_stream)
+        self.read.is_empty() && self.rest.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        let data = self.frames.iter().filter_map(Frame::data_ref);
-        let read: u64 = data.map(|data| data.len() as u64).sum();
-        let rest = match &self.rest {
-            Some(rest) => rest.size_hint(),
-            None => SizeHint::with_exact(0),
-        };
-        let mut hint = SizeHint::new();
-        hint.set_lower(rest.lower().saturating_add(read));
-        if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(read)) {
-            hint.set_upper(upper);
+        match &self.rest {
+            Some(rest) if self.read.is_empty() => rest.size_hint(),
+            _ => self.hint_of_what_is_left(),
         }
-        hint
     }
 }
 
