@@ -13,8 +13,10 @@ use crate::authorization::Generation;
 /// answer. A caller gets it from [`PerRequest::receipt`](crate::PerRequest::receipt).
 ///
 /// The target is a 32-bit fingerprint of method and path, without the query. It covers the whole
-/// path up to 64 bytes; of a longer path the length, the first 32 and the last 32 bytes. Two targets
-/// may have the same fingerprint, by chance or by intent: use it as a hint, never as a key.
+/// path up to 64 bytes; of a longer path the length, the first 32 and the last 32 bytes. It covers
+/// the whole method up to 8 bytes; of a longer method the length, the first four and the last four
+/// bytes. Two targets may have the same fingerprint, by chance or by intent: use it as a hint, never
+/// as a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Receipt {
     generation: Generation,
@@ -196,13 +198,17 @@ const HALF: usize = WHOLE / 2;
 /// 32 bits of method and path. Not a cryptographic hash: each request pays for it.
 #[inline(always)]
 fn fingerprint(method: &Method, path: &[u8]) -> u32 {
-    let method = match *method {
+    let (method, length) = match *method {
         // The most frequent ones: they need not become strings.
-        Method::GET => 0,
-        Method::POST => 1,
-        _ => word(method.as_str().as_bytes()),
+        Method::GET => (0, 0),
+        Method::POST => (1, 0),
+        _ => {
+            let method = method.as_str().as_bytes();
+            // Above the length of any path.
+            (word(method), (method.len() as u64) << 32)
+        }
     };
-    let mut hash = mix(method ^ KEYS[0], path.len() as u64 ^ KEYS[1]);
+    let mut hash = mix(method ^ KEYS[0], path.len() as u64 ^ length ^ KEYS[1]);
     if path.len() <= WHOLE {
         hash = of_bytes(hash, path);
     } else {

@@ -41,6 +41,35 @@ fn each_byte_of_method_and_path_counts_up_to_64() {
     ];
     let targets: HashSet<_> = methods.iter().map(|method| of(method, "/a")).collect();
     assert_eq!(targets.len(), methods.len());
+    for length in 1..=8 {
+        let method = &"AAAAAAAA"[..length];
+        let target = of(method, "/a");
+        for at in 0..length {
+            let mut other = method.to_owned();
+            other.replace_range(at..=at, "B");
+            assert_ne!(of(&other, "/a"), target, "{other}");
+        }
+        assert_ne!(of(&format!("{method}A"), "/a"), target, "its length");
+    }
+}
+
+#[test]
+fn of_a_longer_method_length_head_and_tail_count() {
+    let target = of("ABCDxxxEFGH", "/a");
+    assert_eq!(of("ABCDyyyEFGH", "/a"), target);
+    for other in ["ABCDxxEFGH", "ABCDxxxxEFGH", "ABCZxxxEFGH", "ABCDxxxZFGH"] {
+        assert_ne!(of(other, "/a"), target, "{other}");
+    }
+}
+
+// What `Method` holds need not become a string for them.
+#[test]
+fn get_and_post_count_as_constants() {
+    let hash = |method: u64| {
+        let hash = of_bytes(mix(method ^ KEYS[0], 2 ^ KEYS[1]), b"/a");
+        (hash ^ (hash >> 32)) as u32
+    };
+    assert_eq!((of("GET", "/a"), of("POST", "/a")), (hash(0), hash(1)));
 }
 
 #[test]
@@ -51,6 +80,32 @@ fn of_a_longer_path_length_head_and_tail_count() {
     assert_ne!(of("GET", &path("x", "three", "y")), target);
     assert_ne!(of("GET", &path("z", "one", "y")), target);
     assert_ne!(of("GET", &path("x", "one", "z")), target);
+    // Each byte of the first and of the last 32, and none between them.
+    let path = format!("/{}", "a".repeat(79));
+    let target = of("GET", &path);
+    for at in 1..80 {
+        let mut other = path.clone();
+        other.replace_range(at..=at, "b");
+        let is_other = of("GET", &other) != target;
+        assert_eq!(is_other, !(32..48).contains(&at), "{at}");
+    }
+}
+
+#[test]
+fn a_verdict_has_what_it_was_made_with() {
+    let (age, next_login) = (Duration::from_secs(3), Instant::now());
+    let verdict = Verdict::new(Reason::Late);
+    assert_eq!((verdict.age(), verdict.next_login()), (None, None));
+    let verdict = verdict.with_age(age).with_next_login(next_login);
+    assert_eq!(
+        (verdict.reason(), verdict.age(), verdict.next_login()),
+        (Reason::Late, Some(age), Some(next_login))
+    );
+    let verdict = Verdict::new(Reason::BackingOff).with_next_login(next_login);
+    assert_eq!(
+        (verdict.age(), verdict.next_login()),
+        (None, Some(next_login))
+    );
 }
 
 // An ideal fingerprint of 32 bits has 1.2 collisions among so many.
