@@ -30,6 +30,9 @@ use crate::provider::RequestHead;
 /// A server rejects a credential before it acts on a request, so that a POST may be sent twice.
 /// Where yours does not, keep nothing for it: a policy of your own sees method and path.
 ///
+/// The trait is not dyn compatible, because of its constant. A policy that is chosen at run time is
+/// an enum of your own, with a variant for each choice.
+///
 /// # Bodies
 ///
 /// That a body is `Clone` does not mean that it can be sent twice: the clones of some share one

@@ -14,7 +14,17 @@ use crate::{
     receipt::{Reason, Receipt, Rejected, Verdict},
 };
 
-/// `None` sends each request bare, for a client whose token is a matter of configuration.
+/// `None` sends requests bare, for a client whose token is a matter of configuration.
+///
+/// With `None`, a request is sent as it is, as if its origin were foreign: it gets no token, its
+/// [`PerRequest`](crate::PerRequest) has no receipt, its rejection goes to the caller, and it is not
+/// replayed. An authorization header that the caller has set stays, also where the layer
+/// [replaces](crate::BearerAuthLayer::replacing_callers_header) it. The layer never calls
+/// `acquire_for` of `None`, which ends with an [`Error`].
+///
+/// The layer's own errors are errors as ever: a request with two authorization headers is
+/// [not sent](Error::is_many_headers) unless the layer replaces them, and where the origins are
+/// [strict](crate::Origins::strict), neither is one to a [foreign origin](Error::is_foreign_origin).
 impl<P: CredentialProvider> CredentialProvider for Option<P> {
     type Acquire = AcquireIfSome<P::Acquire>;
 
