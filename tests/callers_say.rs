@@ -87,6 +87,46 @@ async fn a_request_may_go_bare() {
     assert_eq!(service.foreign_requests(), 0);
 }
 
+#[tokio::test]
+async fn a_request_that_its_caller_judges_may_go_bare_or_ask_for_a_fresh_credential() {
+    let (bare, fresh) = (
+        PerRequest::bare().judged_by_caller(),
+        PerRequest::fresh().judged_by_caller(),
+    );
+    for marked in [&bare, &fresh] {
+        assert!(marked.is_judged_by_caller());
+    }
+    assert_eq!((bare.is_bare(), bare.is_fresh()), (true, false));
+    assert_eq!((fresh.is_bare(), fresh.is_fresh()), (false, true));
+    let issuer = Issuer::new();
+    let provider = CachedProvider::new(issuer.clone());
+    provider.acquire().await.unwrap();
+    let service = BearerAuthLayer::new(provider, origins()).layer(echo());
+    let mut sent = Vec::new();
+    for marked in [bare, fresh] {
+        let response = service.clone().oneshot(asking(&marked)).await.unwrap();
+        sent.extend(response.into_body());
+    }
+    assert_eq!(sent, ["Bearer token-2"]);
+}
+
+// The wish is for the origin that the next hop may lead to.
+#[tokio::test]
+async fn what_goes_bare_still_wants_a_fresh_credential() {
+    let provider = CachedProvider::new(Issuer::new());
+    provider.acquire().await.unwrap();
+    let service = BearerAuthLayer::new(provider, origins()).layer(echo());
+    let fresh = PerRequest::fresh();
+    let mut sent = Vec::new();
+    for url in ["https://other.example.com/", URL, URL] {
+        assert_eq!(fresh.is_fresh(), sent.is_empty(), "{url}");
+        let request = Request::get(url).extension(fresh.clone()).body(()).unwrap();
+        let response = service.clone().oneshot(request).await.unwrap();
+        sent.extend(response.into_body());
+    }
+    assert_eq!(sent, ["Bearer token-2"; 2]);
+}
+
 // To ask what it carries is no reason to wait: it goes out through the slot that is reserved for it.
 #[tokio::test]
 async fn a_request_that_asks_for_nothing_else_is_sent_at_once() {

@@ -2,12 +2,18 @@
 
 mod support;
 
-use http::StatusCode;
-use support::{Api, Issuer, origins, request};
-use tower::{Layer, ServiceExt};
+use std::{
+    future::{Ready, ready},
+    sync::{Arc, Mutex},
+};
+
+use http::{Request, Response, StatusCode};
+use support::{Api, Issuer, URL, origins, request};
+use tower::{BoxError, Layer, ServiceExt, service_fn};
 use tower_bearer::{
-    BearerAuth, BearerAuthLayer, BoxProvider, CachedProvider, CredentialProvider, PerRequest,
-    Reason, Rejected, ReplayWith, RequestHead, StaticProvider,
+    Authorization, BearerAuth, BearerAuthLayer, BoxProvider, CachedProvider, CredentialProvider,
+    Error, PerRequest, Reason, Receipt, Rejected, ReplayWith, RequestHead, Scheme, StaticProvider,
+    Token, Verdict,
 };
 
 type CopyFn = fn(&()) -> Option<()>;
@@ -59,6 +65,106 @@ async fn a_boxed_provider_says_what_the_one_inside_says() {
     assert_eq!(format!("{boxed:?}"), "BoxProvider { .. }");
 }
 
+/// Writes down each call, and answers each question with a yes.
+#[derive(Default)]
+struct Told(Mutex<Vec<&'static str>>);
+
+impl Told {
+    fn note(&self, what: &'static str) {
+        self.0.lock().unwrap().push(what);
+    }
+}
+
+impl CredentialProvider for Told {
+    type Acquire = Ready<Result<Authorization, Error>>;
+
+    fn current_for(&self, _: RequestHead<'_>) -> Option<Authorization> {
+        self.note("current_for");
+        Some(authorization())
+    }
+
+    fn is_current(&self, _: &Authorization, _: RequestHead<'_>) -> bool {
+        self.note("is_current");
+        true
+    }
+
+    fn sends_bare(&self, _: RequestHead<'_>) -> bool {
+        self.note("sends_bare");
+        true
+    }
+
+    fn acquire_for(&self, _: RequestHead<'_>) -> Self::Acquire {
+        self.note("acquire_for");
+        ready(Ok(authorization()))
+    }
+
+    fn sent(&self, _: Receipt) {
+        self.note("sent");
+    }
+
+    fn accept(&self, _: Receipt) {
+        self.note("accept");
+    }
+
+    fn reject(&self, _: &Rejected<'_>) -> Verdict {
+        self.note("reject");
+        Verdict::new(Reason::LoginsDidNotHelp)
+    }
+}
+
+fn authorization() -> Authorization {
+    Authorization::new(Scheme::BEARER, &Token::new("abc").unwrap())
+}
+
+#[tokio::test]
+async fn a_provider_around_another_passes_on_each_call() {
+    async fn check(told: &Told, provider: impl CredentialProvider) {
+        let request = request();
+        let head = RequestHead::of(&request);
+        let held = provider.current_for(head).unwrap();
+        let receipt = support::receipt(held.generation());
+        assert!(provider.is_current(&held, head));
+        assert!(provider.sends_bare(head));
+        provider.acquire_for(head).await.unwrap();
+        provider.sent(receipt);
+        provider.accept(receipt);
+        let verdict = provider.reject(&Rejected::by_hand(receipt));
+        assert_eq!(verdict.reason(), Reason::LoginsDidNotHelp);
+        let calls = std::mem::take(&mut *told.0.lock().unwrap());
+        assert_eq!(
+            calls,
+            [
+                "current_for",
+                "is_current",
+                "sends_bare",
+                "acquire_for",
+                "sent",
+                "accept",
+                "reject"
+            ]
+        );
+    }
+    let told = Arc::new(Told::default());
+    check(&told, Arc::clone(&told)).await;
+    check(&told, &*told).await;
+    check(&told, Box::new(Arc::clone(&told))).await;
+    check(&told, Some(Arc::clone(&told))).await;
+    check(&told, BoxProvider::new(Arc::clone(&told))).await;
+    check(&told, BoxProvider::new(Some(Arc::clone(&told)))).await;
+}
+
+#[test]
+fn a_token_that_never_changes_is_fixed() {
+    let provider = StaticProvider::new("abc").unwrap();
+    let request = request();
+    let head = RequestHead::of(&request);
+    let held = provider.current_for(head).unwrap();
+    let verdict = provider.reject(&support::by_hand(held.generation()));
+    assert_eq!(verdict.reason(), Reason::Fixed);
+    assert!(!verdict.is_log_in());
+    assert!(provider.is_current(&held, head), "it stays in use");
+}
+
 #[tokio::test]
 async fn without_a_provider_requests_go_bare() {
     let api = Api::new();
@@ -89,6 +195,38 @@ async fn without_a_provider_requests_go_bare() {
         assert_eq!(response.status().as_u16(), expected);
     }
     assert_eq!(issuer.logins(), 2, "a rejection reaches it");
+}
+
+#[tokio::test]
+async fn without_a_provider_the_errors_of_the_layer_are_errors_as_ever() {
+    let send = async |origins, is_replacing, url: &str, own: &[&str]| {
+        let layer = BearerAuthLayer::new(None::<CachedProvider>, origins);
+        let layer = match is_replacing {
+            true => layer.replacing_callers_header(),
+            false => layer,
+        };
+        let request = own.iter().fold(Request::get(url), |request, own| {
+            request.header("authorization", *own)
+        });
+        let echo = service_fn(async |request: Request<()>| {
+            let sent = request.headers().get_all("authorization");
+            Ok::<_, BoxError>(Response::new(sent.iter().count()))
+        });
+        let response = layer.layer(echo).oneshot(request.body(()).unwrap()).await;
+        response.map(Response::into_body)
+    };
+    let is = |result: Result<usize, BoxError>, kind: fn(&Error) -> bool| {
+        kind(result.unwrap_err().downcast_ref().unwrap())
+    };
+    assert_eq!(send(origins(), false, URL, &["own"]).await.unwrap(), 1);
+    let two = send(origins(), false, URL, &["own", "two"]).await;
+    assert!(is(two, Error::is_many_headers));
+    let two = send(origins(), true, URL, &["own", "two"]).await;
+    assert_eq!(two.unwrap(), 2, "there is nothing to replace them with");
+    let foreign = "https://other.example.com/";
+    assert_eq!(send(origins(), false, foreign, &[]).await.unwrap(), 0);
+    let foreign = send(origins().strict(), false, foreign, &[]).await;
+    assert!(is(foreign, Error::is_foreign_origin));
 }
 
 #[tokio::test]

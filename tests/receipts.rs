@@ -13,10 +13,10 @@ use std::{
 
 use http::{Method, Request, Response, StatusCode};
 use support::{Api, Issuer, URL, origins, request};
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_bearer::{
     Authorization, BearerAuthLayer, CachedProvider, CredentialProvider, Error, PerRequest, Reason,
-    Receipt, Rejected, Replay, ReplayWith, RequestHead, Scheme, Token, Verdict,
+    Receipt, Rejected, RejectionReport, Replay, ReplayWith, RequestHead, Scheme, Token, Verdict,
     test_util::ScriptedProvider,
 };
 
@@ -145,6 +145,29 @@ async fn a_cached_provider_names_its_account() {
             .account(),
         0
     );
+}
+
+// A service that sends more than two requests has a copy of its own.
+#[tokio::test]
+async fn a_long_lived_service_names_its_account() {
+    let provider = CachedProvider::builder(Issuer::new()).account(7).build();
+    let api = Api::new();
+    let mut service = BearerAuthLayer::new(provider, origins()).layer(api.service());
+    for expected in [200, 200, 200, 200, 401] {
+        if expected == 401 {
+            api.accept_login(2);
+        }
+        let per_request = PerRequest::new();
+        let request = Request::get(URL).extension(per_request.clone()).body(());
+        let service = service.ready().await.unwrap();
+        let response = service.call(request.unwrap()).await.unwrap();
+        assert_eq!(response.status().as_u16(), expected);
+        let receipt = per_request.receipt().unwrap();
+        assert_eq!(receipt.account(), 7);
+        let report = response.extensions().get::<RejectionReport>();
+        let reported = report.map(|report| report.generation().unwrap());
+        assert_eq!(reported, (expected == 401).then_some(receipt.generation()));
+    }
 }
 
 // A response that only the caller can judge is neither an acceptance nor a rejection.
