@@ -1,1 +1,940 @@
+//! Histories made by hand. Times are in milliseconds from the first login on.
 
+use std::{collections::BTreeSet, sync::LazyLock};
+
+use super::{
+    Decision::{Keep, LogIn},
+    Reason::{LoginDidNotHelp, LoginsDidNotHelp, RevokedQuickly},
+    *,
+};
+
+const A: u32 = 1;
+const B: u32 = 2;
+const C: u32 = 3;
+
+/// A target that is never rejected.
+const HEALTHY: u32 = 100;
+
+/// What [`History::unknown`] counts from.
+const UNKNOWN: u32 = 1_000;
+
+/// After so many logins in vain, a pause is the longest.
+const MANY: u32 = 10;
+
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+
+/// The pauses in milliseconds, after no login in vain, after one, and so on.
+const PAUSES: [u64; 12] = [
+    0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000, 256_000, 300_000, 300_000,
+];
+
+fn at(millis: u64) -> Instant {
+    static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
+    *BEGINNING + Duration::from_millis(millis)
+}
+
+fn keep_until(reason: Reason, next_login: u64) -> Decision {
+    let next_login = at(next_login);
+    Keep { reason, next_login }
+}
+
+struct History {
+    rejections: Rejections,
+    generation: Generation,
+    logged_in_at: u64,
+    now: u64,
+    unknown: u32,
+}
+
+impl History {
+    fn new() -> Self {
+        let mut history = Self {
+            rejections: Rejections::new(Pauses::default()),
+            generation: Generation::next(),
+            logged_in_at: 0,
+            now: 0,
+            unknown: UNKNOWN,
+        };
+        history.log_in();
+        history
+    }
+
+    /// So many logins were made for a target. After each of them, it was rejected while another was
+    /// accepted; after the last one, nothing has happened yet.
+    fn in_vain(target: u32, logins: u32) -> Self {
+        let mut history = Self::new();
+        for _ in 0..logins {
+            history.accept(HEALTHY);
+            history.reject(target);
+            history.wait(5 * MINUTE);
+            history.renew(target);
+        }
+        history
+    }
+
+    /// So many generations cured `A` and were rejected at once; after the last login, nothing has
+    /// happened yet.
+    fn with_brief_lives(lives: usize) -> Self {
+        let mut history = Self::new();
+        history.live_briefly(lives);
+        history
+    }
+
+    /// As [`with_brief_lives`](Self::with_brief_lives).
+    fn live_briefly(&mut self, lives: usize) {
+        self.renew(A);
+        for _ in 0..lives {
+            self.accept(A);
+            self.reject(A);
+            self.wait(MINUTE);
+            self.renew(A);
+        }
+    }
+
+    /// So many logins in a row for unknown targets did not help, though something was accepted.
+    fn with_new_in_vain(logins: usize) -> Self {
+        let mut history = Self::new();
+        for _ in 0..=logins {
+            history.accept(HEALTHY);
+            history.reject_unknown();
+            history.wait(5 * MINUTE);
+            assert_eq!(history.reject_unknown(), LogIn);
+            history.log_in();
+        }
+        history
+    }
+
+    fn wait(&mut self, millis: u64) {
+        self.now += millis;
+    }
+
+    /// Returns the generation before.
+    fn log_in(&mut self) -> Generation {
+        self.logged_in_at = self.now;
+        let generation = Generation::next();
+        self.rejections.logged_in(generation, at(self.now));
+        mem::replace(&mut self.generation, generation)
+    }
+
+    fn accept(&mut self, target: u32) {
+        self.accept_under(self.generation, target);
+    }
+
+    fn accept_under(&mut self, generation: Generation, target: u32) {
+        self.rejections.accepted(target, generation, at(self.now));
+    }
+
+    fn reject(&mut self, target: u32) -> Decision {
+        self.reject_under(self.generation, target)
+    }
+
+    fn reject_under(&mut self, generation: Generation, target: u32) -> Decision {
+        self.rejections.rejected(target, generation, at(self.now))
+    }
+
+    fn reject_unknown(&mut self) -> Decision {
+        self.unknown += 1;
+        self.reject(self.unknown)
+    }
+
+    /// A rejection that causes a login. Returns the generation that was rejected.
+    #[track_caller]
+    fn renew(&mut self, target: u32) -> Generation {
+        assert_eq!(self.reject(target), LogIn);
+        self.log_in()
+    }
+
+    /// From now on, rejections cause no login until so long after the last one.
+    #[track_caller]
+    fn assert_pause(&mut self, target: u32, reason: Reason, pause: u64) {
+        self.assert_pause_of(|history| history.reject(target), reason, pause);
+    }
+
+    #[track_caller]
+    fn assert_pause_of(
+        &mut self,
+        mut reject: impl FnMut(&mut Self) -> Decision,
+        reason: Reason,
+        pause: u64,
+    ) {
+        let end = self.logged_in_at + pause;
+        if pause > 0 {
+            assert_eq!(reject(self), keep_until(reason, end));
+            self.now = end - 1;
+            assert_eq!(reject(self), keep_until(reason, end));
+        }
+        self.now = end;
+        assert_eq!(reject(self), LogIn);
+    }
+
+    fn watched(&self) -> Option<BTreeSet<u32>> {
+        self.rejections.watched().map(Iterator::collect)
+    }
+
+    #[track_caller]
+    fn assert_watched<const N: usize>(&self, targets: [u32; N]) {
+        assert_eq!(self.watched(), Some(targets.into()));
+    }
+
+    fn is_rival_suspected(&self) -> bool {
+        self.rejections.is_rival_suspected(at(self.now))
+    }
+
+    /// Count, beginning and end of the pause that lasts.
+    fn held_back(&self) -> Option<(u64, Instant, Instant)> {
+        let it = self.rejections.held_back(at(self.now))?;
+        Some((it.rejections, it.since, it.next_login))
+    }
+}
+
+// The pauses.
+
+#[test]
+fn a_pause_doubles_with_each_login_in_vain_up_to_the_longest() {
+    let pauses = Pauses::default();
+    for (logins, pause) in (0..).zip(PAUSES) {
+        let longest = Duration::from_secs(300);
+        assert_eq!(
+            pauses.after(logins, longest),
+            Duration::from_millis(pause),
+            "{logins}"
+        );
+    }
+    let longest = Duration::from_secs(3);
+    assert_eq!(pauses.after(3, longest), longest);
+    assert_eq!(pauses.after(u32::MAX, longest), longest);
+}
+
+#[test]
+fn a_pause_does_not_overflow() {
+    let first = Duration::from_secs(2);
+    let pauses = Pauses {
+        first,
+        ..Pauses::default()
+    };
+    let longest = Duration::MAX;
+    assert_eq!(pauses.after(32, longest), first * (1 << 31));
+    assert_eq!(pauses.after(33, longest), first * u32::MAX);
+}
+
+// One target: each arrow of the drawing in `target`.
+
+#[test]
+fn an_unknown_target_causes_a_login_at_once() {
+    let mut history = History::new();
+    assert_eq!(history.reject(A), LogIn);
+}
+
+#[test]
+fn a_cured_target_causes_a_login_at_once() {
+    let mut history = History::new();
+    history.renew(A);
+    history.accept(A);
+    assert_eq!(history.reject(A), LogIn);
+}
+
+#[test]
+fn a_cured_target_causes_a_login_at_once_under_a_later_generation_too() {
+    let mut history = History::new();
+    history.renew(A);
+    history.accept(A);
+    history.log_in();
+    history.renew(A);
+    history.assert_pause(A, LoginDidNotHelp, SECOND);
+}
+
+#[test]
+fn a_target_that_was_in_vain_and_is_cured_causes_a_login_at_once() {
+    let mut history = History::in_vain(A, MANY);
+    history.accept(A);
+    history.wait(5 * SECOND);
+    history.renew(A);
+    history.assert_pause(A, LoginDidNotHelp, SECOND);
+}
+
+#[test]
+fn a_target_that_was_cured_and_is_rejected_waits_for_the_next_login() {
+    let mut history = History::new();
+    history.renew(A);
+    history.accept(A);
+    history.assert_watched([]);
+    history.renew(A);
+    history.accept(HEALTHY);
+    history.assert_watched([A]);
+    history.accept(A);
+    history.assert_watched([]);
+}
+
+#[test]
+fn a_waiting_target_causes_a_login_at_once_until_one_is_made() {
+    let mut history = History::new();
+    assert_eq!(history.reject(A), LogIn);
+    history.wait(MINUTE);
+    assert_eq!(history.reject(A), LogIn, "the login failed, for instance");
+}
+
+#[test]
+fn each_login_in_vain_doubles_the_pause_of_its_target() {
+    for (logins, pause) in (0..).zip(PAUSES) {
+        History::in_vain(A, logins).assert_pause(A, LoginDidNotHelp, pause);
+    }
+}
+
+#[test]
+fn a_generation_is_in_vain_once_however_often_it_is_rejected() {
+    let mut history = History::in_vain(A, 2);
+    for _ in 0..3 {
+        history.reject(A);
+    }
+    history.assert_pause(A, LoginDidNotHelp, 2 * SECOND);
+}
+
+#[test]
+fn a_login_for_another_reason_is_in_vain_as_well() {
+    let mut history = History::in_vain(A, 2);
+    history.reject(A);
+    history.log_in();
+    history.assert_pause(A, LoginDidNotHelp, 4 * SECOND);
+}
+
+#[test]
+fn a_login_that_cured_another_target_is_not_in_vain() {
+    let mut history = History::new();
+    assert_eq!(history.reject(A), LogIn);
+    history.reject(B);
+    history.log_in();
+    history.accept(A);
+    history.renew(B);
+    history.assert_pause(B, LoginDidNotHelp, SECOND);
+}
+
+// At an exclusive session, each login rejects what is in flight: that it is accepted afterwards says
+// nothing about the target that the login was for.
+#[test]
+fn a_login_that_cured_only_what_was_rejected_late_is_in_vain() {
+    let mut history = History::new();
+    assert_eq!(history.reject(A), LogIn);
+    history.reject(B);
+    let earlier = history.log_in();
+    history.reject_under(earlier, C);
+    history.accept(B);
+    history.accept(C);
+    history.assert_pause(A, LoginDidNotHelp, SECOND);
+}
+
+#[test]
+fn a_login_that_cured_what_was_rejected_late_and_in_time_is_not_in_vain() {
+    let mut history = History::new();
+    let earlier = history.renew(A);
+    history.reject_under(earlier, B);
+    history.reject(A);
+    history.reject(B);
+    history.log_in();
+    history.accept(B);
+    history.assert_pause(A, LoginDidNotHelp, SECOND);
+}
+
+#[test]
+fn the_pause_of_a_target_is_longer_by_the_number_of_targets_in_vain() {
+    let mut history = History::new();
+    history.reject(A);
+    history.reject(B);
+    history.reject(C);
+    history.log_in();
+    assert_eq!(history.reject(A), keep_until(LoginDidNotHelp, SECOND));
+    assert_eq!(history.reject(B), keep_until(LoginDidNotHelp, 2 * SECOND));
+    history.accept(C);
+    history.assert_pause(A, LoginDidNotHelp, 2 * SECOND);
+}
+
+#[test]
+fn the_number_of_targets_in_vain_makes_no_pause_longer_than_five_minutes() {
+    let mut history = History::in_vain(A, 8);
+    history.reject(A);
+    history.renew(B);
+    history.accept(HEALTHY);
+    history.reject(B);
+    history.assert_pause(A, LoginDidNotHelp, 5 * MINUTE);
+}
+
+#[test]
+fn a_target_is_unknown_again_ten_minutes_after_its_last_rejection() {
+    for (passed, is_known) in [(10 * MINUTE - 1, true), (10 * MINUTE, false)] {
+        let mut history = History::in_vain(A, MANY);
+        history.reject(A);
+        history.wait(MINUTE);
+        history.reject(A);
+        history.wait(passed);
+        history.log_in();
+        assert_eq!(history.reject(A) != LogIn, is_known);
+    }
+}
+
+#[test]
+fn a_target_is_not_watched_ten_minutes_after_its_last_rejection() {
+    let mut history = History::new();
+    history.reject(A);
+    history.wait(10 * MINUTE - 1);
+    history.accept(HEALTHY);
+    history.assert_watched([A]);
+    history.wait(1);
+    history.accept(HEALTHY);
+    history.assert_watched([]);
+}
+
+// Mixed targets.
+
+#[test]
+fn a_target_that_one_generation_rejects_and_accepts_keeps_its_pause() {
+    let mut history = History::in_vain(A, 2);
+    history.reject(A);
+    history.accept(A);
+    history.assert_watched([A]);
+    history.assert_pause(A, LoginDidNotHelp, 2 * SECOND);
+}
+
+#[test]
+fn a_mixed_target_is_not_cured_by_the_next_login() {
+    let mut history = History::in_vain(A, 2);
+    history.reject(A);
+    history.accept(A);
+    history.log_in();
+    history.accept(A);
+    history.assert_watched([A]);
+    history.assert_pause(A, LoginDidNotHelp, 4 * SECOND);
+}
+
+#[test]
+fn a_target_is_mixed_before_any_login_for_it_as_well() {
+    let mut history = History::new();
+    assert_eq!(history.reject(A), LogIn);
+    history.accept(A);
+    history.log_in();
+    history.accept(A);
+    history.assert_pause(A, LoginDidNotHelp, SECOND);
+}
+
+#[test]
+fn a_mixed_target_that_the_next_generation_rejects_is_cured_by_the_one_after_it() {
+    let mut history = History::in_vain(A, 2);
+    history.reject(A);
+    history.accept(A);
+    history.log_in();
+    history.reject(A);
+    history.log_in();
+    history.accept(A);
+    history.assert_watched([]);
+}
+
+#[test]
+fn a_target_that_turns_mixed_does_not_show_that_the_login_helped() {
+    let mut history = History::new();
+    history.reject(A);
+    history.reject(B);
+    history.log_in();
+    history.reject(A);
+    history.accept(A);
+    history.assert_pause(B, LoginDidNotHelp, 2 * SECOND);
+}
+
+#[test]
+fn a_mixed_target_causes_a_login_after_twice_its_longest_time_without_an_acceptance() {
+    let mut history = History::in_vain(A, MANY);
+    history.reject(A);
+    history.wait(5 * SECOND);
+    history.reject(A);
+    history.wait(5 * SECOND);
+    history.accept(A);
+    history.wait(4 * SECOND);
+    history.accept(A);
+    history.wait(23 * SECOND);
+    let end = history.logged_in_at + 5 * MINUTE;
+    assert_eq!(history.reject(A), keep_until(LoginDidNotHelp, end));
+    history.wait(1);
+    assert_eq!(history.reject(A), LogIn);
+}
+
+#[test]
+fn a_longer_time_without_an_acceptance_is_learnt() {
+    let mut history = History::in_vain(A, MANY);
+    history.reject(A);
+    history.accept(A);
+    history.wait(3 * SECOND);
+    history.accept(A);
+    history.wait(9 * SECOND);
+    assert_ne!(history.reject(A), LogIn);
+    history.wait(1);
+    assert_eq!(history.reject(A), LogIn);
+}
+
+#[test]
+fn a_time_without_an_acceptance_that_a_login_ended_is_not_learnt() {
+    let mut history = History::in_vain(A, MANY);
+    history.reject(A);
+    history.accept(A);
+    history.log_in();
+    history.wait(MINUTE);
+    history.accept(A);
+    history.log_in();
+    history.reject(A);
+    history.accept(A);
+    history.wait(3 * SECOND);
+    assert_ne!(history.reject(A), LogIn);
+    history.wait(1);
+    assert_eq!(history.reject(A), LogIn);
+}
+
+#[test]
+fn a_waiting_target_waits_however_long_it_is_rejected() {
+    let mut history = History::in_vain(A, MANY);
+    history.wait(4 * MINUTE);
+    assert_ne!(history.reject(A), LogIn);
+}
+
+// Outages.
+
+/// `A` was rejected for so long, under many logins, and nothing was accepted.
+fn outage(lasts: u64) -> History {
+    let mut history = History::new();
+    for _ in 0..MANY {
+        history.reject(A);
+        history.log_in();
+    }
+    history.reject(A);
+    history.now = lasts;
+    history.log_in();
+    history
+}
+
+#[test]
+fn while_nothing_is_accepted_a_pause_is_thirty_seconds_at_most() {
+    outage(10 * MINUTE - 1).assert_pause(A, LoginDidNotHelp, 30 * SECOND);
+}
+
+#[test]
+fn an_outage_lasts_for_ten_minutes_at_most() {
+    let mut history = outage(10 * MINUTE - SECOND);
+    history.reject(A);
+    history.wait(SECOND);
+    history.log_in();
+    history.assert_pause(A, LoginDidNotHelp, 5 * MINUTE);
+}
+
+#[test]
+fn an_acceptance_ends_an_outage() {
+    let mut history = outage(MINUTE);
+    assert_eq!(history.reject(A), keep_until(LoginDidNotHelp, 90 * SECOND));
+    history.accept(HEALTHY);
+    history.assert_pause(A, LoginDidNotHelp, 5 * MINUTE);
+}
+
+#[test]
+fn an_acceptance_before_the_rejections_does_not_end_an_outage() {
+    for (before, pause) in [(1, 30 * SECOND), (0, 5 * MINUTE)] {
+        let mut history = History::new();
+        history.accept(HEALTHY);
+        history.wait(before);
+        for _ in 0..MANY {
+            history.reject(A);
+            history.log_in();
+        }
+        history.assert_pause(A, LoginDidNotHelp, pause);
+    }
+}
+
+// The first time is when it becomes news: nobody watches for the second.
+#[test]
+fn only_the_first_acceptance_of_a_generation_counts() {
+    let mut history = History::new();
+    history.accept(HEALTHY);
+    history.wait(1);
+    history.reject(A);
+    history.accept(HEALTHY);
+    for _ in 0..MANY {
+        history.log_in();
+        history.reject(A);
+    }
+    history.assert_pause(A, LoginDidNotHelp, 30 * SECOND);
+}
+
+#[test]
+fn while_nothing_is_accepted_unknown_targets_wait_for_thirty_seconds_at_most() {
+    for (lasts, pause) in [(10 * MINUTE - 1, 30 * SECOND), (10 * MINUTE, 5 * MINUTE)] {
+        let mut history = History::new();
+        for _ in 0..=MANY {
+            history.reject_unknown();
+            history.wait(30 * SECOND);
+            assert_eq!(history.reject_unknown(), LogIn);
+            history.log_in();
+        }
+        history.reject_unknown();
+        // The first login was made after 30 s, and was in vain at once.
+        history.now = 30 * SECOND + lasts;
+        history.log_in();
+        history.assert_pause_of(History::reject_unknown, LoginsDidNotHelp, pause);
+    }
+}
+
+// Unknown targets.
+
+#[test]
+fn logins_in_vain_for_unknown_targets_make_unknown_targets_wait_from_the_second_on() {
+    for (logins, pause) in (0..).zip(PAUSES) {
+        let mut history = History::with_new_in_vain(logins);
+        history.accept(HEALTHY);
+        history.assert_pause_of(History::reject_unknown, LoginsDidNotHelp, pause);
+    }
+}
+
+#[test]
+fn an_unknown_target_that_waits_causes_a_login_when_it_is_rejected_again_a_second_later() {
+    let mut history = History::with_new_in_vain(10);
+    history.accept(HEALTHY);
+    history.wait(SECOND);
+    let end = history.logged_in_at + 5 * MINUTE;
+    assert_eq!(history.reject(A), keep_until(LoginsDidNotHelp, end));
+    history.assert_pause(A, LoginDidNotHelp, 2 * SECOND);
+}
+
+#[test]
+fn a_generation_that_is_rejected_by_many_unknown_targets_is_in_vain_once() {
+    let mut history = History::with_new_in_vain(1);
+    for _ in 0..3 {
+        history.reject_unknown();
+    }
+    history.assert_pause_of(History::reject_unknown, LoginsDidNotHelp, SECOND);
+}
+
+#[test]
+fn a_generation_that_was_accepted_and_lived_for_three_seconds_has_helped_unknown_targets() {
+    for (is_accepted, lives, has_helped) in [
+        (true, 3 * SECOND, true),
+        (true, 3 * SECOND - 1, false),
+        (false, 3 * SECOND, false),
+    ] {
+        let mut history = History::with_new_in_vain(10);
+        if is_accepted {
+            history.accept(HEALTHY);
+        }
+        history.wait(lives);
+        let decision = history.reject_unknown();
+        assert_eq!(decision == LogIn, has_helped);
+        if has_helped {
+            // Counted from one again, and the outage from the next login in vain.
+            history.log_in();
+            assert_eq!(history.reject_unknown(), LogIn);
+            history.log_in();
+            history.assert_pause_of(History::reject_unknown, LoginsDidNotHelp, SECOND);
+        }
+    }
+}
+
+#[test]
+fn a_target_that_no_login_helps_says_nothing_about_logins_for_unknown_ones() {
+    let mut history = History::in_vain(A, 2);
+    for _ in 0..3 {
+        history.wait(5 * MINUTE);
+        assert_eq!(history.reject_unknown(), LogIn);
+        history.log_in();
+        history.accept(HEALTHY);
+        history.reject(A);
+        history.wait(3 * SECOND);
+    }
+    assert_eq!(history.reject_unknown(), LogIn);
+}
+
+#[test]
+fn a_login_is_for_an_unknown_target_if_that_was_rejected_first() {
+    for is_first in [true, false] {
+        let mut history = History::with_new_in_vain(1);
+        history.reject(A);
+        history.log_in();
+        history.reject(A);
+        history.wait(5 * MINUTE);
+        if is_first {
+            assert_eq!(history.reject_unknown(), LogIn);
+        }
+        assert_eq!(history.reject(A), LogIn);
+        assert_eq!(history.reject_unknown(), LogIn);
+        history.log_in();
+        let pause = if is_first { 2 * SECOND } else { SECOND };
+        history.assert_pause_of(History::reject_unknown, LoginsDidNotHelp, pause);
+    }
+}
+
+#[test]
+fn a_login_that_no_rejection_caused_is_not_in_vain_for_unknown_targets() {
+    let mut history = History::with_new_in_vain(1);
+    history.log_in();
+    history.assert_pause_of(History::reject_unknown, LoginsDidNotHelp, 0);
+}
+
+// Brief lives.
+
+#[test]
+fn two_revocations_in_a_row_are_cured_at_once_and_the_third_pauses() {
+    for (lives, pause) in [0, 0, 1, 2, 4, 8, 16, 32, 60, 60].into_iter().enumerate() {
+        let mut history = History::with_brief_lives(lives);
+        history.accept(A);
+        history.assert_pause(A, RevokedQuickly, pause * SECOND);
+    }
+}
+
+#[test]
+fn a_life_of_three_seconds_is_not_brief() {
+    for (lasts, is_brief) in [(3 * SECOND - 1, true), (3 * SECOND, false)] {
+        let mut history = History::with_brief_lives(3);
+        history.accept(A);
+        history.wait(lasts);
+        history.reject(A);
+        assert_eq!(history.is_rival_suspected(), is_brief);
+    }
+}
+
+#[test]
+fn a_life_ends_once() {
+    let mut history = History::with_brief_lives(2);
+    history.accept(A);
+    for _ in 0..3 {
+        assert_eq!(
+            history.reject(A),
+            keep_until(RevokedQuickly, history.logged_in_at + SECOND)
+        );
+    }
+}
+
+#[test]
+fn a_long_life_ends_the_count_of_brief_ones() {
+    let mut history = History::with_brief_lives(2);
+    history.accept(A);
+    history.wait(3 * SECOND);
+    history.renew(A);
+    for _ in 0..2 {
+        history.accept(A);
+        history.renew(A);
+    }
+    history.accept(A);
+    history.assert_pause(A, RevokedQuickly, SECOND);
+}
+
+#[test]
+fn a_generation_has_a_life_whatever_is_accepted_after_its_cure() {
+    let mut history = History::with_brief_lives(1);
+    history.accept(A);
+    assert_eq!(history.reject(A), LogIn);
+    history.reject(B);
+    history.log_in();
+    history.accept(A);
+    history.accept(B);
+    history.reject(A);
+    assert!(history.is_rival_suspected());
+}
+
+#[test]
+fn a_generation_that_cured_nothing_has_no_life() {
+    let mut history = History::with_brief_lives(2);
+    assert_eq!(
+        history.reject(A),
+        keep_until(LoginDidNotHelp, history.logged_in_at + SECOND)
+    );
+    assert!(!history.is_rival_suspected());
+}
+
+#[test]
+fn an_unknown_target_ends_no_life() {
+    let mut history = History::with_brief_lives(2);
+    history.accept(A);
+    assert_eq!(history.reject(B), LogIn);
+    assert!(!history.is_rival_suspected());
+}
+
+#[test]
+fn a_target_that_no_login_helps_ends_no_life() {
+    let mut history = History::in_vain(B, 1);
+    history.reject(B);
+    history.live_briefly(2);
+    history.accept(A);
+    history.reject(B);
+    assert!(!history.is_rival_suspected());
+}
+
+#[test]
+fn after_brief_lives_every_target_waits() {
+    let mut history = History::with_brief_lives(5);
+    history.accept(A);
+    history.reject(A);
+    history.assert_pause(B, RevokedQuickly, 8 * SECOND);
+}
+
+#[test]
+fn the_longer_pause_counts_and_says_why() {
+    for (logins, pause) in [(1, SECOND), (2, 2 * SECOND)] {
+        let mut history = History::in_vain(B, logins);
+        history.reject(B);
+        history.live_briefly(2);
+        history.accept(A);
+        let end = history.logged_in_at + SECOND;
+        assert_eq!(history.reject(A), keep_until(RevokedQuickly, end));
+        history.assert_pause(B, LoginDidNotHelp, pause);
+    }
+}
+
+// The suspicion that another client uses the account.
+
+#[test]
+fn a_rival_is_suspected_from_the_third_brief_life_on() {
+    for (lives, is_suspected) in [(2, false), (3, true)] {
+        let history = History::with_brief_lives(lives);
+        assert_eq!(history.is_rival_suspected(), is_suspected);
+    }
+}
+
+#[test]
+fn a_rival_is_suspected_until_a_generation_lives_for_five_minutes() {
+    let mut history = History::with_brief_lives(3);
+    history.wait(5 * MINUTE - 1);
+    assert!(history.is_rival_suspected());
+    history.wait(1);
+    assert!(!history.is_rival_suspected());
+}
+
+#[test]
+fn a_rival_is_suspected_while_a_rejected_generation_stays_in_use() {
+    let mut history = History::with_brief_lives(3);
+    history.accept(A);
+    history.reject(A);
+    history.wait(5 * MINUTE);
+    assert!(history.is_rival_suspected());
+}
+
+// The pause that lasts.
+
+#[test]
+fn rejections_in_a_pause_are_counted_and_none_elsewhere() {
+    let mut history = History::in_vain(A, 2);
+    assert_eq!(history.held_back(), None);
+    history.wait(500);
+    let (since, end) = (at(history.now), at(history.logged_in_at + 2 * SECOND));
+    history.reject(A);
+    assert_eq!(history.held_back(), Some((1, since, end)));
+    history.wait(1_499);
+    history.reject(A);
+    assert_eq!(history.held_back(), Some((2, since, end)));
+    history.wait(1);
+    assert_eq!(history.held_back(), None, "it is over");
+    history.renew(A);
+    assert_eq!(history.held_back(), None);
+    let (since, end) = (at(history.now), at(history.now + 4 * SECOND));
+    history.reject(A);
+    assert_eq!(history.held_back(), Some((1, since, end)), "a new pause");
+}
+
+#[test]
+fn a_pause_lasts_until_the_first_target_may_cause_a_login() {
+    let mut history = History::with_new_in_vain(10);
+    let since = at(history.now);
+    let long = at(history.logged_in_at + 5 * MINUTE);
+    history.reject(A);
+    assert_eq!(history.held_back(), Some((1, since, long)));
+    history.reject(A);
+    let short = at(history.now + SECOND);
+    assert_eq!(history.held_back(), Some((2, since, short)));
+    history.reject(B);
+    assert_eq!(history.held_back(), Some((3, since, short)));
+    history.wait(SECOND);
+    history.reject(C);
+    assert_eq!(
+        history.held_back(),
+        Some((1, at(history.now), long)),
+        "a new one"
+    );
+}
+
+// The targets whose acceptances matter.
+
+#[test]
+fn every_acceptance_matters_until_a_generation_is_accepted() {
+    let mut history = History::new();
+    assert_eq!(history.watched(), None);
+    history.accept(HEALTHY);
+    history.assert_watched([]);
+    history.renew(A);
+    assert_eq!(history.watched(), None);
+    history.accept(HEALTHY);
+    history.assert_watched([A]);
+}
+
+#[test]
+fn no_acceptance_matters_before_the_first_login() {
+    let rejections = Rejections::new(Pauses::default());
+    assert!(
+        rejections
+            .watched()
+            .is_some_and(|mut it| it.next().is_none())
+    );
+}
+
+#[test]
+fn of_more_than_64_targets_the_one_rejected_least_recently_is_forgotten() {
+    let mut history = History::new();
+    history.accept(HEALTHY);
+    let reject = |history: &mut History, target| {
+        history.wait(1);
+        history.reject(target);
+    };
+    for target in (0..64).chain([0]) {
+        reject(&mut history, target);
+    }
+    assert_eq!(history.watched(), Some((0..64).collect()));
+    reject(&mut history, 64);
+    let kept = [0].into_iter().chain(2..=64);
+    assert_eq!(history.watched(), Some(kept.collect()));
+}
+
+// Late news.
+
+#[test]
+fn a_late_acceptance_means_nothing() {
+    let mut history = History::new();
+    let earlier = history.renew(A);
+    history.accept_under(earlier, A);
+    assert_eq!(history.watched(), None);
+    history.accept(HEALTHY);
+    history.assert_watched([A]);
+    history.assert_pause(A, LoginDidNotHelp, SECOND);
+}
+
+#[test]
+fn a_target_that_was_rejected_late_is_cured_by_the_current_generation() {
+    let mut history = History::new();
+    let earlier = history.log_in();
+    history.accept(HEALTHY);
+    assert_eq!(history.reject_under(earlier, A), LogIn);
+    history.assert_watched([A]);
+    history.accept(A);
+    history.assert_watched([]);
+}
+
+#[test]
+fn a_late_rejection_is_not_held_back_and_ends_no_life() {
+    let mut history = History::with_brief_lives(2);
+    history.accept(A);
+    let earlier = history.log_in();
+    history.accept(A);
+    assert_eq!(history.reject_under(earlier, A), LogIn);
+    assert_eq!(history.held_back(), None);
+    assert!(!history.is_rival_suspected());
+}
+
+#[test]
+fn a_late_rejection_makes_a_target_known_for_longer() {
+    let mut history = History::in_vain(A, MANY);
+    history.reject(A);
+    let earlier = history.log_in();
+    history.wait(9 * MINUTE);
+    history.reject_under(earlier, A);
+    history.wait(9 * MINUTE);
+    history.log_in();
+    assert_ne!(history.reject(A), LogIn);
+}
