@@ -58,6 +58,8 @@ pub(crate) struct Model {
     pub(crate) last_rejected: Option<usize>,
     pub(crate) was_in_use: Option<usize>,
     barren: u32,
+    /// When the current one was rejected last.
+    rejected_at: Option<Instant>,
     /// Whether somebody waits for a login without a request.
     pub(crate) is_warming_up: bool,
     pub(crate) requests: BTreeMap<usize, Asked>,
@@ -120,6 +122,7 @@ impl Model {
             last_rejected: None,
             was_in_use: None,
             barren: 0,
+            rejected_at: None,
             is_warming_up: false,
             requests: BTreeMap::new(),
             violations: Vec::new(),

@@ -147,6 +147,11 @@ impl Model {
             return self.violated("a late rejection is acted upon");
         }
         self.last_rejected = Some(self.published[at].token);
+        // What was rejected is forgotten after ten minutes.
+        let before = self.rejected_at.replace(now);
+        if before.is_none_or(|before| now - before >= Duration::from_secs(600)) {
+            self.barren = 0;
+        }
         let is_cheap = self.flight.is_some() || self.usable().is_none();
         if !is_cheap && !self.published[at].was_refused {
             let it = &mut self.published[at];
