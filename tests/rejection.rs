@@ -593,6 +593,20 @@ async fn a_provider_knows_nothing_of_anothers_generations() {
     assert_eq!(other.snapshot().rejections(), 0);
 }
 
+// News about a generation that is older is late beyond all use.
+#[tokio::test]
+async fn a_provider_knows_its_last_64_generations() {
+    let provider = CachedProvider::new(Issuer::new());
+    let mut generations = Vec::new();
+    for _ in 0..65 {
+        provider.reset();
+        generations.push(provider.acquire().await.unwrap().generation());
+    }
+    let reason = |generation| provider.reject(&by_hand(generation)).reason();
+    assert_eq!(reason(generations[0]), Reason::Unknown);
+    assert_eq!(reason(generations[1]), Reason::Late);
+}
+
 // U4b in bursts: two forbidden calls at once, time and again.
 #[tokio::test(start_paused = true)]
 async fn forbidden_calls_in_bursts_cost_no_more() {

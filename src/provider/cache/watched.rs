@@ -1,6 +1,6 @@
 //! Which acceptances are news, found out without a lock.
 
-use std::sync::atomic::{self, Ordering};
+use std::sync::atomic::{AtomicU64 as StdAtomicU64, Ordering};
 
 use crate::sync::AtomicU64;
 
@@ -14,7 +14,7 @@ use crate::sync::AtomicU64;
 /// models too: it follows the word.
 pub(super) struct Watched {
     word: AtomicU64,
-    table: [atomic::AtomicU64; WORDS],
+    table: [StdAtomicU64; WORDS],
 }
 
 const WORDS: usize = 64;
@@ -23,7 +23,7 @@ impl Watched {
     pub(super) fn nothing() -> Self {
         Self {
             word: AtomicU64::new(0),
-            table: [const { atomic::AtomicU64::new(0) }; WORDS],
+            table: [const { StdAtomicU64::new(0) }; WORDS],
         }
     }
 
