@@ -62,7 +62,7 @@ pub(super) struct Rejections {
     pauses: Pauses,
     current: Option<Current>,
     targets: Vec<Target>,
-    /// When a generation was accepted for the first time, most recently.
+    /// The last acceptance that was reported.
     accepted_at: Option<Instant>,
     /// Generations in a row that cured a target and had a brief life.
     brief_lives: u32,
@@ -122,9 +122,8 @@ impl Rejections {
         else {
             return;
         };
-        if !mem::replace(&mut current.is_accepted, true) {
-            self.accepted_at = Some(now);
-        }
+        current.is_accepted = true;
+        self.accepted_at = Some(now);
         if let Some(known) = self.targets.iter_mut().find(|it| it.fingerprint == target) {
             let is_cured = known.accepted(generation, current.logged_in_at, now);
             current.has_cured |= is_cured && !known.is_late;

@@ -543,21 +543,6 @@ fn an_acceptance_before_the_rejections_does_not_end_an_outage() {
     }
 }
 
-// The first time is when it becomes news: nobody watches for the second.
-#[test]
-fn only_the_first_acceptance_of_a_generation_counts() {
-    let mut history = History::new();
-    history.accept(HEALTHY);
-    history.wait(1);
-    history.reject(A);
-    history.accept(HEALTHY);
-    for _ in 0..MANY {
-        history.log_in();
-        history.reject(A);
-    }
-    history.assert_pause(A, LoginDidNotHelp, 30 * SECOND);
-}
-
 #[test]
 fn while_nothing_is_accepted_unknown_targets_wait_for_thirty_seconds_at_most() {
     for (lasts, pause) in [(10 * MINUTE - 1, 30 * SECOND), (10 * MINUTE, 5 * MINUTE)] {
