@@ -82,7 +82,7 @@ struct Current {
     /// Whether it was made for an unknown target, and nothing shows yet whether it helped.
     is_for_new: bool,
     has_cured: bool,
-    /// Whether it has rejected a target that it may have cured.
+    /// Whether it has cured a target, and has rejected one that a login may help.
     has_ended: bool,
     held_back: Option<HeldBack>,
 }
@@ -144,7 +144,7 @@ impl Rejections {
         let Some(mut current) = self.current.filter(|it| it.generation == generation) else {
             return Decision::LogIn;
         };
-        self.learn(index, is_new, &mut current, now);
+        self.learn(index, &mut current, now);
         let (reason, next_login) = self.next_login(index, is_new, &current, now);
         let decision = if next_login <= now {
             self.due_for_new.get_or_insert(is_new);
@@ -161,13 +161,13 @@ impl Rejections {
     }
 
     /// What a rejection of the current generation says about its login.
-    fn learn(&mut self, index: usize, is_new: bool, current: &mut Current, now: Instant) {
+    fn learn(&mut self, index: usize, current: &mut Current, now: Instant) {
         let known = &mut self.targets[index];
         known.is_late &= self.due_for_new.is_some();
         let is_brief = now.saturating_duration_since(current.logged_in_at) < BRIEF;
         // A target that no login helps says nothing about the lives of generations.
         if known.in_vain == 0 {
-            if !is_new && current.has_cured && !mem::replace(&mut current.has_ended, true) {
+            if current.has_cured && !mem::replace(&mut current.has_ended, true) {
                 self.brief_lives = if is_brief { self.brief_lives + 1 } else { 0 };
             }
             if mem::take(&mut current.is_for_new) {

@@ -727,11 +727,11 @@ fn a_generation_that_cured_nothing_has_no_life() {
 }
 
 #[test]
-fn an_unknown_target_ends_no_life() {
+fn an_unknown_target_ends_a_life() {
     let mut history = History::with_brief_lives(2);
     history.accept(A);
-    assert_eq!(history.reject(B), LogIn);
-    assert!(!history.is_rival_suspected());
+    let end = history.logged_in_at + SECOND;
+    assert_eq!(history.reject(B), keep_until(RevokedQuickly, end));
 }
 
 #[test]
