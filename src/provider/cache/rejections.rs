@@ -177,7 +177,7 @@ impl Rejections {
                 self.new_in_vain_since = (!has_helped).then_some(since);
             }
         }
-        known.tried(current.generation, current.has_cured);
+        known.tried(current.generation);
     }
 
     fn next_login(

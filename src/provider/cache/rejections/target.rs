@@ -6,13 +6,13 @@
 //!                           │            │◄──────────────────────────────────┤       │
 //!                           └─────┬──────┘ rejected                          └───▲───┘
 //!        rejected under a newer   │                                              │
-//!        generation, which cured  ▼                                              │
-//!        nothing else: n + 1 ┌────────────┐ accepted under a newer generation    │
+//!        generation: n + 1        ▼                                              │
+//!                            ┌────────────┐ accepted under a newer generation    │
 //!                       ┌───►│ Waiting(n) ├──────────────────────────────────────┘
 //!                       │    └─────┬──────┘
 //!  rejected under a     │          │ accepted under the generation that rejected it
 //!  newer generation:    │          ▼
-//!  n + 1, as above      │    ┌────────────┐
+//!  n + 1                │    ┌────────────┐
 //!                       └────┤  Mixed(n)  │ accepted under a newer generation: no change
 //!                            └────────────┘
 //! ```
@@ -100,12 +100,12 @@ impl Target {
         self.last_rejected = now;
     }
 
-    /// Takes a rejection of the current generation: `has_helped` if it cured another target.
-    pub(super) fn tried(&mut self, generation: Generation, has_helped: bool) {
+    /// Takes a rejection of the current generation.
+    pub(super) fn tried(&mut self, generation: Generation) {
         // (Waiting | Mixed) => Waiting
         if self.generation != generation {
             self.generation = generation;
-            self.in_vain += u32::from(!has_helped);
+            self.in_vain += 1;
             self.state = State::Waiting;
         }
     }
