@@ -312,6 +312,16 @@ fn the_pause_of_a_target_is_longer_by_the_number_of_targets_in_vain() {
 }
 
 #[test]
+fn a_cured_target_is_not_in_vain() {
+    let mut history = History::in_vain(A, 2);
+    history.reject(A);
+    history.log_in();
+    history.accept(A);
+    history.renew(B);
+    history.assert_pause(B, LoginDidNotHelp, SECOND);
+}
+
+#[test]
 fn the_number_of_targets_in_vain_makes_no_pause_longer_than_five_minutes() {
     let mut history = History::in_vain(A, 8);
     history.reject(A);
@@ -653,6 +663,16 @@ fn a_long_life_ends_the_count_of_brief_ones() {
     }
     history.accept(A);
     history.assert_pause(A, RevokedQuickly, SECOND);
+}
+
+#[test]
+fn a_generation_that_is_accepted_by_a_cured_target_has_no_life() {
+    let mut history = History::with_brief_lives(2);
+    history.accept(A);
+    history.log_in();
+    history.accept(A);
+    history.reject_unknown();
+    assert!(!history.is_rival_suspected());
 }
 
 // At an exclusive session, each login rejects what is in flight: that it is accepted afterwards says
