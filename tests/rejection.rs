@@ -607,6 +607,26 @@ async fn a_provider_knows_its_last_64_generations() {
     assert_eq!(reason(generations[1]), Reason::Late);
 }
 
+// The rules must hear of it: acceptances of a target that was rejected just now are reported.
+#[tokio::test]
+async fn a_target_that_one_generation_rejects_and_accepts_is_not_cured_by_the_next() {
+    let provider = CachedProvider::new(Issuer::new());
+    let accept =
+        |generation, path| provider.accept(Receipt::new(generation, 0, &Method::GET, path));
+    let path = "/mixed";
+    let reject = |generation| {
+        let receipt = Receipt::new(generation, 0, &Method::GET, path);
+        provider.reject(&Rejected::by_hand(receipt)).reason()
+    };
+    let first = provider.acquire().await.unwrap().generation();
+    accept(first, "/healthy");
+    assert_eq!(reject(first), Reason::Current);
+    accept(first, path);
+    let second = provider.acquire().await.unwrap().generation();
+    accept(second, path);
+    assert_eq!(reject(second), Reason::LoginDidNotHelp);
+}
+
 // U4b in bursts: two forbidden calls at once, time and again.
 #[tokio::test(start_paused = true)]
 async fn forbidden_calls_in_bursts_cost_no_more() {
