@@ -214,6 +214,29 @@ fn a_waker_may_use_the_provider() {
 }
 
 #[test]
+fn an_observer_may_use_the_provider() {
+    without_dead_lock(|| {
+        let used: Arc<Mutex<Option<CachedProvider>>> = Arc::default();
+        let observed = Arc::clone(&used);
+        let provider = CachedProvider::builder(Issuer::new())
+            .on_event(move |_| {
+                let provider = observed.lock().unwrap().clone();
+                let _ = provider.unwrap().snapshot();
+            })
+            .build();
+        *used.lock().unwrap() = Some(provider.clone());
+        on_a_runtime(async {
+            // A login, a rejection that causes one, and a rejection that causes none.
+            for causes_login in [true, false] {
+                let current = provider.acquire().await.unwrap().generation();
+                let verdict = provider.reject(&by_hand(current));
+                assert_eq!(verdict.is_log_in(), causes_login);
+            }
+        });
+    });
+}
+
+#[test]
 fn an_error_may_use_the_provider_when_it_is_dropped() {
     struct UsesIt(Weak<CachedProvider>);
     impl Drop for UsesIt {
