@@ -35,8 +35,8 @@ use crate::{
 ///   credential's use (from 70 to 90 % of it on, at random), while the credential goes on being
 ///   used. In an [exclusive](crate::Session::Exclusive) one there is none: it would revoke the
 ///   credential in use.
-/// - A failed login pauses the next one for a random part of a second, then of two, and so on up to
-///   a minute, and for 100 ms at least. A [`LoginError`](crate::LoginError) may ask for another
+/// - A failed login pauses the next one for a random part of a second. The limit doubles with each
+///   further failure, up to a minute; no pause is shorter than 100 ms. A [`LoginError`](crate::LoginError) may ask for another
 ///   pause: that of a wrong password is 15 minutes, then 30, then 60.
 /// - No login is made that no request asks for. [`reset`](Self::reset) ends all pauses.
 ///
