@@ -11,13 +11,11 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    cold::{Boxed, Cold, Judged},
     error::BoxError,
-    own::Share,
     provider::CredentialProvider,
-    replay::{NoReplay, Replay},
-    report::{NotReplayed, RejectionReport},
-    sent::{Exchange, Sent},
+    request::{
+        Boxed, Cold, Exchange, Judged, NoReplay, NotReplayed, RejectionReport, Replay, Sent, Share,
+    },
 };
 
 pin_project! {

@@ -7,11 +7,9 @@ use tower_layer::Layer;
 
 use crate::{
     origin::Origins,
-    own::{Own, Share},
     provider::{CachedProvider, CredentialProvider},
-    replay::{NoReplay, ReplayWith},
+    request::{NoReplay, Own, ReplayWith, Settings, Share},
     service::BearerAuth,
-    settings::Settings,
 };
 
 /// A layer that puts an authorization on each request to the given origins.

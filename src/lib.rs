@@ -3,64 +3,46 @@
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by it"))]
 
-// Flat strata: a module uses only names from those above it.
-mod sync;
-mod url;
-mod origin;
-mod clock;
-mod token;
-mod refresh_token;
-mod authorization;
-mod receipt;
-mod report;
-mod per_request;
+// From the top down: a module uses only those below it.
+mod layer;
+mod service;
+mod future;
+mod request;
+mod provider;
+mod login;
 mod credential;
 mod error;
-mod login_error;
-mod challenge;
-pub mod rejection;
-mod login;
-mod lifespan;
-mod flight;
-mod provider;
-mod replay;
-mod sent;
-mod settings;
-mod own;
-mod cold;
-mod future;
-mod service;
-mod layer;
+mod origin;
+mod runtime;
+
+// Beside them.
 #[cfg(any(feature = "quable", feature = "teletracker"))]
 pub mod presets;
 #[cfg(feature = "test-util")]
 pub mod test_util;
-#[cfg(any(feature = "loom", feature = "shuttle"))]
-pub mod model;
 
 #[cfg(feature = "json")]
 pub use crate::login::{JsonLogin, Lifetime};
+#[cfg(any(feature = "loom", feature = "shuttle"))]
+pub use crate::runtime::model;
 pub use crate::{
-    authorization::{Authorization, Generation},
-    clock::{Clock, SystemClock},
-    credential::Credential,
-    error::{BoxError, Error},
+    credential::{
+        Authorization, Credential, Generation, InvalidToken, RefreshToken, Scheme, Secret, Token,
+    },
+    error::{BoxError, Error, LoginError},
     future::ResponseFuture,
     layer::BearerAuthLayer,
     login::{Login, LoginFn, LoginRequest, Session, login_fn},
-    login_error::LoginError,
-    origin::Origins,
-    per_request::PerRequest,
+    origin::{InvalidUrl, Origins},
     provider::{
         Acquire, AcquireIfSome, BoxAcquire, BoxProvider, CachePolicy, CachedProvider,
-        CachedProviderBuilder, CredentialProvider, Event, HeldBack, RequestHead, Snapshot, State,
-        StaticProvider,
+        CachedProviderBuilder, CredentialProvider, Event, HeldBack, PerRequest, Reason, Receipt,
+        Rejected, RequestHead, Snapshot, State, StaticProvider, Verdict,
     },
-    receipt::{Reason, Receipt, Rejected, Verdict},
-    refresh_token::RefreshToken,
-    replay::{NoReplay, ReadyBody, Replay, ReplayEmpty, ReplayEmptyOr, ReplayReady, ReplayWith},
-    report::{NotReplayed, RejectionReport},
+    request::{
+        NoReplay, NotReplayed, ReadyBody, RejectionReport, Replay, ReplayEmpty, ReplayEmptyOr,
+        ReplayReady, ReplayWith, rejection,
+    },
+    runtime::{Clock, SystemClock},
     service::BearerAuth,
-    token::{InvalidToken, Scheme, Secret, Token},
-    url::InvalidUrl,
 };

@@ -9,13 +9,10 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use crate::{
-    cold::{Cold, Kept},
     error::BoxError,
     future::{ResponseFuture, Way},
-    own::Own,
     provider::{CachedProvider, CredentialProvider, RequestHead},
-    replay::{NoReplay, Replay},
-    settings::Bare,
+    request::{Bare, Cold, Kept, NoReplay, Own, Replay},
 };
 
 /// A service that puts an authorization on each request. [`BearerAuthLayer`] makes it.

@@ -21,9 +21,8 @@ use tower_service::Service;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
-    error::BoxError,
-    login_error::{Answer, Flaw, LoginError, RetryAfter},
-    token,
+    credential::token,
+    error::{Answer, BoxError, Flaw, LoginError, RetryAfter},
 };
 
 /// The longest answer that is read.

@@ -17,12 +17,12 @@ use super::{
     reading::{Lifetime, Reading, RefreshTokenLifetime, accepted},
 };
 use crate::{
-    credential::Credential,
-    error::BoxError,
-    login_error::{Flaw, LoginError},
-    refresh_token::RefreshToken,
-    token::{Scheme, Secret, Token},
-    url::{self, Cleartext, InvalidUrl},
+    credential::{Credential, RefreshToken, Scheme, Secret, Token},
+    error::{BoxError, Flaw, LoginError},
+    origin::{
+        InvalidUrl,
+        url::{self, Cleartext},
+    },
 };
 
 /// A login that posts a JSON document and reads a token from the JSON that comes back.

@@ -21,9 +21,8 @@ pub(crate) use self::reading::{RefreshTokenLifetime, find, seconds, string};
 #[cfg(feature = "json")]
 pub use self::{json::JsonLogin, reading::Lifetime};
 use crate::{
-    credential::Credential,
+    credential::{Credential, RefreshToken},
     error::{BoxError, Error},
-    refresh_token::RefreshToken,
 };
 
 /// How to get a credential: a password login, a refresh grant, the reading of a file.

@@ -7,10 +7,8 @@ use zeroize::Zeroizing;
 
 use super::exchange::Read;
 use crate::{
-    credential::Credential,
-    login_error::{Flaw, LoginError},
-    refresh_token::RefreshToken,
-    token::{InvalidToken, Scheme, Secret, Token},
+    credential::{Credential, InvalidToken, RefreshToken, Scheme, Secret, Token},
+    error::{Flaw, LoginError},
 };
 
 /// Which lifetime of a credential to believe.

@@ -2,9 +2,9 @@
 
 use http::Uri;
 
-use crate::{
-    origin::Origins,
-    url::{self, Cleartext, InvalidUrl, Reason},
+use crate::origin::{
+    InvalidUrl, Origins,
+    url::{self, Cleartext, Reason},
 };
 
 /// A URL that paths are added to.

@@ -7,13 +7,12 @@ use tower_service::Service;
 
 use super::base_url::BaseUrl;
 use crate::{
+    credential::Secret,
     error::BoxError,
     layer::BearerAuthLayer,
     login::{JsonLogin, Lifetime, Session},
-    origin::Origins,
+    origin::{InvalidUrl, Origins, url::Reason},
     provider::{CachedProvider, CredentialProvider},
-    token::Secret,
-    url::{InvalidUrl, Reason},
 };
 
 /// Quable PIM, REST API v4 and v5.

@@ -11,14 +11,13 @@ use tower_service::Service;
 
 use super::base_url::BaseUrl;
 use crate::{
+    credential::Secret,
     error::BoxError,
     layer::BearerAuthLayer,
     login::{JsonLogin, RefreshTokenLifetime, Session, find, seconds, string},
-    origin::Origins,
+    origin::{InvalidUrl, Origins},
     provider::{CachedProvider, CredentialProvider},
-    rejection,
-    token::Secret,
-    url::InvalidUrl,
+    request::rejection,
 };
 
 /// Teletracker.

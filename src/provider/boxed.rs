@@ -2,12 +2,11 @@
 
 use std::{fmt, pin::Pin, sync::Arc};
 
-use super::{CredentialProvider, RequestHead, forward_to};
-use crate::{
-    authorization::Authorization,
-    error::Error,
+use super::{
+    CredentialProvider, RequestHead, forward_to,
     receipt::{Receipt, Rejected, Verdict},
 };
+use crate::{credential::Authorization, error::Error};
 
 /// The boxed wait of a [`BoxProvider`] for an authorization.
 pub type BoxAcquire = Pin<Box<dyn Future<Output = Result<Authorization, Error>> + Send>>;

@@ -13,15 +13,14 @@ use pin_project_lite::pin_project;
 use super::{
     CachePolicy, CredentialProvider, Event, RequestHead, Snapshot,
     cache::{Acquiring, Cache, Setup, Wanted},
-};
-use crate::{
-    authorization::Authorization,
-    clock::Clock,
-    credential::Credential,
-    error::Error,
-    login::Login,
     per_request::PerRequest,
     receipt::{Receipt, Rejected, Verdict},
+};
+use crate::{
+    credential::{Authorization, Credential},
+    error::Error,
+    login::Login,
+    runtime::Clock,
 };
 
 /// A provider that logs in when it must, and keeps what it got.

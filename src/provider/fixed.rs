@@ -2,12 +2,13 @@
 
 use std::future::{Ready, ready};
 
-use super::{CredentialProvider, RequestHead};
-use crate::{
-    authorization::Authorization,
-    error::Error,
+use super::{
+    CredentialProvider, RequestHead,
     receipt::{Reason, Rejected, Verdict},
-    token::{InvalidToken, Scheme, Secret, Token},
+};
+use crate::{
+    credential::{Authorization, InvalidToken, Scheme, Secret, Token},
+    error::Error,
 };
 
 /// A provider of one token that never changes, such as one made in an API's web interface.

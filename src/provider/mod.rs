@@ -6,7 +6,9 @@ mod cached;
 mod fixed;
 mod observers;
 mod optional;
+mod per_request;
 mod policy;
+mod receipt;
 mod snapshot;
 
 use std::sync::Arc;
@@ -19,14 +21,12 @@ pub use self::{
     fixed::StaticProvider,
     observers::Event,
     optional::AcquireIfSome,
+    per_request::PerRequest,
     policy::CachePolicy,
+    receipt::{Reason, Receipt, Rejected, Verdict},
     snapshot::{HeldBack, Snapshot, State},
 };
-use crate::{
-    authorization::Authorization,
-    error::Error,
-    receipt::{Receipt, Rejected, Verdict},
-};
+use crate::{credential::Authorization, error::Error};
 
 /// Where the layer gets an [`Authorization`] for each request.
 ///

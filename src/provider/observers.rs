@@ -7,7 +7,11 @@ use std::{
     time::Instant,
 };
 
-use crate::{authorization::Generation, credential::Credential, error::Error, receipt::Reason};
+use super::receipt::Reason;
+use crate::{
+    credential::{Credential, Generation},
+    error::Error,
+};
 
 /// What has happened to the credential of a [`CachedProvider`](crate::CachedProvider).
 ///

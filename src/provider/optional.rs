@@ -7,12 +7,11 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{CredentialProvider, RequestHead};
-use crate::{
-    authorization::Authorization,
-    error::Error,
+use super::{
+    CredentialProvider, RequestHead,
     receipt::{Reason, Receipt, Rejected, Verdict},
 };
+use crate::{credential::Authorization, error::Error};
 
 /// `None` sends requests bare, for a client whose token is a matter of configuration.
 ///

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{authorization::Generation, error::Error};
+use crate::{credential::Generation, error::Error};
 
 /// The state of a [`CachedProvider`](crate::CachedProvider) at one moment, and what it has counted
 /// so far.

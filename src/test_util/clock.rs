@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use crate::clock::Clock;
+use crate::runtime::Clock;
 
 /// Both clocks, standing still until they are moved. Clones share them.
 #[derive(Clone, Debug)]

@@ -7,11 +7,9 @@ use std::{
 };
 
 use crate::{
-    authorization::Authorization,
+    credential::{Authorization, InvalidToken, Scheme, Token},
     error::Error,
-    provider::{CredentialProvider, RequestHead},
-    receipt::{Reason, Receipt, Rejected, Verdict},
-    token::{InvalidToken, Scheme, Token},
+    provider::{CredentialProvider, Reason, Receipt, Rejected, RequestHead, Verdict},
 };
 
 /// A [`CredentialProvider`] with one authorization after the other: a rejection of the current one

@@ -7,7 +7,7 @@ use http_body_util::Full;
 use serde_json::json;
 
 use super::*;
-use crate::{login::exchange::LIMIT, token::InvalidToken};
+use crate::{credential::InvalidToken, login::exchange::LIMIT};
 
 /// A login whose API answers in this way.
 fn answered(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> JsonLogin {

@@ -9,14 +9,15 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{Cache, Held};
-use crate::{
-    authorization::{Authorization, Generation},
-    clock::Moment,
-    error::Error,
+use super::{
+    Cache, Held,
     flight::{Flight, Landing},
     lifespan::Freshness,
-    sync::Handle,
+};
+use crate::{
+    credential::{Authorization, Generation},
+    error::Error,
+    runtime::{Moment, sync::Handle},
 };
 
 /// Which authorization will do.

@@ -3,9 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    clock::Moment,
-    error::Outage,
-    login_error::{Outlook, RetryAfter},
+    error::{Outage, Outlook, RetryAfter},
+    runtime::Moment,
 };
 
 /// What the pause after the first failure is at most.

@@ -7,10 +7,12 @@ use super::{
     rejections::{Decision, Rejections},
 };
 use crate::{
-    clock::Moment,
     error::Error,
-    provider::observers::Event,
-    receipt::{Reason, Receipt, Rejected, Verdict},
+    provider::{
+        observers::Event,
+        receipt::{Reason, Receipt, Rejected, Verdict},
+    },
+    runtime::Moment,
 };
 
 /// So many generations are known to be ours. News about an older one is late beyond all use.

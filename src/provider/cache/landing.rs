@@ -8,17 +8,18 @@ use std::{
 use super::{
     Cache, Course, Held,
     backoff::BackOff,
+    flight::Flight,
+    lifespan::Freshness,
     pilot::{Landing, Pilot},
 };
 use crate::{
-    clock::Moment,
-    error::Error,
-    flight::Flight,
-    lifespan::Freshness,
+    error::{Error, Outlook},
     login::RefreshTokenSlot,
-    login_error::Outlook,
     provider::observers::Event,
-    sync::{Handle, MutexGuard},
+    runtime::{
+        Moment,
+        sync::{Handle, MutexGuard},
+    },
 };
 
 impl Cache {

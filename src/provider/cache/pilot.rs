@@ -8,17 +8,13 @@ use std::{
     thread,
 };
 
-use super::{Cache, Held};
+use super::{Cache, Held, flight::Flight, lifespan::Birth};
 use crate::{
-    clock::Moment,
-    credential::Credential,
+    credential::{Credential, RefreshToken},
     error::{BoxError, Error},
-    flight::Flight,
-    lifespan::Birth,
     login::LoginRequest,
     provider::observers::Event,
-    refresh_token::RefreshToken,
-    sync::time,
+    runtime::{Moment, sync::time},
 };
 
 /// What a login that went well has brought.

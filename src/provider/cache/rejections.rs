@@ -31,9 +31,8 @@ use std::{
 
 use self::target::{State, Target};
 use crate::{
-    authorization::Generation,
-    provider::{policy::Pauses, snapshot::HeldBack},
-    receipt::Reason,
+    credential::Generation,
+    provider::{policy::Pauses, receipt::Reason, snapshot::HeldBack},
 };
 
 /// A generation that is rejected sooner had a brief life.

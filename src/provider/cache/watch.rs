@@ -9,12 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Cache, Course, Held};
+use super::{Cache, Course, Held, lifespan::Freshness};
 use crate::{
-    authorization::Generation,
-    clock::Moment,
-    lifespan::Freshness,
-    sync::{AbortHandle, Handle, RuntimeFlavor, time},
+    credential::Generation,
+    runtime::{
+        Moment,
+        sync::{AbortHandle, Handle, RuntimeFlavor, time},
+    },
 };
 
 /// How often both clocks are looked at. The wall clock tells of a suspend, which timers and the

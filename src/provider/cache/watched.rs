@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64 as StdAtomicU64, Ordering};
 
-use crate::sync::AtomicU64;
+use crate::runtime::sync::AtomicU64;
 
 /// The targets whose acceptances the rules wait for: a filter, which may say yes of others too.
 ///

@@ -22,7 +22,7 @@
 use std::time::{Duration, Instant};
 
 use super::BRIEF;
-use crate::authorization::Generation;
+use crate::credential::Generation;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target {

@@ -13,11 +13,11 @@ use tokio::{task::yield_now, time::advance};
 
 use super::*;
 use crate::{
-    clock::Clock,
     credential::Credential,
+    error::LoginError,
     login::{Login, Session, login_fn},
-    login_error::LoginError,
     provider::cache::Setup,
+    runtime::Clock,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -243,7 +243,7 @@ async fn it_ends_with_what_it_watches_and_takes_back_nothing_else() {
 
     let second = cache.hold(
         &Credential::new("def").unwrap().with_lifetime(2 * HOUR),
-        crate::lifespan::Birth::HandedIn(Moment::of(&clock)),
+        crate::provider::cache::lifespan::Birth::HandedIn(Moment::of(&clock)),
         Moment::of(&clock),
     );
     cache.publish(&mut cache.course(), second, Moment::of(&clock));

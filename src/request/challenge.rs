@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, header::WWW_AUTHENTICATE};
 
-use crate::token::is_tchar;
+use crate::credential::token::is_tchar;
 
 /// Whether a challenge of the scheme has a parameter of this value. Names and scheme are compared
 /// without regard to case, the value exactly.

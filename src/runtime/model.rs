@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::{
+use super::{
     clock::Clock,
     sync::{self, time},
 };

@@ -10,16 +10,16 @@ use http::{Request, Response, request::Parts};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::{
-    authorization::Authorization,
-    error::{BoxError, Error},
-    per_request::PerRequest,
-    provider::{CredentialProvider, RequestHead},
-    receipt::Receipt,
+use super::{
     replay::Replay,
     report::{NotReplayed, RejectionReport},
     sent::Sent,
     settings::Settings,
+};
+use crate::{
+    credential::Authorization,
+    error::{BoxError, Error},
+    provider::{CredentialProvider, PerRequest, Receipt, RequestHead},
 };
 
 pin_project! {

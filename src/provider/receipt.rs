@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Method, Request, StatusCode};
 
-use crate::authorization::Generation;
+use crate::credential::Generation;
 
 /// Names what one request was sent with: the generation of its credential, its target, and the
 /// account.

@@ -1,6 +1,13 @@
 //! What can go wrong, in types that hold no secret.
 
+mod login;
+
 use std::{error, fmt, sync::Arc, time::Duration, time::Instant};
+
+pub use self::login::LoginError;
+#[cfg(feature = "json")]
+pub(crate) use self::login::{Answer, Flaw};
+pub(crate) use self::login::{Outlook, RetryAfter};
 
 /// A boxed error, the same type as tower's `BoxError`.
 pub type BoxError = Box<dyn error::Error + Send + Sync>;

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    authorization::Generation,
-    receipt::{Reason, Receipt, Verdict},
+    credential::Generation,
+    provider::{Reason, Receipt, Verdict},
 };
 
 /// Why a rejected request ended with its rejection: an extension of the response.

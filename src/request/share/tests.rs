@@ -8,12 +8,11 @@ use std::{
 
 use super::*;
 use crate::{
+    credential::{Scheme, Token},
     error::Error,
     origin::Origins,
-    provider::StaticProvider,
-    receipt::{Reason, Rejected, Verdict},
-    replay::NoReplay,
-    token::{Scheme, Token},
+    provider::{Reason, Rejected, StaticProvider, Verdict},
+    request::replay::NoReplay,
 };
 
 fn own() -> Own<StaticProvider, NoReplay> {

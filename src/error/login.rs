@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use crate::error::{BoxError, Error};
+use super::{BoxError, Error};
 
 /// What a login failed with, where more is known than an error: when the next attempt may help.
 ///

@@ -2,8 +2,10 @@
 
 mod acquiring;
 mod backoff;
+mod flight;
 mod judgement;
 mod landing;
+mod lifespan;
 mod pilot;
 mod rejections;
 mod watch;
@@ -15,22 +17,27 @@ use std::{
 };
 
 pub(super) use self::acquiring::{Acquiring, Wanted};
-use self::{backoff::BackOff, rejections::Rejections, watch::Watch, watched::Watched};
+use self::{
+    backoff::BackOff,
+    flight::Flight,
+    lifespan::{Birth, Freshness, Lifespan},
+    rejections::Rejections,
+    watch::Watch,
+    watched::Watched,
+};
 use super::{
     observers::Observers,
     policy::{CachePolicy, Pauses},
     snapshot::{Counts, Snapshot, State},
 };
 use crate::{
-    authorization::{Authorization, Generation},
-    clock::{Clock, Moment, SystemClock},
-    credential::Credential,
+    credential::{Authorization, Credential, Generation, RefreshToken},
     error::Error,
-    flight::Flight,
-    lifespan::{Birth, Freshness, Lifespan},
     login::{AnyLogin, Login, Session},
-    refresh_token::RefreshToken,
-    sync::{ArcSwapOption, AtomicBool, AtomicU64, Mutex, MutexGuard},
+    runtime::{
+        Clock, Moment, SystemClock,
+        sync::{ArcSwapOption, AtomicBool, AtomicU64, Mutex, MutexGuard},
+    },
 };
 
 /// What a cache is made of.

@@ -15,10 +15,10 @@ use std::{
 
 use http::Request;
 
+use super::settings::Settings;
 use crate::{
-    authorization::{Authorization, Generation},
+    credential::{Authorization, Generation},
     provider::{CredentialProvider, RequestHead},
-    settings::Settings,
 };
 
 /// A share in the settings of a layer, and perhaps a copy of an authorization. Its clones are

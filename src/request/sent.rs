@@ -4,7 +4,8 @@ use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 
-use crate::{per_request::PerRequest, receipt::Receipt, rejection};
+use super::rejection;
+use crate::provider::{PerRequest, Receipt};
 
 type Test = dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync;
 

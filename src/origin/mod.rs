@@ -1,5 +1,7 @@
 //! Where the token may go.
 
+pub(crate) mod url;
+
 use std::{net::Ipv6Addr, sync::Arc};
 
 use http::{
@@ -8,7 +10,8 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use crate::url::{self, Cleartext, InvalidUrl, Reason};
+pub use self::url::InvalidUrl;
+use self::url::{Cleartext, Reason};
 
 /// The origins that may see the token.
 ///

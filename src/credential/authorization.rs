@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use zeroize::Zeroizing;
 
-use crate::token::{Scheme, Secret, Token};
+use super::token::{Scheme, Secret, Token};
 
 /// The number of the login that a credential came from, within this process.
 ///

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::{clock::Moment, credential::Credential, login::Session};
+use crate::{credential::Credential, login::Session, runtime::Moment};
 
 /// Margin before the expiry, where none is set: the smaller of this and a tenth of the lifetime.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -17,7 +17,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 
 /// How a credential came here.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Birth {
+pub(super) enum Birth {
     /// From a login of ours.
     LoggedIn { sent: Moment, answered: Moment },
     /// From the user, who had it already.
@@ -26,7 +26,7 @@ pub(crate) enum Birth {
 
 /// From when a credential is aging, and until when it is used.
 #[derive(Clone, Debug)]
-pub(crate) struct Lifespan {
+pub(super) struct Lifespan {
     aging_from: Option<Instant>,
     /// `None` without an expiry, and where the clock cannot hold it.
     until: Option<Instant>,
@@ -36,7 +36,7 @@ pub(crate) struct Lifespan {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Freshness {
+pub(super) enum Freshness {
     Fresh,
     Aging,
     Expired,
@@ -51,7 +51,7 @@ impl Lifespan {
     };
 
     /// `jitter` is a random number from 0 to 1.
-    pub(crate) fn new(
+    pub(super) fn new(
         credential: &Credential,
         birth: Birth,
         session: Session,
@@ -106,7 +106,7 @@ impl Lifespan {
     }
 
     /// `now` is read only where there is an expiry to compare it with.
-    pub(crate) fn freshness(&self, now: impl FnOnce() -> Moment) -> Freshness {
+    pub(super) fn freshness(&self, now: impl FnOnce() -> Moment) -> Freshness {
         if self.is_endless() {
             return Freshness::Fresh;
         }
@@ -121,13 +121,13 @@ impl Lifespan {
     }
 
     /// Whether it has no expiry.
-    pub(crate) fn is_endless(&self) -> bool {
+    pub(super) fn is_endless(&self) -> bool {
         (self.until, self.wall_until) == (None, None)
     }
 
     /// How long it stays fresh from now on, by whichever clock says less. `None` when it is not
     /// fresh, and without an expiry.
-    pub(crate) fn calm(&self, now: Moment) -> Option<Duration> {
+    pub(super) fn calm(&self, now: Moment) -> Option<Duration> {
         if self.freshness(|| now) != Freshness::Fresh {
             return None;
         }
@@ -138,12 +138,12 @@ impl Lifespan {
     }
 
     /// Whether it is still used once `needed` has passed.
-    pub(crate) fn outlasts(&self, now: Moment, needed: Duration) -> bool {
+    pub(super) fn outlasts(&self, now: Moment, needed: Duration) -> bool {
         !self.is_over(now, needed)
     }
 
     /// How long it is used from now on, by whichever clock says less. `None` without an expiry.
-    pub(crate) fn left(&self, now: Moment) -> Option<Duration> {
+    pub(super) fn left(&self, now: Moment) -> Option<Duration> {
         let by_monotonic = self
             .until
             .map(|until| until.saturating_duration_since(now.monotonic));
@@ -154,7 +154,7 @@ impl Lifespan {
     }
 
     /// Whether a new one may be good for `needed`: if not, another login cannot help.
-    pub(crate) fn could_outlast(&self, needed: Duration) -> bool {
+    pub(super) fn could_outlast(&self, needed: Duration) -> bool {
         self.longest.is_none_or(|longest| needed < longest)
     }
 

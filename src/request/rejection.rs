@@ -18,7 +18,7 @@
 
 use http::{HeaderMap, StatusCode};
 
-use crate::challenge;
+use super::challenge;
 
 /// A 401, or `grpc-status: 16` in the headers. The default.
 ///

@@ -1,8 +1,13 @@
 //! What a login yields.
 
+mod authorization;
+mod refresh_token;
+pub(crate) mod token;
+
 use std::time::{Duration, SystemTime};
 
-use crate::{
+pub use self::{
+    authorization::{Authorization, Generation},
     refresh_token::RefreshToken,
     token::{InvalidToken, Scheme, Secret, Token},
 };

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::{clock::Moment, token::Secret};
+use super::token::Secret;
+use crate::runtime::Moment;
 
 /// A refresh token, and how long it lives.
 ///

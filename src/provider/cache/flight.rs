@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use crate::{
     error::Error,
     login::RefreshTokenSlot,
-    sync::{
+    runtime::sync::{
         AtomicBool, Handle, Instant, Notify, OnceLock, OwnedNotified, RuntimeId, Timeout, task,
         time,
     },
@@ -27,7 +27,7 @@ const OVERDUE: Duration = Duration::from_secs(1);
 /// Its outcome is set once: by the login's task, or by whoever finds it lost. What comes later is
 /// ignored.
 #[derive(Debug)]
-pub(crate) struct Flight<T> {
+pub(super) struct Flight<T> {
     outcome: OnceLock<Result<T, Error>>,
     has_landed: Arc<Notify>,
     runtime: RuntimeId,
@@ -42,7 +42,7 @@ pub(crate) struct Flight<T> {
 
 impl<T> Flight<T> {
     /// A login to be spawned on this runtime.
-    pub(crate) fn new(
+    pub(super) fn new(
         timeout: Duration,
         runtime: &Handle,
         refresh_token: RefreshTokenSlot,
@@ -59,19 +59,19 @@ impl<T> Flight<T> {
         }
     }
 
-    pub(crate) fn refresh_token(&self) -> &RefreshTokenSlot {
+    pub(super) fn refresh_token(&self) -> &RefreshTokenSlot {
         &self.refresh_token
     }
 
     /// Says that the task which polls this carries the login.
-    pub(crate) fn board_pilot(&self) {
+    pub(super) fn board_pilot(&self) {
         // A flight has one task, which says so once.
         let _ = self.task.set(task::id());
     }
 
     /// Whether the task which polls this is the one that carries the login: it would wait for
     /// itself. That is kept in mind, however the login reports it.
-    pub(crate) fn is_piloted_here(&self) -> bool {
+    pub(super) fn is_piloted_here(&self) -> bool {
         let pilot = self.task.get();
         let is_here = pilot.is_some_and(|pilot| task::try_id() == Some(*pilot));
         if is_here {
@@ -81,29 +81,29 @@ impl<T> Flight<T> {
         is_here
     }
 
-    pub(crate) fn has_waited_for_itself(&self) -> bool {
+    pub(super) fn has_waited_for_itself(&self) -> bool {
         self.waits_for_itself.load(Ordering::Relaxed)
     }
 
     /// Whether it ought to have ended, one way or the other.
-    pub(crate) fn is_overdue(&self) -> bool {
+    pub(super) fn is_overdue(&self) -> bool {
         Instant::now() >= self.overdue_at
     }
 
     /// How long it may still take.
-    pub(crate) fn overdue_in(&self) -> Duration {
+    pub(super) fn overdue_in(&self) -> Duration {
         self.overdue_at.saturating_duration_since(Instant::now())
     }
 
     /// Tells all waiters, unless they have been told already.
-    pub(crate) fn land(&self, outcome: Result<T, Error>) {
+    pub(super) fn land(&self, outcome: Result<T, Error>) {
         if self.outcome.set(outcome).is_ok() {
             self.has_landed.notify_waiters();
         }
     }
 
     /// The outcome, if there is one.
-    pub(crate) fn outcome(&self) -> Option<&Result<T, Error>> {
+    pub(super) fn outcome(&self) -> Option<&Result<T, Error>> {
         self.outcome.get()
     }
 
@@ -117,7 +117,7 @@ impl<T> Flight<T> {
     /// # Panics
     ///
     /// On another runtime than the login's, if that has no time driver.
-    pub(crate) fn landing(&self, runtime: &Handle) -> Landing {
+    pub(super) fn landing(&self, runtime: &Handle) -> Landing {
         let wait = if self.is_flown_on(runtime) {
             Wait::Here {
                 has_landed: self.has_landed(),
@@ -135,7 +135,7 @@ impl<T> Flight<T> {
     }
 
     /// Whether this is the first to wait on the login's runtime, and has to begin the watch.
-    pub(crate) fn is_to_be_watched(&self, runtime: &Handle) -> bool {
+    pub(super) fn is_to_be_watched(&self, runtime: &Handle) -> bool {
         self.is_flown_on(runtime)
             // Relaxed: nothing else is read by it.
             && !self.is_watched.swap(true, Ordering::Relaxed)
@@ -146,7 +146,7 @@ impl<T> Flight<T> {
     /// # Panics
     ///
     /// On a runtime without a time driver.
-    pub(crate) fn watch(&self) -> Timeout<OwnedNotified> {
+    pub(super) fn watch(&self) -> Timeout<OwnedNotified> {
         time::timeout_at(self.overdue_at, self.has_landed())
     }
 
@@ -155,7 +155,7 @@ impl<T> Flight<T> {
     }
 
     /// Whether the login was spawned on another runtime than this one.
-    pub(crate) fn is_carried_elsewhere(&self) -> bool {
+    pub(super) fn is_carried_elsewhere(&self) -> bool {
         Handle::try_current().is_ok_and(|runtime| !self.is_flown_on(&runtime))
     }
 
@@ -166,7 +166,7 @@ impl<T> Flight<T> {
 
 pin_project! {
     /// The wait for a flight, with a timer on the runtime that it was made on.
-    pub(crate) struct Landing {
+    pub(super) struct Landing {
         #[pin]
         wait: Wait,
         task: Option<task::Id>,
@@ -177,7 +177,7 @@ pin_project! {
 impl Landing {
     /// Whether it is polled on another runtime than it was made for: its timer is elsewhere then. A
     /// task stays on its runtime, so that most waiters need not ask which one that is.
-    pub(crate) fn has_moved(&self) -> bool {
+    pub(super) fn has_moved(&self) -> bool {
         (self.task.is_none() || self.task != task::try_id())
             && Handle::try_current().is_ok_and(|runtime| runtime.id() != self.runtime)
     }

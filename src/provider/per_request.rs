@@ -7,7 +7,7 @@ use std::sync::{
 
 use http::Extensions;
 
-use crate::receipt::Receipt;
+use super::receipt::Receipt;
 
 /// The caller's say over one request, and what became of it: an extension of the request.
 ///

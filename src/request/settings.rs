@@ -9,15 +9,12 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header::AUTHORIZATION,
 };
 
+use super::sent::{Rejection, Sent};
 use crate::{
-    authorization::Authorization,
+    credential::Authorization,
     error::Error,
-    origin::Origins,
-    per_request::PerRequest,
-    provider::CredentialProvider,
-    receipt::{Receipt, Rejected, Verdict},
-    sent::{Rejection, Sent},
-    url,
+    origin::{Origins, url},
+    provider::{CredentialProvider, PerRequest, Receipt, Rejected, Verdict},
 };
 
 /// Held in each share, and not behind a count of their own: that would be one more step for each

@@ -1,0 +1,21 @@
+//! The life of one request: its authorization, its rejection, its replay.
+
+mod challenge;
+mod pending;
+pub mod rejection;
+mod replay;
+mod report;
+mod sent;
+mod settings;
+mod share;
+
+pub(crate) use self::{
+    pending::{Boxed, Cold, Judged, Kept},
+    sent::{Exchange, Sent},
+    settings::{Bare, Settings},
+    share::{Own, Share},
+};
+pub use self::{
+    replay::{NoReplay, ReadyBody, Replay, ReplayEmpty, ReplayEmptyOr, ReplayReady, ReplayWith},
+    report::{NotReplayed, RejectionReport},
+};

@@ -1,0 +1,9 @@
+//! What the crate takes from the runtime: clocks, locks, tasks and timers.
+
+mod clock;
+#[cfg(any(feature = "loom", feature = "shuttle"))]
+pub mod model;
+pub(crate) mod sync;
+
+pub(crate) use self::clock::Moment;
+pub use self::clock::{Clock, SystemClock};
