@@ -27,7 +27,7 @@ use hyper_util::{
 use tokio::task::JoinSet;
 use tower::{Layer, ServiceExt};
 use tower_bearer::{
-    BearerAuth, BoxError, CachedProvider, Event, ReplayEmpty, presets::Teletracker,
+    BearerAuth, BoxError, CachedProvider, CredentialEvent, ReplayEmpty, presets::Teletracker,
     test_util::TestClock,
 };
 
@@ -56,7 +56,7 @@ async fn main() -> Result<ExitCode, BoxError> {
         .clock(clock.clone())
         .on_credential(|_| println!("  a new pair: this is the place to store its refresh token"))
         .on_event(|event| {
-            if let Event::RefreshFailed { error, .. } = event {
+            if let CredentialEvent::RefreshFailed { error, .. } = event {
                 println!("  {error}: a full login follows");
             }
         })

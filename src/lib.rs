@@ -36,8 +36,8 @@ pub use crate::{
     origin::{InvalidUrl, Origins},
     provider::{
         Acquire, AcquireIfSome, BoxAcquire, BoxProvider, CachePolicy, CachedProvider,
-        CachedProviderBuilder, CredentialProvider, Event, HeldBack, PerRequest, Reason, Receipt,
-        Rejected, RequestHead, Snapshot, State, StaticProvider, Verdict,
+        CachedProviderBuilder, CredentialEvent, CredentialProvider, CredentialState, HeldBack,
+        PerRequest, Reason, Receipt, Rejected, RequestHead, Snapshot, StaticProvider, Verdict,
     },
     request::{
         NoReplay, NotReplayed, ReadyBody, RejectionReport, Replay, ReplayEmpty, ReplayEmptyOr,

@@ -31,10 +31,10 @@ use tokio::net::TcpListener;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
 use tower_bearer::{
     Authorization, BearerAuth, BearerAuthLayer, BoxProvider, CachePolicy, CachedProvider, Clock,
-    Credential, CredentialProvider, Error, Event, Generation, JsonLogin, Lifetime, LoginError,
-    LoginRequest, NoReplay, Origins, PerRequest, ReadyBody, RefreshToken, RejectionReport, Replay,
-    ReplayEmpty, ReplayEmptyOr, ReplayReady, ReplayWith, RequestHead, Scheme, Secret, Session,
-    State, StaticProvider, SystemClock, Token, login_fn,
+    Credential, CredentialEvent, CredentialProvider, CredentialState, Error, Generation, JsonLogin,
+    Lifetime, LoginError, LoginRequest, NoReplay, Origins, PerRequest, ReadyBody, RefreshToken,
+    RejectionReport, Replay, ReplayEmpty, ReplayEmptyOr, ReplayReady, ReplayWith, RequestHead,
+    Scheme, Secret, Session, StaticProvider, SystemClock, Token, login_fn,
     presets::{Quable, Teletracker},
     test_util::{ScriptedLogin, ScriptedProvider, TestClock},
 };
@@ -247,7 +247,7 @@ async fn over_sockets(run: &mut Run, http: HttpClient) -> usize {
     let events = Arc::new(Mutex::new(Vec::new()));
     let observer = Arc::clone(&events);
     let provider = patient(login)
-        .on_event(move |event: &Event| observer.lock().unwrap().push(event.clone()))
+        .on_event(move |event: &CredentialEvent| observer.lock().unwrap().push(event.clone()))
         .build();
     let layer = BearerAuthLayer::new(provider, origins.clone());
     for (path, expected) in [
@@ -383,7 +383,7 @@ fn public_types(run: &mut Run) {
     run.debug(&Authorization::new(Scheme::BEARER, &token));
     run.debug(&StaticProvider::new(TOKEN).unwrap());
     run.debug(&Credential::from(token).with_refresh_token(REFRESH_TOKEN));
-    run.debug(&State::Fresh);
+    run.debug(&CredentialState::Fresh);
     run.debug(&TestClock::new());
     run.debug(&ScriptedLogin::new());
     run.debug(&ScriptedProvider::new([TOKEN]).unwrap());

@@ -16,9 +16,9 @@ use tokio::task::yield_now;
 use tokio_test::{assert_pending, task};
 use tower::{BoxError, Layer, ServiceExt};
 use tower_bearer::{
-    Authorization, BearerAuthLayer, CachedProvider, Credential, CredentialProvider, Error, Event,
-    JsonLogin, LoginError, Reason, Rejected, RequestHead, State, Verdict, login_fn,
-    test_util::ScriptedProvider,
+    Authorization, BearerAuthLayer, CachedProvider, Credential, CredentialEvent,
+    CredentialProvider, CredentialState, Error, JsonLogin, LoginError, Reason, Rejected,
+    RequestHead, Verdict, login_fn, test_util::ScriptedProvider,
 };
 use tower_test::mock;
 
@@ -464,7 +464,7 @@ async fn a_reset_forgets_the_credential_and_keeps_the_refresh_token() {
         assert_eq!(response.body(), &format!("Bearer token-{number}"));
         provider.reset();
         assert!(provider.current().is_none());
-        assert_eq!(provider.snapshot().state(), State::Empty);
+        assert_eq!(provider.snapshot().state(), CredentialState::Empty);
     }
     // Also that of a login that came too late.
     let mut waiter = task::spawn(provider.acquire());
@@ -631,16 +631,16 @@ async fn a_snapshot_tells_what_the_next_request_would_find() {
     let issuer = Issuer::gated().concurrent().with_lifetime(lifetime);
     let (provider, clock) = provider(&issuer);
     let state = || provider.snapshot().state();
-    assert_eq!(state(), State::Empty);
+    assert_eq!(state(), CredentialState::Empty);
     let mut waiter = task::spawn(provider.acquire());
     assert_pending!(waiter.poll());
-    assert_eq!(state(), State::LoggingIn);
+    assert_eq!(state(), CredentialState::LoggingIn);
     assert_eq!(provider.snapshot().waits(), 1);
     let mut joining = task::spawn(provider.acquire());
     assert_pending!(joining.poll());
     issuer.step();
     let held = waiter.await.unwrap();
-    assert_eq!(state(), State::Fresh);
+    assert_eq!(state(), CredentialState::Fresh);
     let seconds = Duration::from_secs;
     clock.advance(seconds(100));
     let snapshot = provider.snapshot();
@@ -655,22 +655,22 @@ async fn a_snapshot_tells_what_the_next_request_would_find() {
     assert_eq!(provider.snapshot().usable_for(), Some(seconds(890)));
     clock.jump_wall(seconds(60));
     clock.advance(seconds(800));
-    assert_eq!(state(), State::Aging);
+    assert_eq!(state(), CredentialState::Aging);
     assert!(provider.current().is_some());
     assert!(provider.snapshot().is_logging_in());
-    assert_eq!(state(), State::Aging, "it is served meanwhile");
+    assert_eq!(state(), CredentialState::Aging, "it is served meanwhile");
     issuer.fail("down");
     issuer.step();
     yield_now().await;
     yield_now().await;
-    assert_eq!(state(), State::Aging);
+    assert_eq!(state(), CredentialState::Aging);
     assert!(provider.snapshot().next_attempt().is_some());
     clock.advance(seconds(90));
-    assert_eq!(state(), State::Expired);
+    assert_eq!(state(), CredentialState::Expired);
     assert_eq!(provider.snapshot().usable_for(), Some(seconds(0)));
     issuer.step();
     assert!(provider.acquire().await.is_err());
-    assert_eq!(state(), State::BackingOff);
+    assert_eq!(state(), CredentialState::BackingOff);
     let snapshot = provider.snapshot();
     assert!(snapshot.last_error().unwrap().is_login_failed());
     assert_eq!(
@@ -744,7 +744,7 @@ async fn a_failed_background_login_is_told_to_who_listens() {
     let provider = CachedProvider::builder(issuer.clone())
         .clock(clock.clone())
         .on_event(move |event| {
-            if let Event::LoginFailed { error, .. } = event {
+            if let CredentialEvent::LoginFailed { error, .. } = event {
                 events
                     .lock()
                     .unwrap()

@@ -19,8 +19,8 @@ use tonic_health::{
 };
 use tower::Layer;
 use tower_bearer::{
-    BearerAuth, BearerAuthLayer, CachedProvider, Event, Origins, PerRequest, Receipt, Replay,
-    ReplayReady, RequestHead,
+    BearerAuth, BearerAuthLayer, CachedProvider, CredentialEvent, Origins, PerRequest, Receipt,
+    Replay, ReplayReady, RequestHead,
 };
 
 /// A health service that wants the token of this login, or any good login's for a 0.
@@ -83,7 +83,10 @@ impl Scene {
         let counted = Arc::clone(&rejections);
         let provider = patient(issuer.clone())
             .on_event(move |event| {
-                counted.fetch_add(usize::from(matches!(event, Event::Rejected { .. })), SeqCst);
+                counted.fetch_add(
+                    usize::from(matches!(event, CredentialEvent::Rejected { .. })),
+                    SeqCst,
+                );
             })
             .build();
         Self {

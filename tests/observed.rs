@@ -14,7 +14,7 @@ use std::{
 
 use support::{Capture, HandClock, Issuer, by_hand, without_dead_lock};
 use tokio::runtime::Builder;
-use tower_bearer::{CachePolicy, CachedProvider, Clock, Event, Reason, State};
+use tower_bearer::{CachePolicy, CachedProvider, Clock, CredentialEvent, CredentialState, Reason};
 
 // Whoever has waited for a login finds that it was told.
 #[test]
@@ -30,7 +30,10 @@ fn a_login_is_told_before_its_waiters_wake_up() {
     let issuer = Issuer::new();
     let provider = CachedProvider::builder(issuer.clone())
         .on_event(move |event| {
-            let is_end = matches!(event, Event::LoggedIn { .. } | Event::LoginFailed { .. });
+            let is_end = matches!(
+                event,
+                CredentialEvent::LoggedIn { .. } | CredentialEvent::LoginFailed { .. }
+            );
             counted.fetch_add(usize::from(is_end), SeqCst);
         })
         .build();
@@ -66,7 +69,7 @@ fn an_observer_that_blocks_delays_waiters_to_their_deadline_at_most() {
         let provider = CachedProvider::builder(Issuer::new())
             .policy(CachePolicy::default().login_timeout(Duration::from_millis(50)))
             .on_event(move |event| {
-                if matches!(event, Event::LoggedIn { .. }) {
+                if matches!(event, CredentialEvent::LoggedIn { .. }) {
                     let _ = is_released.lock().unwrap().recv();
                 }
             })
@@ -99,7 +102,7 @@ async fn rejections_that_cause_no_login_show_in_the_snapshot_and_once_in_the_eve
         .on_event(move |event| told.lock().unwrap().push(event.clone()))
         .build();
     let first = provider.acquire().await.unwrap().generation();
-    assert_eq!(provider.snapshot().state(), State::Fresh);
+    assert_eq!(provider.snapshot().state(), CredentialState::Fresh);
     assert!(provider.reject(&by_hand(first)).is_log_in());
     let second = provider.acquire().await.unwrap().generation();
     let began_at = clock.now();
@@ -107,7 +110,7 @@ async fn rejections_that_cause_no_login_show_in_the_snapshot_and_once_in_the_eve
         assert!(!provider.reject(&by_hand(second)).is_log_in());
     }
     let snapshot = provider.snapshot();
-    assert_eq!(snapshot.state(), State::HeldBack);
+    assert_eq!(snapshot.state(), CredentialState::HeldBack);
     let held_back = snapshot.held_back().unwrap();
     let next_login = began_at + Duration::from_secs(1);
     assert_eq!(
@@ -119,7 +122,7 @@ async fn rejections_that_cause_no_login_show_in_the_snapshot_and_once_in_the_eve
     let snapshot = provider.snapshot();
     assert_eq!(
         (snapshot.state(), snapshot.held_back()),
-        (State::Fresh, None)
+        (CredentialState::Fresh, None)
     );
     assert!(provider.reject(&by_hand(second)).is_log_in());
     let third = provider.acquire().await.unwrap().generation();
@@ -130,7 +133,7 @@ async fn rejections_that_cause_no_login_show_in_the_snapshot_and_once_in_the_eve
     let pauses: Vec<_> = events
         .iter()
         .filter_map(|event| match event {
-            Event::LoginHeldBack {
+            CredentialEvent::LoginHeldBack {
                 generation,
                 reason: Reason::LoginDidNotHelp,
                 next_login,
@@ -181,14 +184,14 @@ fn the_snapshot_and_what_is_current_never_disagree_about_an_expiry() {
             .build();
         let acquire = provider.acquire();
         runtime.block_on(async { tokio::spawn(acquire).await.unwrap().unwrap() });
-        assert_eq!(provider.snapshot().state(), State::Fresh);
+        assert_eq!(provider.snapshot().state(), CredentialState::Fresh);
         match by_wall {
             true => clock.0.jump_wall(HOUR),
             false => clock.0.advance(HOUR),
         }
         assert!(provider.current().is_some(), "the timer is late");
         let snapshot = provider.snapshot();
-        assert_eq!(snapshot.state(), State::Expired);
+        assert_eq!(snapshot.state(), CredentialState::Expired);
         assert_eq!(snapshot.usable_for(), Some(Duration::ZERO));
         assert!(provider.current().is_none());
     }

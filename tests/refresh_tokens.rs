@@ -27,7 +27,9 @@ use tokio::{
 };
 use tokio_test::{assert_pending, assert_ready_err, task};
 use tower::{Service, service_fn};
-use tower_bearer::{BoxError, CachedProvider, Credential, Event, JsonLogin, Login, LoginRequest};
+use tower_bearer::{
+    BoxError, CachedProvider, Credential, CredentialEvent, JsonLogin, Login, LoginRequest,
+};
 use tower_test::mock;
 
 /// Each login does the next thing of its script, and writes down what it took.
@@ -308,7 +310,7 @@ async fn a_token_is_spent_where_the_answer_breaks_off() {
     let provider = CachedProvider::builder(login)
         .starting_with(stored.with_lifetime(Duration::ZERO))
         .on_event(move |event| {
-            if let Event::RefreshFailed { error, .. } = event {
+            if let CredentialEvent::RefreshFailed { error, .. } = event {
                 events.lock().unwrap().push(error.clone());
             }
         })

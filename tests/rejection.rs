@@ -16,9 +16,9 @@ use support::{Api, HandClock, Issuer, by_hand, origins, request};
 use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{
-    Authorization, BearerAuthLayer, CachedProvider, Credential, CredentialProvider, Error, Event,
-    Generation, Reason, Receipt, Rejected, ReplayWith, RequestHead, Scheme, StaticProvider, Token,
-    Verdict, login_fn, rejection,
+    Authorization, BearerAuthLayer, CachedProvider, Credential, CredentialEvent,
+    CredentialProvider, Error, Generation, Reason, Receipt, Rejected, ReplayWith, RequestHead,
+    Scheme, StaticProvider, Token, Verdict, login_fn, rejection,
 };
 use tower_test::mock;
 
@@ -673,7 +673,7 @@ async fn a_rival_on_the_account_is_noticed_told_and_no_longer_fought() {
         let (told, good) = (Arc::clone(&events), Arc::clone(&ours));
         let provider = CachedProvider::builder(issuer.clone())
             .on_event(move |event| {
-                if matches!(event, Event::LoggedIn { .. }) {
+                if matches!(event, CredentialEvent::LoggedIn { .. }) {
                     good.fetch_add(1_000_000, SeqCst);
                 }
                 told.lock().unwrap().push(event.clone());
@@ -704,7 +704,7 @@ async fn a_rival_on_the_account_is_noticed_told_and_no_longer_fought() {
         let events = events.lock().unwrap();
         let contentions = events
             .iter()
-            .filter(|event| matches!(event, Event::Contended { .. }))
+            .filter(|event| matches!(event, CredentialEvent::Contended { .. }))
             .count();
         let snapshot = provider.snapshot();
         println!(
@@ -718,7 +718,7 @@ async fn a_rival_on_the_account_is_noticed_told_and_no_longer_fought() {
         assert!(snapshot.is_contention_suspected());
         let kept = events
             .iter()
-            .filter(|event| matches!(event, Event::Rejected { is_kept: true, .. }));
+            .filter(|event| matches!(event, CredentialEvent::Rejected { is_kept: true, .. }));
         assert!(kept.count() > 0);
     }
 }
@@ -732,10 +732,12 @@ async fn events_and_counts_tell_what_happened() {
     let provider = CachedProvider::builder(issuer.clone())
         .on_event(move |event| {
             let event = match event {
-                Event::LoggedIn { .. } => "logged in",
-                Event::LoginFailed { error, .. } if error.is_login_failed() => "login failed",
-                Event::Rejected { is_kept: false, .. } => "rejected",
-                Event::Rejected { is_kept: true, .. } => "kept",
+                CredentialEvent::LoggedIn { .. } => "logged in",
+                CredentialEvent::LoginFailed { error, .. } if error.is_login_failed() => {
+                    "login failed"
+                }
+                CredentialEvent::Rejected { is_kept: false, .. } => "rejected",
+                CredentialEvent::Rejected { is_kept: true, .. } => "kept",
                 _ => "another",
             };
             told.lock().unwrap().push(event);

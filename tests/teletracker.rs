@@ -16,7 +16,7 @@ use support::{
 };
 use tower::{Layer, ServiceExt};
 use tower_bearer::{
-    BearerAuth, CachedProvider, CachedProviderBuilder, Credential, Event, ReplayEmpty,
+    BearerAuth, CachedProvider, CachedProviderBuilder, Credential, CredentialEvent, ReplayEmpty,
     presets::Teletracker,
 };
 
@@ -199,9 +199,9 @@ async fn a_lost_answer_leads_to_a_full_login_in_the_same_flight() {
     assert_eq!((snapshot.logins(), snapshot.failed_logins()), (2, 0));
     let events = std::mem::take(&mut *events.lock().unwrap());
     let [
-        Event::LoggedIn { .. },
-        Event::RefreshFailed { error, .. },
-        Event::LoggedIn { .. },
+        CredentialEvent::LoggedIn { .. },
+        CredentialEvent::RefreshFailed { error, .. },
+        CredentialEvent::LoggedIn { .. },
     ] = &events[..]
     else {
         panic!("{events:?}");

@@ -217,7 +217,7 @@ impl Error {
     }
 
     /// Whether a refresh token did not help: that of
-    /// [`Event::RefreshFailed`](crate::Event::RefreshFailed), and no request's.
+    /// [`CredentialEvent::RefreshFailed`](crate::CredentialEvent::RefreshFailed), and no request's.
     #[must_use]
     pub fn is_refresh_failed(&self) -> bool {
         self.0.kind == Kind::RefreshFailed

@@ -155,7 +155,7 @@ impl LoginRequest {
     }
 
     /// Says that the refresh token did not help, and that the login goes on without: it is told as
-    /// [`Event::RefreshFailed`](crate::Event::RefreshFailed) once the login has ended. The first
+    /// [`CredentialEvent::RefreshFailed`](crate::CredentialEvent::RefreshFailed) once the login has ended. The first
     /// failure of a login counts.
     pub fn refresh_has_failed(&mut self, failure: impl Into<BoxError>) {
         self.refresh_token.tell(failure.into());

@@ -11,7 +11,7 @@ use std::{
 use pin_project_lite::pin_project;
 
 use super::{
-    CachePolicy, CredentialProvider, Event, RequestHead, Snapshot,
+    CachePolicy, CredentialEvent, CredentialProvider, RequestHead, Snapshot,
     cache::{Acquiring, Cache, Setup, Wanted},
     per_request::PerRequest,
     receipt::{Receipt, Rejected, Verdict},
@@ -54,7 +54,7 @@ use crate::{
 /// | each time another target is rejected, and the last two such logins or more did not help | 1 s after the last login, doubling to 5 min | the 401; a target that is rejected again has its own pause |
 /// | a target is accepted and rejected by turns under one credential | as where logins do not help; at once when it was rejected for more than twice its longest time so far, + 3 s | the 401 |
 /// | nothing at all is accepted | the pauses end at 30 s for ten minutes, then at 5 min | the 401 |
-/// | the last three logins or more each helped for less than 3 s | 1 s after the last login, doubling to 1 min | the 401, and [`Event::Contended`]: another client may be using the account |
+/// | the last three logins or more each helped for less than 3 s | 1 s after the last login, doubling to 1 min | the 401, and [`CredentialEvent::Contended`]: another client may be using the account |
 /// | the last login failed | after its pause, above | the credential that was rejected stays in use; without one, the login's error |
 ///
 /// While a target goes on being rejected, a login is tried after five minutes at the latest (and the
@@ -63,7 +63,7 @@ use crate::{
 /// credential; requests that can be replayed are.
 ///
 /// The pauses are settings: [`CachePolicy::rejection_pauses`]. While a pause lasts, the
-/// [snapshot](Self::snapshot) is in the state [`HeldBack`](crate::State::HeldBack), and each
+/// [snapshot](Self::snapshot) is in the state [`HeldBack`](crate::CredentialState::HeldBack), and each
 /// rejected response carries a [`RejectionReport`](crate::RejectionReport).
 ///
 /// # Runtimes
@@ -301,13 +301,13 @@ impl CachedProviderBuilder {
         self
     }
 
-    /// Calls `observer` with each [`Event`], in the task or the request that caused it, after all
+    /// Calls `observer` with each [`CredentialEvent`], in the task or the request that caused it, after all
     /// locks are released.
     ///
     /// The events of a login are told before those who wait for it wake up. A request that reads the
     /// new credential directly may come first. It must not block: it runs on the runtime's threads,
     /// and waiters then wait until their own deadline. A panic in it changes nothing.
-    pub fn on_event(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+    pub fn on_event(mut self, observer: impl Fn(&CredentialEvent) + Send + Sync + 'static) -> Self {
         self.setup.observers.of_events = Some(Box::new(observer));
         self
     }

@@ -19,12 +19,12 @@ pub use self::{
     boxed::{BoxAcquire, BoxProvider},
     cached::{Acquire, CachedProvider, CachedProviderBuilder},
     fixed::StaticProvider,
-    observers::Event,
+    observers::CredentialEvent,
     optional::AcquireIfSome,
     per_request::PerRequest,
     policy::CachePolicy,
     receipt::{Reason, Receipt, Rejected, Verdict},
-    snapshot::{HeldBack, Snapshot, State},
+    snapshot::{CredentialState, HeldBack, Snapshot},
 };
 use crate::{credential::Authorization, error::Error};
 

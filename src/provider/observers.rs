@@ -19,7 +19,7 @@ use crate::{
 /// two threads may come in another order than they happened.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Event {
+pub enum CredentialEvent {
     /// A login has brought a credential, which is in use now.
     #[non_exhaustive]
     LoggedIn {
@@ -78,12 +78,12 @@ type Observer<T> = Box<dyn Fn(&T) + Send + Sync>;
 
 #[derive(Default)]
 pub(super) struct Observers {
-    pub(super) of_events: Option<Observer<Event>>,
+    pub(super) of_events: Option<Observer<CredentialEvent>>,
     pub(super) of_credentials: Option<Observer<Credential>>,
 }
 
 impl Observers {
-    pub(super) fn tell(&self, event: &Event) {
+    pub(super) fn tell(&self, event: &CredentialEvent) {
         #[cfg(feature = "tracing")]
         caught(|| trace(event));
         call(self.of_events.as_ref(), event);
@@ -97,21 +97,21 @@ impl Observers {
 /// What is worth a look is a warning, the daily round is for debugging. Nothing here is secret: errors
 /// of this crate hold no secrets, and what a login of the user's fails with is its own affair.
 #[cfg(feature = "tracing")]
-fn trace(event: &Event) {
+fn trace(event: &CredentialEvent) {
     match event {
-        Event::LoggedIn { generation } => tracing::debug!(?generation, "logged in"),
-        Event::LoginFailed { error } => {
+        CredentialEvent::LoggedIn { generation } => tracing::debug!(?generation, "logged in"),
+        CredentialEvent::LoginFailed { error } => {
             tracing::warn!(%error, cause = error.source().map(tracing::field::display), "login failed");
         }
-        Event::LoginDiscarded { .. } => tracing::debug!("login discarded after a reset"),
-        Event::RefreshFailed { error } => {
+        CredentialEvent::LoginDiscarded { .. } => tracing::debug!("login discarded after a reset"),
+        CredentialEvent::RefreshFailed { error } => {
             tracing::warn!(%error, cause = error.source().map(tracing::field::display), "refresh failed");
         }
-        Event::Rejected {
+        CredentialEvent::Rejected {
             generation,
             is_kept,
         } => tracing::debug!(?generation, is_kept, "credential rejected"),
-        Event::LoginHeldBack {
+        CredentialEvent::LoginHeldBack {
             generation,
             reason,
             next_login: _,
@@ -120,7 +120,7 @@ fn trace(event: &Event) {
             ?reason,
             "rejected, and kept: logins do not help"
         ),
-        Event::Contended { generation } => tracing::warn!(
+        CredentialEvent::Contended { generation } => tracing::warn!(
             ?generation,
             "tokens are revoked within seconds of each login; another client may be using this account"
         ),

@@ -11,7 +11,7 @@ use crate::{credential::Generation, error::Error};
 /// [`replays`](crate::BearerAuthLayer::replays), [`bare_requests`](crate::BearerAuthLayer::bare_requests).
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    pub(super) state: State,
+    pub(super) state: CredentialState,
     pub(super) is_logging_in: bool,
     pub(super) generation: Option<Generation>,
     pub(super) age: Option<Duration>,
@@ -26,7 +26,7 @@ pub struct Snapshot {
 /// What the next request would find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum State {
+pub enum CredentialState {
     /// No credential: the request logs in.
     Empty,
     /// No credential, and a login is under way: the request waits for it.
@@ -69,7 +69,7 @@ pub(super) struct Counts {
 impl Snapshot {
     /// What the next request would find.
     #[must_use]
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> CredentialState {
         self.state
     }
 
@@ -110,14 +110,14 @@ impl Snapshot {
         self.next_attempt
     }
 
-    /// The rejections that cause no login for now, in the state [`HeldBack`](State::HeldBack).
+    /// The rejections that cause no login for now, in the state [`HeldBack`](CredentialState::HeldBack).
     #[must_use]
     pub fn held_back(&self) -> Option<HeldBack> {
         self.held_back
     }
 
     /// Whether another client may be using the account:
-    /// [`Event::Contended`](crate::Event::Contended). A suspicion, never a fact.
+    /// [`CredentialEvent::Contended`](crate::CredentialEvent::Contended). A suspicion, never a fact.
     #[must_use]
     pub fn is_contention_suspected(&self) -> bool {
         self.is_contention_suspected

@@ -9,9 +9,9 @@ use http::{Response, StatusCode};
 use tokio::{runtime::Builder, time};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_bearer::{
-    BearerAuth, BearerAuthLayer, BoxError, CachePolicy, CachedProvider, Clock, Credential, Event,
-    Login, LoginRequest, Origins, PerRequest, Receipt, Rejected, RejectionReport, Replay,
-    RequestHead, Session,
+    BearerAuth, BearerAuthLayer, BoxError, CachePolicy, CachedProvider, Clock, Credential,
+    CredentialEvent, Login, LoginRequest, Origins, PerRequest, Receipt, Rejected, RejectionReport,
+    Replay, RequestHead, Session,
 };
 
 use crate::{
@@ -176,7 +176,7 @@ pub(crate) fn run(setup: Setup, world: World, requests: &[Request], resets: &[Mi
             .clock(PausedClock { begun_at })
             .random(move || chance.random_below(1_000) as f64 / 1_000.0)
             .on_event(move |event| {
-                if matches!(event, Event::Contended { .. }) {
+                if matches!(event, CredentialEvent::Contended { .. }) {
                     let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
                     told.get_or_insert(observed.now());
                 }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use tower_bearer::{Clock, Credential, Error, Event, Generation, Session};
+use tower_bearer::{Clock, Credential, CredentialEvent, Error, Generation, Session};
 
 use crate::{clock::HostClock, issuer::Ledger, published::Published, record::Record};
 
@@ -179,12 +179,12 @@ impl Logbook {
         pages.handed = Some(Published::new(credential, sent, answered, false));
     }
 
-    pub(crate) fn told(&self, event: &Event) {
+    pub(crate) fn told(&self, event: &CredentialEvent) {
         self.record
             .must_hide_secrets(&self.who, &format!("{event:?} {event:#?}"));
         match event {
-            Event::LoggedIn { generation, .. } => self.logged_in(*generation),
-            Event::LoginFailed { error, .. } => {
+            CredentialEvent::LoggedIn { generation, .. } => self.logged_in(*generation),
+            CredentialEvent::LoginFailed { error, .. } => {
                 let mut pages = self.pages();
                 pages.has_failed = true;
                 // What is lost has no pause, and no clock where its runtime is gone.
@@ -198,7 +198,7 @@ impl Logbook {
                 self.record
                     .write(&self.who, format!("login failed: {told}"));
             }
-            Event::LoginDiscarded { error, .. } => {
+            CredentialEvent::LoginDiscarded { error, .. } => {
                 let mut pages = self.pages();
                 pages.handed = None;
                 // Nor is its failure news.
@@ -209,16 +209,16 @@ impl Logbook {
                 }
                 self.record.write(&self.who, "login discarded");
             }
-            Event::RefreshFailed { error, .. } => {
+            CredentialEvent::RefreshFailed { error, .. } => {
                 self.read(error);
                 self.record.count(|counts| counts.refused_refreshes += 1);
             }
-            Event::Rejected {
+            CredentialEvent::Rejected {
                 generation,
                 is_kept,
                 ..
             } => self.rejected(*generation, *is_kept),
-            Event::Contended { .. } => {
+            CredentialEvent::Contended { .. } => {
                 self.record.count(|counts| counts.contentions += 1);
                 self.record.write(&self.who, "somebody else logs in");
             }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     error::Error,
     provider::{
-        observers::Event,
+        observers::CredentialEvent,
         receipt::{Reason, Receipt, Rejected, Verdict},
     },
     runtime::Moment,
@@ -66,7 +66,7 @@ impl Cache {
         course.counts.contentions += u64::from(is_contended);
         drop(course);
         let observers = &self.setup.observers;
-        observers.tell(&Event::Rejected {
+        observers.tell(&CredentialEvent::Rejected {
             generation,
             is_kept: !verdict.is_log_in(),
         });
@@ -74,14 +74,14 @@ impl Cache {
             && !verdict.is_log_in()
             && !before.are_held_back
         {
-            observers.tell(&Event::LoginHeldBack {
+            observers.tell(&CredentialEvent::LoginHeldBack {
                 generation,
                 reason,
                 next_login,
             });
         }
         if is_contended {
-            observers.tell(&Event::Contended { generation });
+            observers.tell(&CredentialEvent::Contended { generation });
         }
         verdict.with_age(age)
     }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     error::{Error, Outlook},
     login::RefreshTokenSlot,
-    provider::observers::Event,
+    provider::observers::CredentialEvent,
     runtime::{
         Moment,
         sync::{Handle, MutexGuard},
@@ -139,7 +139,7 @@ impl Cache {
                 // Since the answer a hook has run.
                 self.calm_down(&mut course, now.unwrap_or(answered));
                 let generation = held.generation();
-                (Ok(held), None, Event::LoggedIn { generation })
+                (Ok(held), None, CredentialEvent::LoggedIn { generation })
             }
             Err(error) => {
                 // What was not taken is there for the next login, and no longer for this one.
@@ -147,7 +147,7 @@ impl Cache {
                 course.counts.failed_logins += 1;
                 self.put_back(&mut course);
                 self.look_again(&mut course);
-                let event = Event::LoginFailed {
+                let event = CredentialEvent::LoginFailed {
                     error: error.clone(),
                 };
                 (Err(error.clone()), Some(error), event)
@@ -175,7 +175,7 @@ impl Cache {
         };
         course.counts.discarded_logins += 1;
         drop(course);
-        self.setup.observers.tell(&Event::LoginDiscarded {
+        self.setup.observers.tell(&CredentialEvent::LoginDiscarded {
             error: outcome.err(),
         });
         flight.land(Err(Error::reset()));

@@ -28,7 +28,7 @@ use self::{
 use super::{
     observers::Observers,
     policy::{CachePolicy, Pauses},
-    snapshot::{Counts, Snapshot, State},
+    snapshot::{Counts, CredentialState, Snapshot},
 };
 use crate::{
     credential::{Authorization, Credential, Generation, RefreshToken},
@@ -170,13 +170,15 @@ impl Cache {
         let pause = course.pause_at(now);
         let held_back = course.rejections.held_back(now.monotonic);
         let state = match freshness {
-            Some(Freshness::Fresh | Freshness::Aging) if held_back.is_some() => State::HeldBack,
-            Some(Freshness::Fresh) => State::Fresh,
-            Some(Freshness::Aging) => State::Aging,
-            _ if course.flight.is_some() => State::LoggingIn,
-            _ if pause.is_some() => State::BackingOff,
-            Some(Freshness::Expired) => State::Expired,
-            None => State::Empty,
+            Some(Freshness::Fresh | Freshness::Aging) if held_back.is_some() => {
+                CredentialState::HeldBack
+            }
+            Some(Freshness::Fresh) => CredentialState::Fresh,
+            Some(Freshness::Aging) => CredentialState::Aging,
+            _ if course.flight.is_some() => CredentialState::LoggingIn,
+            _ if pause.is_some() => CredentialState::BackingOff,
+            Some(Freshness::Expired) => CredentialState::Expired,
+            None => CredentialState::Empty,
         };
         Snapshot {
             state,
@@ -189,7 +191,7 @@ impl Cache {
             usable_for: current.and_then(|held| held.lifespan.left(now)),
             next_attempt: pause.and_then(Error::next_attempt),
             last_error: course.failure.clone(),
-            held_back: held_back.filter(|_| state == State::HeldBack),
+            held_back: held_back.filter(|_| state == CredentialState::HeldBack),
             is_contention_suspected: course.rejections.is_rival_suspected(now.monotonic),
             counts: course.counts,
         }

@@ -13,7 +13,7 @@ use crate::{
     credential::{Credential, RefreshToken},
     error::{BoxError, Error},
     login::LoginRequest,
-    provider::observers::Event,
+    provider::observers::CredentialEvent,
     runtime::{Moment, sync::time},
 };
 
@@ -46,7 +46,10 @@ impl Pilot {
         let outcome = self.log_in().await;
         if let Some(error) = self.flight.refresh_token().refresh_failure() {
             let error = error.clone();
-            cache.setup.observers.tell(&Event::RefreshFailed { error });
+            cache
+                .setup
+                .observers
+                .tell(&CredentialEvent::RefreshFailed { error });
         }
         let outcome = match outcome {
             Ok(credential) => {

@@ -27,8 +27,8 @@ use checker::{
 };
 use http::{Method, Request};
 use tower_bearer::{
-    CachedProvider, CachedProviderBuilder, Credential, CredentialProvider, Generation, Receipt,
-    Rejected, RequestHead, Session, State, login_fn,
+    CachedProvider, CachedProviderBuilder, Credential, CredentialProvider, CredentialState,
+    Generation, Receipt, Rejected, RequestHead, Session, login_fn,
     model::{self, ModelClock},
 };
 
@@ -153,7 +153,7 @@ fn all_who_wait_are_told_by_one_login() {
         let own = acquire(&provider);
         assert_eq!(waiter.join().unwrap(), own);
         assert_eq!(issuer.logins(), 1);
-        assert_eq!(provider.snapshot().state(), State::Fresh);
+        assert_eq!(provider.snapshot().state(), CredentialState::Fresh);
     });
 }
 

@@ -2,23 +2,25 @@
 
 use std::time::{Duration, Instant};
 
-use tower_bearer::{Clock, Error, Event, Generation, Session};
+use tower_bearer::{Clock, CredentialEvent, Error, Generation, Session};
 
 use super::{CHANCE, Model, Moment, Published};
 use crate::script::Outcome;
 
 impl Model {
-    pub(crate) fn told(&mut self, event: &Event) {
+    pub(crate) fn told(&mut self, event: &CredentialEvent) {
         match event {
-            Event::LoggedIn { generation, .. } => self.logged_in(*generation),
-            Event::LoginFailed { error, .. } => self.login_failed(error),
-            Event::LoginDiscarded { .. } => self.login_discarded(),
-            Event::Rejected {
+            CredentialEvent::LoggedIn { generation, .. } => self.logged_in(*generation),
+            CredentialEvent::LoginFailed { error, .. } => self.login_failed(error),
+            CredentialEvent::LoginDiscarded { .. } => self.login_discarded(),
+            CredentialEvent::Rejected {
                 generation,
                 is_kept,
                 ..
             } => self.rejected(*generation, *is_kept),
-            Event::RefreshFailed { .. } => self.violated("no refresh fails here by its own word"),
+            CredentialEvent::RefreshFailed { .. } => {
+                self.violated("no refresh fails here by its own word")
+            }
             _ => (),
         }
     }

@@ -5,7 +5,7 @@ use std::{error::Error as _, time::Duration};
 use http::StatusCode;
 use tokio::{task::yield_now, time};
 use tokio_test::task;
-use tower_bearer::{BoxError, Error, State};
+use tower_bearer::{BoxError, CredentialState, Error};
 
 use super::{System, TIMED_OUT};
 use crate::{
@@ -129,15 +129,19 @@ impl System {
                 model.violated("another generation is in use than was published and not taken out");
             }
             let expected = match (usable, model.is_logging_in(), model.is_pausing()) {
-                (Some(_), _, _) => &[State::Fresh, State::Aging, State::HeldBack][..],
-                (None, true, _) => &[State::LoggingIn],
-                (None, false, true) => &[State::BackingOff],
-                (None, false, false) => &[State::Expired, State::Empty],
+                (Some(_), _, _) => &[
+                    CredentialState::Fresh,
+                    CredentialState::Aging,
+                    CredentialState::HeldBack,
+                ][..],
+                (None, true, _) => &[CredentialState::LoggingIn],
+                (None, false, true) => &[CredentialState::BackingOff],
+                (None, false, false) => &[CredentialState::Expired, CredentialState::Empty],
             };
             if !expected.contains(&snapshot.state()) {
                 model.violated(format!("{:?}, and not {expected:?}", snapshot.state()));
             }
-            if snapshot.held_back().is_some() != (snapshot.state() == State::HeldBack) {
+            if snapshot.held_back().is_some() != (snapshot.state() == CredentialState::HeldBack) {
                 model.violated("rejections are held back, or not, and the state says otherwise");
             }
             if snapshot.is_logging_in() != model.is_logging_in() {
