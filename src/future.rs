@@ -1,4 +1,4 @@
-//! The way of one request.
+//! The handling of one request.
 
 use std::{
     fmt, mem,
@@ -14,7 +14,8 @@ use crate::{
     error::BoxError,
     provider::CredentialProvider,
     request::{
-        Boxed, Cold, Exchange, Judged, NoReplay, NotReplayed, RejectionReport, Replay, Sent, Share,
+        AfterResponse, BoxedPending, Exchange, NoReplay, NotReplayed, Pending, RejectionReport,
+        Replay, Sent, Share,
     },
 };
 
@@ -32,27 +33,27 @@ pin_project! {
         R: Replay<B>,
     {
         // While the request is with the inner service. Not in a state with the rest: a response would
-        // be moved more often on its way in.
+        // be moved more often on its handling in.
         #[pin]
         response: Option<S::Future>,
-        way: Way<S, P, B, R>,
+        handling: Handling<S, P, B, R>,
     }
 }
 
 /// What is there of a request beside its response.
-pub(crate) enum Way<S, P: CredentialProvider, B, R: Replay<B>> {
+pub(crate) enum Handling<S, P: CredentialProvider, B, R: Replay<B>> {
     /// It went bare: its answer is no news.
     Bare,
     /// It went with an authorization that the caller had set: no news for the provider.
-    CallersOwn {
+    CallersHeader {
         exchange: Exchange,
         share: Share<P, R>,
     },
     /// It is sent once.
-    Once { sent: Sent, share: Share<P, R> },
+    SentOnce { sent: Sent, share: Share<P, R> },
     /// It waits to be sent, or may be sent again.
-    Cold {
-        cold: Boxed<S, P, B, R::Kept>,
+    Pending {
+        pending: BoxedPending<S, P, B, R::Kept>,
         share: Share<P, R>,
     },
 }
@@ -63,21 +64,21 @@ where
     P: CredentialProvider,
     R: Replay<B>,
 {
-    /// A request that is on its way.
+    /// A request that is on its handling.
     #[inline]
-    pub(crate) fn sent(response: S::Future, way: Way<S, P, B, R>) -> Self {
+    pub(crate) fn sent(response: S::Future, handling: Handling<S, P, B, R>) -> Self {
         Self {
             response: Some(response),
-            way,
+            handling,
         }
     }
 
     /// A request that is not.
-    pub(crate) fn cold(cold: Cold<S, P, B, R::Kept>, share: Share<P, R>) -> Self {
+    pub(crate) fn pending(pending: Pending<S, P, B, R::Kept>, share: Share<P, R>) -> Self {
         Self {
             response: None,
-            way: Way::Cold {
-                cold: Box::pin(cold),
+            handling: Handling::Pending {
+                pending: Box::pin(pending),
                 share,
             },
         }
@@ -100,7 +101,7 @@ where
         if let Some(response) = this.response.as_mut().as_pin_mut() {
             let mut answer = ready!(response.poll(cx));
             let is_final = match &mut answer {
-                Ok(response) => !this.way.judge(response),
+                Ok(response) => !this.handling.judge(response),
                 Err(_) => true,
             };
             if is_final {
@@ -108,40 +109,40 @@ where
             }
             // Before the login: over HTTP/1 what is unread keeps its connection.
             drop(answer);
-            self.as_mut().begin_again();
+            self.as_mut().start_replay();
         }
-        self.poll_waiting(cx)
+        self.poll_pending(cx)
     }
 }
 
-impl<S, P: CredentialProvider, B, R: Replay<B>> Way<S, P, B, R> {
+impl<S, P: CredentialProvider, B, R: Replay<B>> Handling<S, P, B, R> {
     /// Tells the provider of the answer. Returns whether the request is to be sent again.
     #[inline]
     fn judge<Body>(&mut self, response: &mut Response<Body>) -> bool {
-        if let Self::Once { sent, share } = self
-            && sent.is_plainly_accepted(response)
+        if let Self::SentOnce { sent, share } = self
+            && sent.is_accepted_by_status(response)
         {
             share.provider.accept(sent.receipt);
             return false;
         }
-        self.judge_closely(response)
+        self.judge_in_full(response)
     }
 
     #[inline(never)]
-    fn judge_closely<Body>(&mut self, response: &mut Response<Body>) -> bool {
+    fn judge_in_full<Body>(&mut self, response: &mut Response<Body>) -> bool {
         let report = match self {
             Self::Bare => None,
-            Self::CallersOwn { exchange, share } => {
-                let is_rejected = share.rejection.is_in(response, *exchange);
+            Self::CallersHeader { exchange, share } => {
+                let is_rejected = share.rejection.is_rejection(response, *exchange);
                 is_rejected.then_some(RejectionReport::CALLERS_HEADER)
             }
-            Self::Once { sent, share } => share.judge(*sent, response).map(|verdict| {
+            Self::SentOnce { sent, share } => share.judge(*sent, response).map(|verdict| {
                 let no_policy = (!R::KEEPS).then_some(NotReplayed::NoPolicy);
                 RejectionReport::new(sent.receipt, verdict, no_policy)
             }),
-            Self::Cold { cold, share } => match cold.as_mut().judge(share, response) {
-                Judged::Again => return true,
-                Judged::Final(report) => report,
+            Self::Pending { pending, share } => match pending.as_mut().judge(share, response) {
+                AfterResponse::Replay => return true,
+                AfterResponse::Return(report) => report,
             },
         };
         if let Some(report) = report {
@@ -160,18 +161,18 @@ where
 {
     /// Calling => Waiting.
     #[cold]
-    fn begin_again(self: Pin<&mut Self>) {
+    fn start_replay(self: Pin<&mut Self>) {
         let mut this = self.project();
         // What the inner future still holds is given back before the login, which may need it.
         this.response.set(None);
-        if let Way::Cold { cold, share } = this.way {
-            cold.as_mut().begin_again(&share.provider);
+        if let Handling::Pending { pending, share } = this.handling {
+            pending.as_mut().start_replay(&share.provider);
         }
     }
 
     /// Waiting => Calling => (Waiting | the answer)
     #[cold]
-    fn poll_waiting<Body>(
+    fn poll_pending<Body>(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Response<Body>, BoxError>>
@@ -180,15 +181,15 @@ where
         S::Error: Into<BoxError>,
     {
         let mut this = self.as_mut().project();
-        let Way::Cold { cold, share } = this.way else {
+        let Handling::Pending { pending, share } = this.handling else {
             unreachable!("who waits has a request");
         };
-        let response = ready!(cold.as_mut().poll_call(share, cx))?;
-        if let Some(sent) = cold.as_sent_once()
+        let response = ready!(pending.as_mut().poll_call(share, cx))?;
+        if let Some(sent) = pending.sent_without_replay()
             // Moved: it is counted together with the rest of a crowd.
-            && let Way::Cold { share, .. } = mem::replace(this.way, Way::Bare)
+            && let Handling::Pending { share, .. } = mem::replace(this.handling, Handling::Bare)
         {
-            *this.way = Way::Once { sent, share };
+            *this.handling = Handling::SentOnce { sent, share };
         }
         this.response.set(Some(response));
         // Once more at the most: what is refused again is not sent again.

@@ -8,7 +8,7 @@ use tower_layer::Layer;
 use crate::{
     origin::Origins,
     provider::{CachedProvider, CredentialProvider},
-    request::{NoReplay, Own, ReplayWith, Settings, Share},
+    request::{NoReplay, PerService, ReplayWith, Settings, Share},
     service::BearerAuth,
 };
 
@@ -30,7 +30,7 @@ use crate::{
 ///   │                 │ 302        │
 /// BearerAuth          │          follow redirects ◀──┐
 ///   │  asks for each hop           │                 │ 302
-/// client ─────────────┘          client ─────────────┘ carries on what it was given
+/// client ─────────────┘          client ─────────────┘ record_sent on what it was given
 /// ```
 ///
 /// - *Outside* of what bounds or delays a request (a concurrency limit, a buffer), so that a
@@ -200,6 +200,6 @@ impl<S, P, R> Layer<S> for BearerAuthLayer<P, R> {
     type Service = BearerAuth<S, P, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        BearerAuth::new(inner, Own::new(self.share.clone()))
+        BearerAuth::new(inner, PerService::new(self.share.clone()))
     }
 }

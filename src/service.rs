@@ -10,9 +10,9 @@ use tower_service::Service;
 
 use crate::{
     error::BoxError,
-    future::{ResponseFuture, Way},
+    future::{Handling, ResponseFuture},
     provider::{CachedProvider, CredentialProvider, RequestHead},
-    request::{Bare, Cold, Kept, NoReplay, Own, Replay},
+    request::{Bypass, KeptRequest, NoReplay, Pending, PerService, Replay},
 };
 
 /// A service that puts an authorization on each request. [`BearerAuthLayer`] makes it.
@@ -39,24 +39,24 @@ use crate::{
 #[derive(Debug)]
 pub struct BearerAuth<S, P = CachedProvider, R = NoReplay> {
     inner: S,
-    own: Own<P, R>,
+    per_service: PerService<P, R>,
 }
 
 impl<S, P, R> BearerAuth<S, P, R> {
-    pub(crate) fn new(inner: S, own: Own<P, R>) -> Self {
-        Self { inner, own }
+    pub(crate) fn new(inner: S, per_service: PerService<P, R>) -> Self {
+        Self { inner, per_service }
     }
 
     /// The provider that all clones of the service share.
     #[must_use]
     pub fn provider(&self) -> &P {
-        &self.own.share.provider
+        &self.per_service.share.provider
     }
 
     /// The number of requests to foreign origins so far, through any service of the layer.
     #[must_use]
     pub fn foreign_requests(&self) -> u64 {
-        self.own.share.foreign_requests()
+        self.per_service.share.foreign_requests()
     }
 
     /// The inner service.
@@ -83,7 +83,7 @@ impl<S: Clone, P, R> Clone for BearerAuth<S, P, R> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            own: self.own.clone(),
+            per_service: self.per_service.clone(),
         }
     }
 }
@@ -104,31 +104,31 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if !self.own.share.takes_current(&request) {
-            return self.call_otherwise(request);
+        if !self.per_service.share.wants_authorization(&request) {
+            return self.call_slow(request);
         }
-        let Some(authorization) = self.own.current(&request) else {
-            return self.call_otherwise(request);
+        let Some(authorization) = self.per_service.current(&request) else {
+            return self.call_slow(request);
         };
-        let share = &self.own.share;
+        let share = &self.per_service.share;
         let mut kept = None;
         if R::KEEPS {
-            (request, kept) = Kept::of(&*share.replay, request);
+            (request, kept) = KeptRequest::of(&*share.replay, request);
         }
         let sent = match share.try_authorize(&mut request, authorization) {
             Ok(sent) => sent,
-            Err(bare) => return self.call_bare(request, bare),
+            Err(bare) => return self.call_bypass(request, bare),
         };
         share.provider.sent(sent.receipt);
         let share = share.clone();
-        let way = match kept {
-            None => Way::Once { sent, share },
-            Some(kept) => Way::Cold {
-                cold: Box::pin(Cold::kept(sent, self.inner.clone(), kept)),
+        let handling = match kept {
+            None => Handling::SentOnce { sent, share },
+            Some(kept) => Handling::Pending {
+                pending: Box::pin(Pending::replayable(sent, self.inner.clone(), kept)),
                 share,
             },
         };
-        ResponseFuture::sent(self.inner.call(request), way)
+        ResponseFuture::sent(self.inner.call(request), handling)
     }
 }
 
@@ -139,52 +139,52 @@ where
 {
     /// The request goes bare or, where nothing is current or it wants what is fresh, waits.
     #[cold]
-    fn call_otherwise<B>(&mut self, request: Request<B>) -> ResponseFuture<S, P, B, R>
+    fn call_slow<B>(&mut self, request: Request<B>) -> ResponseFuture<S, P, B, R>
     where
         S: Service<Request<B>> + Clone,
         R: Replay<B>,
     {
-        let share = &self.own.share;
-        if let Some(bare) = share.bare_way(&request) {
-            return self.call_bare(request, bare);
+        let share = &self.per_service.share;
+        if let Some(bare) = share.bypass(&request) {
+            return self.call_bypass(request, bare);
         }
         let head = RequestHead::of(&request);
         if share.provider.sends_bare(head) {
-            return self.call_bare(request, Bare::Untouched);
+            return self.call_bypass(request, Bypass::Untouched);
         }
         let acquire = share.provider.acquire_for(head);
         // The login may need the slot that `poll_ready` reserved: give it back before waiting.
-        self.give_slot_back();
-        let (service, share) = (self.inner.clone(), self.own.share.clone());
-        ResponseFuture::cold(Cold::waiting(acquire, service, request), share)
+        self.release_slot();
+        let (service, share) = (self.inner.clone(), self.per_service.share.clone());
+        ResponseFuture::pending(Pending::acquiring(acquire, service, request), share)
     }
 
     /// Without an authorization of ours, or not at all.
     #[cold]
-    fn call_bare<B>(&mut self, request: Request<B>, bare: Bare) -> ResponseFuture<S, P, B, R>
+    fn call_bypass<B>(&mut self, request: Request<B>, bare: Bypass) -> ResponseFuture<S, P, B, R>
     where
         S: Service<Request<B>> + Clone,
         R: Replay<B>,
     {
-        let way = match bare {
-            Bare::Untouched => Way::Bare,
-            Bare::CallersOwn => Way::CallersOwn {
-                exchange: self.own.share.rejection.exchange(&request),
-                share: self.own.share.clone(),
+        let handling = match bare {
+            Bypass::Untouched => Handling::Bare,
+            Bypass::CallersHeader => Handling::CallersHeader {
+                exchange: self.per_service.share.rejection.exchange(&request),
+                share: self.per_service.share.clone(),
             },
-            Bare::Refused(error) => {
+            Bypass::Failed(error) => {
                 // The slot that `poll_ready` reserved is for another request now.
-                self.give_slot_back();
-                let (service, share) = (self.inner.clone(), self.own.share.clone());
-                return ResponseFuture::cold(Cold::refused(error, service), share);
+                self.release_slot();
+                let (service, share) = (self.inner.clone(), self.per_service.share.clone());
+                return ResponseFuture::pending(Pending::failed(error, service), share);
             }
         };
-        self.own.share.bare(&request);
-        ResponseFuture::sent(self.inner.call(request), way)
+        self.per_service.share.count_bare(&request);
+        ResponseFuture::sent(self.inner.call(request), handling)
     }
 
     /// Drops the inner service with its reserved slot, for a clone.
-    fn give_slot_back(&mut self)
+    fn release_slot(&mut self)
     where
         S: Clone,
     {

@@ -107,14 +107,14 @@ impl Token {
         is_allowed: impl Fn(u8) -> bool,
     ) -> Result<Self, InvalidToken> {
         if token.expose().len() > LONGEST {
-            return Err(InvalidToken(Flaw::TooLong));
+            return Err(InvalidToken(Kind::TooLong));
         }
         if first == 0 {
-            return Err(InvalidToken(Flaw::Empty));
+            return Err(InvalidToken(Kind::Empty));
         }
         let mut bytes = token.expose().bytes().take(first);
         match bytes.position(|byte| !is_allowed(byte)) {
-            Some(position) => Err(InvalidToken(Flaw::Byte { position })),
+            Some(position) => Err(InvalidToken(Kind::Byte { position })),
             None => Ok(Self(token)),
         }
     }
@@ -193,10 +193,10 @@ pub(crate) const fn is_tchar(byte: u8) -> bool {
 
 /// The error for a token that cannot stand in a header. It never repeats the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidToken(Flaw);
+pub struct InvalidToken(Kind);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Flaw {
+enum Kind {
     Empty,
     TooLong,
     Byte { position: usize },
@@ -205,12 +205,12 @@ enum Flaw {
 impl fmt::Display for InvalidToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Flaw::Empty => f.write_str("the token is empty"),
-            Flaw::TooLong => f.write_str(
+            Kind::Empty => f.write_str("the token is empty"),
+            Kind::TooLong => f.write_str(
                 "the token is longer than 64 KiB, which few servers take in a header: \
                  see that it is the token and no more",
             ),
-            Flaw::Byte { position } => write!(
+            Kind::Byte { position } => write!(
                 f,
                 "the token has a character that is not allowed at byte {position}"
             ),

@@ -35,11 +35,11 @@ use super::{BoxError, Error};
 /// # let _ = log_in;
 /// ```
 #[derive(Debug)]
-pub struct LoginError(Box<Report>);
+pub struct LoginError(Box<Details>);
 
 #[derive(Debug)]
-struct Report {
-    flaw: Flaw,
+struct Details {
+    kind: LoginErrorKind,
     #[cfg(feature = "json")]
     origin: Option<String>,
     #[cfg(feature = "json")]
@@ -48,9 +48,9 @@ struct Report {
 }
 
 #[derive(Debug)]
-pub(crate) enum Flaw {
+pub(crate) enum LoginErrorKind {
     /// Told by a login of the user's own.
-    Told(Outlook),
+    Custom(RetryAdvice),
     #[cfg(feature = "json")]
     Unsent,
     #[cfg(feature = "json")]
@@ -77,7 +77,7 @@ pub(crate) enum Flaw {
 
 /// When the next attempt may help.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Outlook {
+pub(crate) struct RetryAdvice {
     /// Not before somebody has changed something.
     pub(crate) is_permanent: bool,
     /// Not before this, in any case.
@@ -94,7 +94,7 @@ pub(crate) enum RetryAfter {
 impl LoginError {
     /// Something that may be over soon, as any other error is.
     pub fn transient(source: impl Into<BoxError>) -> Self {
-        Self::told(false, None, source.into())
+        Self::custom(false, None, source.into())
     }
 
     /// Something that is the same the next time: a wrong password, an unknown client.
@@ -102,26 +102,26 @@ impl LoginError {
     /// The next attempt is made after 15 minutes at the earliest, then 30, then 60, and only when
     /// a request asks for it: servers lock accounts, and a service must heal itself.
     pub fn permanent(source: impl Into<BoxError>) -> Self {
-        Self::told(true, None, source.into())
+        Self::custom(true, None, source.into())
     }
 
     /// The server wants to be left alone for this long. Five minutes at most count.
     pub fn retry_after(source: impl Into<BoxError>, delay: Duration) -> Self {
-        Self::told(false, Some(RetryAfter::Delay(delay)), source.into())
+        Self::custom(false, Some(RetryAfter::Delay(delay)), source.into())
     }
 
     /// The server wants to be left alone until then, by the wall clock. Five minutes at most count.
     pub fn retry_at(source: impl Into<BoxError>, date: SystemTime) -> Self {
-        Self::told(false, Some(RetryAfter::Date(date)), source.into())
+        Self::custom(false, Some(RetryAfter::Date(date)), source.into())
     }
 
-    fn told(is_permanent: bool, retry_after: Option<RetryAfter>, source: BoxError) -> Self {
-        let outlook = Outlook {
+    fn custom(is_permanent: bool, retry_after: Option<RetryAfter>, source: BoxError) -> Self {
+        let advice = RetryAdvice {
             is_permanent,
             retry_after,
         };
-        Self(Box::new(Report {
-            flaw: Flaw::Told(outlook),
+        Self(Box::new(Details {
+            kind: LoginErrorKind::Custom(advice),
             #[cfg(feature = "json")]
             origin: None,
             #[cfg(feature = "json")]
@@ -133,32 +133,32 @@ impl LoginError {
     /// Whether the same login will fail in the same way.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        self.outlook().is_permanent
+        self.advice().is_permanent
     }
 
-    pub(crate) fn outlook(&self) -> Outlook {
-        match &self.0.flaw {
-            Flaw::Told(outlook) => *outlook,
+    pub(crate) fn advice(&self) -> RetryAdvice {
+        match &self.0.kind {
+            LoginErrorKind::Custom(advice) => *advice,
             #[cfg(feature = "json")]
-            flaw => Outlook {
-                is_permanent: matches!(flaw, Flaw::Refused { for_now: false }),
+            kind => RetryAdvice {
+                is_permanent: matches!(kind, LoginErrorKind::Refused { for_now: false }),
                 retry_after: self.0.answer.as_ref().and_then(|answer| answer.retry_after),
             },
         }
     }
 }
 
-impl Outlook {
+impl RetryAdvice {
     /// What an error says, or one of those that have caused it.
     pub(crate) fn of(error: &(dyn error::Error + 'static)) -> Self {
         iter::successors(Some(error), |error| (*error).source())
-            .find_map(Self::said_by)
+            .find_map(Self::found_in)
             .unwrap_or_default()
     }
 
-    fn said_by(error: &(dyn error::Error + 'static)) -> Option<Self> {
+    fn found_in(error: &(dyn error::Error + 'static)) -> Option<Self> {
         if let Some(error) = error.downcast_ref::<LoginError>() {
-            return Some(error.outlook());
+            return Some(error.advice());
         }
         // Another provider's, whose pause has begun already.
         if let Some(next_attempt) = error.downcast_ref::<Error>().and_then(Error::next_attempt) {
@@ -169,48 +169,48 @@ impl Outlook {
         }
         // What it holds is not its source, which would be the cause of that.
         let held = error.downcast_ref::<io::Error>()?.get_ref()?;
-        Some(held.downcast_ref::<LoginError>()?.outlook())
+        Some(held.downcast_ref::<LoginError>()?.advice())
     }
 }
 
 impl fmt::Display for LoginError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.flaw {
-            Flaw::Told(outlook) if outlook.is_permanent => {
+        match &self.0.kind {
+            LoginErrorKind::Custom(advice) if advice.is_permanent => {
                 f.write_str("the login will fail until something is changed")
             }
-            Flaw::Told(outlook) if outlook.retry_after.is_some() => {
+            LoginErrorKind::Custom(advice) if advice.retry_after.is_some() => {
                 f.write_str("the login's server wants to be left alone")
             }
-            Flaw::Told(_) => f.write_str("the login failed"),
+            LoginErrorKind::Custom(_) => f.write_str("the login failed"),
             #[cfg(feature = "json")]
-            Flaw::Unsent => f.write_str("no connection was made for the login request"),
+            LoginErrorKind::Unsent => f.write_str("no connection was made for the login request"),
             #[cfg(feature = "json")]
-            Flaw::NoAnswer => f.write_str("the login request got no answer"),
+            LoginErrorKind::NoAnswer => f.write_str("the login request got no answer"),
             #[cfg(feature = "json")]
-            Flaw::Unread => f.write_str("the login's answer broke off"),
+            LoginErrorKind::Unread => f.write_str("the login's answer broke off"),
             #[cfg(feature = "json")]
-            Flaw::TooLong => f.write_str("the login's answer is longer than 64 KiB"),
+            LoginErrorKind::TooLong => f.write_str("the login's answer is longer than 64 KiB"),
             #[cfg(feature = "json")]
-            Flaw::Redirected => {
+            LoginErrorKind::Redirected => {
                 f.write_str("the login was redirected, and redirects are not followed")
             }
             #[cfg(feature = "json")]
-            Flaw::ServerFailed => f.write_str("the login's server failed"),
+            LoginErrorKind::ServerFailed => f.write_str("the login's server failed"),
             #[cfg(feature = "json")]
-            Flaw::Refused { .. } => f.write_str("the login was refused"),
+            LoginErrorKind::Refused { .. } => f.write_str("the login was refused"),
             #[cfg(feature = "json")]
-            Flaw::NotJson => f.write_str("the login's answer is not JSON"),
+            LoginErrorKind::NotJson => f.write_str("the login's answer is not JSON"),
             #[cfg(feature = "json")]
-            Flaw::NoToken { pointer } => {
+            LoginErrorKind::NoToken { pointer } => {
                 write!(f, "the login's answer has no string at {pointer}")
             }
             #[cfg(feature = "json")]
-            Flaw::TokenType => f.write_str(
+            LoginErrorKind::TokenType => f.write_str(
                 "the login's answer has a token of another type than bearer: say by `with_scheme` how it is sent",
             ),
             #[cfg(feature = "json")]
-            Flaw::Token => f.write_str("the login's answer has an unusable token"),
+            LoginErrorKind::Token => f.write_str("the login's answer has an unusable token"),
         }?;
         #[cfg(feature = "json")]
         match (&self.0.origin, &self.0.answer) {
@@ -241,9 +241,13 @@ pub(crate) struct Answer {
 
 #[cfg(feature = "json")]
 impl LoginError {
-    pub(crate) fn new(flaw: Flaw, answer: Option<Answer>, source: Option<BoxError>) -> Self {
-        Self(Box::new(Report {
-            flaw,
+    pub(crate) fn new(
+        kind: LoginErrorKind,
+        answer: Option<Answer>,
+        source: Option<BoxError>,
+    ) -> Self {
+        Self(Box::new(Details {
+            kind,
             origin: None,
             answer,
             source,
@@ -263,7 +267,7 @@ impl LoginError {
 
     /// Whether nothing can have reached the server.
     pub(crate) fn is_unsent(&self) -> bool {
-        matches!(self.0.flaw, Flaw::Unsent)
+        matches!(self.0.kind, LoginErrorKind::Unsent)
     }
 
     /// The status of the answer, where there was one.

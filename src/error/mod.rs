@@ -6,8 +6,8 @@ use std::{error, fmt, sync::Arc, time::Duration, time::Instant};
 
 pub use self::login::LoginError;
 #[cfg(feature = "json")]
-pub(crate) use self::login::{Answer, Flaw};
-pub(crate) use self::login::{Outlook, RetryAfter};
+pub(crate) use self::login::{Answer, LoginErrorKind};
+pub(crate) use self::login::{RetryAdvice, RetryAfter};
 
 /// A boxed error, the same type as tower's `BoxError`.
 pub type BoxError = Box<dyn error::Error + Send + Sync>;

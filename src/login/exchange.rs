@@ -22,7 +22,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     credential::token,
-    error::{Answer, BoxError, Flaw, LoginError, RetryAfter},
+    error::{Answer, BoxError, LoginError, LoginErrorKind, RetryAfter},
 };
 
 /// The longest answer that is read.
@@ -34,12 +34,12 @@ pub(super) const LIMIT: usize = 64 * 1024;
 const NAME_LIMIT: usize = 127;
 
 /// An answer that was read to its end. The token is in there: it is wiped.
-pub(super) struct Read {
+pub(super) struct ReadAnswer {
     parts: Parts,
     body: Zeroizing<Vec<u8>>,
 }
 
-impl Read {
+impl ReadAnswer {
     pub(super) fn status(&self) -> StatusCode {
         self.parts.status
     }
@@ -51,15 +51,15 @@ impl Read {
             .unwrap_or(&self.body)
     }
 
-    pub(super) fn flawed(&self, flaw: Flaw) -> LoginError {
+    pub(super) fn error(&self, kind: LoginErrorKind) -> LoginError {
         let answer = describe(&self.parts, Some(self.body.len()));
-        LoginError::new(flaw, Some(answer), None)
+        LoginError::new(kind, Some(answer), None)
     }
 }
 
 /// Reads a body into one buffer that never grows, and wipes the frames it came in: growing, and
 /// dropping them as they are, would leave the token behind.
-async fn read<R>(body: R) -> Result<Zeroizing<Vec<u8>>, (Flaw, Option<BoxError>)>
+async fn read<R>(body: R) -> Result<Zeroizing<Vec<u8>>, (LoginErrorKind, Option<BoxError>)>
 where
     R: Body,
     R::Error: Into<BoxError>,
@@ -67,7 +67,7 @@ where
     let mut body = pin!(body);
     let mut read = Zeroizing::new(Vec::with_capacity(LIMIT));
     // The body's error need not be `Send`, and is turned into one that is before any wait.
-    let broken = |source: R::Error| (Flaw::Unread, Some(source.into()));
+    let broken = |source: R::Error| (LoginErrorKind::Unread, Some(source.into()));
     let mut next = async || {
         let frame = poll_fn(|cx| {
             let frame = body.as_mut().poll_frame(cx);
@@ -88,7 +88,7 @@ where
                 bytes.zeroize();
             }
             if !fits {
-                return Err((Flaw::TooLong, None));
+                return Err((LoginErrorKind::TooLong, None));
             }
         }
         // A body that is always ready must not keep the login from its timeout.
@@ -142,7 +142,7 @@ pub(super) trait Client: Send + Sync {
     fn send(
         &self,
         request: Request<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = Result<Read, LoginError>> + Send + '_>>;
+    ) -> Pin<Box<dyn Future<Output = Result<ReadAnswer, LoginError>> + Send + '_>>;
 }
 
 pub(super) struct Erased<S, B> {
@@ -172,26 +172,28 @@ where
     fn send(
         &self,
         request: Request<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = Result<Read, LoginError>> + Send + '_>> {
+    ) -> Pin<Box<dyn Future<Output = Result<ReadAnswer, LoginError>> + Send + '_>> {
         let mut service = self.service.clone();
         Box::pin(async move {
             let ready = poll_fn(|cx| service.poll_ready(cx)).await;
-            ready.map_err(|source| LoginError::new(Flaw::Unsent, None, Some(source.into())))?;
+            ready.map_err(|source| {
+                LoginError::new(LoginErrorKind::Unsent, None, Some(source.into()))
+            })?;
             let response = service.call(request.map(B::from)).await.map_err(|source| {
                 let source = source.into();
-                let flaw = if is_refused_connection(&*source) {
-                    Flaw::Unsent
+                let kind = if is_refused_connection(&*source) {
+                    LoginErrorKind::Unsent
                 } else {
-                    Flaw::NoAnswer
+                    LoginErrorKind::NoAnswer
                 };
-                LoginError::new(flaw, None, Some(source))
+                LoginError::new(kind, None, Some(source))
             })?;
             let (parts, body) = response.into_parts();
             match read(body).await {
-                Ok(body) => Ok(Read { parts, body }),
-                Err((flaw, source)) => {
+                Ok(body) => Ok(ReadAnswer { parts, body }),
+                Err((kind, source)) => {
                     let answer = describe(&parts, None);
-                    Err(LoginError::new(flaw, Some(answer), source))
+                    Err(LoginError::new(kind, Some(answer), source))
                 }
             }
         })

@@ -14,11 +14,11 @@ use tower_service::Service;
 use super::{
     Login, LoginRequest, Session,
     exchange::{Client, Erased},
-    reading::{Lifetime, Reading, RefreshTokenLifetime, accepted},
+    reading::{AnswerFormat, Lifetime, RefreshTokenLifetime, accepted},
 };
 use crate::{
     credential::{Credential, RefreshToken, Scheme, Secret, Token},
-    error::{BoxError, Flaw, LoginError},
+    error::{BoxError, LoginError, LoginErrorKind},
     origin::{
         InvalidUrl,
         url::{self, Cleartext},
@@ -68,7 +68,7 @@ pub struct JsonLogin {
     body: Secret,
     content_type: HeaderValue,
     refresh: Option<Refresh>,
-    reading: Reading,
+    format: AnswerFormat,
     session: Session,
 }
 
@@ -124,7 +124,7 @@ impl JsonLogin {
             body,
             content_type: HeaderValue::from_static(JSON),
             refresh: None,
-            reading: Reading::default(),
+            format: AnswerFormat::default(),
             session: Session::Exclusive,
         }
     }
@@ -135,14 +135,14 @@ impl JsonLogin {
     /// [RFC 6901]: https://www.rfc-editor.org/rfc/rfc6901
     #[must_use]
     pub fn token_at(self, pointer: impl Into<String>) -> Self {
-        self.read(|reading| reading.token_at = pointer.into())
+        self.configure(|format| format.token_at = pointer.into())
     }
 
     /// Takes any token of visible ASCII characters, as [`Token::visible_ascii`]. Without it, a
     /// token must be as [`Token::new`] wants it.
     #[must_use]
     pub fn any_visible_ascii(self) -> Self {
-        self.read(|reading| reading.check_token = Token::visible_ascii)
+        self.configure(|format| format.check_token = Token::visible_ascii)
     }
 
     /// Says where the answer has the lifetime in seconds, a number or a string of one, as a JSON
@@ -160,19 +160,19 @@ impl JsonLogin {
     /// not thrown away for that. Milliseconds cannot be told from seconds: use [`Lifetime::Fixed`].
     #[must_use]
     pub fn lifetime_at(self, pointer: impl Into<String>) -> Self {
-        self.read(|reading| reading.lifetime_at = pointer.into())
+        self.configure(|format| format.lifetime_at = pointer.into())
     }
 
     /// Says which lifetime to believe. Defaults to [`Lifetime::Announced`].
     #[must_use]
     pub fn lifetime(self, lifetime: Lifetime) -> Self {
-        self.read(|reading| reading.lifetime = lifetime)
+        self.configure(|format| format.lifetime = lifetime)
     }
 
     /// Puts another word than `Bearer` before the token.
     #[must_use]
     pub fn with_scheme(self, scheme: Scheme) -> Self {
-        self.read(|reading| reading.scheme = scheme)
+        self.configure(|format| format.scheme = scheme)
     }
 
     /// Says what a login does to the credential before it. Defaults to [`Session::Exclusive`].
@@ -193,7 +193,7 @@ impl JsonLogin {
     /// Says where the answer has the refresh token, as a JSON pointer. Without it none is read.
     #[must_use]
     pub fn refresh_token_at(self, pointer: impl Into<String>) -> Self {
-        self.read(|reading| reading.refresh_token_at = Some(pointer.into()))
+        self.configure(|format| format.refresh_token_at = Some(pointer.into()))
     }
 
     /// Says where the answer has the refresh token's lifetime in seconds, as a JSON pointer.
@@ -201,7 +201,7 @@ impl JsonLogin {
     #[must_use]
     pub fn refresh_token_lifetime_at(self, pointer: impl Into<String>) -> Self {
         let pointer = pointer.into();
-        self.read(|reading| reading.refresh_token_lifetime = RefreshTokenLifetime::At(pointer))
+        self.configure(|format| format.refresh_token_lifetime = RefreshTokenLifetime::At(pointer))
     }
 
     /// Spends a refresh token, where there is one, by POST of the document that `body` makes of it
@@ -252,14 +252,14 @@ impl JsonLogin {
         self
     }
 
-    pub(crate) fn read(mut self, change: impl FnOnce(&mut Reading)) -> Self {
-        change(&mut self.reading);
+    pub(crate) fn configure(mut self, change: impl FnOnce(&mut AnswerFormat)) -> Self {
+        change(&mut self.format);
         self
     }
 
     async fn log_in(&self) -> Result<Credential, LoginError> {
         let answer = self.client.send(self.post(&self.url, &self.body)).await?;
-        self.reading.credential(&accepted(answer)?)
+        self.format.credential(&accepted(answer)?)
     }
 
     /// A refused or lost refresh is an error, and the token is spent. One that nobody has read goes
@@ -276,7 +276,11 @@ impl JsonLogin {
         let sent = match request.timeout() {
             Some(timeout) => match time::timeout(timeout / 2, sent).await {
                 Ok(sent) => sent,
-                Err(elapsed) => Err(LoginError::new(Flaw::NoAnswer, None, Some(elapsed.into()))),
+                Err(elapsed) => Err(LoginError::new(
+                    LoginErrorKind::NoAnswer,
+                    None,
+                    Some(elapsed.into()),
+                )),
             },
             None => sent.await,
         };
@@ -291,14 +295,14 @@ impl JsonLogin {
             }
             answer => answer?,
         };
-        match self.reading.credential(&answer) {
+        match self.format.credential(&answer) {
             Ok(credential) if credential.refresh_token().is_none() && refresh.keeps_old => {
                 Ok(credential.with_refresh_token(token))
             }
             Ok(credential) => Ok(credential),
             Err(error) => {
                 // The rotation is a fact, whatever else the answer lacks.
-                if let Some(new) = self.reading.refresh_token(&answer) {
+                if let Some(new) = self.format.refresh_token(&answer) {
                     request.put_back_refresh_token(new);
                 }
                 Err(error)
@@ -329,7 +333,7 @@ impl Login for JsonLogin {
                 Ok(credential) => return Ok(credential),
                 // A full login would be one more call of a server that is not there, or that wants
                 // to be left alone.
-                Err(error) if error.is_unsent() || error.outlook().retry_after.is_some() => {
+                Err(error) if error.is_unsent() || error.advice().retry_after.is_some() => {
                     return Err(error.into());
                 }
                 Err(error) => request.refresh_has_failed(error),
@@ -348,7 +352,7 @@ impl fmt::Debug for JsonLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JsonLogin")
             .field("session", &self.session)
-            .field("lifetime", &self.reading.lifetime)
+            .field("lifetime", &self.format.lifetime)
             .finish_non_exhaustive()
     }
 }

@@ -158,7 +158,7 @@ impl LoginRequest {
     /// [`CredentialEvent::RefreshFailed`](crate::CredentialEvent::RefreshFailed) once the login has ended. The first
     /// failure of a login counts.
     pub fn refresh_has_failed(&mut self, failure: impl Into<BoxError>) {
-        self.refresh_token.tell(failure.into());
+        self.refresh_token.report_failure(failure.into());
     }
 }
 
@@ -191,7 +191,7 @@ impl RefreshTokenSlot {
         self.lock().take()
     }
 
-    fn tell(&self, failure: BoxError) {
+    fn report_failure(&self, failure: BoxError) {
         let _ = self.0.refresh_failure.set(Error::refresh_failed(failure));
     }
 
@@ -214,14 +214,14 @@ impl fmt::Debug for RefreshTokenSlot {
 }
 
 /// A [`Login`] without its type.
-pub(crate) trait AnyLogin: Send + Sync {
+pub(crate) trait DynLogin: Send + Sync {
     fn login(
         &self,
         request: LoginRequest,
     ) -> Pin<Box<dyn Future<Output = Result<Credential, BoxError>> + Send + '_>>;
 }
 
-impl<L: Login> AnyLogin for L {
+impl<L: Login> DynLogin for L {
     fn login(
         &self,
         request: LoginRequest,

@@ -5,10 +5,10 @@ use std::{collections::HashMap, mem, time::Duration};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::exchange::Read;
+use super::exchange::ReadAnswer;
 use crate::{
     credential::{Credential, InvalidToken, RefreshToken, Scheme, Secret, Token},
-    error::{Flaw, LoginError},
+    error::{LoginError, LoginErrorKind},
 };
 
 /// Which lifetime of a credential to believe.
@@ -25,7 +25,7 @@ pub enum Lifetime {
 }
 
 /// Where an answer has what, as JSON pointers.
-pub(crate) struct Reading {
+pub(crate) struct AnswerFormat {
     pub(crate) token_at: String,
     pub(crate) check_token: fn(Secret) -> Result<Token, InvalidToken>,
     pub(crate) lifetime_at: String,
@@ -47,7 +47,7 @@ pub(crate) enum RefreshTokenLifetime {
     By(fn(&RawValue) -> Option<Duration>),
 }
 
-impl Default for Reading {
+impl Default for AnswerFormat {
     fn default() -> Self {
         Self {
             token_at: "/access_token".to_owned(),
@@ -62,27 +62,27 @@ impl Default for Reading {
     }
 }
 
-impl Reading {
-    pub(super) fn credential(&self, answer: &Read) -> Result<Credential, LoginError> {
-        let error = |flaw| answer.flawed(flaw);
-        let json = parse(answer).ok_or_else(|| error(Flaw::NotJson))?;
+impl AnswerFormat {
+    pub(super) fn credential(&self, answer: &ReadAnswer) -> Result<Credential, LoginError> {
+        let error = |kind| answer.error(kind);
+        let json = parse(answer).ok_or_else(|| error(LoginErrorKind::NotJson))?;
         let success = self.success_at.and_then(|pointer| find(json, pointer));
         if success.is_some_and(|success| success.get() == "false") {
-            return Err(error(Flaw::Refused { for_now: false }));
+            return Err(error(LoginErrorKind::Refused { for_now: false }));
         }
         // RFC 6749, section 7.1: a type that is not understood is not used. A scheme of the user's
         // own says that he understands it.
         let kind = find(json, "/token_type").and_then(string);
         let is_understood = |kind: &Secret| kind.expose().eq_ignore_ascii_case("bearer");
         if self.scheme == Scheme::BEARER && !kind.as_ref().is_none_or(is_understood) {
-            return Err(error(Flaw::TokenType));
+            return Err(error(LoginErrorKind::TokenType));
         }
         let token = find(json, &self.token_at).and_then(string).ok_or_else(|| {
             let pointer = self.token_at.clone();
-            error(Flaw::NoToken { pointer })
+            error(LoginErrorKind::NoToken { pointer })
         })?;
         let token = (self.check_token)(token)
-            .map_err(|source| error(Flaw::Token).with_source(source.into()))?;
+            .map_err(|source| error(LoginErrorKind::Token).with_source(source.into()))?;
         let mut credential = Credential::from(token).with_scheme(self.scheme);
         let lifetime = match self.lifetime {
             Lifetime::Announced => find(json, &self.lifetime_at).and_then(seconds),
@@ -99,7 +99,7 @@ impl Reading {
     }
 
     /// The refresh token, which is there or not whatever else the answer lacks.
-    pub(super) fn refresh_token(&self, answer: &Read) -> Option<RefreshToken> {
+    pub(super) fn refresh_token(&self, answer: &ReadAnswer) -> Option<RefreshToken> {
         let json = parse(answer)?;
         let secret = string(find(json, self.refresh_token_at.as_ref()?)?)?;
         if secret.expose().is_empty() {
@@ -120,21 +120,21 @@ impl Reading {
 }
 
 /// The answer, if its status says that it is one.
-pub(super) fn accepted(answer: Read) -> Result<Read, LoginError> {
-    let flaw = match answer.status() {
+pub(super) fn accepted(answer: ReadAnswer) -> Result<ReadAnswer, LoginError> {
+    let kind = match answer.status() {
         status if status.is_success() => return Ok(answer),
-        status if status.is_redirection() => Flaw::Redirected,
-        status if status.is_server_error() => Flaw::ServerFailed,
-        _ => Flaw::Refused {
+        status if status.is_redirection() => LoginErrorKind::Redirected,
+        status if status.is_server_error() => LoginErrorKind::ServerFailed,
+        _ => LoginErrorKind::Refused {
             for_now: is_refused_for_now(&answer),
         },
     };
-    Err(answer.flawed(flaw))
+    Err(answer.error(kind))
 }
 
 /// Whether a refusal may be an acceptance the next time. A wrong password will not be, nor what
 /// RFC 6749, section 5.2 lists; a gateway without a route, or one that is busy, may.
-fn is_refused_for_now(answer: &Read) -> bool {
+fn is_refused_for_now(answer: &ReadAnswer) -> bool {
     let error = parse(answer).and_then(|json| string(find(json, "/error")?));
     // RFC 6749, section 4.1.2.1, which servers follow here as well; RFC 8628, section 3.5.
     let is_said = error.is_some_and(|error| {
@@ -143,7 +143,7 @@ fn is_refused_for_now(answer: &Read) -> bool {
     is_said || !matches!(answer.status().as_u16(), 400 | 401 | 403 | 422)
 }
 
-fn parse(answer: &Read) -> Option<&RawValue> {
+fn parse(answer: &ReadAnswer) -> Option<&RawValue> {
     serde_json::from_slice(answer.json()).ok()
 }
 

@@ -11,7 +11,7 @@ use http::{
 };
 
 pub use self::url::InvalidUrl;
-use self::url::{Cleartext, Reason};
+use self::url::{Cleartext, InvalidUrlKind};
 
 /// The origins that may see the token.
 ///
@@ -98,7 +98,7 @@ impl Origins {
             .map(|origin| Origin::parse(origin.as_ref(), cleartext))
             .collect::<Result<Arc<[_]>, _>>()?;
         if origins.is_empty() {
-            return Err(InvalidUrl(Reason::Empty));
+            return Err(InvalidUrl(InvalidUrlKind::Empty));
         }
         Ok(Self::allowing(Allowed::Only(origins)))
     }
@@ -215,19 +215,19 @@ impl Origin {
     fn parse(origin: &str, cleartext: Cleartext) -> Result<Self, InvalidUrl> {
         let uri = url::parse(origin, cleartext)?;
         if uri.path_and_query().is_some_and(|rest| rest != "/") {
-            return Err(InvalidUrl(Reason::Path));
+            return Err(InvalidUrl(InvalidUrlKind::Path));
         }
         Self::of(&uri)
     }
 
     fn of(url: &Uri) -> Result<Self, InvalidUrl> {
         let (Some(scheme), Some(authority)) = (url.scheme(), url.authority()) else {
-            return Err(InvalidUrl(Reason::Relative));
+            return Err(InvalidUrl(InvalidUrlKind::Relative));
         };
         let host = authority.host();
         let default_port = url::default_port(scheme);
         let Some(port) = url::port(authority, default_port) else {
-            return Err(InvalidUrl(Reason::Port));
+            return Err(InvalidUrl(InvalidUrlKind::Port));
         };
         let with_port: Box<str> = format!("{host}:{port}").into();
         let (usual, with_default_port) = if port == default_port {

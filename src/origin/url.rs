@@ -10,7 +10,7 @@ use http::{
 };
 
 pub use self::invalid::InvalidUrl;
-pub(crate) use self::invalid::Reason;
+pub(crate) use self::invalid::InvalidUrlKind;
 
 /// Who may be sent a secret in plain `http`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,20 +22,22 @@ pub(crate) enum Cleartext {
 /// An absolute URL that a secret may be sent to: `https`, or `http` to whom that is allowed.
 pub(crate) fn parse(url: &str, cleartext: Cleartext) -> Result<Uri, InvalidUrl> {
     if url.contains('#') {
-        return Err(InvalidUrl(Reason::Fragment)); // `Uri` would drop it
+        return Err(InvalidUrl(InvalidUrlKind::Fragment)); // `Uri` would drop it
     }
-    let uri: Uri = url.parse().map_err(|_| InvalidUrl(Reason::NotAUri))?;
+    let uri: Uri = url
+        .parse()
+        .map_err(|_| InvalidUrl(InvalidUrlKind::NotAUri))?;
     let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
-        return Err(InvalidUrl(Reason::Relative));
+        return Err(InvalidUrl(InvalidUrlKind::Relative));
     };
     check(authority)?;
     let may_be_in_the_clear = cleartext == Cleartext::ToAnybody || is_loopback(authority.host());
     if *scheme == Scheme::HTTPS || (*scheme == Scheme::HTTP && may_be_in_the_clear) {
         Ok(uri)
     } else if *scheme == Scheme::HTTP {
-        Err(InvalidUrl(Reason::PlainHttp))
+        Err(InvalidUrl(InvalidUrlKind::PlainHttp))
     } else {
-        Err(InvalidUrl(Reason::Scheme))
+        Err(InvalidUrl(InvalidUrlKind::Scheme))
     }
 }
 
@@ -45,11 +47,11 @@ pub(crate) fn check(authority: &Authority) -> Result<(), InvalidUrl> {
         return Ok(());
     }
     if authority.as_str().contains('@') {
-        return Err(InvalidUrl(Reason::UserInfo));
+        return Err(InvalidUrl(InvalidUrlKind::UserInfo));
     }
     let host = authority.host();
     if host.contains('*') {
-        return Err(InvalidUrl(Reason::Wildcard));
+        return Err(InvalidUrl(InvalidUrlKind::Wildcard));
     }
     let is_host = match host.strip_prefix('[') {
         Some(_) => ipv6(host).is_some(), // a zone is none of a URL's business
@@ -57,11 +59,11 @@ pub(crate) fn check(authority: &Authority) -> Result<(), InvalidUrl> {
         None => !host.is_empty() && (!ends_in_a_number(host) || host.parse::<Ipv4Addr>().is_ok()),
     };
     if !is_host {
-        return Err(InvalidUrl(Reason::NotAUri));
+        return Err(InvalidUrl(InvalidUrlKind::NotAUri));
     }
     match port(authority, 0) {
         Some(_) => Ok(()),
-        None => Err(InvalidUrl(Reason::Port)),
+        None => Err(InvalidUrl(InvalidUrlKind::Port)),
     }
 }
 
@@ -124,7 +126,7 @@ pub(crate) fn ipv6(host: &str) -> Option<Ipv6Addr> {
 }
 
 /// Where a request goes, without what may be secret there.
-pub(crate) fn told<B>(request: &Request<B>) -> String {
+pub(crate) fn display_origin<B>(request: &Request<B>) -> String {
     origin_of(request.uri())
 }
 

@@ -4,7 +4,7 @@ use http::Uri;
 
 use crate::origin::{
     InvalidUrl, Origins,
-    url::{self, Cleartext, Reason},
+    url::{self, Cleartext, InvalidUrlKind},
 };
 
 /// A URL that paths are added to.
@@ -14,7 +14,7 @@ impl BaseUrl {
     pub(super) fn parse(url: &str) -> Result<Self, InvalidUrl> {
         let uri = url::parse(url, Cleartext::ToLoopback)?;
         if uri.query().is_some() {
-            return Err(InvalidUrl(Reason::Query));
+            return Err(InvalidUrl(InvalidUrlKind::Query));
         }
         Ok(Self(uri))
     }

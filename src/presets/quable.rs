@@ -11,7 +11,7 @@ use crate::{
     error::BoxError,
     layer::BearerAuthLayer,
     login::{JsonLogin, Lifetime, Session},
-    origin::{InvalidUrl, Origins, url::Reason},
+    origin::{InvalidUrl, Origins, url::InvalidUrlKind},
     provider::{CachedProvider, CredentialProvider},
 };
 
@@ -84,7 +84,7 @@ impl Quable {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         if !is_label {
-            return Err(InvalidUrl(Reason::Instance));
+            return Err(InvalidUrl(InvalidUrlKind::Instance));
         }
         Self::base_url(&format!("https://{name}.quable.com"))
     }

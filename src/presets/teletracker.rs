@@ -162,10 +162,9 @@ impl Teletracker {
             .token_at("/token")
             .lifetime_at("/tokenLifetime")
             .refresh_token_at("/refreshToken")
-            .read(|reading| {
-                reading.refresh_token_lifetime =
-                    RefreshTokenLifetime::By(lifetime_of_refresh_token);
-                reading.success_at = Some("/success");
+            .configure(|format| {
+                format.refresh_token_lifetime = RefreshTokenLifetime::By(lifetime_of_refresh_token);
+                format.success_at = Some("/success");
             })
             .with_session(Session::Exclusive)
     }

@@ -50,7 +50,7 @@ use crate::{
 /// | --- | --- | --- |
 /// | no credential, or an expired one | at once | the request waits for the login |
 /// | a target is rejected for the first time, or the last login had cured it | at once | a replay, or the 401; the next request logs in |
-/// | the last login did not help this target | 1 s after that login, doubling to 5 min; with several such targets, that times their number, to 5 min | the 401; other targets are not held back |
+/// | the last login did not help this target | 1 s after that login, doubling to 5 min; with several such targets, that times their number, to 5 min | the 401; other targets are not entry back |
 /// | each time another target is rejected, and the last two such logins or more did not help | 1 s after the last login, doubling to 5 min | the 401; a target that is rejected again has its own pause |
 /// | a target is accepted and rejected by turns under one credential | as where logins do not help; at once when it was rejected for more than twice its longest time so far, + 3 s | the 401 |
 /// | nothing at all is accepted | the pauses end at 30 s for ten minutes, then at 5 min | the 401 |
@@ -213,8 +213,8 @@ impl CredentialProvider for CachedProvider {
     }
 
     #[inline]
-    fn is_current(&self, held: &Authorization, _head: RequestHead<'_>) -> bool {
-        self.0.is_current(held.generation())
+    fn is_current(&self, entry: &Authorization, _head: RequestHead<'_>) -> bool {
+        self.0.is_current(entry.generation())
     }
 
     fn acquire_for(&self, head: RequestHead<'_>) -> Self::Acquire {
@@ -308,7 +308,7 @@ impl CachedProviderBuilder {
     /// new credential directly may come first. It must not block: it runs on the runtime's threads,
     /// and waiters then wait until their own deadline. A panic in it changes nothing.
     pub fn on_event(mut self, observer: impl Fn(&CredentialEvent) + Send + Sync + 'static) -> Self {
-        self.setup.observers.of_events = Some(Box::new(observer));
+        self.setup.observers.on_event = Some(Box::new(observer));
         self
     }
 
@@ -318,7 +318,7 @@ impl CachedProviderBuilder {
     /// It runs in the login's task and must not block: hand what takes longer to a task of your
     /// own. A panic in it changes nothing.
     pub fn on_credential(mut self, keep: impl Fn(&Credential) + Send + Sync + 'static) -> Self {
-        self.setup.observers.of_credentials = Some(Box::new(keep));
+        self.setup.observers.on_credential = Some(Box::new(keep));
         self
     }
 

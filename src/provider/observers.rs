@@ -78,19 +78,19 @@ type Observer<T> = Box<dyn Fn(&T) + Send + Sync>;
 
 #[derive(Default)]
 pub(super) struct Observers {
-    pub(super) of_events: Option<Observer<CredentialEvent>>,
-    pub(super) of_credentials: Option<Observer<Credential>>,
+    pub(super) on_event: Option<Observer<CredentialEvent>>,
+    pub(super) on_credential: Option<Observer<Credential>>,
 }
 
 impl Observers {
-    pub(super) fn tell(&self, event: &CredentialEvent) {
+    pub(super) fn notify(&self, event: &CredentialEvent) {
         #[cfg(feature = "tracing")]
         caught(|| trace(event));
-        call(self.of_events.as_ref(), event);
+        call(self.on_event.as_ref(), event);
     }
 
-    pub(super) fn hand(&self, credential: &Credential) {
-        call(self.of_credentials.as_ref(), credential);
+    pub(super) fn notify_credential(&self, credential: &Credential) {
+        call(self.on_credential.as_ref(), credential);
     }
 }
 

@@ -158,7 +158,7 @@ impl PerRequest {
     }
 
     /// The request is sent with this, or bare.
-    pub(crate) fn carry(&self, receipt: Option<Receipt>) {
+    pub(crate) fn set_receipt(&self, receipt: Option<Receipt>) {
         *self.shared.receipt() = receipt;
         if receipt.is_some() {
             self.shared.wants_fresh.store(false, Ordering::Relaxed);

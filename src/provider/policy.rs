@@ -93,7 +93,7 @@ impl CachePolicy {
     #[must_use]
     pub fn contention_pause(self, longest: Duration) -> Self {
         let pauses = Pauses {
-            longest_after_brief_lives: longest.min(LONGEST),
+            longest_in_contention: longest.min(LONGEST),
             ..self.pauses
         };
         Self { pauses, ..self }
@@ -114,7 +114,7 @@ pub(super) struct Pauses {
     pub(super) first: Duration,
     pub(super) longest: Duration,
     pub(super) longest_in_outage: Duration,
-    pub(super) longest_after_brief_lives: Duration,
+    pub(super) longest_in_contention: Duration,
 }
 
 impl Default for Pauses {
@@ -123,7 +123,7 @@ impl Default for Pauses {
             first: Duration::from_secs(1),
             longest: Duration::from_secs(5 * 60),
             longest_in_outage: Duration::from_secs(30),
-            longest_after_brief_lives: Duration::from_secs(60),
+            longest_in_contention: Duration::from_secs(60),
         }
     }
 }
@@ -131,8 +131,8 @@ impl Default for Pauses {
 impl Pauses {
     /// Nothing after no login in vain, the first pause after one, twice as much after each further
     /// one.
-    pub(super) fn after(self, logins_in_vain: u32, longest: Duration) -> Duration {
-        let Some(doublings) = logins_in_vain.checked_sub(1) else {
+    pub(super) fn after(self, unhelpful_logins: u32, longest: Duration) -> Duration {
+        let Some(doublings) = unhelpful_logins.checked_sub(1) else {
             return Duration::ZERO;
         };
         let factor = 2_u32.checked_pow(doublings).unwrap_or(u32::MAX);

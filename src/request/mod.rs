@@ -10,10 +10,10 @@ mod settings;
 mod share;
 
 pub(crate) use self::{
-    pending::{Boxed, Cold, Judged, Kept},
+    pending::{AfterResponse, BoxedPending, KeptRequest, Pending},
     sent::{Exchange, Sent},
-    settings::{Bare, Settings},
-    share::{Own, Share},
+    settings::{Bypass, Settings},
+    share::{PerService, Share},
 };
 pub use self::{
     replay::{NoReplay, ReadyBody, Replay, ReplayEmpty, ReplayEmptyOr, ReplayReady, ReplayWith},

@@ -23,7 +23,7 @@ use crate::{
 };
 
 pin_project! {
-    pub(crate) struct Cold<S, P, B, K>
+    pub(crate) struct Pending<S, P, B, K>
     where
         P: CredentialProvider,
     {
@@ -37,7 +37,7 @@ pin_project! {
         // Without the authorization. None once it is sent.
         request: Option<Request<B>>,
         // What the request can be made of again, while it is with the inner service.
-        kept: Option<Kept<K>>,
+        kept: Option<KeptRequest<K>>,
         // What it was rejected with: what is sent now is a replay.
         rejected: Option<Receipt>,
     }
@@ -47,7 +47,7 @@ pin_project! {
     #[project = ProgressProjection]
     enum Progress<A> {
         // The request is with the inner service.
-        OnItsWay {
+        Sent {
             sent: Sent,
         },
         Acquiring {
@@ -58,30 +58,30 @@ pin_project! {
             authorization: Authorization,
         },
         // The request is never sent.
-        Refused {
+        Failed {
             error: Error,
         },
     }
 }
 
 /// What becomes of a request whose response is there.
-pub(crate) enum Judged {
+pub(crate) enum AfterResponse {
     /// It is sent again.
-    Again,
+    Replay,
     /// The response goes to its caller, with a report where it is a rejection.
-    Final(Option<RejectionReport>),
+    Return(Option<RejectionReport>),
 }
 
 /// The box that it is in.
-pub(crate) type Boxed<S, P, B, K> = Pin<Box<Cold<S, P, B, K>>>;
+pub(crate) type BoxedPending<S, P, B, K> = Pin<Box<Pending<S, P, B, K>>>;
 
 /// A request without its body, and what the policy has kept of that.
-pub(crate) struct Kept<K> {
+pub(crate) struct KeptRequest<K> {
     head: Parts,
     body: K,
 }
 
-impl<K> Kept<K> {
+impl<K> KeptRequest<K> {
     /// Has the policy keep the body of a request that is to be sent. No policy sees one whose caller
     /// judges the response: it is never sent again.
     pub(crate) fn of<B, R: Replay<B, Kept = K>>(
@@ -119,12 +119,12 @@ impl<K> Kept<K> {
 /// it has: a slot that always takes longer than a credential lives would be logins without end.
 const ROUNDS: u32 = 32;
 
-/// The invariant of [`Cold::poll_call`].
-const ASKED_TO: &str = "it is polled while it has a request to send, and not after";
+/// The invariant of [`Pending::poll_call`].
+const HAS_REQUEST: &str = "it is polled while it has a request to send, and not after";
 
-impl<S, P: CredentialProvider, B, K> Cold<S, P, B, K> {
+impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
     /// A request that waits.
-    pub(crate) fn waiting(acquire: P::Acquire, service: S, request: Request<B>) -> Self {
+    pub(crate) fn acquiring(acquire: P::Acquire, service: S, request: Request<B>) -> Self {
         Self::new(
             Progress::Acquiring { acquire },
             service,
@@ -134,20 +134,20 @@ impl<S, P: CredentialProvider, B, K> Cold<S, P, B, K> {
     }
 
     /// A request that is with the inner service, and is sent again if it is rejected.
-    pub(crate) fn kept(sent: Sent, service: S, kept: Kept<K>) -> Self {
-        Self::new(Progress::OnItsWay { sent }, service, None, Some(kept))
+    pub(crate) fn replayable(sent: Sent, service: S, kept: KeptRequest<K>) -> Self {
+        Self::new(Progress::Sent { sent }, service, None, Some(kept))
     }
 
     /// A request that is not sent.
-    pub(crate) fn refused(error: Error, service: S) -> Self {
-        Self::new(Progress::Refused { error }, service, None, None)
+    pub(crate) fn failed(error: Error, service: S) -> Self {
+        Self::new(Progress::Failed { error }, service, None, None)
     }
 
     fn new(
         progress: Progress<P::Acquire>,
         service: S,
         request: Option<Request<B>>,
-        kept: Option<Kept<K>>,
+        kept: Option<KeptRequest<K>>,
     ) -> Self {
         Self {
             progress,
@@ -161,7 +161,7 @@ impl<S, P: CredentialProvider, B, K> Cold<S, P, B, K> {
     }
 
     /// What the request was sent with, where nothing else in here will be asked for.
-    pub(crate) fn as_sent_once(&self) -> Option<Sent> {
+    pub(crate) fn sent_without_replay(&self) -> Option<Sent> {
         let is_needed = self.kept.is_some() || self.rejected.is_some();
         (!is_needed).then(|| self.sent())
     }
@@ -171,14 +171,14 @@ impl<S, P: CredentialProvider, B, K> Cold<S, P, B, K> {
         self: Pin<&mut Self>,
         settings: &Settings<P, R>,
         response: &Response<Body>,
-    ) -> Judged
+    ) -> AfterResponse
     where
         R: Replay<B, Kept = K>,
     {
         let sent = self.sent();
         let this = self.project();
         let Some(verdict) = settings.judge(sent, response) else {
-            return Judged::Final(None);
+            return AfterResponse::Return(None);
         };
         if verdict.is_log_in()
             && let Some(kept) = this.kept.take()
@@ -186,24 +186,24 @@ impl<S, P: CredentialProvider, B, K> Cold<S, P, B, K> {
             *this.request = kept.into_request(&*settings.replay);
         }
         if this.request.is_some() {
-            return Judged::Again;
+            return AfterResponse::Replay;
         }
         let replayed = this.rejected.map(|_| NotReplayed::AlreadyReplayed);
-        Judged::Final(Some(RejectionReport::new(sent.receipt, verdict, replayed)))
+        AfterResponse::Return(Some(RejectionReport::new(sent.receipt, verdict, replayed)))
     }
 
     fn sent(&self) -> Sent {
-        let Progress::OnItsWay { sent } = self.progress else {
+        let Progress::Sent { sent } = self.progress else {
             unreachable!("it is answered because it was sent");
         };
         sent
     }
 
     /// Waits for a newer authorization than the one that was rejected.
-    pub(crate) fn begin_again(self: Pin<&mut Self>, provider: &P) {
+    pub(crate) fn start_replay(self: Pin<&mut Self>, provider: &P) {
         let rejected = Some(self.sent().receipt);
         let mut this = self.project();
-        let request = this.request.as_ref().expect(ASKED_TO);
+        let request = this.request.as_ref().expect(HAS_REQUEST);
         *this.rejected = rejected;
         *this.rounds = 0;
         let head = RequestHead {
@@ -226,13 +226,13 @@ impl<S, P: CredentialProvider, B, K> Cold<S, P, B, K> {
         R: Replay<B, Kept = K>,
     {
         let mut this = self.project();
-        if let ProgressProjection::Refused { error } = this.progress.as_mut().project() {
+        if let ProgressProjection::Failed { error } = this.progress.as_mut().project() {
             return Poll::Ready(Err(error.clone().into()));
         }
         let provider = &settings.provider;
         let head = RequestHead {
             rejected: *this.rejected,
-            ..RequestHead::of(this.request.as_ref().expect(ASKED_TO))
+            ..RequestHead::of(this.request.as_ref().expect(HAS_REQUEST))
         };
         let authorization = loop {
             let acquired = match this.progress.as_mut().project() {
@@ -258,7 +258,7 @@ impl<S, P: CredentialProvider, B, K> Cold<S, P, B, K> {
                     ProgressProjection::Acquired { authorization } => Some(authorization.clone()),
                     _ => None,
                 };
-                break newer.or(acquired).expect(ASKED_TO);
+                break newer.or(acquired).expect(HAS_REQUEST);
             }
             *this.rounds += 1;
             let fresh = this.service.clone();
@@ -273,15 +273,15 @@ impl<S, P: CredentialProvider, B, K> Cold<S, P, B, K> {
             if rejected.account() != authorization.account() {
                 return Poll::Ready(Err(Error::other_account().into()));
             }
-            settings.replayed();
+            settings.count_replay();
         }
-        let mut request = this.request.take().expect(ASKED_TO);
+        let mut request = this.request.take().expect(HAS_REQUEST);
         // A replay is sent for the last time.
         if R::KEEPS && this.rejected.is_none() {
-            (request, *this.kept) = Kept::of(&*settings.replay, request);
+            (request, *this.kept) = KeptRequest::of(&*settings.replay, request);
         }
         let sent = settings.authorize(&mut request, authorization);
-        this.progress.set(Progress::OnItsWay { sent });
+        this.progress.set(Progress::Sent { sent });
         provider.sent(sent.receipt);
         Poll::Ready(Ok(this.service.call(request)))
     }

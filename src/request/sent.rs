@@ -7,14 +7,14 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use super::rejection;
 use crate::provider::{PerRequest, Receipt};
 
-type Test = dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync;
+type Predicate = dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync;
 
 /// What a rejection is.
 #[derive(Clone)]
 pub(crate) enum Rejection {
     /// As [`rejection::unauthorized`], asked only where it can be.
     Default,
-    If(Arc<Test>),
+    If(Arc<Predicate>),
 }
 
 impl fmt::Debug for Rejection {
@@ -42,7 +42,7 @@ pub(crate) enum Exchange {
     MaybeGrpc,
     Grpc,
     /// A function of the user's says whether it is a rejection.
-    Own,
+    Custom,
     /// The caller says what it is, to the provider.
     JudgedByCaller,
 }
@@ -65,7 +65,7 @@ impl Rejection {
     #[inline]
     pub(crate) fn exchange<B>(&self, request: &Request<B>) -> Exchange {
         match (self, request.method(), request.version()) {
-            (Self::If(_), ..) => Exchange::Own,
+            (Self::If(_), ..) => Exchange::Custom,
             (_, &Method::POST, Version::HTTP_2) => Exchange::Grpc,
             (_, &Method::POST, _) => Exchange::MaybeGrpc,
             _ => Exchange::Plain,
@@ -73,13 +73,13 @@ impl Rejection {
     }
 
     /// Whether it is in the answer.
-    pub(crate) fn is_in<B>(&self, response: &Response<B>, exchange: Exchange) -> bool {
+    pub(crate) fn is_rejection<B>(&self, response: &Response<B>, exchange: Exchange) -> bool {
         let (status, headers) = (response.status(), response.headers());
         let can_be_grpc = match (self, exchange) {
             (Self::If(rejection), _) => return rejection(status, headers),
             (_, Exchange::Grpc) => true,
             (_, Exchange::MaybeGrpc) => response.version() == Version::HTTP_2,
-            (_, Exchange::Plain | Exchange::Own | Exchange::JudgedByCaller) => false,
+            (_, Exchange::Plain | Exchange::Custom | Exchange::JudgedByCaller) => false,
         };
         status == StatusCode::UNAUTHORIZED
             || (can_be_grpc && rejection::is_unauthenticated(headers))
@@ -94,7 +94,7 @@ impl Sent {
 
     /// Whether the answer's status says at once that the request was accepted.
     #[inline]
-    pub(crate) fn is_plainly_accepted<B>(self, response: &Response<B>) -> bool {
+    pub(crate) fn is_accepted_by_status<B>(self, response: &Response<B>) -> bool {
         let status = response.status();
         self.exchange == Exchange::Plain
             && status != StatusCode::UNAUTHORIZED

@@ -27,7 +27,7 @@ pub(crate) struct Settings<P, R> {
     origins: Origins,
     header_name: HeaderName,
     /// Whether that is `authorization`: the hash of a name that the compiler knows is a constant.
-    is_usual_name: bool,
+    is_authorization: bool,
     callers_header: CallersHeader,
     pub(crate) rejection: Rejection,
     counts: Arc<Counts>,
@@ -41,7 +41,7 @@ impl<P, R> Clone for Settings<P, R> {
             replay: Arc::clone(&self.replay),
             origins: self.origins.clone(),
             header_name: self.header_name.clone(),
-            is_usual_name: self.is_usual_name,
+            is_authorization: self.is_authorization,
             callers_header: self.callers_header,
             rejection: self.rejection.clone(),
             counts: Arc::clone(&self.counts),
@@ -49,7 +49,7 @@ impl<P, R> Clone for Settings<P, R> {
     }
 }
 
-/// What is counted, on no way that an authorized request goes once. Relaxed: nothing else is read by
+/// What is counted, on no handling that an authorized request goes once. Relaxed: nothing else is read by
 /// it.
 #[derive(Debug, Default)]
 struct Counts {
@@ -66,13 +66,13 @@ enum CallersHeader {
 }
 
 /// What becomes of a request that gets no authorization.
-pub(crate) enum Bare {
+pub(crate) enum Bypass {
     /// It is sent as it is: it goes elsewhere, or wants no authorization.
     Untouched,
     /// It is sent as it is: the caller has set the authorization.
-    CallersOwn,
+    CallersHeader,
     /// It is not sent.
-    Refused(Error),
+    Failed(Error),
 }
 
 impl<P, R> Settings<P, R> {
@@ -82,7 +82,7 @@ impl<P, R> Settings<P, R> {
             replay: Arc::new(replay),
             origins,
             header_name: AUTHORIZATION,
-            is_usual_name: true,
+            is_authorization: true,
             callers_header: CallersHeader::Kept,
             rejection: Rejection::Default,
             counts: Arc::default(),
@@ -96,7 +96,7 @@ impl<P, R> Settings<P, R> {
             replay: _,
             origins,
             header_name,
-            is_usual_name,
+            is_authorization,
             callers_header,
             rejection,
             counts,
@@ -106,7 +106,7 @@ impl<P, R> Settings<P, R> {
             replay: Arc::new(replay),
             origins,
             header_name,
-            is_usual_name,
+            is_authorization,
             callers_header,
             rejection,
             counts,
@@ -115,7 +115,7 @@ impl<P, R> Settings<P, R> {
 
     pub(crate) fn with_header_name(self, header_name: HeaderName) -> Self {
         Self {
-            is_usual_name: header_name == AUTHORIZATION,
+            is_authorization: header_name == AUTHORIZATION,
             header_name,
             ..self
         }
@@ -139,10 +139,10 @@ impl<P, R> Settings<P, R> {
     }
 
     /// Whether the request gets the current authorization, by its origin and the caller's word. A
-    /// header of the caller's own is told by [`callers_own`](Self::callers_own), and by
+    /// header of the caller's own is told by [`callers_header_bypass`](Self::callers_header_bypass), and by
     /// [`try_authorize`](Self::try_authorize).
     #[inline]
-    pub(crate) fn takes_current<B>(&self, request: &Request<B>) -> bool {
+    pub(crate) fn wants_authorization<B>(&self, request: &Request<B>) -> bool {
         let per_request = PerRequest::of(request.extensions());
         per_request.is_none_or(|it| !it.is_bare() && !it.is_fresh())
             && self.origins.allows_request(request)
@@ -150,11 +150,11 @@ impl<P, R> Settings<P, R> {
 
     /// What becomes of a request that does not take the current authorization, or finds none: `None`
     /// if it waits for one.
-    pub(crate) fn bare_way<B>(&self, request: &Request<B>) -> Option<Bare> {
+    pub(crate) fn bypass<B>(&self, request: &Request<B>) -> Option<Bypass> {
         if PerRequest::of(request.extensions()).is_some_and(PerRequest::is_bare) {
-            return Some(Bare::Untouched);
+            return Some(Bypass::Untouched);
         }
-        if let Some(own) = self.callers_own(request) {
+        if let Some(own) = self.callers_header_bypass(request) {
             return Some(own);
         }
         if self.origins.allows_request(request) {
@@ -163,22 +163,22 @@ impl<P, R> Settings<P, R> {
         let counts = &self.counts;
         counts.foreign_requests.fetch_add(1, Ordering::Relaxed);
         Some(if self.origins.is_strict() {
-            Bare::Refused(Error::foreign_origin(url::told(request)))
+            Bypass::Failed(Error::foreign_origin(url::display_origin(request)))
         } else {
-            Bare::Untouched
+            Bypass::Untouched
         })
     }
 
-    /// The way of a request that brings an authorization of its own, where that is to be kept.
-    pub(crate) fn callers_own<B>(&self, request: &Request<B>) -> Option<Bare> {
+    /// The handling of a request that brings an authorization of its own, where that is to be kept.
+    pub(crate) fn callers_header_bypass<B>(&self, request: &Request<B>) -> Option<Bypass> {
         if self.callers_header == CallersHeader::Replaced {
             return None;
         }
         let mut own = request.headers().get_all(&self.header_name).iter();
         match (own.next(), own.next()) {
             (None, _) => None,
-            (Some(_), None) => Some(Bare::CallersOwn),
-            (Some(_), Some(_)) => Some(Bare::Refused(Error::many_headers())),
+            (Some(_), None) => Some(Bypass::CallersHeader),
+            (Some(_), Some(_)) => Some(Bypass::Failed(Error::many_headers())),
         }
     }
 
@@ -195,20 +195,20 @@ impl<P, R> Settings<P, R> {
     }
 
     /// A request is sent bare.
-    pub(crate) fn bare<B>(&self, request: &Request<B>) {
+    pub(crate) fn count_bare<B>(&self, request: &Request<B>) {
         self.counts.bare_requests.fetch_add(1, Ordering::Relaxed);
         if let Some(per_request) = PerRequest::of(request.extensions()) {
-            per_request.carry(None);
+            per_request.set_receipt(None);
         }
     }
 
     /// A request is sent again.
-    pub(crate) fn replayed(&self) {
+    pub(crate) fn count_replay(&self) {
         self.counts.replays.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Puts the authorization on, unless the caller has brought one that is to be kept: then the
-    /// request goes another way.
+    /// request goes another handling.
     ///
     /// That is found out by putting it in, since to look first would cost as much again.
     #[inline]
@@ -216,11 +216,11 @@ impl<P, R> Settings<P, R> {
         &self,
         request: &mut Request<B>,
         authorization: Authorization,
-    ) -> Result<Sent, Bare> {
+    ) -> Result<Sent, Bypass> {
         let (value, generation, account) = authorization.into_parts();
         let headers = request.headers_mut();
         let before = headers.len();
-        let replaced = if self.is_usual_name {
+        let replaced = if self.is_authorization {
             headers.insert(AUTHORIZATION, value)
         } else {
             headers.insert(&self.header_name, value)
@@ -228,30 +228,30 @@ impl<P, R> Settings<P, R> {
         if let Some(own) = replaced {
             self.replaced(headers, own, before)?;
         }
-        Ok(self.carries(request, Receipt::of(generation, account, request)))
+        Ok(self.record_sent(request, Receipt::of(generation, account, request)))
     }
 
     /// The caller has brought a header, or more: unless ours is to replace it, it is put back, and the
-    /// request goes another way. `before` is how many headers it had.
+    /// request goes another handling. `before` is how many headers it had.
     #[cold]
     fn replaced(
         &self,
         headers: &mut HeaderMap,
         own: HeaderValue,
         before: usize,
-    ) -> Result<(), Bare> {
+    ) -> Result<(), Bypass> {
         if self.callers_header == CallersHeader::Replaced {
             return Ok(());
         }
         // All but one are gone, and with them the request.
         if headers.len() < before {
-            return Err(Bare::Refused(Error::many_headers()));
+            return Err(Bypass::Failed(Error::many_headers()));
         }
         headers.insert(&self.header_name, own);
-        Err(Bare::CallersOwn)
+        Err(Bypass::CallersHeader)
     }
 
-    /// Puts the authorization on a request that has passed [`callers_own`](Self::callers_own).
+    /// Puts the authorization on a request that has passed [`callers_header_bypass`](Self::callers_header_bypass).
     pub(crate) fn authorize<B>(
         &self,
         request: &mut Request<B>,
@@ -259,14 +259,14 @@ impl<P, R> Settings<P, R> {
     ) -> Sent {
         let (value, generation, account) = authorization.into_parts();
         request.headers_mut().insert(&self.header_name, value);
-        self.carries(request, Receipt::of(generation, account, request))
+        self.record_sent(request, Receipt::of(generation, account, request))
     }
 
     #[inline]
-    fn carries<B>(&self, request: &Request<B>, receipt: Receipt) -> Sent {
+    fn record_sent<B>(&self, request: &Request<B>, receipt: Receipt) -> Sent {
         let per_request = PerRequest::of(request.extensions());
         if let Some(per_request) = per_request {
-            per_request.carry(Some(receipt));
+            per_request.set_receipt(Some(receipt));
         }
         self.rejection.sent(receipt, per_request, request)
     }
@@ -279,7 +279,7 @@ impl<P: CredentialProvider, R> Settings<P, R> {
         if !sent.is_judged_by_layer() {
             return None;
         }
-        if self.rejection.is_in(response, sent.exchange) {
+        if self.rejection.is_rejection(response, sent.exchange) {
             let (status, headers) = (response.status(), response.headers());
             let rejected = Rejected::by_response(sent.receipt, status, headers);
             return Some(self.provider.reject(&rejected));

@@ -1,6 +1,6 @@
 //! What a service keeps for itself, so that its requests count nothing that other threads count.
 //!
-//! A reference count that two threads write costs each of them more than all else on the way of a
+//! A reference count that two threads write costs each of them more than all else on the handling of a
 //! request. A service that is used for one request, as a clone often is, shares what it needs with
 //! the others that were cloned on its thread; one that is used again gets its own.
 
@@ -28,17 +28,17 @@ pub(crate) struct Share<P, R>(Arc<Shared<P, R>>);
 struct Shared<P, R> {
     settings: Settings<P, R>,
     copy: Option<Authorization>,
-    for_clones: ForClones<P, R>,
+    clone_share: CloneShare<P, R>,
 }
 
 /// The share that the clones of a service get.
-enum ForClones<P, R> {
+enum CloneShare<P, R> {
     /// The same.
     Same,
     /// The one that the service had before it got its own.
-    Before(Share<P, R>),
+    Original(Share<P, R>),
     /// Of the layer's: one for each of so many threads.
-    OfThreads(Box<[OnceLock<Share<P, R>>; THREADS]>),
+    PerThread(Box<[OnceLock<Share<P, R>>; THREADS]>),
 }
 
 /// Threads that have a share of their own, before two have one in common.
@@ -47,45 +47,45 @@ const THREADS: usize = 16;
 impl<P, R> Share<P, R> {
     /// The layer's.
     pub(crate) fn new(settings: Settings<P, R>) -> Self {
-        let of_threads = Box::new([const { OnceLock::new() }; THREADS]);
-        Self::apart(settings, None, ForClones::OfThreads(of_threads))
+        let per_thread = Box::new([const { OnceLock::new() }; THREADS]);
+        Self::with(settings, None, CloneShare::PerThread(per_thread))
     }
 
     fn with_copy_of(&self, authorization: &Authorization) -> Self {
         let copy = authorization.copied();
-        let for_clones = ForClones::Before(self.before_its_copy().clone());
-        Self::apart(self.0.settings.clone(), Some(copy), for_clones)
+        let clone_share = CloneShare::Original(self.original().clone());
+        Self::with(self.0.settings.clone(), Some(copy), clone_share)
     }
 
-    fn apart(
+    fn with(
         settings: Settings<P, R>,
         copy: Option<Authorization>,
-        for_clones: ForClones<P, R>,
+        clone_share: CloneShare<P, R>,
     ) -> Self {
         Self(Arc::new(Shared {
             settings,
             copy,
-            for_clones,
+            clone_share,
         }))
     }
 
     /// The share for a clone of the service.
-    fn for_a_clone(&self) -> Self {
-        let before = self.before_its_copy();
-        let ForClones::OfThreads(of_threads) = &before.0.for_clones else {
+    fn for_clone(&self) -> Self {
+        let before = self.original();
+        let CloneShare::PerThread(per_thread) = &before.0.clone_share else {
             return before.clone();
         };
         let settings = &before.0.settings;
-        let of_thread = of_threads[this_thread()]
-            .get_or_init(|| Self::apart(settings.clone(), None, ForClones::Same));
-        of_thread.clone()
+        let share = per_thread[this_thread()]
+            .get_or_init(|| Self::with(settings.clone(), None, CloneShare::Same));
+        share.clone()
     }
 
     /// The one that the service had before it got its own.
-    fn before_its_copy(&self) -> &Self {
-        match &self.0.for_clones {
-            ForClones::Before(before) => before,
-            ForClones::Same | ForClones::OfThreads(_) => self,
+    fn original(&self) -> &Self {
+        match &self.0.clone_share {
+            CloneShare::Original(before) => before,
+            CloneShare::Same | CloneShare::PerThread(_) => self,
         }
     }
 }
@@ -114,21 +114,21 @@ impl<P, R> Deref for Share<P, R> {
 }
 
 /// What one service sends its requests with.
-pub(crate) struct Own<P, R> {
+pub(crate) struct PerService<P, R> {
     /// In common with the other clones on a thread, until there is a copy in it.
     pub(crate) share: Share<P, R>,
     /// The generation of the last request, where it did not go out with the copy.
     last: Option<Generation>,
 }
 
-impl<P, R> Own<P, R> {
+impl<P, R> PerService<P, R> {
     /// Nothing yet: all is shared.
     pub(crate) fn new(share: Share<P, R>) -> Self {
         Self { share, last: None }
     }
 }
 
-impl<P: CredentialProvider, R> Own<P, R> {
+impl<P: CredentialProvider, R> PerService<P, R> {
     /// The current authorization.
     #[inline]
     pub(crate) fn current<B>(&mut self, request: &Request<B>) -> Option<Authorization> {
@@ -142,17 +142,17 @@ impl<P: CredentialProvider, R> Own<P, R> {
                 self.last = None;
                 Some(copy.clone())
             }
-            _ => self.look(request),
+            _ => self.read_provider(request),
         }
     }
 
     /// From the provider.
     #[inline]
-    fn look<B>(&mut self, request: &Request<B>) -> Option<Authorization> {
+    fn read_provider<B>(&mut self, request: &Request<B>) -> Option<Authorization> {
         let head = RequestHead::of(request);
         let current = self.share.provider.current_for(head)?;
         if self.is_second(current.generation()) {
-            self.settle(&current, head);
+            self.keep_copy(&current, head);
         }
         Some(current)
     }
@@ -164,7 +164,7 @@ impl<P: CredentialProvider, R> Own<P, R> {
 
     /// Two requests in a row had the same: there may be many more.
     #[cold]
-    fn settle(&mut self, shared: &Authorization, head: RequestHead<'_>) {
+    fn keep_copy(&mut self, shared: &Authorization, head: RequestHead<'_>) {
         if self.share.provider.is_current(shared, head) {
             self.share = self.share.with_copy_of(shared);
         }
@@ -172,13 +172,13 @@ impl<P: CredentialProvider, R> Own<P, R> {
 }
 
 /// A clone has nothing of its own yet: it may be there for one request.
-impl<P, R> Clone for Own<P, R> {
+impl<P, R> Clone for PerService<P, R> {
     fn clone(&self) -> Self {
-        Self::new(self.share.for_a_clone())
+        Self::new(self.share.for_clone())
     }
 }
 
-impl<P: fmt::Debug, R: fmt::Debug> fmt::Debug for Own<P, R> {
+impl<P: fmt::Debug, R: fmt::Debug> fmt::Debug for PerService<P, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Settings::fmt(&self.share, f)
     }

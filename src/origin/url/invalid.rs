@@ -6,10 +6,10 @@ use std::{error, fmt};
 ///
 /// It says what is wrong and never repeats the text, which may hold a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidUrl(pub(crate) Reason);
+pub struct InvalidUrl(pub(crate) InvalidUrlKind);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
+pub(crate) enum InvalidUrlKind {
     Empty,
     NotAUri,
     Relative,
@@ -29,22 +29,22 @@ pub(crate) enum Reason {
 impl fmt::Display for InvalidUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            Reason::Empty => "no origin is named: name at least one, such as https://api.example.com",
-            Reason::NotAUri => {
+            InvalidUrlKind::Empty => "no origin is named: name at least one, such as https://api.example.com",
+            InvalidUrlKind::NotAUri => {
                 "not a URL: write it as https://api.example.com, without spaces, and a name in other letters than ASCII in its xn-- form"
             }
-            Reason::Wildcard => "hosts are compared whole, and * stands for nothing: name each of them",
-            Reason::Fragment => "a URL that is sent has no fragment: take out all from the # on",
-            Reason::Relative => "scheme or host is missing: write it as https://api.example.com",
-            Reason::UserInfo => "user information does not belong in a URL: take out all up to the @",
-            Reason::Port => "the port is not a number from 0 to 65535",
-            Reason::Path => "an origin is scheme, host and port: take out path and query",
-            Reason::Scheme => "the scheme is neither https nor http",
-            Reason::PlainHttp => "plain http would send secrets in the clear to a host other than loopback: use https",
+            InvalidUrlKind::Wildcard => "hosts are compared whole, and * stands for nothing: name each of them",
+            InvalidUrlKind::Fragment => "a URL that is sent has no fragment: take out all from the # on",
+            InvalidUrlKind::Relative => "scheme or host is missing: write it as https://api.example.com",
+            InvalidUrlKind::UserInfo => "user information does not belong in a URL: take out all up to the @",
+            InvalidUrlKind::Port => "the port is not a number from 0 to 65535",
+            InvalidUrlKind::Path => "an origin is scheme, host and port: take out path and query",
+            InvalidUrlKind::Scheme => "the scheme is neither https nor http",
+            InvalidUrlKind::PlainHttp => "plain http would send secrets in the clear to a host other than loopback: use https",
             #[cfg(feature = "quable")]
-            Reason::Instance => "an instance is the first label of its host name, made of letters, digits and hyphens",
+            InvalidUrlKind::Instance => "an instance is the first label of its host name, made of letters, digits and hyphens",
             #[cfg(any(feature = "quable", feature = "teletracker"))]
-            Reason::Query => "a base URL has no query",
+            InvalidUrlKind::Query => "a base URL has no query",
         })
     }
 }

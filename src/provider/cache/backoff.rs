@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    error::{Outage, Outlook, RetryAfter},
+    error::{Outage, RetryAdvice, RetryAfter},
     runtime::Moment,
 };
 
@@ -33,16 +33,16 @@ pub(super) struct BackOff {
 
 impl BackOff {
     /// One more. `random` is a number from 0 to 1.
-    pub(super) fn failed(&mut self, outlook: Outlook, now: Moment, random: f64) -> Outage {
-        let pause = if outlook.is_permanent {
+    pub(super) fn failed(&mut self, advice: RetryAdvice, now: Moment, random: f64) -> Outage {
+        let pause = if advice.is_permanent {
             doubled(FIRST_PERMANENT, self.permanent, LONGEST_PERMANENT)
         } else {
             jittered(self.failures, random)
         };
-        let asked_for = outlook.retry_after.map(|after| obeyed(after, now));
+        let asked_for = advice.retry_after.map(|after| honored(after, now));
         let pause = pause.max(asked_for.unwrap_or_default());
         self.failures = self.failures.saturating_add(1);
-        self.permanent = match outlook.is_permanent {
+        self.permanent = match advice.is_permanent {
             true => self.permanent.saturating_add(1),
             false => 0,
         };
@@ -62,7 +62,7 @@ fn jittered(failures: u32, random: f64) -> Duration {
         .max(SHORTEST)
 }
 
-fn obeyed(after: RetryAfter, now: Moment) -> Duration {
+fn honored(after: RetryAfter, now: Moment) -> Duration {
     let delay = match after {
         RetryAfter::Delay(delay) => delay,
         RetryAfter::Date(date) => date.duration_since(now.wall).unwrap_or_default(),
@@ -85,11 +85,11 @@ mod tests {
 
     use super::*;
 
-    const TRANSIENT: Outlook = Outlook {
+    const TRANSIENT: RetryAdvice = RetryAdvice {
         is_permanent: false,
         retry_after: None,
     };
-    const PERMANENT: Outlook = Outlook {
+    const PERMANENT: RetryAdvice = RetryAdvice {
         is_permanent: true,
         retry_after: None,
     };
@@ -101,10 +101,10 @@ mod tests {
         }
     }
 
-    fn pauses(outlook: Outlook, random: f64) -> [u64; 9] {
+    fn pauses(advice: RetryAdvice, random: f64) -> [u64; 9] {
         let (mut back_off, now) = (BackOff::default(), now());
         [(); 9].map(|()| {
-            let outage = back_off.failed(outlook, now, random);
+            let outage = back_off.failed(advice, now, random);
             assert_eq!(outage.since, now.monotonic);
             u64::try_from((outage.next_attempt - now.monotonic).as_millis()).unwrap()
         })
@@ -127,11 +127,11 @@ mod tests {
         assert_eq!(pauses(PERMANENT, 0.5), minutes);
         // Whatever else the server says.
         let retry_after = Some(RetryAfter::Delay(Duration::from_secs(60)));
-        let outlook = Outlook {
+        let advice = RetryAdvice {
             retry_after,
             ..PERMANENT
         };
-        assert_eq!(pauses(outlook, 0.5), minutes);
+        assert_eq!(pauses(advice, 0.5), minutes);
     }
 
     // L4
@@ -153,12 +153,12 @@ mod tests {
             (RetryAfter::Instant(now.monotonic), 0),
         ] {
             let mut back_off = BackOff::default();
-            let outlook = Outlook {
+            let advice = RetryAdvice {
                 retry_after: Some(after),
                 ..TRANSIENT
             };
             let pauses = [(); 9].map(|()| {
-                let outage = back_off.failed(outlook, now, 1.0);
+                let outage = back_off.failed(advice, now, 1.0);
                 (outage.next_attempt - now.monotonic).as_secs()
             });
             assert_eq!(pauses, in_seconds.map(|s| s.max(at_least)), "{after:?}");
@@ -168,8 +168,8 @@ mod tests {
     #[test]
     fn what_is_not_permanent_ends_a_row_of_what_is() {
         let (mut back_off, now) = (BackOff::default(), now());
-        let mut pause = |outlook| {
-            let outage = back_off.failed(outlook, now, 1.0);
+        let mut pause = |advice| {
+            let outage = back_off.failed(advice, now, 1.0);
             let pause = outage.next_attempt - now.monotonic;
             (outage.failures, pause.as_secs())
         };

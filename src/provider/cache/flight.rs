@@ -29,13 +29,13 @@ const OVERDUE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Flight<T> {
     outcome: OnceLock<Result<T, Error>>,
-    has_landed: Arc<Notify>,
+    completed: Arc<Notify>,
     runtime: RuntimeId,
     task: OnceLock<task::Id>,
     waits_for_itself: AtomicBool,
     overdue_at: Instant,
     /// Whether there is a timer for all who wait on the login's runtime.
-    is_watched: AtomicBool,
+    has_timer: AtomicBool,
     /// For this login alone: one that was declared lost takes nothing from the next.
     refresh_token: RefreshTokenSlot,
 }
@@ -49,12 +49,12 @@ impl<T> Flight<T> {
     ) -> Self {
         Self {
             outcome: OnceLock::new(),
-            has_landed: Arc::default(),
+            completed: Arc::default(),
             runtime: runtime.id(),
             task: OnceLock::new(),
             waits_for_itself: AtomicBool::new(false),
             overdue_at: Instant::now() + timeout + OVERDUE,
-            is_watched: AtomicBool::new(false),
+            has_timer: AtomicBool::new(false),
             refresh_token,
         }
     }
@@ -64,14 +64,14 @@ impl<T> Flight<T> {
     }
 
     /// Says that the task which polls this carries the login.
-    pub(super) fn board_pilot(&self) {
+    pub(super) fn record_task(&self) {
         // A flight has one task, which says so once.
         let _ = self.task.set(task::id());
     }
 
     /// Whether the task which polls this is the one that carries the login: it would wait for
     /// itself. That is kept in mind, however the login reports it.
-    pub(super) fn is_piloted_here(&self) -> bool {
+    pub(super) fn is_own_task(&self) -> bool {
         let pilot = self.task.get();
         let is_here = pilot.is_some_and(|pilot| task::try_id() == Some(*pilot));
         if is_here {
@@ -96,9 +96,9 @@ impl<T> Flight<T> {
     }
 
     /// Tells all waiters, unless they have been told already.
-    pub(super) fn land(&self, outcome: Result<T, Error>) {
+    pub(super) fn complete(&self, outcome: Result<T, Error>) {
         if self.outcome.set(outcome).is_ok() {
-            self.has_landed.notify_waiters();
+            self.completed.notify_waiters();
         }
     }
 
@@ -117,17 +117,17 @@ impl<T> Flight<T> {
     /// # Panics
     ///
     /// On another runtime than the login's, if that has no time driver.
-    pub(super) fn landing(&self, runtime: &Handle) -> Landing {
-        let wait = if self.is_flown_on(runtime) {
-            Wait::Here {
-                has_landed: self.has_landed(),
+    pub(super) fn wait(&self, runtime: &Handle) -> FlightWait {
+        let wait = if self.runs_on(runtime) {
+            WaitKind::Here {
+                completed: self.completed(),
             }
         } else {
-            Wait::Elsewhere {
-                in_time: Box::pin(self.watch()),
+            WaitKind::Elsewhere {
+                in_time: Box::pin(self.timed_wait()),
             }
         };
-        Landing {
+        FlightWait {
             wait,
             task: task::try_id(),
             runtime: runtime.id(),
@@ -135,46 +135,46 @@ impl<T> Flight<T> {
     }
 
     /// Whether this is the first to wait on the login's runtime, and has to begin the watch.
-    pub(super) fn is_to_be_watched(&self, runtime: &Handle) -> bool {
-        self.is_flown_on(runtime)
+    pub(super) fn needs_timer(&self, runtime: &Handle) -> bool {
+        self.runs_on(runtime)
             // Relaxed: nothing else is read by it.
-            && !self.is_watched.swap(true, Ordering::Relaxed)
+            && !self.has_timer.swap(true, Ordering::Relaxed)
     }
 
-    /// As [`landing`](Self::landing), with a timer of its own.
+    /// As [`wait`](Self::wait), with a timer of its own.
     ///
     /// # Panics
     ///
     /// On a runtime without a time driver.
-    pub(super) fn watch(&self) -> Timeout<OwnedNotified> {
-        time::timeout_at(self.overdue_at, self.has_landed())
+    pub(super) fn timed_wait(&self) -> Timeout<OwnedNotified> {
+        time::timeout_at(self.overdue_at, self.completed())
     }
 
-    fn has_landed(&self) -> OwnedNotified {
-        Arc::clone(&self.has_landed).notified_owned()
+    fn completed(&self) -> OwnedNotified {
+        Arc::clone(&self.completed).notified_owned()
     }
 
     /// Whether the login was spawned on another runtime than this one.
-    pub(super) fn is_carried_elsewhere(&self) -> bool {
-        Handle::try_current().is_ok_and(|runtime| !self.is_flown_on(&runtime))
+    pub(super) fn runs_elsewhere(&self) -> bool {
+        Handle::try_current().is_ok_and(|runtime| !self.runs_on(&runtime))
     }
 
-    fn is_flown_on(&self, runtime: &Handle) -> bool {
+    fn runs_on(&self, runtime: &Handle) -> bool {
         self.runtime == runtime.id()
     }
 }
 
 pin_project! {
     /// The wait for a flight, with a timer on the runtime that it was made on.
-    pub(super) struct Landing {
+    pub(super) struct FlightWait {
         #[pin]
-        wait: Wait,
+        wait: WaitKind,
         task: Option<task::Id>,
         runtime: RuntimeId,
     }
 }
 
-impl Landing {
+impl FlightWait {
     /// Whether it is polled on another runtime than it was made for: its timer is elsewhere then. A
     /// task stays on its runtime, so that most waiters need not ask which one that is.
     pub(super) fn has_moved(&self) -> bool {
@@ -184,11 +184,11 @@ impl Landing {
 }
 
 pin_project! {
-    #[project = WaitProjection]
-    enum Wait {
+    #[project = WaitKindProjection]
+    enum WaitKind {
         Here {
             #[pin]
-            has_landed: OwnedNotified,
+            completed: OwnedNotified,
         },
         Elsewhere {
             in_time: Pin<Box<Timeout<OwnedNotified>>>,
@@ -196,14 +196,14 @@ pin_project! {
     }
 }
 
-impl Future for Landing {
+impl Future for FlightWait {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match self.project().wait.project() {
-            WaitProjection::Here { has_landed } => has_landed.poll(cx),
+            WaitKindProjection::Here { completed } => completed.poll(cx),
             // Whether it was in time, the outcome says.
-            WaitProjection::Elsewhere { in_time } => in_time.as_mut().poll(cx).map(|_| ()),
+            WaitKindProjection::Elsewhere { in_time } => in_time.as_mut().poll(cx).map(|_| ()),
         }
     }
 }

@@ -17,11 +17,11 @@ const SHORTEST: Duration = Duration::from_secs(1);
 
 /// How a credential came here.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Birth {
+pub(super) enum Source {
     /// From a login of ours.
-    LoggedIn { sent: Moment, answered: Moment },
+    Login { sent: Moment, answered: Moment },
     /// From the user, who had it already.
-    HandedIn(Moment),
+    Caller(Moment),
 }
 
 /// From when a credential is aging, and until when it is used.
@@ -53,21 +53,21 @@ impl Lifespan {
     /// `jitter` is a random number from 0 to 1.
     pub(super) fn new(
         credential: &Credential,
-        birth: Birth,
+        source: Source,
         session: Session,
         margin: Option<Duration>,
         jitter: f64,
     ) -> Self {
-        let (sent, answered, shortest) = match birth {
-            Birth::LoggedIn { sent, answered } => (sent, answered, SHORTEST),
-            Birth::HandedIn(now) => (now, now, Duration::ZERO),
+        let (sent, answered, shortest) = match source {
+            Source::Login { sent, answered } => (sent, answered, SHORTEST),
+            Source::Caller(now) => (now, now, Duration::ZERO),
         };
         let lifetime = credential.lifetime().or_else(|| {
             let left = credential.expires_at()?.duration_since(sent.wall);
-            match birth {
+            match source {
                 // Nobody hands out what is all but over: it is the server's clock that is behind.
-                Birth::LoggedIn { .. } => left.ok().filter(|left| *left >= MARGIN),
-                Birth::HandedIn(_) => Some(left.unwrap_or_default()),
+                Source::Login { .. } => left.ok().filter(|left| *left >= MARGIN),
+                Source::Caller(_) => Some(left.unwrap_or_default()),
             }
         });
         let Some(lifetime) = lifetime else {
@@ -91,11 +91,11 @@ impl Lifespan {
                 .checked_add(used_for.mul_f64(share))
                 .map(|from| from.max(earliest)),
         };
-        let longest = match birth {
-            Birth::LoggedIn { .. } => {
+        let longest = match source {
+            Source::Login { .. } => {
                 until.map(|until| until.saturating_duration_since(answered.monotonic))
             }
-            Birth::HandedIn(_) => None,
+            Source::Caller(_) => None,
         };
         Self {
             aging_from,
@@ -127,7 +127,7 @@ impl Lifespan {
 
     /// How long it stays fresh from now on, by whichever clock says less. `None` when it is not
     /// fresh, and without an expiry.
-    pub(super) fn calm(&self, now: Moment) -> Option<Duration> {
+    pub(super) fn fresh_for(&self, now: Moment) -> Option<Duration> {
         if self.freshness(|| now) != Freshness::Fresh {
             return None;
         }

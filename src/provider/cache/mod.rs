@@ -1,29 +1,29 @@
 //! The life of a credential: what is current, the one flight, and what a failed login leaves.
 
-mod acquiring;
+mod acquire;
 mod backoff;
 mod flight;
-mod judgement;
-mod landing;
+mod feedback;
+mod single_flight;
 mod lifespan;
-mod pilot;
+mod login_task;
 mod rejections;
-mod watch;
-mod watched;
+mod freshness;
+mod target_filter;
 
 use std::{
     collections::VecDeque,
     sync::{Arc, PoisonError},
 };
 
-pub(super) use self::acquiring::{Acquiring, Wanted};
+pub(super) use self::acquire::{Acquiring, Wanted};
 use self::{
     backoff::BackOff,
     flight::Flight,
-    lifespan::{Birth, Freshness, Lifespan},
+    freshness::ExpiryTimer,
+    lifespan::{Freshness, Lifespan, Source},
     rejections::Rejections,
-    watch::Watch,
-    watched::Watched,
+    target_filter::TargetFilter,
 };
 use super::{
     observers::Observers,
@@ -33,7 +33,7 @@ use super::{
 use crate::{
     credential::{Authorization, Credential, Generation, RefreshToken},
     error::Error,
-    login::{AnyLogin, Login, Session},
+    login::{DynLogin, Login, Session},
     runtime::{
         Clock, Moment, SystemClock,
         sync::{ArcSwapOption, AtomicBool, AtomicU64, Mutex, MutexGuard},
@@ -42,7 +42,7 @@ use crate::{
 
 /// What a cache is made of.
 pub(super) struct Setup {
-    pub(super) login: Box<dyn AnyLogin>,
+    pub(super) login: Box<dyn DynLogin>,
     pub(super) session: Session,
     pub(super) policy: CachePolicy,
     pub(super) clock: Box<dyn Clock>,
@@ -68,45 +68,45 @@ impl Setup {
 
 pub(super) struct Cache {
     setup: Setup,
-    /// Read without a lock. A new one is stored only under the lock of `course`.
-    current: ArcSwapOption<Held>,
+    /// ReadAnswer without a lock. A new one is stored only under the lock of `locked`.
+    current: ArcSwapOption<Entry>,
     /// No code of the user's runs under this lock: not the clock, not the login, and no future of
     /// his is dropped there.
-    course: Mutex<Course>,
+    locked: Mutex<Locked>,
     /// The number of the current generation while nothing is due, or 0 where the clocks have to be
-    /// asked. A number is stored under the lock of `course`, 0 by anybody.
-    fresh: AtomicU64,
+    /// asked. A number is stored under the lock of `locked`, 0 by anybody.
+    fresh_mark: AtomicU64,
     /// Whether somebody has seen that a background login is due. Relaxed: it is looked at again under
     /// the lock.
-    is_due: AtomicBool,
+    is_refresh_due: AtomicBool,
     /// Whether the clocks go on by themselves. Asked once: the answer is the user's code.
     runs_by_itself: bool,
-    watched: Watched,
+    awaited: TargetFilter,
 }
 
 /// Numbers from 0 to 1.
 pub(super) type Random = Box<dyn Fn() -> f64 + Send + Sync>;
 
 /// A credential, ready to send.
-pub(super) struct Held {
+pub(super) struct Entry {
     authorization: Authorization,
     lifespan: Lifespan,
-    landed_at: Moment,
-    /// In nanoseconds from `landed_at` on, where the clocks are asked.
-    calm_until: AtomicU64,
+    received_at: Moment,
+    /// In nanoseconds from `received_at` on, where the clocks are asked.
+    fresh_until: AtomicU64,
 }
 
-impl Held {
+impl Entry {
     fn generation(&self) -> Generation {
         self.authorization.generation()
     }
 }
 
 /// What the next request that finds no credential does.
-struct Course {
-    flight: Option<Arc<Flight<Arc<Held>>>>,
+struct Locked {
+    flight: Option<Arc<Flight<Arc<Entry>>>>,
     /// Whether what the flight brings is no news any more.
-    is_flight_stale: bool,
+    is_flight_discarded: bool,
     failure: Option<Error>,
     back_off: BackOff,
     /// For the next login, while none is under way.
@@ -115,32 +115,32 @@ struct Course {
     /// The last generations.
     issued: VecDeque<Generation>,
     /// What was rejected last and is not replaced yet.
-    rejected: Option<Arc<Held>>,
-    watch: Option<Watch>,
+    rejected: Option<Arc<Entry>>,
+    expiry_timer: Option<ExpiryTimer>,
     counts: Counts,
 }
 
 impl Cache {
     pub(super) fn new(setup: Setup, credential: Option<Credential>) -> Self {
         let runs_by_itself = setup.clock.runs_by_itself();
-        let course = Course::new(setup.policy.pauses());
+        let locked = Locked::new(setup.policy.pauses());
         let cache = Self {
             setup,
             current: ArcSwapOption::empty(),
-            course: Mutex::new(course),
-            fresh: AtomicU64::new(0),
-            is_due: AtomicBool::new(false),
+            locked: Mutex::new(locked),
+            fresh_mark: AtomicU64::new(0),
+            is_refresh_due: AtomicBool::new(false),
             runs_by_itself,
-            watched: Watched::nothing(),
+            awaited: TargetFilter::empty(),
         };
         if let Some(credential) = credential {
             let now = Moment::of(&*cache.setup.clock);
-            let held = cache.hold(&credential, Birth::HandedIn(now), now);
+            let entry = cache.entry(&credential, Source::Caller(now), now);
             let refresh_token = credential.refresh_token().cloned();
-            let mut course = cache.course();
-            course.refresh_token = refresh_token.map(|token| token.counted_from(now));
-            cache.publish(&mut course, held, now);
-            drop(course);
+            let mut locked = cache.lock();
+            locked.refresh_token = refresh_token.map(|token| token.counted_from(now));
+            cache.publish(&mut locked, entry, now);
+            drop(locked);
         }
         cache
     }
@@ -160,40 +160,42 @@ impl Cache {
 
     pub(super) fn snapshot(&self) -> Snapshot {
         let now = Moment::of(&*self.setup.clock);
-        let mut course = self.course();
+        let mut locked = self.lock();
         let current = self.current.load_full();
-        let freshness = current.as_ref().map(|held| held.lifespan.freshness(|| now));
+        let freshness = current
+            .as_ref()
+            .map(|entry| entry.lifespan.freshness(|| now));
         if freshness == Some(Freshness::Expired) {
             // A timer may be late: from here on no request is told that the credential is fresh.
-            self.look_again(&mut course);
+            self.clear_fresh_mark(&mut locked);
         }
-        let pause = course.pause_at(now);
-        let held_back = course.rejections.held_back(now.monotonic);
+        let pause = locked.pause_at(now);
+        let held_back = locked.rejections.held_back(now.monotonic);
         let state = match freshness {
             Some(Freshness::Fresh | Freshness::Aging) if held_back.is_some() => {
                 CredentialState::HeldBack
             }
             Some(Freshness::Fresh) => CredentialState::Fresh,
             Some(Freshness::Aging) => CredentialState::Aging,
-            _ if course.flight.is_some() => CredentialState::LoggingIn,
+            _ if locked.flight.is_some() => CredentialState::LoggingIn,
             _ if pause.is_some() => CredentialState::BackingOff,
             Some(Freshness::Expired) => CredentialState::Expired,
             None => CredentialState::Empty,
         };
         Snapshot {
             state,
-            is_logging_in: course.flight.is_some(),
-            generation: current.as_ref().map(|held| held.generation()),
-            age: current.as_ref().map(|held| {
+            is_logging_in: locked.flight.is_some(),
+            generation: current.as_ref().map(|entry| entry.generation()),
+            age: current.as_ref().map(|entry| {
                 now.monotonic
-                    .saturating_duration_since(held.landed_at.monotonic)
+                    .saturating_duration_since(entry.received_at.monotonic)
             }),
-            usable_for: current.and_then(|held| held.lifespan.left(now)),
+            usable_for: current.and_then(|entry| entry.lifespan.left(now)),
             next_attempt: pause.and_then(Error::next_attempt),
-            last_error: course.failure.clone(),
+            last_error: locked.failure.clone(),
             held_back: held_back.filter(|_| state == CredentialState::HeldBack),
-            is_contention_suspected: course.rejections.is_rival_suspected(now.monotonic),
-            counts: course.counts,
+            is_contention_suspected: locked.rejections.is_contention_suspected(now.monotonic),
+            counts: locked.counts,
         }
     }
 
@@ -201,37 +203,37 @@ impl Cache {
     /// under way goes on, so that there is one at a time, and what it brings is discarded; its
     /// refresh token aside, and one that waits here.
     pub(super) fn reset(&self) {
-        let mut course = self.course();
-        let current = self.set_current(&mut course, None);
-        let rejected = course.rejected.take();
-        let failure = course.failure.take();
-        course.back_off = BackOff::default();
-        course.rejections = Rejections::new(self.setup.policy.pauses());
-        self.watch_targets(&course);
-        course.is_flight_stale = course.flight.is_some();
-        drop(course);
+        let mut locked = self.lock();
+        let current = self.set_current(&mut locked, None);
+        let rejected = locked.rejected.take();
+        let failure = locked.failure.take();
+        locked.back_off = BackOff::default();
+        locked.rejections = Rejections::new(self.setup.policy.pauses());
+        self.update_awaited(&locked);
+        locked.is_flight_discarded = locked.flight.is_some();
+        drop(locked);
         // Errors are the user's: they are dropped unlocked.
         drop((current, rejected, failure));
     }
 
-    fn hold(&self, credential: &Credential, birth: Birth, landed_at: Moment) -> Arc<Held> {
-        Arc::new(Held {
+    fn entry(&self, credential: &Credential, source: Source, received_at: Moment) -> Arc<Entry> {
+        Arc::new(Entry {
             authorization: Authorization::new(credential.scheme(), credential.token())
                 .with_account(self.setup.account),
             lifespan: Lifespan::new(
                 credential,
-                birth,
+                source,
                 self.setup.session,
                 self.setup.policy.margin_before_expiry(),
-                self.chance(),
+                self.jitter(),
             ),
-            landed_at,
-            calm_until: AtomicU64::new(0),
+            received_at,
+            fresh_until: AtomicU64::new(0),
         })
     }
 
     /// A number from 0 to 1, whatever the source of chance says.
-    fn chance(&self) -> f64 {
+    fn jitter(&self) -> f64 {
         let random = (self.setup.random)();
         if random.is_nan() {
             0.5
@@ -242,28 +244,28 @@ impl Cache {
 
     /// Each change under the lock is whole before anything can panic, so that a poisoned one is
     /// as good as any.
-    fn course(&self) -> MutexGuard<'_, Course> {
-        self.course.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Locked> {
+        self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Course {
+impl Locked {
     fn new(pauses: Pauses) -> Self {
         Self {
             flight: None,
-            is_flight_stale: false,
+            is_flight_discarded: false,
             failure: None,
             back_off: BackOff::default(),
             refresh_token: None,
             rejections: Rejections::new(pauses),
             issued: VecDeque::new(),
             rejected: None,
-            watch: None,
+            expiry_timer: None,
             counts: Counts::default(),
         }
     }
 
-    fn is_flown_by(&self, flight: &Arc<Flight<Arc<Held>>>) -> bool {
+    fn has_flight(&self, flight: &Arc<Flight<Arc<Entry>>>) -> bool {
         self.flight
             .as_ref()
             .is_some_and(|current| Arc::ptr_eq(current, flight))

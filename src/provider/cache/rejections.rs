@@ -8,7 +8,7 @@
 //! | what was rejected | when the next login may be made |
 //! | --- | --- |
 //! | an unknown target | at once; if the last two logins for unknown targets, or more, did not help: 1, 2, 4 s … 5 min after the last login, or when the target is rejected again 1 s later |
-//! | a `Cured` or `Waiting(0)` target | at once |
+//! | a `Helped` or `Waiting(0)` target | at once |
 //! | a `Waiting(n)` or `Mixed(n)` target | 1, 2, 4 s … 5 min after the last login; times the number of such targets, up to 5 min |
 //! | a `Mixed` target, for more than twice its longest time without an acceptance, + 3 s | at once |
 //! | any of them, if the last three logins, or more, helped for less than 3 s | not before 1, 2, 4 s … 1 min after the last login |
@@ -36,16 +36,16 @@ use crate::{
 };
 
 /// A generation that is rejected sooner had a brief life.
-const BRIEF: Duration = Duration::from_secs(3);
+const QUICK: Duration = Duration::from_secs(3);
 
 /// So many brief lives in a row are no accident: another client is suspected.
-const RIVALRY: u32 = 3;
+const CONTENTION: u32 = 3;
 
 /// An outage lasts up to so many of its longest pauses.
 const OUTAGE: u32 = 20;
 
-const MEMORY: Duration = Duration::from_secs(10 * 60);
-const TARGETS: usize = 64;
+const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
+const MAX_TARGETS: usize = 64;
 
 /// What becomes of a rejected generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,10 +64,10 @@ pub(super) struct Rejections {
     /// The last acceptance that was reported.
     accepted_at: Option<Instant>,
     /// Generations in a row that cured a target and had a brief life.
-    brief_lives: u32,
+    quick_revocations: u32,
     /// Logins for unknown targets that did not help, in a row.
-    new_in_vain: u32,
-    new_in_vain_since: Option<Instant>,
+    unhelpful_for_new: u32,
+    unhelpful_for_new_since: Option<Instant>,
     /// A login is due, so news of the current generation is late. Whether an unknown target caused it.
     due_for_new: Option<bool>,
 }
@@ -80,7 +80,7 @@ struct Current {
     is_accepted: bool,
     /// Whether it was made for an unknown target, and nothing shows yet whether it helped.
     is_for_new: bool,
-    has_cured: bool,
+    has_helped: bool,
     /// Whether it has cured a target, and has rejected one that a login may help.
     has_ended: bool,
     held_back: Option<HeldBack>,
@@ -93,9 +93,9 @@ impl Rejections {
             current: None,
             targets: Vec::new(),
             accepted_at: None,
-            brief_lives: 0,
-            new_in_vain: 0,
-            new_in_vain_since: None,
+            quick_revocations: 0,
+            unhelpful_for_new: 0,
+            unhelpful_for_new_since: None,
             due_for_new: None,
         }
     }
@@ -106,7 +106,7 @@ impl Rejections {
             logged_in_at: at,
             is_accepted: false,
             is_for_new: self.due_for_new.take() == Some(true),
-            has_cured: false,
+            has_helped: false,
             has_ended: false,
             held_back: None,
         });
@@ -124,8 +124,8 @@ impl Rejections {
         current.is_accepted = true;
         self.accepted_at = Some(now);
         if let Some(known) = self.targets.iter_mut().find(|it| it.fingerprint == target) {
-            let is_cured = known.accepted(generation, current.logged_in_at, now);
-            current.has_cured |= is_cured && !known.is_late;
+            let is_helped = known.accepted(generation, current.logged_in_at, now);
+            current.has_helped |= is_helped && !known.is_late;
         }
     }
 
@@ -163,17 +163,25 @@ impl Rejections {
     fn learn(&mut self, index: usize, current: &mut Current, now: Instant) {
         let known = &mut self.targets[index];
         known.is_late &= self.due_for_new.is_some();
-        let is_brief = now.saturating_duration_since(current.logged_in_at) < BRIEF;
+        let is_quick = now.saturating_duration_since(current.logged_in_at) < QUICK;
         // A target that no login helps says nothing about the lives of generations.
-        if known.in_vain == 0 {
-            if current.has_cured && !mem::replace(&mut current.has_ended, true) {
-                self.brief_lives = if is_brief { self.brief_lives + 1 } else { 0 };
+        if known.unhelpful_logins == 0 {
+            if current.has_helped && !mem::replace(&mut current.has_ended, true) {
+                self.quick_revocations = if is_quick {
+                    self.quick_revocations + 1
+                } else {
+                    0
+                };
             }
             if mem::take(&mut current.is_for_new) {
-                let has_helped = current.is_accepted && !is_brief;
-                self.new_in_vain = if has_helped { 0 } else { self.new_in_vain + 1 };
-                let since = self.new_in_vain_since.unwrap_or(now);
-                self.new_in_vain_since = (!has_helped).then_some(since);
+                let has_helped = current.is_accepted && !is_quick;
+                self.unhelpful_for_new = if has_helped {
+                    0
+                } else {
+                    self.unhelpful_for_new + 1
+                };
+                let since = self.unhelpful_for_new_since.unwrap_or(now);
+                self.unhelpful_for_new_since = (!has_helped).then_some(since);
             }
         }
         known.tried(current.generation);
@@ -189,26 +197,31 @@ impl Rejections {
         let known = &self.targets[index];
         let after_login = |pause| current.logged_in_at + pause;
         let (reason, next_login) = if is_new {
-            let longest = self.longest(self.new_in_vain_since.unwrap_or(now), current);
+            let longest = self.longest(self.unhelpful_for_new_since.unwrap_or(now), current);
             let pause = self
                 .pauses
-                .after(self.new_in_vain.saturating_sub(1), longest);
+                .after(self.unhelpful_for_new.saturating_sub(1), longest);
             (Reason::LoginsDidNotHelp, after_login(pause))
         } else if known.has_long_gap(now) {
             (Reason::LoginDidNotHelp, now)
         } else {
             let longest = self.longest(known.rejected_since, current);
-            let in_vain = self.targets.iter().filter(|it| it.in_vain > 0).count() as u32;
-            let pause = (self.pauses.after(known.in_vain, longest) * in_vain).min(longest);
+            let unhelpful_logins = self
+                .targets
+                .iter()
+                .filter(|it| it.unhelpful_logins > 0)
+                .count() as u32;
+            let pause = (self.pauses.after(known.unhelpful_logins, longest) * unhelpful_logins)
+                .min(longest);
             (
                 Reason::LoginDidNotHelp,
                 after_login(pause).max(known.not_before),
             )
         };
-        let brief_lives = (self.brief_lives + 1).saturating_sub(RIVALRY);
+        let quick_revocations = (self.quick_revocations + 1).saturating_sub(CONTENTION);
         let pause = self
             .pauses
-            .after(brief_lives, self.pauses.longest_after_brief_lives);
+            .after(quick_revocations, self.pauses.longest_in_contention);
         if next_login >= after_login(pause) {
             (reason, next_login)
         } else {
@@ -231,10 +244,10 @@ impl Rejections {
 
     /// The targets whose acceptances matter. `None` until the current generation is accepted: then
     /// all of them do.
-    pub(super) fn watched(&self) -> Option<impl Iterator<Item = u32>> {
+    pub(super) fn awaited_targets(&self) -> Option<impl Iterator<Item = u32>> {
         let is_awaited = self.current.is_some_and(|it| !it.is_accepted);
-        let uncured = self.targets.iter().filter(|it| it.state != State::Cured);
-        (!is_awaited).then(|| uncured.map(|it| it.fingerprint))
+        let not_helped = self.targets.iter().filter(|it| it.state != State::Helped);
+        (!is_awaited).then(|| not_helped.map(|it| it.fingerprint))
     }
 
     /// The pause that lasts, in which rejections of the current generation cause no login.
@@ -243,15 +256,15 @@ impl Rejections {
     }
 
     /// Whether tokens were revoked within seconds of each login. It ends when one lives for long.
-    pub(super) fn is_rival_suspected(&self, now: Instant) -> bool {
+    pub(super) fn is_contention_suspected(&self, now: Instant) -> bool {
         let lives = |it: Current| {
             !it.has_ended && now.saturating_duration_since(it.logged_in_at) >= self.pauses.longest
         };
-        self.brief_lives >= RIVALRY && !self.current.is_some_and(lives)
+        self.quick_revocations >= CONTENTION && !self.current.is_some_and(lives)
     }
 
     fn remember(&mut self, new: Target) -> usize {
-        if self.targets.len() == TARGETS {
+        if self.targets.len() == MAX_TARGETS {
             let oldest = self
                 .targets
                 .iter()
@@ -266,7 +279,7 @@ impl Rejections {
 
     fn forget_old(&mut self, now: Instant) {
         self.targets
-            .retain(|it| now.saturating_duration_since(it.last_rejected) < MEMORY);
+            .retain(|it| now.saturating_duration_since(it.last_rejected) < REMEMBERED_FOR);
     }
 }
 

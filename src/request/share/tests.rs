@@ -15,35 +15,35 @@ use crate::{
     request::replay::NoReplay,
 };
 
-fn own() -> Own<StaticProvider, NoReplay> {
+fn service() -> PerService<StaticProvider, NoReplay> {
     let provider = StaticProvider::new("abc").unwrap();
     let settings = Settings::new(provider, NoReplay, Origins::any_https());
-    Own::new(Share::new(settings))
+    PerService::new(Share::new(settings))
 }
 
 fn have_one_in_common(
-    one: &Own<StaticProvider, NoReplay>,
-    other: &Own<StaticProvider, NoReplay>,
+    one: &PerService<StaticProvider, NoReplay>,
+    other: &PerService<StaticProvider, NoReplay>,
 ) -> bool {
     Arc::ptr_eq(&one.share.0, &other.share.0)
 }
 
 #[test]
 fn clones_have_a_share_in_common_with_those_of_their_thread_alone() {
-    let own = own();
-    let (here, also_here) = (own.clone(), own.clone());
-    let there = thread::scope(|scope| scope.spawn(|| own.clone()).join().unwrap());
+    let service = service();
+    let (here, also_here) = (service.clone(), service.clone());
+    let there = thread::scope(|scope| scope.spawn(|| service.clone()).join().unwrap());
     assert!(have_one_in_common(&here, &also_here));
     assert!(have_one_in_common(&here, &here.clone()));
-    assert!(!have_one_in_common(&here, &own));
+    assert!(!have_one_in_common(&here, &service));
     assert!(!have_one_in_common(&here, &there));
     assert!(Arc::ptr_eq(&here.share.provider, &there.share.provider));
 }
 
 #[test]
 fn who_is_used_again_has_a_share_apart() {
-    let own = own();
-    let (mut used, other) = (own.clone(), own.clone());
+    let service = service();
+    let (mut used, other) = (service.clone(), service.clone());
     let request = Request::new(());
     used.current(&request);
     assert!(have_one_in_common(&used, &other));
@@ -91,14 +91,14 @@ fn authorization() -> Authorization {
 fn of_many_copies_the_last_is_kept() {
     let provider = Turning(Mutex::new(authorization()));
     let settings = Settings::new(provider, NoReplay, Origins::any_https());
-    let mut own = Own::new(Share::new(settings));
+    let mut service = PerService::new(Share::new(settings));
     let request = Request::new(());
     let mut copies = Vec::new();
     for _ in 0..3 {
-        own.share.provider.turn();
-        own.current(&request);
-        own.current(&request);
-        copies.push(Arc::downgrade(&own.share.0));
+        service.share.provider.turn();
+        service.current(&request);
+        service.current(&request);
+        copies.push(Arc::downgrade(&service.share.0));
     }
     let left: Vec<_> = copies.iter().map(Weak::strong_count).collect();
     assert_eq!(left, [0, 0, 1]);

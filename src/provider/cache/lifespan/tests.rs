@@ -19,8 +19,8 @@ fn later(moment: Moment, by: Duration) -> Moment {
     }
 }
 
-fn logged_in(born: Moment) -> Birth {
-    Birth::LoggedIn {
+fn logged_in(born: Moment) -> Source {
+    Source::Login {
         sent: born,
         answered: born,
     }
@@ -113,8 +113,8 @@ fn a_large_margin_leaves_refresh_ahead_its_share() {
 fn what_was_handed_in_says_nothing_of_what_a_login_brings() {
     let now = moment();
     let credential = Credential::new("abc").unwrap().with_lifetime(HOUR);
-    let birth = Birth::HandedIn(now);
-    let lifespan = Lifespan::new(&credential, birth, Session::Exclusive, None, 0.0);
+    let source = Source::Caller(now);
+    let lifespan = Lifespan::new(&credential, source, Session::Exclusive, None, 0.0);
     assert!(!lifespan.outlasts(now, HOUR));
     assert!(lifespan.could_outlast(HOUR));
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!              rejected     ┌────────────┐ accepted under a newer generation ┌───────┐
-//!   unknown ───────────────►│ Waiting(0) ├──────────────────────────────────►│ Cured │
+//!   unknown ───────────────►│ Waiting(0) ├──────────────────────────────────►│ Helped │
 //!                           │            │◄──────────────────────────────────┤       │
 //!                           └─────┬──────┘ rejected                          └───▲───┘
 //!        rejected under a newer   │                                              │
@@ -21,7 +21,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::BRIEF;
+use super::QUICK;
 use crate::credential::Generation;
 
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ pub(super) struct Target {
     pub(super) fingerprint: u32,
     pub(super) state: State,
     /// The *n* of its state: logins in a row that did not help it.
-    pub(super) in_vain: u32,
+    pub(super) unhelpful_logins: u32,
     /// The generation of its last rejection.
     generation: Generation,
     pub(super) rejected_since: Instant,
@@ -45,7 +45,7 @@ pub(super) struct Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Waiting,
-    Cured,
+    Helped,
     Mixed { accepted_at: Instant },
 }
 
@@ -54,7 +54,7 @@ impl Target {
         Self {
             fingerprint,
             state: State::Waiting,
-            in_vain: 0,
+            unhelpful_logins: 0,
             generation,
             rejected_since: now,
             last_rejected: now,
@@ -73,16 +73,16 @@ impl Target {
     ) -> bool {
         let is_newer = self.generation != generation;
         let last_accepted = match self.state {
-            // Waiting => Cured
+            // Waiting => Helped
             State::Waiting if is_newer => {
-                self.state = State::Cured;
-                self.in_vain = 0;
+                self.state = State::Helped;
+                self.unhelpful_logins = 0;
                 return true;
             }
             // (Waiting | Mixed) => Mixed
             State::Waiting => self.rejected_since.max(logged_in_at),
             State::Mixed { accepted_at } if !is_newer => accepted_at,
-            State::Mixed { .. } | State::Cured => return false,
+            State::Mixed { .. } | State::Helped => return false,
         };
         self.longest_gap = self
             .longest_gap
@@ -93,8 +93,8 @@ impl Target {
 
     /// Takes a rejection, of whatever generation.
     pub(super) fn rejected(&mut self, generation: Generation, now: Instant) {
-        // Cured => Waiting
-        if self.state == State::Cured {
+        // Helped => Waiting
+        if self.state == State::Helped {
             *self = Self::new(self.fingerprint, generation, now);
         }
         self.last_rejected = now;
@@ -105,7 +105,7 @@ impl Target {
         // (Waiting | Mixed) => Waiting
         if self.generation != generation {
             self.generation = generation;
-            self.in_vain += 1;
+            self.unhelpful_logins += 1;
             self.state = State::Waiting;
         }
     }
@@ -115,6 +115,6 @@ impl Target {
         let State::Mixed { accepted_at } = self.state else {
             return false;
         };
-        now.saturating_duration_since(accepted_at) > self.longest_gap * 2 + BRIEF
+        now.saturating_duration_since(accepted_at) > self.longest_gap * 2 + QUICK
     }
 }

@@ -62,7 +62,7 @@ impl History {
 
     /// So many logins were made for a target. After each of them, it was rejected while another was
     /// accepted; after the last one, nothing has happened yet.
-    fn in_vain(target: u32, logins: u32) -> Self {
+    fn unhelpful_logins(target: u32, logins: u32) -> Self {
         let mut history = Self::new();
         for _ in 0..logins {
             history.accept(HEALTHY);
@@ -168,17 +168,17 @@ impl History {
         assert_eq!(reject(self), LogIn);
     }
 
-    fn watched(&self) -> Option<BTreeSet<u32>> {
-        self.rejections.watched().map(Iterator::collect)
+    fn awaited_targets(&self) -> Option<BTreeSet<u32>> {
+        self.rejections.awaited_targets().map(Iterator::collect)
     }
 
     #[track_caller]
-    fn assert_watched<const N: usize>(&self, targets: [u32; N]) {
-        assert_eq!(self.watched(), Some(targets.into()));
+    fn assert_awaited<const N: usize>(&self, targets: [u32; N]) {
+        assert_eq!(self.awaited_targets(), Some(targets.into()));
     }
 
-    fn is_rival_suspected(&self) -> bool {
-        self.rejections.is_rival_suspected(at(self.now))
+    fn is_contention_suspected(&self) -> bool {
+        self.rejections.is_contention_suspected(at(self.now))
     }
 
     /// Count, beginning and end of the pause that lasts.
@@ -246,7 +246,7 @@ fn a_cured_target_causes_a_login_at_once_under_a_later_generation_too() {
 
 #[test]
 fn a_target_that_was_in_vain_and_is_cured_causes_a_login_at_once() {
-    let mut history = History::in_vain(A, MANY);
+    let mut history = History::unhelpful_logins(A, MANY);
     history.accept(A);
     history.wait(5 * SECOND);
     history.renew(A);
@@ -258,12 +258,12 @@ fn a_target_that_was_cured_and_is_rejected_waits_for_the_next_login() {
     let mut history = History::new();
     history.renew(A);
     history.accept(A);
-    history.assert_watched([]);
+    history.assert_awaited([]);
     history.renew(A);
     history.accept(HEALTHY);
-    history.assert_watched([A]);
+    history.assert_awaited([A]);
     history.accept(A);
-    history.assert_watched([]);
+    history.assert_awaited([]);
 }
 
 #[test]
@@ -277,13 +277,13 @@ fn a_waiting_target_causes_a_login_at_once_until_one_is_made() {
 #[test]
 fn each_login_in_vain_doubles_the_pause_of_its_target() {
     for (logins, pause) in (0..).zip(PAUSES) {
-        History::in_vain(A, logins).assert_pause(A, LoginDidNotHelp, pause);
+        History::unhelpful_logins(A, logins).assert_pause(A, LoginDidNotHelp, pause);
     }
 }
 
 #[test]
 fn a_generation_is_in_vain_once_however_often_it_is_rejected() {
-    let mut history = History::in_vain(A, 2);
+    let mut history = History::unhelpful_logins(A, 2);
     for _ in 0..3 {
         history.reject(A);
     }
@@ -292,7 +292,7 @@ fn a_generation_is_in_vain_once_however_often_it_is_rejected() {
 
 #[test]
 fn a_login_for_another_reason_is_in_vain_as_well() {
-    let mut history = History::in_vain(A, 2);
+    let mut history = History::unhelpful_logins(A, 2);
     history.reject(A);
     history.log_in();
     history.assert_pause(A, LoginDidNotHelp, 4 * SECOND);
@@ -313,7 +313,7 @@ fn the_pause_of_a_target_is_longer_by_the_number_of_targets_in_vain() {
 
 #[test]
 fn a_cured_target_is_not_in_vain() {
-    let mut history = History::in_vain(A, 2);
+    let mut history = History::unhelpful_logins(A, 2);
     history.reject(A);
     history.log_in();
     history.accept(A);
@@ -323,7 +323,7 @@ fn a_cured_target_is_not_in_vain() {
 
 #[test]
 fn the_number_of_targets_in_vain_makes_no_pause_longer_than_five_minutes() {
-    let mut history = History::in_vain(A, 8);
+    let mut history = History::unhelpful_logins(A, 8);
     history.reject(A);
     history.renew(B);
     history.accept(HEALTHY);
@@ -334,7 +334,7 @@ fn the_number_of_targets_in_vain_makes_no_pause_longer_than_five_minutes() {
 #[test]
 fn a_target_is_unknown_again_ten_minutes_after_its_last_rejection() {
     for (passed, is_known) in [(10 * MINUTE - 1, true), (10 * MINUTE, false)] {
-        let mut history = History::in_vain(A, MANY);
+        let mut history = History::unhelpful_logins(A, MANY);
         history.reject(A);
         history.wait(MINUTE);
         history.reject(A);
@@ -350,31 +350,31 @@ fn a_target_is_not_watched_ten_minutes_after_its_last_rejection() {
     history.reject(A);
     history.wait(10 * MINUTE - 1);
     history.accept(HEALTHY);
-    history.assert_watched([A]);
+    history.assert_awaited([A]);
     history.wait(1);
     history.accept(HEALTHY);
-    history.assert_watched([]);
+    history.assert_awaited([]);
 }
 
 // Mixed targets.
 
 #[test]
 fn a_target_that_one_generation_rejects_and_accepts_keeps_its_pause() {
-    let mut history = History::in_vain(A, 2);
+    let mut history = History::unhelpful_logins(A, 2);
     history.reject(A);
     history.accept(A);
-    history.assert_watched([A]);
+    history.assert_awaited([A]);
     history.assert_pause(A, LoginDidNotHelp, 2 * SECOND);
 }
 
 #[test]
 fn a_mixed_target_is_not_cured_by_the_next_login() {
-    let mut history = History::in_vain(A, 2);
+    let mut history = History::unhelpful_logins(A, 2);
     history.reject(A);
     history.accept(A);
     history.log_in();
     history.accept(A);
-    history.assert_watched([A]);
+    history.assert_awaited([A]);
     history.assert_pause(A, LoginDidNotHelp, 4 * SECOND);
 }
 
@@ -390,19 +390,19 @@ fn a_target_is_mixed_before_any_login_for_it_as_well() {
 
 #[test]
 fn a_mixed_target_that_the_next_generation_rejects_is_cured_by_the_one_after_it() {
-    let mut history = History::in_vain(A, 2);
+    let mut history = History::unhelpful_logins(A, 2);
     history.reject(A);
     history.accept(A);
     history.log_in();
     history.reject(A);
     history.log_in();
     history.accept(A);
-    history.assert_watched([]);
+    history.assert_awaited([]);
 }
 
 #[test]
 fn a_mixed_target_causes_a_login_after_twice_its_longest_time_without_an_acceptance() {
-    let mut history = History::in_vain(A, MANY);
+    let mut history = History::unhelpful_logins(A, MANY);
     history.reject(A);
     history.wait(5 * SECOND);
     history.reject(A);
@@ -419,7 +419,7 @@ fn a_mixed_target_causes_a_login_after_twice_its_longest_time_without_an_accepta
 
 #[test]
 fn a_longer_time_without_an_acceptance_is_learnt() {
-    let mut history = History::in_vain(A, MANY);
+    let mut history = History::unhelpful_logins(A, MANY);
     history.reject(A);
     history.accept(A);
     history.wait(3 * SECOND);
@@ -432,7 +432,7 @@ fn a_longer_time_without_an_acceptance_is_learnt() {
 
 #[test]
 fn a_time_without_an_acceptance_that_a_login_ended_is_not_learnt() {
-    let mut history = History::in_vain(A, MANY);
+    let mut history = History::unhelpful_logins(A, MANY);
     history.reject(A);
     history.accept(A);
     history.log_in();
@@ -449,7 +449,7 @@ fn a_time_without_an_acceptance_that_a_login_ended_is_not_learnt() {
 
 #[test]
 fn a_waiting_target_waits_however_long_it_is_rejected() {
-    let mut history = History::in_vain(A, MANY);
+    let mut history = History::unhelpful_logins(A, MANY);
     history.wait(4 * MINUTE);
     assert_ne!(history.reject(A), LogIn);
 }
@@ -579,7 +579,7 @@ fn a_generation_that_was_accepted_and_lived_for_three_seconds_has_helped_unknown
 
 #[test]
 fn a_target_that_no_login_helps_says_nothing_about_logins_for_unknown_ones() {
-    let mut history = History::in_vain(A, 2);
+    let mut history = History::unhelpful_logins(A, 2);
     for _ in 0..3 {
         history.wait(5 * MINUTE);
         assert_eq!(history.reject_unknown(), LogIn);
@@ -630,12 +630,12 @@ fn two_revocations_in_a_row_are_cured_at_once_and_the_third_pauses() {
 
 #[test]
 fn a_life_of_three_seconds_is_not_brief() {
-    for (lasts, is_brief) in [(3 * SECOND - 1, true), (3 * SECOND, false)] {
+    for (lasts, is_quick) in [(3 * SECOND - 1, true), (3 * SECOND, false)] {
         let mut history = History::with_brief_lives(3);
         history.accept(A);
         history.wait(lasts);
         history.reject(A);
-        assert_eq!(history.is_rival_suspected(), is_brief);
+        assert_eq!(history.is_contention_suspected(), is_quick);
     }
 }
 
@@ -672,7 +672,7 @@ fn a_generation_that_is_accepted_by_a_cured_target_has_no_life() {
     history.log_in();
     history.accept(A);
     history.reject_unknown();
-    assert!(!history.is_rival_suspected());
+    assert!(!history.is_contention_suspected());
 }
 
 // At an exclusive session, each login rejects what is in flight: that it is accepted afterwards says
@@ -688,7 +688,7 @@ fn a_generation_that_cured_only_what_was_rejected_late_has_no_life() {
     history.accept(B);
     history.accept(C);
     history.reject_unknown();
-    assert!(!history.is_rival_suspected());
+    assert!(!history.is_contention_suspected());
 }
 
 #[test]
@@ -700,7 +700,7 @@ fn a_generation_that_cured_what_was_rejected_late_and_in_time_has_a_life() {
     history.log_in();
     history.accept(B);
     history.reject_unknown();
-    assert!(history.is_rival_suspected());
+    assert!(history.is_contention_suspected());
 }
 
 #[test]
@@ -709,7 +709,7 @@ fn a_generation_that_made_a_target_mixed_has_no_life() {
     history.reject(A);
     history.accept(A);
     history.reject_unknown();
-    assert!(!history.is_rival_suspected());
+    assert!(!history.is_contention_suspected());
 }
 
 #[test]
@@ -722,7 +722,7 @@ fn a_generation_has_a_life_whatever_is_accepted_after_its_cure() {
     history.accept(A);
     history.accept(B);
     history.reject(A);
-    assert!(history.is_rival_suspected());
+    assert!(history.is_contention_suspected());
 }
 
 #[test]
@@ -732,7 +732,7 @@ fn a_generation_that_cured_nothing_has_no_life() {
         history.reject(A),
         keep_until(LoginDidNotHelp, history.logged_in_at + SECOND)
     );
-    assert!(!history.is_rival_suspected());
+    assert!(!history.is_contention_suspected());
 }
 
 #[test]
@@ -745,12 +745,12 @@ fn an_unknown_target_ends_a_life() {
 
 #[test]
 fn a_target_that_no_login_helps_ends_no_life() {
-    let mut history = History::in_vain(B, 1);
+    let mut history = History::unhelpful_logins(B, 1);
     history.reject(B);
     history.live_briefly(2);
     history.accept(A);
     history.reject(B);
-    assert!(!history.is_rival_suspected());
+    assert!(!history.is_contention_suspected());
 }
 
 #[test]
@@ -764,7 +764,7 @@ fn after_brief_lives_every_target_waits() {
 #[test]
 fn the_longer_pause_counts_and_says_why() {
     for (logins, pause) in [(1, SECOND), (2, 2 * SECOND)] {
-        let mut history = History::in_vain(B, logins);
+        let mut history = History::unhelpful_logins(B, logins);
         history.live_briefly(2);
         history.accept(A);
         let end = history.logged_in_at + SECOND;
@@ -779,7 +779,7 @@ fn the_longer_pause_counts_and_says_why() {
 fn a_rival_is_suspected_from_the_third_brief_life_on() {
     for (lives, is_suspected) in [(2, false), (3, true)] {
         let history = History::with_brief_lives(lives);
-        assert_eq!(history.is_rival_suspected(), is_suspected);
+        assert_eq!(history.is_contention_suspected(), is_suspected);
     }
 }
 
@@ -787,9 +787,9 @@ fn a_rival_is_suspected_from_the_third_brief_life_on() {
 fn a_rival_is_suspected_until_a_generation_lives_for_five_minutes() {
     let mut history = History::with_brief_lives(3);
     history.wait(5 * MINUTE - 1);
-    assert!(history.is_rival_suspected());
+    assert!(history.is_contention_suspected());
     history.wait(1);
-    assert!(!history.is_rival_suspected());
+    assert!(!history.is_contention_suspected());
 }
 
 #[test]
@@ -798,14 +798,14 @@ fn a_rival_is_suspected_while_a_rejected_generation_stays_in_use() {
     history.accept(A);
     history.reject(A);
     history.wait(5 * MINUTE);
-    assert!(history.is_rival_suspected());
+    assert!(history.is_contention_suspected());
 }
 
 // The pause that lasts.
 
 #[test]
 fn rejections_in_a_pause_are_counted_and_none_elsewhere() {
-    let mut history = History::in_vain(A, 2);
+    let mut history = History::unhelpful_logins(A, 2);
     assert_eq!(history.held_back(), None);
     history.wait(500);
     let (since, end) = (at(history.now), at(history.logged_in_at + 2 * SECOND));
@@ -849,13 +849,13 @@ fn a_pause_lasts_until_the_first_target_may_cause_a_login() {
 #[test]
 fn every_acceptance_matters_until_a_generation_is_accepted() {
     let mut history = History::new();
-    assert_eq!(history.watched(), None);
+    assert_eq!(history.awaited_targets(), None);
     history.accept(HEALTHY);
-    history.assert_watched([]);
+    history.assert_awaited([]);
     history.renew(A);
-    assert_eq!(history.watched(), None);
+    assert_eq!(history.awaited_targets(), None);
     history.accept(HEALTHY);
-    history.assert_watched([A]);
+    history.assert_awaited([A]);
 }
 
 #[test]
@@ -863,7 +863,7 @@ fn no_acceptance_matters_before_the_first_login() {
     let rejections = Rejections::new(Pauses::default());
     assert!(
         rejections
-            .watched()
+            .awaited_targets()
             .is_some_and(|mut it| it.next().is_none())
     );
 }
@@ -879,10 +879,10 @@ fn of_more_than_64_targets_the_one_rejected_least_recently_is_forgotten() {
     for target in (0..64).chain([0]) {
         reject(&mut history, target);
     }
-    assert_eq!(history.watched(), Some((0..64).collect()));
+    assert_eq!(history.awaited_targets(), Some((0..64).collect()));
     reject(&mut history, 64);
     let kept = [0].into_iter().chain(2..=64);
-    assert_eq!(history.watched(), Some(kept.collect()));
+    assert_eq!(history.awaited_targets(), Some(kept.collect()));
 }
 
 // Late news.
@@ -892,9 +892,9 @@ fn a_late_acceptance_means_nothing() {
     let mut history = History::new();
     let earlier = history.renew(A);
     history.accept_under(earlier, A);
-    assert_eq!(history.watched(), None);
+    assert_eq!(history.awaited_targets(), None);
     history.accept(HEALTHY);
-    history.assert_watched([A]);
+    history.assert_awaited([A]);
     history.assert_pause(A, LoginDidNotHelp, SECOND);
 }
 
@@ -904,9 +904,9 @@ fn a_target_that_was_rejected_late_is_cured_by_the_current_generation() {
     let earlier = history.log_in();
     history.accept(HEALTHY);
     assert_eq!(history.reject_under(earlier, A), LogIn);
-    history.assert_watched([A]);
+    history.assert_awaited([A]);
     history.accept(A);
-    history.assert_watched([]);
+    history.assert_awaited([]);
 }
 
 #[test]
@@ -917,12 +917,12 @@ fn a_late_rejection_is_not_held_back_and_ends_no_life() {
     history.accept(A);
     assert_eq!(history.reject_under(earlier, A), LogIn);
     assert_eq!(history.held_back(), None);
-    assert!(!history.is_rival_suspected());
+    assert!(!history.is_contention_suspected());
 }
 
 #[test]
 fn a_late_rejection_makes_a_target_known_for_longer() {
-    let mut history = History::in_vain(A, MANY);
+    let mut history = History::unhelpful_logins(A, MANY);
     history.reject(A);
     let earlier = history.log_in();
     history.wait(9 * MINUTE);

@@ -6,14 +6,14 @@ use std::{
 };
 
 use super::{
-    Cache, Course, Held,
+    Cache, Entry, Locked,
     backoff::BackOff,
     flight::Flight,
     lifespan::Freshness,
-    pilot::{Landing, Pilot},
+    login_task::{LoginTask, Success},
 };
 use crate::{
-    error::{Error, Outlook},
+    error::{Error, RetryAdvice},
     login::RefreshTokenSlot,
     provider::observers::CredentialEvent,
     runtime::{
@@ -28,18 +28,18 @@ impl Cache {
         let Ok(runtime) = Handle::try_current() else {
             return; // A request that is polled on a runtime will do it.
         };
-        self.is_due.store(false, Ordering::Relaxed);
+        self.is_refresh_due.store(false, Ordering::Relaxed);
         let now = Moment::of(&*self.setup.clock);
         // Whoever holds the lock is about to start or to end a flight: no request waits for that.
-        let mut course = match self.course.try_lock() {
-            Ok(course) => course,
+        let mut locked = match self.locked.try_lock() {
+            Ok(locked) => locked,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
-        let overdue = course.flight.as_ref().filter(|flight| flight.is_overdue());
+        let overdue = locked.flight.as_ref().filter(|flight| flight.is_overdue());
         if let Some(overdue) = overdue.cloned() {
-            drop(course);
-            self.land(&overdue, Err(Error::login_lost()));
+            drop(locked);
+            self.complete_login(&overdue, Err(Error::login_lost()));
             return;
         }
         // Looked at again under the lock: a flight may have landed since.
@@ -47,40 +47,44 @@ impl Cache {
             .current
             .load()
             .as_ref()
-            .is_some_and(|held| held.lifespan.freshness(|| now) == Freshness::Aging);
-        if is_aging && course.flight.is_none() && course.pause_at(now).is_none() {
-            self.take_off(course, &runtime, now);
-            course = self.course();
+            .is_some_and(|entry| entry.lifespan.freshness(|| now) == Freshness::Aging);
+        if is_aging && locked.flight.is_none() && locked.pause_at(now).is_none() {
+            self.start_login(locked, &runtime, now);
+            locked = self.lock();
         }
-        self.calm_down(&mut course, now);
+        self.start_expiry_timer(&mut locked, now);
     }
 
-    pub(super) fn take_off(
+    pub(super) fn start_login(
         self: &Arc<Self>,
-        mut course: MutexGuard<'_, Course>,
+        mut locked: MutexGuard<'_, Locked>,
         runtime: &Handle,
         now: Moment,
-    ) -> Arc<Flight<Arc<Held>>> {
-        let refresh_token = course.refresh_token.take();
+    ) -> Arc<Flight<Arc<Entry>>> {
+        let refresh_token = locked.refresh_token.take();
         let refresh_token = refresh_token.filter(|token| !token.is_expired(now));
         let refresh_token = RefreshTokenSlot::new(refresh_token);
         let timeout = self.setup.policy.time_to_log_in();
         let flight = Arc::new(Flight::new(timeout, runtime, refresh_token));
-        course.flight = Some(Arc::clone(&flight));
+        locked.flight = Some(Arc::clone(&flight));
         // A runtime that is shutting down drops the task at once, and that takes the lock.
-        drop(course);
-        runtime.spawn(Pilot::new(self, &flight).fly());
+        drop(locked);
+        runtime.spawn(LoginTask::new(self, &flight).run());
         flight
     }
 
     /// Declares the flight lost when it is overdue, for all who wait for it on its runtime.
-    pub(super) fn watch_over(self: &Arc<Self>, flight: &Arc<Flight<Arc<Held>>>, runtime: &Handle) {
+    pub(super) fn start_overdue_timer(
+        self: &Arc<Self>,
+        flight: &Arc<Flight<Arc<Entry>>>,
+        runtime: &Handle,
+    ) {
         let (cache, flight) = (Arc::clone(self), Arc::clone(flight));
         // Here, and not in the task: without a time driver it is who waits that has to hear of it.
-        let watch = flight.watch();
+        let wait = flight.timed_wait();
         runtime.spawn(async move {
-            if flight.outcome().is_none() && watch.await.is_err() {
-                cache.land(&flight, Err(Error::login_lost()));
+            if flight.outcome().is_none() && wait.await.is_err() {
+                cache.complete_login(&flight, Err(Error::login_lost()));
             }
         });
         // What a worker has spawned last waits for that worker alone, and who waits may block it: this
@@ -88,96 +92,98 @@ impl Cache {
         runtime.spawn(async {});
     }
 
-    pub(super) fn is_flown_by(&self, flight: &Arc<Flight<Arc<Held>>>) -> bool {
-        self.course().is_flown_by(flight)
+    pub(super) fn has_flight(&self, flight: &Arc<Flight<Arc<Entry>>>) -> bool {
+        self.lock().has_flight(flight)
     }
 
     /// Publishes the outcome of the flight, unless it was declared lost: then another login may
     /// be under way already, and what this one got is discarded.
-    pub(super) fn land(
+    pub(super) fn complete_login(
         self: &Arc<Self>,
-        flight: &Arc<Flight<Arc<Held>>>,
-        outcome: Result<Landing, Error>,
+        flight: &Arc<Flight<Arc<Entry>>>,
+        outcome: Result<Success, Error>,
     ) {
         // The clock is not asked for a lost one: that is told while panics unwind.
         let is_lost = outcome.as_ref().is_err_and(Error::is_login_lost);
         let now = (!is_lost).then(|| Moment::of(&*self.setup.clock));
         let failed = outcome.as_ref().err().zip(now).map(|(error, now)| {
-            let outlook = error::Error::source(error).map(Outlook::of);
-            (outlook.unwrap_or_default(), now, self.chance())
+            let advice = error::Error::source(error).map(RetryAdvice::of);
+            (advice.unwrap_or_default(), now, self.jitter())
         });
-        let mut course = self.course();
-        if !course.is_flown_by(flight) {
-            drop(course);
+        let mut locked = self.lock();
+        if !locked.has_flight(flight) {
+            drop(locked);
             // It has landed, or was about to when something panicked: nobody must wait for that.
             if let Err(error) = outcome {
-                flight.land(Err(error));
+                flight.complete(Err(error));
             }
             return;
         }
-        course.flight = None;
+        locked.flight = None;
         let outcome = match (outcome, failed) {
-            (Err(error), Some((outlook, now, random))) if !course.is_flight_stale => {
-                Err(error.during(course.back_off.failed(outlook, now, random)))
+            (Err(error), Some((advice, now, random))) if !locked.is_flight_discarded => {
+                Err(error.during(locked.back_off.failed(advice, now, random)))
             }
             (outcome, _) => outcome,
         };
-        if mem::take(&mut course.is_flight_stale) {
-            self.land_stale(course, flight, outcome);
+        if mem::take(&mut locked.is_flight_discarded) {
+            self.discard_login(locked, flight, outcome);
             return;
         }
         let (outcome, failure, event) = match outcome {
-            Ok(Landing {
-                held,
+            Ok(Success {
+                entry,
                 refresh_token,
                 answered,
             }) => {
-                course.refresh_token = refresh_token;
-                course.counts.logins += 1;
-                course.back_off = BackOff::default();
-                self.publish(&mut course, Arc::clone(&held), answered);
+                locked.refresh_token = refresh_token;
+                locked.counts.logins += 1;
+                locked.back_off = BackOff::default();
+                self.publish(&mut locked, Arc::clone(&entry), answered);
                 // Since the answer a hook has run.
-                self.calm_down(&mut course, now.unwrap_or(answered));
-                let generation = held.generation();
-                (Ok(held), None, CredentialEvent::LoggedIn { generation })
+                self.start_expiry_timer(&mut locked, now.unwrap_or(answered));
+                let generation = entry.generation();
+                (Ok(entry), None, CredentialEvent::LoggedIn { generation })
             }
             Err(error) => {
                 // What was not taken is there for the next login, and no longer for this one.
-                course.refresh_token = flight.refresh_token().take();
-                course.counts.failed_logins += 1;
-                self.put_back(&mut course);
-                self.look_again(&mut course);
+                locked.refresh_token = flight.refresh_token().take();
+                locked.counts.failed_logins += 1;
+                self.restore_rejected(&mut locked);
+                self.clear_fresh_mark(&mut locked);
                 let event = CredentialEvent::LoginFailed {
                     error: error.clone(),
                 };
                 (Err(error.clone()), Some(error), event)
             }
         };
-        let _dropped_unlocked = mem::replace(&mut course.failure, failure);
-        drop(course);
+        let _dropped_unlocked = mem::replace(&mut locked.failure, failure);
+        drop(locked);
         // Before waiters wake up: whoever has waited finds that its login was told. An observer that
         // blocks delays them to their deadline at most, when they look for the credential themselves.
-        self.setup.observers.tell(&event);
-        flight.land(outcome);
+        self.setup.observers.notify(&event);
+        flight.complete(outcome);
     }
 
     /// A reset came before it: neither its credential nor its failure is news.
-    pub(super) fn land_stale(
+    pub(super) fn discard_login(
         &self,
-        mut course: MutexGuard<'_, Course>,
-        flight: &Flight<Arc<Held>>,
-        outcome: Result<Landing, Error>,
+        mut locked: MutexGuard<'_, Locked>,
+        flight: &Flight<Arc<Entry>>,
+        outcome: Result<Success, Error>,
     ) {
         // What was rotated is rotated.
-        course.refresh_token = match &outcome {
-            Ok(landing) => landing.refresh_token.clone(),
+        locked.refresh_token = match &outcome {
+            Ok(success) => success.refresh_token.clone(),
             Err(_) => flight.refresh_token().take(),
         };
-        course.counts.discarded_logins += 1;
-        drop(course);
-        self.setup.observers.tell(&CredentialEvent::LoginDiscarded {
-            error: outcome.err(),
-        });
-        flight.land(Err(Error::reset()));
+        locked.counts.discarded_logins += 1;
+        drop(locked);
+        self.setup
+            .observers
+            .notify(&CredentialEvent::LoginDiscarded {
+                error: outcome.err(),
+            });
+        flight.complete(Err(Error::reset()));
     }
 }

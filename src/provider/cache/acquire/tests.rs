@@ -11,13 +11,13 @@ use crate::{
 };
 
 /// A cache whose login is under way, and is not driven.
-fn with_a_stuck_flight() -> (Arc<Cache>, Arc<Flight<Arc<Held>>>) {
+fn with_a_stuck_flight() -> (Arc<Cache>, Arc<Flight<Arc<Entry>>>) {
     let login = login_fn(|_| async { Ok(Credential::new("abc")?) });
     let cache = Arc::new(Cache::new(Setup::new(login), None));
     let timeout = cache.policy().time_to_log_in();
     let runtime = Handle::current();
     let flight = Arc::new(Flight::new(timeout, &runtime, RefreshTokenSlot::new(None)));
-    cache.course().flight = Some(Arc::clone(&flight));
+    cache.lock().flight = Some(Arc::clone(&flight));
     (cache, flight)
 }
 
@@ -45,7 +45,7 @@ async fn a_crowd_on_the_logins_runtime_has_one_timer_that_tells_all_of_them() {
             "10 for the login, 1 to notice"
         );
     }
-    assert!(!cache.is_flown_by(&flight));
+    assert!(!cache.has_flight(&flight));
     assert_eq!(tasks(), 0);
 }
 
@@ -68,13 +68,13 @@ async fn the_timer_ends_with_the_login() {
     assert_pending!(waiter.poll());
     yield_now().await;
     assert_eq!(tasks(), 1);
-    cache.land(&flight, Err(Error::not_renewed()));
+    cache.complete_login(&flight, Err(Error::not_renewed()));
     assert!(waiter.is_woken());
     yield_now().await;
     assert_eq!(tasks(), 0);
 
     // It may have landed before the timer was there to be told.
-    cache.watch_over(&flight, &Handle::current());
+    cache.start_overdue_timer(&flight, &Handle::current());
     yield_now().await;
     assert_eq!(tasks(), 0);
 }

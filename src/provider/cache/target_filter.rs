@@ -12,15 +12,15 @@ use crate::runtime::sync::AtomicU64;
 /// Relaxed, all of it: it is written under the cache's lock, before a new credential is published. An
 /// acceptance that misses a change came too early to matter. The table has the atomics of `std` in
 /// models too: it follows the word.
-pub(super) struct Watched {
+pub(super) struct TargetFilter {
     word: AtomicU64,
     table: [StdAtomicU64; WORDS],
 }
 
 const WORDS: usize = 64;
 
-impl Watched {
-    pub(super) fn nothing() -> Self {
+impl TargetFilter {
+    pub(super) fn empty() -> Self {
         Self {
             word: AtomicU64::new(0),
             table: [const { StdAtomicU64::new(0) }; WORDS],
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn watched_targets_are_found_and_few_others_are() {
-        let watched = Watched::nothing();
+        let watched = TargetFilter::empty();
         let mut random = fastrand::Rng::with_seed(1);
         let (targets, others): (Vec<_>, Vec<_>) = (0..64 + 10_000)
             .map(|_| random.u32(..))

@@ -100,20 +100,20 @@ fn cache_with(
     Arc::new(Cache::new(setup, Some(credential)))
 }
 
-/// What [`Cache::calm_down`] does on a runtime of many threads.
-fn watch(cache: &Arc<Cache>) -> (Watch, tokio::task::JoinHandle<()>) {
+/// What [`Cache::start_expiry_timer`] does on a runtime of many threads.
+fn watch(cache: &Arc<Cache>) -> (ExpiryTimer, tokio::task::JoinHandle<()>) {
     let generation = cache.generation().unwrap();
-    cache.say_fresh(generation);
-    let on_duty = Arc::new(());
-    let watchman = Watchman {
+    cache.mark_fresh(generation);
+    let active = Arc::new(());
+    let expiry_task = ExpiryTask {
         cache: Arc::downgrade(cache),
         generation,
-        on_duty: Arc::downgrade(&on_duty),
+        active: Arc::downgrade(&active),
     };
-    let task = tokio::spawn(watchman.watch());
-    let watch = Watch {
+    let task = tokio::spawn(expiry_task.run());
+    let watch = ExpiryTimer {
         task: task.abort_handle(),
-        on_duty: Some(on_duty),
+        active: Some(active),
     };
     (watch, task)
 }
@@ -135,8 +135,8 @@ fn is_sent(cache: &Arc<Cache>) -> bool {
     current.is_some()
 }
 
-fn is_said_fresh(cache: &Cache) -> bool {
-    cache.is_said_fresh(cache.generation().unwrap())
+fn is_marked_fresh(cache: &Cache) -> bool {
+    cache.is_marked_fresh(cache.generation().unwrap())
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,9 +152,9 @@ async fn it_says_so_until_something_is_due_and_no_longer() {
         let (_watch, task) = watch(&cache);
         yield_now().await;
         pass(due - secs(1)).await;
-        assert!(is_said_fresh(&cache), "{session:?}");
+        assert!(is_marked_fresh(&cache), "{session:?}");
         pass(secs(2)).await;
-        assert!(!is_said_fresh(&cache), "{session:?}");
+        assert!(!is_marked_fresh(&cache), "{session:?}");
         task.await.unwrap();
         assert_eq!(cache.current().is_some(), session == Session::Concurrent);
     }
@@ -175,7 +175,7 @@ async fn a_suspend_is_noticed_within_half_a_minute() {
         late += Duration::from_secs(1);
     }
     println!("figure: E6 noticed_after_seconds={}", late.as_secs());
-    assert!(late <= LOOK_EVERY, "{late:?}");
+    assert!(late <= CHECK_EVERY, "{late:?}");
 }
 
 // The same without a timer.
@@ -186,7 +186,7 @@ async fn a_suspend_is_noticed_by_requests_within_half_a_minute() {
     assert!(cache.current().is_some());
     clock.jump_wall(8 * HOUR);
     assert!(cache.current().is_some(), "half a minute is not over");
-    advance(LOOK_EVERY).await;
+    advance(CHECK_EVERY).await;
     assert!(cache.current().is_none());
 }
 
@@ -241,22 +241,22 @@ async fn it_ends_with_what_it_watches_and_takes_back_nothing_else() {
     yield_now().await;
     let first = cache.generation().unwrap();
 
-    let second = cache.hold(
+    let second = cache.entry(
         &Credential::new("def").unwrap().with_lifetime(2 * HOUR),
-        crate::provider::cache::lifespan::Birth::HandedIn(Moment::of(&clock)),
+        crate::provider::cache::lifespan::Source::Caller(Moment::of(&clock)),
         Moment::of(&clock),
     );
-    cache.publish(&mut cache.course(), second, Moment::of(&clock));
+    cache.publish(&mut cache.lock(), second, Moment::of(&clock));
     assert!(!cache.is_current(first), "I8");
     let (_second_watch, watch_of_the_second) = watch(&cache);
-    pass(LOOK_EVERY).await;
+    pass(CHECK_EVERY).await;
     watch_of_the_first.await.unwrap();
-    assert!(is_said_fresh(&cache));
+    assert!(is_marked_fresh(&cache));
 
     cache.reset();
-    assert_eq!(cache.fresh.load(Ordering::Relaxed), 0);
+    assert_eq!(cache.fresh_mark.load(Ordering::Relaxed), 0);
     drop(cache);
-    pass(LOOK_EVERY).await;
+    pass(CHECK_EVERY).await;
     watch_of_the_second.await.unwrap();
 }
 
@@ -271,7 +271,7 @@ async fn who_is_relieved_takes_back_nothing() {
     drop(first);
     let (_second, _) = watch(&cache);
     assert!(task.await.unwrap_err().is_cancelled());
-    assert!(is_said_fresh(&cache));
+    assert!(is_marked_fresh(&cache));
 }
 
 /// The same clocks, read for each request.
@@ -333,7 +333,7 @@ async fn a_pause_that_is_longer_than_the_credential_lives_does_not_prolong_it() 
     let cache = cache_with(clock, Session::Concurrent, Some(HOUR), login);
     let start = time::Instant::now();
     let mut last = Duration::ZERO;
-    while start.elapsed() < HOUR + LOOK_EVERY {
+    while start.elapsed() < HOUR + CHECK_EVERY {
         if is_sent(&cache) {
             last = start.elapsed();
         }
@@ -353,7 +353,7 @@ async fn a_background_login_costs_the_requests_beside_it_no_look() {
     let cache = cache_with(clock.clone(), Session::Concurrent, Some(HOUR), login);
     advance(Duration::from_secs(3000)).await;
     assert!(is_sent(&cache));
-    assert!(cache.course().flight.is_some(), "it was due");
+    assert!(cache.lock().flight.is_some(), "it was due");
     let (_watch, _task) = watch(&cache);
     yield_now().await;
     clock.take_reads();
@@ -364,10 +364,10 @@ async fn a_background_login_costs_the_requests_beside_it_no_look() {
 
     // It fails: the next request has to look, and finds a pause, which is calm again.
     pass(Duration::from_secs(10)).await;
-    assert!(cache.course().flight.is_none());
-    assert!(!is_said_fresh(&cache));
+    assert!(cache.lock().flight.is_none());
+    assert!(!is_marked_fresh(&cache));
     assert!(is_sent(&cache));
-    assert!(cache.course().flight.is_none(), "not yet");
+    assert!(cache.lock().flight.is_none(), "not yet");
     clock.take_reads();
     for _ in 0..100 {
         assert!(is_sent(&cache));

@@ -10,8 +10,8 @@ use std::{
 use pin_project_lite::pin_project;
 
 use super::{
-    Cache, Held,
-    flight::{Flight, Landing},
+    Cache, Entry,
+    flight::{Flight, FlightWait},
     lifespan::Freshness,
 };
 use crate::{
@@ -39,15 +39,15 @@ impl Cache {
     #[inline]
     pub(in crate::provider) fn current(&self) -> Option<Authorization> {
         let current = self.current.load();
-        let held = current.as_ref()?;
-        let is_current = self.is_said_fresh(held.generation()) || self.is_usable(held);
-        is_current.then(|| held.authorization.clone())
+        let entry = current.as_ref()?;
+        let is_current = self.is_marked_fresh(entry.generation()) || self.is_usable(entry);
+        is_current.then(|| entry.authorization.clone())
     }
 
-    fn is_usable(&self, held: &Held) -> bool {
-        let freshness = self.freshness(held);
+    fn is_usable(&self, entry: &Entry) -> bool {
+        let freshness = self.freshness(entry);
         if freshness == Freshness::Aging {
-            self.is_due.store(true, Ordering::Relaxed);
+            self.is_refresh_due.store(true, Ordering::Relaxed);
         }
         freshness != Freshness::Expired
     }
@@ -55,26 +55,26 @@ impl Cache {
     /// A request goes out with what was current: where a background login is due, it begins.
     #[inline]
     pub(in crate::provider) fn sent(self: &Arc<Self>) {
-        if self.is_due.load(Ordering::Relaxed) {
+        if self.is_refresh_due.load(Ordering::Relaxed) {
             self.refresh_ahead();
         }
     }
 
     /// What is current after a failed login, where that will do: what was rejected, and perhaps for
     /// lack of permission, is put back.
-    fn for_want_of_a_better(self: &Arc<Self>, wanted: Wanted) -> Option<Authorization> {
+    fn fallback(self: &Arc<Self>, wanted: Wanted) -> Option<Authorization> {
         let current = self.current()?;
         let is_other = wanted.other_than != Some(current.generation());
         (wanted.valid_for.is_zero() && is_other).then_some(current)
     }
 
-    fn lasting(&self, held: &Held, needed: Duration) -> Result<Authorization, Error> {
+    fn lasting(&self, entry: &Entry, needed: Duration) -> Result<Authorization, Error> {
         if needed.is_zero()
-            || held
+            || entry
                 .lifespan
                 .outlasts(Moment::of(&*self.setup.clock), needed)
         {
-            Ok(held.authorization.clone())
+            Ok(entry.authorization.clone())
         } else {
             Err(Error::short_lived(needed))
         }
@@ -83,89 +83,89 @@ impl Cache {
     /// Whether this is what [`current`](Self::current) would say, and nothing is due.
     #[inline]
     pub(in crate::provider) fn is_current(&self, generation: Generation) -> bool {
-        self.is_said_fresh(generation) || self.is_current_by_the_clocks(generation)
+        self.is_marked_fresh(generation) || self.is_current_by_the_clocks(generation)
     }
 
     fn is_current_by_the_clocks(&self, generation: Generation) -> bool {
         let current = self.current.load();
-        current.as_ref().is_some_and(|held| {
-            held.generation() == generation && self.freshness(held) == Freshness::Fresh
+        current.as_ref().is_some_and(|entry| {
+            entry.generation() == generation && self.freshness(entry) == Freshness::Fresh
         })
     }
 
     /// Whether it is what is current, and lasts.
-    fn is_good(&self, held: &Arc<Held>, needed: Duration) -> bool {
+    fn is_good(&self, entry: &Arc<Entry>, needed: Duration) -> bool {
         let current = self.current.load();
         let is_same = current
             .as_ref()
-            .is_some_and(|current| Arc::ptr_eq(current, held));
-        let lifespan = &held.lifespan;
+            .is_some_and(|current| Arc::ptr_eq(current, entry));
+        let lifespan = &entry.lifespan;
         is_same
             && (lifespan.is_endless() || lifespan.outlasts(Moment::of(&*self.setup.clock), needed))
     }
 
     /// What is current, or a flight to wait for, unless there is no need to or no hope.
-    fn board(self: &Arc<Self>, wanted: Wanted) -> Result<Boarded, Error> {
+    fn join(self: &Arc<Self>, wanted: Wanted) -> Result<Joined, Error> {
         loop {
-            let (flight, runtime) = match self.look_or_take_off(wanted)? {
-                Found::Current(held) => return Ok(Boarded::Current(held)),
+            let (flight, runtime) = match self.find_or_start_login(wanted)? {
+                Found::Current(entry) => return Ok(Joined::Current(entry)),
                 Found::Flight(flight, runtime) => (flight, runtime),
             };
-            if flight.is_piloted_here() {
+            if flight.is_own_task() {
                 return Err(Error::login_through_itself(None));
             }
             // Looked at before the wait: who comes late starts afresh, who has waited is told.
             if !flight.is_overdue() {
-                let landing = flight.landing(&runtime);
-                if flight.is_to_be_watched(&runtime) {
-                    self.watch_over(&flight, &runtime);
+                let wait = flight.wait(&runtime);
+                if flight.needs_timer(&runtime) {
+                    self.start_overdue_timer(&flight, &runtime);
                 }
-                return Ok(Boarded::Waiting(flight, landing));
+                return Ok(Joined::Waiting(flight, wait));
             }
-            self.land(&flight, Err(Error::login_lost()));
+            self.complete_login(&flight, Err(Error::login_lost()));
         }
     }
 
-    fn look_or_take_off(self: &Arc<Self>, wanted: Wanted) -> Result<Found, Error> {
+    fn find_or_start_login(self: &Arc<Self>, wanted: Wanted) -> Result<Found, Error> {
         let now = Moment::of(&*self.setup.clock);
-        let mut course = self.course();
+        let mut locked = self.lock();
         // Looked at again under the lock: a flight may have landed since.
-        if let Some(held) = self.current.load_full()
-            && held.lifespan.outlasts(now, Duration::ZERO)
-            && wanted.other_than != Some(held.generation())
+        if let Some(entry) = self.current.load_full()
+            && entry.lifespan.outlasts(now, Duration::ZERO)
+            && wanted.other_than != Some(entry.generation())
         {
-            if held.lifespan.outlasts(now, wanted.valid_for) {
-                return Ok(Found::Current(held));
+            if entry.lifespan.outlasts(now, wanted.valid_for) {
+                return Ok(Found::Current(entry));
             }
-            if !held.lifespan.could_outlast(wanted.valid_for) {
+            if !entry.lifespan.could_outlast(wanted.valid_for) {
                 return Err(Error::short_lived(wanted.valid_for));
             }
         }
         // Waiting needs one as well as logging in: each waiter has a deadline.
         let runtime = Handle::try_current().map_err(|_| Error::no_runtime())?;
-        if let Some(flight) = course.flight.clone() {
-            course.counts.waits += 1;
+        if let Some(flight) = locked.flight.clone() {
+            locked.counts.waits += 1;
             return Ok(Found::Flight(flight, runtime));
         }
-        if let Some(failure) = course.pause_at(now) {
+        if let Some(failure) = locked.pause_at(now) {
             return Err(failure.clone());
         }
-        course.counts.waits += 1;
-        let flight = self.take_off(course, &runtime, now);
+        locked.counts.waits += 1;
+        let flight = self.start_login(locked, &runtime, now);
         Ok(Found::Flight(flight, runtime))
     }
 }
 
 /// What is there for who wants an authorization.
 enum Found {
-    Current(Arc<Held>),
+    Current(Arc<Entry>),
     /// And the runtime of who is to wait for it.
-    Flight(Arc<Flight<Arc<Held>>>, Handle),
+    Flight(Arc<Flight<Arc<Entry>>>, Handle),
 }
 
-enum Boarded {
-    Current(Arc<Held>),
-    Waiting(Arc<Flight<Arc<Held>>>, Landing),
+enum Joined {
+    Current(Arc<Entry>),
+    Waiting(Arc<Flight<Arc<Entry>>>, FlightWait),
 }
 
 pin_project! {
@@ -175,10 +175,10 @@ pin_project! {
     pub(in crate::provider) struct Acquiring {
         cache: Arc<Cache>,
         attempt: Attempt,
-        flight: Option<Arc<Flight<Arc<Held>>>>,
+        flight: Option<Arc<Flight<Arc<Entry>>>>,
         // Some as long as there is a flight.
         #[pin]
-        landing: Option<Landing>,
+        wait: Option<FlightWait>,
     }
 }
 
@@ -193,7 +193,7 @@ impl Acquiring {
                 was_late: false,
             },
             flight: None,
-            landing: None,
+            wait: None,
         }
     }
 }
@@ -206,39 +206,39 @@ impl Future for Acquiring {
         let cache = &*this.cache;
         loop {
             if let Some(flight) = this.flight
-                && let Some(landing) = this.landing.as_ref().as_pin_ref()
-                && landing.has_moved()
+                && let Some(wait) = this.wait.as_ref().as_pin_ref()
+                && wait.has_moved()
                 && let Ok(runtime) = Handle::try_current()
             {
                 // The flight may have its timer on a runtime that is no longer driven.
-                let landing = flight.landing(&runtime);
-                this.landing.set(Some(landing));
+                let wait = flight.wait(&runtime);
+                this.wait.set(Some(wait));
             }
             if let Some(flight) = this.flight
-                && let Some(landing) = this.landing.as_mut().as_pin_mut()
+                && let Some(wait) = this.wait.as_mut().as_pin_mut()
             {
                 // Polled also where there is an outcome: who has heard the news leaves without a lock.
-                let is_over = landing.poll(cx).is_ready();
+                let is_over = wait.poll(cx).is_ready();
                 if flight.outcome().is_none() {
                     if !is_over {
                         return Poll::Pending;
                     }
-                    cache.land(flight, Err(Error::login_lost()));
+                    cache.complete_login(flight, Err(Error::login_lost()));
                 }
             }
             let step = match this.flight.take() {
                 // Begun anew from the first poll on: nothing happens before.
                 None => this.attempt.begin(cache),
                 Some(flight) => {
-                    this.landing.set(None);
+                    this.wait.set(None);
                     let outcome = flight.outcome();
                     let outcome = outcome.expect("it has landed, or was declared lost here");
                     this.attempt.end(cache, &flight, outcome.as_ref())
                 }
             };
             match step {
-                Step::Wait(flight, landing) => {
-                    this.landing.set(Some(landing));
+                Step::Wait(flight, wait) => {
+                    this.wait.set(Some(wait));
                     *this.flight = Some(flight);
                 }
                 Step::Again => {}
@@ -257,7 +257,7 @@ struct Attempt {
 }
 
 enum Step {
-    Wait(Arc<Flight<Arc<Held>>>, Landing),
+    Wait(Arc<Flight<Arc<Entry>>>, FlightWait),
     Again,
     Done(Result<Authorization, Error>),
 }
@@ -270,30 +270,30 @@ impl Attempt {
             cache.sent();
             return Step::Done(Ok(authorization));
         }
-        match cache.board(self.wanted) {
-            Ok(Boarded::Waiting(flight, landing)) => Step::Wait(flight, landing),
-            Ok(Boarded::Current(held)) => self.settle(cache, Ok(&held)),
-            Err(error) => self.settle(cache, Err(&error)),
+        match cache.join(self.wanted) {
+            Ok(Joined::Waiting(flight, wait)) => Step::Wait(flight, wait),
+            Ok(Joined::Current(entry)) => self.resolve(cache, Ok(&entry)),
+            Err(error) => self.resolve(cache, Err(&error)),
         }
     }
 
     fn end(
         &mut self,
         cache: &Arc<Cache>,
-        flight: &Flight<Arc<Held>>,
-        outcome: Result<&Arc<Held>, &Error>,
+        flight: &Flight<Arc<Entry>>,
+        outcome: Result<&Arc<Entry>, &Error>,
     ) -> Step {
         let is_dropped = outcome.is_err_and(Error::is_login_dropped);
-        if is_dropped && !self.was_dropped && flight.is_carried_elsewhere() {
+        if is_dropped && !self.was_dropped && flight.runs_elsewhere() {
             // The runtime that carried the login is gone. This one can carry another.
             self.was_dropped = true;
             return Step::Again;
         }
-        self.settle(cache, outcome)
+        self.resolve(cache, outcome)
     }
 
     /// By reference: a crowd that counts what it has in common waits for each other.
-    fn settle(&mut self, cache: &Arc<Cache>, outcome: Result<&Arc<Held>, &Error>) -> Step {
+    fn resolve(&mut self, cache: &Arc<Cache>, outcome: Result<&Arc<Entry>, &Error>) -> Step {
         match outcome {
             // Another login is due after a reset. One is enough: nobody waits for ever.
             Err(error) if error.is_reset() && !self.was_reset => {
@@ -301,17 +301,17 @@ impl Attempt {
                 Step::Again
             }
             Err(error) => {
-                let other = cache.for_want_of_a_better(self.wanted);
+                let other = cache.fallback(self.wanted);
                 Step::Done(other.ok_or_else(|| error.clone()))
             }
             // Expired or rejected since it landed, or replaced, or not good for long enough any more:
             // whoever polls late looks once more.
-            Ok(held) if !self.was_late && !cache.is_good(held, self.wanted.valid_for) => {
+            Ok(entry) if !self.was_late && !cache.is_good(entry, self.wanted.valid_for) => {
                 self.was_late = true;
                 self.was_reset = false;
                 Step::Again
             }
-            Ok(held) => Step::Done(cache.lasting(held, self.wanted.valid_for)),
+            Ok(entry) => Step::Done(cache.lasting(entry, self.wanted.valid_for)),
         }
     }
 }

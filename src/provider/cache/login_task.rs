@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use super::{Cache, Held, flight::Flight, lifespan::Birth};
+use super::{Cache, Entry, flight::Flight, lifespan::Source};
 use crate::{
     credential::{Credential, RefreshToken},
     error::{BoxError, Error},
@@ -18,29 +18,29 @@ use crate::{
 };
 
 /// What a login that went well has brought.
-pub(super) struct Landing {
-    pub(super) held: Arc<Held>,
+pub(super) struct Success {
+    pub(super) entry: Arc<Entry>,
     pub(super) refresh_token: Option<RefreshToken>,
     pub(super) answered: Moment,
 }
 
 /// Flies one flight, and lands it in any case: also when the login panics, and when its runtime
 /// drops the task.
-pub(super) struct Pilot {
+pub(super) struct LoginTask {
     cache: Arc<Cache>,
-    flight: Arc<Flight<Arc<Held>>>,
+    flight: Arc<Flight<Arc<Entry>>>,
 }
 
-impl Pilot {
-    pub(super) fn new(cache: &Arc<Cache>, flight: &Arc<Flight<Arc<Held>>>) -> Self {
+impl LoginTask {
+    pub(super) fn new(cache: &Arc<Cache>, flight: &Arc<Flight<Arc<Entry>>>) -> Self {
         Self {
             cache: Arc::clone(cache),
             flight: Arc::clone(flight),
         }
     }
 
-    pub(super) async fn fly(self) {
-        self.flight.board_pilot();
+    pub(super) async fn run(self) {
+        self.flight.record_task();
         let cache = &self.cache;
         let sent = Moment::of(&*cache.setup.clock);
         let outcome = self.log_in().await;
@@ -49,29 +49,29 @@ impl Pilot {
             cache
                 .setup
                 .observers
-                .tell(&CredentialEvent::RefreshFailed { error });
+                .notify(&CredentialEvent::RefreshFailed { error });
         }
         let outcome = match outcome {
             Ok(credential) => {
                 let answered = Moment::of(&*cache.setup.clock);
-                let credential = self.with_what_was_left(credential);
-                if cache.is_flown_by(&self.flight) {
-                    cache.setup.observers.hand(&credential);
+                let credential = self.with_unused_refresh_token(credential);
+                if cache.has_flight(&self.flight) {
+                    cache.setup.observers.notify_credential(&credential);
                 }
                 let refresh_token = credential.refresh_token().cloned();
-                Ok(Landing {
-                    held: cache.hold(&credential, Birth::LoggedIn { sent, answered }, answered),
+                Ok(Success {
+                    entry: cache.entry(&credential, Source::Login { sent, answered }, answered),
                     refresh_token: refresh_token.map(|token| token.counted_from(sent)),
                     answered,
                 })
             }
             Err(error) => Err(error),
         };
-        cache.land(&self.flight, outcome);
+        cache.complete_login(&self.flight, outcome);
     }
 
     /// Where the login neither took the refresh token nor brought one, the old one is kept.
-    fn with_what_was_left(&self, credential: Credential) -> Credential {
+    fn with_unused_refresh_token(&self, credential: Credential) -> Credential {
         match (
             credential.refresh_token(),
             self.flight.refresh_token().take(),
@@ -92,7 +92,7 @@ impl Pilot {
             #[cfg(feature = "tracing")]
             let _entered = span.enter();
             // Declared lost meanwhile: what it has not sent yet must not be sent any more.
-            if !self.cache.is_flown_by(&self.flight) {
+            if !self.cache.has_flight(&self.flight) {
                 return Poll::Ready(Err(Error::login_lost()));
             }
             match catch(|| login.as_mut().poll(cx)) {
@@ -120,9 +120,10 @@ fn catch<T>(act: impl FnOnce() -> T) -> thread::Result<T> {
     panic::catch_unwind(AssertUnwindSafe(act))
 }
 
-impl Drop for Pilot {
-    /// Only its runtime drops a pilot before it has landed; without effect where it has.
+impl Drop for LoginTask {
+    /// Only its runtime drops a login_task before it has landed; without effect where it has.
     fn drop(&mut self) {
-        self.cache.land(&self.flight, Err(Error::login_dropped()));
+        self.cache
+            .complete_login(&self.flight, Err(Error::login_dropped()));
     }
 }
