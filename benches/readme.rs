@@ -1,5 +1,5 @@
-//! Redraws the chart and the tables of the README from what the benches have measured last, so that
-//! it never says what was not measured.
+//! Redraws `benches/README.md` and its chart from the last run of the benches, so that they never
+//! state a figure that was not measured.
 //!
 //! ```text
 //! cargo bench && cargo bench --bench readme
@@ -12,8 +12,8 @@ use std::{error::Error, fmt::Write as _, fs, path::Path};
 
 use support::{Report, Table, Use};
 
-const BEGIN: &str = "<!-- The benches have measured: -->\n";
-const END: &str = "<!-- End of what they have measured. -->";
+const BEGIN: &str = "<!-- Measured: -->\n";
+const END: &str = "<!-- End of measured. -->";
 
 /// What is shown, and under which name it was measured.
 const CONTENDERS: [(&str, &str); 7] = [
@@ -198,18 +198,18 @@ fn chart() -> Outcome<String> {
 }
 
 fn main() -> Outcome<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = fs::read_to_string(root.join("README.md"))?;
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/README.md");
+    let readme = fs::read_to_string(&page)?;
     let (before, rest) = readme
         .split_once(BEGIN)
-        .ok_or("the README has lost its mark")?;
-    let (_, after) = rest.split_once(END).ok_or("the README has lost its mark")?;
+        .ok_or("benches/README.md has lost its mark")?;
+    let (_, after) = rest.split_once(END).ok_or("benches/README.md has lost its mark")?;
     let measured = format!("{}\n{}\n", request_table()?, crowd_table()?);
     fs::write(
-        root.join("README.md"),
+        &page,
         format!("{before}{BEGIN}\n{measured}{END}{after}"),
     )?;
-    fs::write(root.join("benches/request.svg"), chart()?)?;
-    println!("README.md and benches/request.svg say what was measured last");
+    fs::write(page.with_file_name("request.svg"), chart()?)?;
+    println!("benches/README.md and benches/request.svg show the last measurements");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The chart of the README and its table say the same.
+//! The pages of figures agree with each other, and the README stays short.
 
 use std::{fs, path::Path};
 
@@ -7,9 +7,9 @@ fn read(path: &str) -> String {
 }
 
 #[test]
-fn the_chart_says_what_the_table_says() {
-    let (readme, chart) = (read("README.md"), read("benches/request.svg"));
-    let (_, table) = readme.split_once("| a request pays").unwrap();
+fn the_chart_shows_the_figures_of_the_table() {
+    let (page, chart) = (read("benches/README.md"), read("benches/request.svg"));
+    let (_, table) = page.split_once("| a request pays").unwrap();
     let rows = table.lines().skip(2).take_while(|line| !line.is_empty());
     let mut bars = 0;
     for row in rows {
@@ -25,4 +25,22 @@ fn the_chart_says_what_the_table_says() {
         bars += 1;
     }
     assert_eq!(bars, chart.matches("<rect ").count());
+}
+
+#[test]
+fn the_readme_states_the_measured_instructions() {
+    let page = read("benches/README.md");
+    let long_lived = |name: &str| -> u32 {
+        let (_, rest) = page.split_once(&format!("| {name} | ")).unwrap();
+        rest.split(' ').next().unwrap().parse().unwrap()
+    };
+    let floor = long_lived("floor: a layer that inserts a ready-made value");
+    let more = long_lived("tower-bearer") - floor;
+    let stated = format!("a request pays {more} instructions more");
+    assert!(read("README.md").contains(&stated), "{stated}");
+}
+
+#[test]
+fn the_readme_has_at_most_150_lines() {
+    assert!(read("README.md").lines().count() <= 150);
 }
