@@ -20,6 +20,8 @@ mod runtime;
 pub mod presets;
 #[cfg(feature = "test-util")]
 pub mod test_util;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 
 #[cfg(feature = "json")]
 pub use crate::login::{JsonLogin, Lifetime};

@@ -1,0 +1,118 @@
+//! After this page you know what the crate does not do or promise, and what to do instead.
+//!
+//! # Not built
+//!
+//! | what | instead |
+//! | --- | --- |
+//! | OAuth 2.0 grants, discovery, device codes | a [`Login`] of your own, or [`login_fn`] around an OAuth client. A password or refresh login that is one JSON exchange needs no code: `JsonLogin`, feature `json`. |
+//! | metrics | count [`CredentialEvent`]s in an [observer](crate::CachedProviderBuilder::on_event), and export [`Snapshot`] |
+//! | one session for many processes | each process logs in for itself. If your API revokes the other's token, give each process its own account, or write a [`CredentialProvider`] over a shared store. |
+//! | a credential that survives a restart | [`on_credential`] to store it, [`starting_with`] to begin with it |
+//! | logins that nobody asks for | call [`CachedProvider::acquire`] at start; no timer renews an unused credential |
+//! | cookies, request signing, mutual TLS | another layer, or the client |
+//! | other executors than Tokio for logins | enter a Tokio runtime; [`runtimes`](crate::guide::runtimes) shows how |
+//!
+//! # Not seen
+//!
+//! - **gRPC status in trailers.** The layer reads `grpc-status` in headers only, since it passes bodies
+//!   on untouched. A server that sends headers or a message first says `UNAUTHENTICATED` in its
+//!   trailers. Mark the request with [`PerRequest::judged_by_caller`] and reject by hand.
+//! - **Rejections in a body**, as with GraphQL or an HTML login page at status 200. The same cure.
+//! - **Redirects inside of the layer.** It sees their last answer only: see
+//!   [`layer_order`](crate::guide::layer_order).
+//! - **Other clients of the account.** [`CredentialEvent::Contended`] is a suspicion, never a fact. A
+//!   client that logs in less often than every three seconds looks like a short session.
+//!
+//! # Replay
+//!
+//! - A body is replayed only if a policy kept it. [`ReplayReady`] keeps what is there at once, up to a
+//!   size. A streaming body passes untouched, and a rejection of it goes to the caller.
+//! - That a body is `Clone` does not prove that it can be sent twice: clones may share one stream. So
+//!   no policy replays a body because it is `Clone`.
+//! - A server should reject a credential before it acts. If yours acts first, keep nothing for requests
+//!   that change something: a [`Replay`] of your own sees method and path.
+//! - A request is replayed at most once, and never replayed under another account.
+//!
+//! # Rejections
+//!
+//! - A target is method and path. What the query or the body decides, the provider cannot tell apart.
+//!   Such a target is accepted and rejected by turns, and has its own rule in
+//!   [`rejections`](crate::guide::rejections).
+//! - Two targets may share a 32-bit fingerprint, by chance or by intent. Then they count as one target.
+//!   Of a path longer than 64 bytes, the length and both ends count. No fingerprint decides who sees a
+//!   token.
+//! - At most 64 targets are remembered, each for ten minutes after its last rejection. Of more, the one
+//!   rejected least recently is forgotten, and is new when it comes again.
+//! - A provider knows its last 64 generations. A rejection of an older one changes nothing.
+//! - Logins that did not help are tried again, after pauses. Where an endpoint is forbidden for good,
+//!   each of them costs an exclusive session its token. Do not call that endpoint, or use
+//!   [`rejection::invalid_token`] if the API names its errors.
+//!
+//! # Time
+//!
+//! - A suspended machine may stop the monotonic clock, and timers with it. The wall clock is read every
+//!   30 seconds, so an expired token may be sent for that long after a wake-up. Its rejection makes the
+//!   next request log in.
+//! - Timers fire late while a runtime's threads are blocked, with the same effect.
+//! - A server clock that is wrong matters where a login announces an absolute expiry. Announce a
+//!   lifetime where you can.
+//! - A login that blocks its thread cannot be stopped. It counts as lost one second after its
+//!   [timeout](crate::CachePolicy::login_timeout).
+//! - The margin before an expiry is 10 s at most by default. For uploads that take longer, use
+//!   [`CachedProvider::acquire_valid_for`] first.
+//!
+//! # Secrets
+//!
+//! The crate wipes what it owns. It cannot wipe the buffers of hyper and of TLS, the kernel's, swap or
+//! core dumps. Nor can it wipe a `&str` that a secret was made from. A resting service keeps its copy
+//! of an old token, and a rejected token stays in memory until a login has replaced it. Your own login,
+//! provider and errors can print what they hold. SECURITY.md has the whole list.
+//!
+//! # Types
+//!
+//! - The client must be `Clone`. A Buffer makes that of any other.
+//! - Requests are `http::Request`. reqwest's own request type needs an adapter beneath, such as the
+//!   crate tower-reqwest.
+//! - A layer has one provider. Choose among accounts with a [`CredentialProvider`], by the request's
+//!   head but not its body.
+//! - A closure cannot be named. A struct that holds a client takes [`CachedProvider`] or
+//!   [`BoxProvider`] as its type, and a function pointer in its replay policy.
+//!
+//! A sketch of metrics without a metrics crate:
+//!
+//! ```
+//! use std::sync::{Arc, atomic::{AtomicU64, Ordering::Relaxed}};
+//! use tower_bearer::{BoxError, CachedProvider, Credential, CredentialEvent, login_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), BoxError> {
+//! let failures = Arc::new(AtomicU64::new(0));
+//! let count = Arc::clone(&failures);
+//! let provider = CachedProvider::builder(login_fn(|_| async { Err::<Credential, _>("offline".into()) }))
+//!     .on_event(move |event| {
+//!         if let CredentialEvent::LoginFailed { .. } = event {
+//!             count.fetch_add(1, Relaxed);
+//!         }
+//!     })
+//!     .build();
+//! assert!(provider.acquire().await.is_err());
+//! assert_eq!(failures.load(Relaxed), 1);
+//! assert_eq!(provider.snapshot().failed_logins(), 1); // the same, without an observer
+//! # Ok(()) }
+//! ```
+//!
+//! [`Login`]: crate::Login
+//! [`login_fn`]: crate::login_fn
+//! [`CredentialEvent`]: crate::CredentialEvent
+//! [`CredentialEvent::Contended`]: crate::CredentialEvent::Contended
+//! [`Snapshot`]: crate::Snapshot
+//! [`CredentialProvider`]: crate::CredentialProvider
+//! [`BoxProvider`]: crate::BoxProvider
+//! [`CachedProvider`]: crate::CachedProvider
+//! [`CachedProvider::acquire`]: crate::CachedProvider::acquire
+//! [`CachedProvider::acquire_valid_for`]: crate::CachedProvider::acquire_valid_for
+//! [`on_credential`]: crate::CachedProviderBuilder::on_credential
+//! [`starting_with`]: crate::CachedProviderBuilder::starting_with
+//! [`PerRequest::judged_by_caller`]: crate::PerRequest::judged_by_caller
+//! [`Replay`]: crate::Replay
+//! [`ReplayReady`]: crate::ReplayReady
+//! [`rejection::invalid_token`]: crate::rejection::invalid_token

@@ -1,0 +1,135 @@
+//! After this page you can share one provider between runtimes and threads, call it without a runtime,
+//! and say what a clone of a service costs.
+//!
+//! # Where a login runs
+//!
+//! Nothing needs a runtime to be constructed. A login runs as a Tokio task of its own, on the runtime
+//! of the request that started it. Requests on other runtimes wait for the same login and share its
+//! outcome.
+//!
+//! | situation | what happens |
+//! | --- | --- |
+//! | a request needs no login | any executor will do, and no runtime at all |
+//! | a request needs a login, outside of a Tokio runtime | an error: [`Error::is_no_runtime`] |
+//! | the same on a runtime without `enable_time` | a panic in that request |
+//! | the login's runtime is dropped | requests that wait on another runtime try once more there, and share that login |
+//! | the login's runtime is no longer driven | the login counts as lost one second after its [timeout]; the next request starts another |
+//! | the login blocks its thread | the same; no timeout can stop code that blocks |
+//! | a lost login ends after all | its outcome is discarded |
+//! | a credential outlives the runtime of its login | it stays in use |
+//!
+//! A `current_thread` runtime is driven only inside `block_on`. When the last `block_on` returns during
+//! a login, that login stops, and others wait until it counts as lost. Prefer a runtime that lives as
+//! long as the process.
+//!
+//! One provider for one runtime per thread, as in actix-web or a sharded server, needs no more than a
+//! clone each:
+//!
+//! ```
+//! use std::thread;
+//! use tower_bearer::{BoxError, CachedProvider, Credential, login_fn};
+//!
+//! let provider = CachedProvider::new(login_fn(|_| async { Ok(Credential::new("abc")?) }));
+//! for _ in 0..2 {
+//!     let provider = provider.clone();
+//!     let shard = thread::spawn(move || {
+//!         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+//!         runtime.block_on(provider.acquire())?; // the second finds the first one's credential
+//!         Ok::<_, BoxError>(())
+//!     });
+//!     shard.join().expect("no panic")?;
+//! }
+//! assert_eq!(provider.snapshot().logins(), 1);
+//! assert!(provider.current().is_some()); // both runtimes are gone
+//! # Ok::<_, BoxError>(())
+//! ```
+//!
+//! # Threads that block
+//!
+//! A synchronous caller takes what is current, or enters a runtime to wait:
+//!
+//! ```
+//! use tokio::runtime::{Builder, Handle};
+//! use tower_bearer::{Authorization, BoxError, CachedProvider, Credential, login_fn};
+//!
+//! /// For a thread that may block: not a worker of the runtime.
+//! fn authorization(provider: &CachedProvider, runtime: &Handle) -> Result<Authorization, BoxError> {
+//!     match provider.current() {
+//!         Some(current) => Ok(current),
+//!         None => Ok(runtime.block_on(provider.acquire())?),
+//!     }
+//! }
+//!
+//! let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build()?;
+//! let provider = CachedProvider::new(login_fn(|_| async { Ok(Credential::new("abc")?) }));
+//! assert_eq!(authorization(&provider, runtime.handle())?.value(), "Bearer abc");
+//! # Ok::<_, BoxError>(())
+//! ```
+//!
+//! A login that calls blocking code belongs in `tokio::task::spawn_blocking`. On a worker it may delay
+//! timers too.
+//!
+//! While the threads of a runtime are blocked, its timers fire late. Then an expired token may still be
+//! sent. Its rejection makes the next request log in.
+//!
+//! # Reading the time
+//!
+//! A clock costs about as much as the rest of a request. So requests are spared it where possible:
+//!
+//! - On a runtime of many threads, a small task holds a timer for as long as the credential is in use.
+//! - On a `current_thread` runtime there is no such task, and each request reads the monotonic clock.
+//! - When the task's runtime is gone, each request reads the clock again.
+//! - The wall clock is read every 30 seconds in all three cases. It tells of a suspended machine.
+//!
+//! # Paused time in tests
+//!
+//! [`SystemClock`] reads Tokio's clock, so `start_paused` and `tokio::time::advance` move the expiry:
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_bearer::{BoxError, CachedProvider, Credential, login_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), BoxError> {
+//! let provider = CachedProvider::new(login_fn(|_| async {
+//!     Ok(Credential::new("abc")?.with_lifetime(Duration::from_secs(3600)))
+//! }));
+//! provider.acquire().await?;
+//! tokio::time::advance(Duration::from_secs(3600)).await;
+//! assert!(provider.current().is_none());
+//! # Ok(()) }
+//! ```
+//!
+//! Timeouts of logins follow Tokio's clock as well. Do not share a provider between a paused runtime
+//! and another: a login may seem overdue to the paused one. For a clock that you move by hand, see
+//! [`Clock`].
+//!
+//! # What a clone costs
+//!
+//! Clones of a provider share one cache, and clones of a service share the provider. No clone copies a
+//! token.
+//!
+//! | how you use the service | what its requests share with other threads |
+//! | --- | --- |
+//! | one long-lived service per task or thread | after two requests in a row with one credential: no reference count |
+//! | a clone for each request, as axum's `State` makes | reference counts with the other clones of their thread |
+//! | `layer.layer(client)` for each request | a reference count with all threads: make the service once, and clone it |
+//!
+//! A service that is used again keeps a copy of the token for itself. A clone starts without one, since
+//! it may be there for a single request. Up to 16 threads have reference counts of their own; beyond
+//! that, threads share.
+//!
+//! Beyond the bare service and with default settings, a request through a long-lived service costs 675
+//! instructions. Through a clone per request it costs 828. Neither allocates. (Measured with four
+//! headers and a token of 1,024 bytes, on two cores; `cargo bench` measures it again.)
+//!
+//! A service that rests keeps its copy of an old token until it has sent two requests with a newer one,
+//! or is dropped.
+//!
+//! A clone of a service also clones the client inside, which may cost more than all of this.
+//! [`internals`] explains how the sharing works.
+//!
+//! [`internals`]: crate::guide::internals
+//! [timeout]: crate::CachePolicy::login_timeout
+//! [`Error::is_no_runtime`]: crate::Error::is_no_runtime
+//! [`SystemClock`]: crate::SystemClock
+//! [`Clock`]: crate::Clock
