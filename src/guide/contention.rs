@@ -6,9 +6,9 @@
 //! | | client A | client B |
 //! | --- | --- | --- |
 //! | 1 | logs in: token 1 | |
-//! | 2 | | logs in: token 2, and token 1 is dead |
-//! | 3 | gets a 401 and logs in: token 3, and token 2 is dead | |
-//! | 4 | | gets a 401 and logs in: token 4, and token 3 is dead |
+//! | 2 | | logs in: token 2, which revokes token 1 |
+//! | 3 | gets a 401 and logs in: token 3, which revokes token 2 | |
+//! | 4 | | gets a 401 and logs in: token 4, which revokes token 3 |
 //!
 //! The other client is seldom a stranger. Usual ones:
 //!
@@ -29,7 +29,8 @@
 //! | [`snapshot`](crate::CachedProvider::snapshot) | [`is_contention_suspected`](crate::Snapshot::is_contention_suspected), and a [count](crate::Snapshot::contentions) |
 //! | the rejected response | a [`RejectionReport`](crate::RejectionReport) with [`Reason::RevokedQuickly`](crate::Reason::RevokedQuickly) |
 //!
-//! It stays a suspicion: an API that accepts and rejects the same token at random looks alike. Below,
+//! It stays a suspicion: an API that accepts and rejects the same token at random looks the same.
+//! Below,
 //! the API stands in for a second client that logs in right after each of our requests:
 //!
 //! ```
@@ -87,9 +88,13 @@
 //! | --- | --- | --- |
 //! | are seconds old, each time | succeed right after a login | another client that logs in whenever it is rejected |
 //! | are much younger than their lifetime, at varying ages | succeed | another client with a schedule of its own, or a person |
-//! | always have the same age | succeed | a shorter lifetime than announced: set it with [`with_lifetime`](crate::Credential::with_lifetime) |
+//! | always have the same age | succeed | a shorter lifetime than announced, or another client on a timer |
 //! | are of any age, always at one method and path | succeed with the same token | the account may not do this: no login helps |
 //! | are of any age, everywhere | fail as well | the API is broken, or the account may do nothing |
+//!
+//! For the third row, set a lifetime that ends earlier, with
+//! [`with_lifetime`](crate::Credential::with_lifetime). If rejections go on all the same, there is
+//! another client.
 //!
 //! # What the provider does meanwhile
 //!
@@ -134,5 +139,5 @@
 //!    must report rejections to it, and never log in. This crate has no store that processes share.
 //! 5. **Stop the old release before the new one starts**, if a deployment must keep the account.
 //!
-//! Until then a [replay policy](crate::Replay) hides the losses from most callers, but each replay
-//! logs the other client out.
+//! Until then a [replay policy](crate::Replay) hides the losses from most callers, but each login for
+//! one logs the other client out.

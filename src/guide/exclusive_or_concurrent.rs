@@ -1,6 +1,6 @@
 //! After this page you can tell whether a login at your API revokes the previous token.
 //!
-//! It is the first choice that you make, and few APIs document the answer. In an **exclusive**
+//! It is the first choice that you make, and many APIs do not document the answer. In an **exclusive**
 //! session each login revokes the previous token. In a **concurrent** one the previous token stays
 //! valid until its own end. If you cannot find out, keep the default,
 //! [`Session::Exclusive`](crate::Session::Exclusive).

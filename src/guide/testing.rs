@@ -20,8 +20,8 @@
 //!
 //! # A rejected token and its replay
 //!
-//! A [`ScriptedProvider`] goes through a list of tokens: each
-//! rejection makes the next one current. It records the receipts of accepted and rejected requests.
+//! A [`ScriptedProvider`] goes through a list of tokens: each rejection makes the next one current.
+//! It records the receipts of accepted and rejected requests.
 //!
 //! ```
 //! use http::{Request, Response};
@@ -47,8 +47,8 @@
 //!
 //! # Expiry and refresh
 //!
-//! A [`ScriptedLogin`] hands out `token-1`, `token-2` and so on. A
-//! [`TestClock`] stands still until you move it:
+//! A [`ScriptedLogin`] hands out `token-1`, `token-2` and so on. A [`TestClock`] stands still until
+//! you move it:
 //!
 //! ```
 //! use std::time::Duration;
@@ -68,8 +68,8 @@
 //!
 //! # A failing login
 //!
-//! Fix the [random numbers], so that each pause has its full
-//! length. Then the test knows when the next attempt is made:
+//! Fix the [random numbers], so that each pause has its full length. Then the test knows when the
+//! next attempt is made:
 //!
 //! ```
 //! use std::time::Duration;
@@ -128,9 +128,8 @@
 //!
 //! - *The two clocks do not know each other.* A `TestClock` moves no Tokio timer, such as the login's
 //!   timeout. Paused time moves no `TestClock`. Use one of them in a test.
-//! - *Paused time runs ahead.* If every task waits, Tokio jumps to the next timer. A
-//!   [gated] login whose gate nobody opens then times out at
-//!   once. Open the gate, or do not pause time.
+//! - *Paused time runs ahead.* If every task waits, Tokio jumps to the next timer. A [gated] login
+//!   whose gate nobody opens then times out at once. Open the gate, or do not pause time.
 //! - *A login is a task of its own.* A background login starts with a request and ends later: call
 //!   `tokio::task::yield_now().await` before you look at the count.
 //! - *The wall clock is not paused.* The default clock reads the system's wall clock even if Tokio's
