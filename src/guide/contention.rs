@@ -1,6 +1,6 @@
 //! After this page you can tell when another client logs your sessions out, and stop it.
 //!
-//! At an API with [exclusive](super::exclusive_or_concurrent) sessions, each login revokes the
+//! At an API with [exclusive](crate::guide::exclusive_or_concurrent) sessions, each login revokes the
 //! account's previous token. Two clients with one account then revoke each other's tokens for ever:
 //!
 //! | | client A | client B |
@@ -92,9 +92,9 @@
 //! | are of any age, always at one method and path | succeed with the same token | the account may not do this: no login helps |
 //! | are of any age, everywhere | fail as well | the API is broken, or the account may do nothing |
 //!
-//! For the third row, set a lifetime that ends earlier, with
-//! [`with_lifetime`](crate::Credential::with_lifetime). If rejections go on all the same, there is
-//! another client.
+//! [What happens on a 401](crate::guide::rejections) has the rest. For the third row, set a lifetime
+//! that ends earlier, with [`with_lifetime`](crate::Credential::with_lifetime). If rejections go on
+//! all the same, there is another client.
 //!
 //! # What the provider does meanwhile
 //!
@@ -134,8 +134,8 @@
 //! 2. **Give each process an account**, and each person another one. That is the cure at most APIs.
 //! 3. **Use a token without sessions** if the API has one, such as Quable's generic token, with a
 //!    [`StaticProvider`](crate::StaticProvider).
-//! 4. **Let one process log in** if there can be only one account. It hands its token to the others,
-//!    which hold it in a [provider of their own](super::providers#a-token-that-is-pushed-to-you). They
+//! 4. **Let one process log in** if there can be only one account. It pushes its token to the others,
+//!    which use a [provider for that](crate::guide::providers#a-token-that-is-pushed-to-you). They
 //!    must report rejections to it, and never log in. This crate has no store that processes share.
 //! 5. **Stop the old release before the new one starts**, if a deployment must keep the account.
 //!

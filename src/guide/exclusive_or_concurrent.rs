@@ -1,8 +1,8 @@
 //! After this page you can tell whether a login at your API revokes the previous token.
 //!
-//! It is the first choice that you make, and many APIs do not document the answer. In an **exclusive**
-//! session each login revokes the previous token. In a **concurrent** one the previous token stays
-//! valid until its own end. If you cannot find out, keep the default,
+//! It is the first choice that you make, and many APIs do not document the answer. In an
+//! **exclusive** session each login revokes the previous token. In a **concurrent** one the previous
+//! token stays valid until its own end. If you cannot find out, keep the default,
 //! [`Session::Exclusive`](crate::Session::Exclusive).
 //!
 //! # Find out
@@ -52,7 +52,7 @@
 //! leaves no room, choose `Exclusive` and give each process an account.
 //!
 //! **People.** Sign in to the web interface with the same account, then call with `$SECOND`. If it
-//! is rejected, no person may use the account of a job: see [contention](super::contention).
+//! is rejected, no person may use the account of a job: see [contention](crate::guide::contention).
 //!
 //! # What the provider does in each
 //!
@@ -63,7 +63,7 @@
 //! | no announced lifetime | uses it until it is rejected | the same |
 //! | a rejection | one login; a request that can be replayed is | the same |
 //!
-//! With the [test kit](super::testing), one hour in four lines. `Exclusive` waits:
+//! With the [test kit](crate::guide::testing), one hour in four lines. `Exclusive` waits:
 //!
 //! ```
 //! # use std::time::Duration;
@@ -113,7 +113,7 @@
 //! right beside a login. No event says so: to the provider, each login has helped.
 //!
 //! Two processes with one account are a different fault with the same 401s:
-//! [contention](super::contention).
+//! [contention](crate::guide::contention).
 //!
 //! # Known APIs
 //!

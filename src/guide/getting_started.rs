@@ -51,11 +51,11 @@
 //! ```
 //!
 //! Feature `json` has [`JsonLogin`], which does all this from a description;
-//! [which provider](super::providers) lists the alternatives.
+//! [which provider](crate::guide::providers) lists the alternatives.
 //!
 //! Then find out whether a login revokes the previous token. The default,
 //! [`Session::Exclusive`](crate::Session::Exclusive), is safe in both cases;
-//! [exclusive or concurrent](super::exclusive_or_concurrent) has the recipe.
+//! [exclusive or concurrent](crate::guide::exclusive_or_concurrent) has the recipe.
 //!
 //! # 2. Build the client
 //!
@@ -168,9 +168,11 @@
 //!
 //! # Where to go next
 //!
-//! - [Test it](super::testing) without a network.
-//! - Look up a 401 that comes again and again: [contention](super::contention), and the rules of
-//!   [`CachedProvider`](crate::CachedProvider#rejections).
-//! - Replace the authorization of an existing client: [migrating](super::migrating).
+//! - [Test it](crate::guide::testing) without a network.
+//! - Look up [what happens on a 401](crate::guide::rejections), and what if it comes
+//!   [again and again](crate::guide::contention).
+//! - Check [where the token may go](crate::guide::origins), and the
+//!   [order of your layers](crate::guide::layer_order).
+//! - Replace the authorization of an existing client: [migrating](crate::guide::migrating).
 //!
 //! [`JsonLogin`]: https://docs.rs/tower-bearer/latest/tower_bearer/struct.JsonLogin.html

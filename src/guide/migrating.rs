@@ -139,10 +139,10 @@
 //!
 //! | in that code | here |
 //! | --- | --- |
-//! | requests that find no token at once all log in; at an [exclusive](super::exclusive_or_concurrent) API only the last token is good | one login, and the others share its outcome |
+//! | requests that find no token at once all log in; at an [exclusive](crate::guide::exclusive_or_concurrent) API only the last token is good | one login, and the others share its outcome |
 //! | a late 401 for an old token throws the new token away | a 401 invalidates only the token that the request carried |
 //! | a caller that gives up cancels the login, which may have revoked the token already | the login is a task that no caller cancels |
-//! | an endpoint that always answers 401 causes a login for each call | logins that do not help are [rate-limited](crate::CachedProvider#rejections) |
+//! | an endpoint that always answers 401 causes a login for each call | logins that do not help are [rate-limited](crate::guide::rejections) |
 //! | a failing login is tried again by each request | a pause, with the last error for all callers |
 //! | an expired token is found out by a 401 | the login comes before the expiry, or the request waits for it |
 //! | each request formats a header, and nothing marks it as sensitive | a ready-made, sensitive value |
@@ -180,5 +180,6 @@
 //!   [`rejected_if`](crate::BearerAuthLayer::rejected_if) with a function of
 //!   [`rejection`](crate::rejection).
 //!
-//! Then run your tests with the [test kit](super::testing). [Getting started](super::getting_started)
-//! has the whole program.
+//! Check the [order of your layers](crate::guide::layer_order), and run your tests with the
+//! [test kit](crate::guide::testing). [Getting started](crate::guide::getting_started) has the whole
+//! program.

@@ -16,7 +16,7 @@
 //! | comes from one JSON exchange | [`CachedProvider`](crate::CachedProvider) around [`JsonLogin`], feature `json` |
 //! | comes from Quable PIM or Teletracker | [`presets::Quable`], [`presets::Teletracker`], features `quable` and `teletracker` |
 //! | comes from any other exchange | [`CachedProvider`](crate::CachedProvider) around [`login_fn`](crate::login_fn) or your own [`Login`](crate::Login) |
-//! | is in a file that somebody replaces | the same; reading the file is the login ([example](super::migrating#from-kube)) |
+//! | is in a file that somebody replaces | the same; reading the file is the login ([example](crate::guide::migrating#from-kube)) |
 //! | comes from an SDK that does not cache | the same; calling the SDK is the login |
 //! | comes from an SDK that caches | your own [`CredentialProvider`](crate::CredentialProvider#examples) |
 //! | is pushed to you | your own, [below](#a-token-that-is-pushed-to-you) |

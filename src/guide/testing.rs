@@ -55,7 +55,8 @@
 //! use tower_bearer::{CachedProvider, test_util::{ScriptedLogin, TestClock}};
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), tower_bearer::BoxError> {
 //!
-//! let (login, clock) = (ScriptedLogin::new().with_lifetime(Duration::from_secs(3600)), TestClock::new());
+//! let login = ScriptedLogin::new().with_lifetime(Duration::from_secs(3600));
+//! let clock = TestClock::new();
 //! let provider = CachedProvider::builder(login.clone()).clock(clock.clone()).build();
 //! assert_eq!(provider.acquire().await?.value(), "Bearer token-1");
 //! clock.advance(Duration::from_secs(3500));
@@ -134,14 +135,16 @@
 //!   `tokio::task::yield_now().await` before you look at the count.
 //! - *The wall clock is not paused.* The default clock reads the system's wall clock even if Tokio's
 //!   time is paused. Paused hours therefore pass for the monotonic clock alone.
+//!   [Runtimes](crate::guide::runtimes) says more about paused time.
 //! - *Generations are numbers of the process.* Compare them with each other, never with a constant:
 //!   tests run side by side.
 //! - *A foreign origin gets no token.* If `headers()["authorization"]` panics in your stand-in, the
 //!   request's URI is not among the [`Origins`](crate::Origins).
 //! - *A `401` without a replay policy* reaches the caller, and only the next request logs in.
 //!
-//! More tests of this kind: [exclusive or concurrent](super::exclusive_or_concurrent) shows both, and
-//! [contention](super::contention) plays a second client.
+//! Two other pages have tests of this kind: [exclusive or
+//! concurrent](crate::guide::exclusive_or_concurrent), and [contention](crate::guide::contention), which
+//! plays a second client.
 //!
 //! [`test_util`]: https://docs.rs/tower-bearer/latest/tower_bearer/test_util/index.html
 //! [`ScriptedLogin`]: https://docs.rs/tower-bearer/latest/tower_bearer/test_util/struct.ScriptedLogin.html
