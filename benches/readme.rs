@@ -203,12 +203,11 @@ fn main() -> Outcome<()> {
     let (before, rest) = readme
         .split_once(BEGIN)
         .ok_or("benches/README.md has lost its mark")?;
-    let (_, after) = rest.split_once(END).ok_or("benches/README.md has lost its mark")?;
+    let (_, after) = rest
+        .split_once(END)
+        .ok_or("benches/README.md has lost its mark")?;
     let measured = format!("{}\n{}\n", request_table()?, crowd_table()?);
-    fs::write(
-        &page,
-        format!("{before}{BEGIN}\n{measured}{END}{after}"),
-    )?;
+    fs::write(&page, format!("{before}{BEGIN}\n{measured}{END}{after}"))?;
     fs::write(page.with_file_name("request.svg"), chart()?)?;
     println!("benches/README.md and benches/request.svg show the last measurements");
     Ok(())

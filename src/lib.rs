@@ -1,4 +1,110 @@
-#![doc = include_str!("../README.md")]
+//! A client-side [Tower] layer that puts a bearer token on each request and makes concurrent
+//! refreshes one login.
+//!
+//! [`BearerAuthLayer`] wraps any HTTP client that is a Tower service: hyper-util's, a tonic channel,
+//! a client inside an axum handler. A [`CredentialProvider`] supplies the token. The usual one,
+//! [`CachedProvider`], calls your [`Login`] when a token is missing, expired or rejected.
+//!
+//! Why it exists: at many APIs **each login revokes the previous token**, or a refresh token works
+//! only once. Two logins at once, a late 401 or an abandoned login then log every request out. So
+//! there is one login in flight, no request cancels it, and a 401 invalidates only the token that
+//! the request carried.
+//!
+//! [Tower]: https://docs.rs/tower
+//!
+//! # Example
+//!
+//! ```
+//! use http::{Request, Response};
+//! use std::time::Duration;
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//! use tower_bearer::{
+//!     BearerAuthLayer, BoxError, CachedProvider, Credential, LoginRequest, Origins, login_fn,
+//! };
+//!
+//! async fn log_in(_request: LoginRequest) -> Result<Credential, BoxError> {
+//!     let (token, seconds) = ("mF_9.B5f-4.1JqM", 3600); // ask the API here
+//!     Ok(Credential::new(token)?.with_lifetime(Duration::from_secs(seconds)))
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! # let http = tower::service_fn(|request: Request<()>| async move {
+//! #     Ok::<_, std::convert::Infallible>(Response::new(request.headers()["authorization"].clone()))
+//! # });
+//! let provider = CachedProvider::new(login_fn(log_in));
+//! let origins = Origins::new(["https://api.example.com"])?; // nobody else sees the token
+//! let mut client = ServiceBuilder::new()
+//!     .layer(BearerAuthLayer::new(provider, origins))
+//!     .service(http); // your client
+//!
+//! let request = Request::get("https://api.example.com/things").body(())?;
+//! let response = client.ready().await?.call(request).await?;
+//! assert_eq!(response.body(), "Bearer mF_9.B5f-4.1JqM");
+//! # Ok::<_, BoxError>(()) })?;
+//! # Ok::<_, BoxError>(())
+//! ```
+//!
+//! # How the parts fit
+//!
+//! ```text
+//!  request ──▶ BearerAuth ───────────────▶ your client ──▶ API
+//!                  │  ▲
+//!     current token│  │ accepted, rejected
+//!                  ▼  │
+//!           CredentialProvider
+//!                  │  ▲
+//!        one flight│  │ Credential
+//!                  ▼  │
+//!                Login ──▶ your client, without the layer ──▶ issuer
+//! ```
+//!
+//! | to do this | use |
+//! | --- | --- |
+//! | send a token that never changes | [`StaticProvider`] |
+//! | log in, cache and renew | [`CachedProvider`] with [`login_fn`] or a [`Login`] |
+//! | log in by one JSON exchange, without code | `JsonLogin`, feature `json` |
+//! | choose a provider at run time, or none | [`BoxProvider`], `Option<P>` |
+//! | wrap an SDK's token cache, or choose an account by the request | [`CredentialProvider`] |
+//! | say which hosts may see the token | [`Origins`] |
+//! | send a rejected request once more | [`BearerAuthLayer::replay`], [`Replay`] |
+//! | say what counts as a rejection | [`BearerAuthLayer::rejected_if`], [`rejection`] |
+//! | treat one request differently | [`PerRequest`] |
+//! | learn why a rejected request was not replayed | [`RejectionReport`] |
+//! | store refresh tokens and start with one | [`RefreshToken`], [`CachedProviderBuilder`] |
+//! | observe logins and rejections | [`CachedProvider::snapshot`], [`CredentialEvent`], feature `tracing` |
+//! | change timeouts, margins and pauses | [`CachePolicy`] |
+//! | test your code | `test_util`, feature `test-util` |
+//!
+//! # Guide
+//!
+//! The [`guide`] explains the rest, one question per page. Begin with
+//! [getting started](guide::getting_started), and answer one question before you go to production:
+//! [is the session exclusive or concurrent?](guide::exclusive_or_concurrent)
+//!
+//! # Features
+//!
+//! No feature is on by default. A feature adds API and changes no behaviour.
+//!
+//! | feature | adds |
+//! | --- | --- |
+//! | `json` | `JsonLogin`: a login that is one JSON exchange |
+//! | `quable` | `presets::Quable`: Quable PIM |
+//! | `teletracker` | `presets::Teletracker`: Teletracker |
+//! | `test-util` | `test_util`: a scripted login, a scripted provider, a clock moved by hand |
+//! | `tracing` | a span for each login, an event for each [`CredentialEvent`] |
+//!
+//! # Names
+//!
+//! There is no prelude. Import by name rather than by glob: [`Error`], [`Token`], [`Session`] and
+//! [`Scheme`] are short names that other crates use too.
+//!
+//! # Versions
+//!
+//! The minimum supported Rust version is 1.89. A release that raises it raises the minor version, and
+//! names it in the changelog; the new minimum is at least six months old. Until 1.0 a breaking change
+//! raises the minor version as well. Features, public types and documented defaults are covered;
+//! the text of errors, of events and of `Debug` is not.
+
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by it"))]
@@ -48,3 +154,8 @@ pub use crate::{
     runtime::{Clock, SystemClock},
     service::BearerAuth,
 };
+
+/// The README's examples compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
