@@ -9,16 +9,21 @@
 //! - [`layer_order`]: which layers go around this one, and which inside
 //! - [`runtimes`]: many runtimes, threads and the cost of clones
 //! - [`testing`]: tests of your code, without a network and without waiting
+//! - when it does not compile: [services and layers](does_not_compile),
+//!   [logins](login_does_not_compile), [errors](errors_do_not_compile)
 //! - [`migrating`]: from tower-http, kube or a hand-written layer
 //! - [`internals`]: how it works inside
 //! - [`limits`]: what the crate does not do, and what to do instead
 
 pub mod contention;
+pub mod does_not_compile;
+pub mod errors_do_not_compile;
 pub mod exclusive_or_concurrent;
 pub mod getting_started;
 pub mod internals;
 pub mod layer_order;
 pub mod limits;
+pub mod login_does_not_compile;
 pub mod migrating;
 pub mod origins;
 pub mod providers;
