@@ -11,16 +11,22 @@
 //! - [`testing`]: tests of your code, without a network and without waiting
 //! - when it does not compile: [services and layers](does_not_compile),
 //!   [logins](login_does_not_compile), [errors](errors_do_not_compile)
+//! - [`defaults`]: each default value, and why
+//! - [`known_holes`]: the usual holes of token handling, and the tests that show them closed
+//! - [`comparison`]: other crates, and when to choose them
 //! - [`migrating`]: from tower-http, kube or a hand-written layer
 //! - [`internals`]: how it works inside
 //! - [`limits`]: what the crate does not do, and what to do instead
 
+pub mod comparison;
 pub mod contention;
+pub mod defaults;
 pub mod does_not_compile;
 pub mod errors_do_not_compile;
 pub mod exclusive_or_concurrent;
 pub mod getting_started;
 pub mod internals;
+pub mod known_holes;
 pub mod layer_order;
 pub mod limits;
 pub mod login_does_not_compile;
