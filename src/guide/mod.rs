@@ -11,6 +11,7 @@
 //! - [`testing`]: tests of your code, without a network and without waiting
 //! - when it does not compile: [services and layers](does_not_compile),
 //!   [logins](login_does_not_compile), [errors](errors_do_not_compile)
+//! - [`catalogue`]: each event, error and log line, and what to do about it
 //! - [`defaults`]: each default value, and why
 //! - [`known_holes`]: the usual holes of token handling, and the tests that show them closed
 //! - [`comparison`]: other crates, and when to choose them
@@ -18,6 +19,7 @@
 //! - [`internals`]: how it works inside
 //! - [`limits`]: what the crate does not do, and what to do instead
 
+pub mod catalogue;
 pub mod comparison;
 pub mod contention;
 pub mod defaults;

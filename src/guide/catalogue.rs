@@ -1,0 +1,184 @@
+//! After this page you can look up any event, error or log line, and know what to do about it.
+//!
+//! Each text stands here as it is printed; `…` is a part that differs. A test fails for a text that
+//! is missing here. [The page on defaults](super::defaults) has the pauses that the texts speak of.
+//!
+//! To see everything: print errors with their sources, and pass an observer to
+//! [`on_event`](crate::CachedProviderBuilder::on_event) or enable the feature `tracing`.
+//!
+//! ```
+//! use std::{error::Error as _, sync::{Arc, Mutex}};
+//! use tower_bearer::{CachedProvider, CredentialEvent, LoginError, login_fn};
+//!
+//! let failures = Arc::new(Mutex::new(Vec::new()));
+//! let seen = Arc::clone(&failures);
+//! let provider = CachedProvider::builder(login_fn(async |_| {
+//!     Err(LoginError::permanent("wrong password"))?
+//! }))
+//! .on_event(move |event| {
+//!     if let CredentialEvent::LoginFailed { error, .. } = event {
+//!         seen.lock().unwrap().push(error.to_string());
+//!     }
+//! })
+//! .build();
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//!
+//! let error = provider.acquire().await.unwrap_err();
+//! assert_eq!(error.to_string(), "login failed; next attempt 900.0s later");
+//! assert_eq!(*failures.lock().unwrap(), [error.to_string()]);
+//! let source = error.source().unwrap();
+//! assert_eq!(source.to_string(), "the login will fail until something is changed");
+//! assert_eq!(source.source().unwrap().to_string(), "wrong password");
+//! # });
+//! # Ok::<_, std::io::Error>(())
+//! ```
+//!
+//! # Events
+//!
+//! | event | meaning | what to do |
+//! | --- | --- | --- |
+//! | [`CredentialEvent::LoggedIn`] | A login brought a credential, which is now in use. | Nothing. Count them: more than one per lifetime means that tokens are revoked. |
+//! | [`CredentialEvent::LoginFailed`] | A login failed or was lost; all waiting requests got this error. | Look up the error and its sources below. |
+//! | [`CredentialEvent::LoginDiscarded`] | A [`reset`](crate::CachedProvider::reset) came during this login, so its outcome does not count. | Nothing. |
+//! | [`CredentialEvent::RefreshFailed`] | A refresh token was refused, or its answer was lost. The login went on without it. | Nothing, if it is rare. Otherwise see whether two processes share the refresh token. |
+//! | [`CredentialEvent::Rejected`] | A server rejected the current credential. `is_kept` says whether it stays in use. | Nothing, if it is rare: the next request logs in. |
+//! | [`CredentialEvent::LoginHeldBack`] | A rejected credential stays in use until `next_login`, since logins have not helped. Sent once per pause. | Look up `reason` below. Often an endpoint is forbidden for this account. |
+//! | [`CredentialEvent::Contended`] | For the third time in a row, a token was revoked within seconds of its login. | Look for another program or person that uses this account: see [contention](super::contention). |
+//!
+//! # Log lines
+//!
+//! The feature `tracing` emits one line for each event, and a span around each poll of a login. The
+//! targets begin with `tower_bearer`. No line holds a secret of this crate; what your own login
+//! puts into its errors is printed as `cause`.
+//!
+//! | level | message | fields | what to do |
+//! | --- | --- | --- | --- |
+//! | debug | `login` (a span) | `session` | Nothing: lines of your HTTP client inside it belong to the login. |
+//! | debug | `logged in` | `generation` | Nothing. |
+//! | warn | `login failed` | `error`, `cause` | Look up both texts below. |
+//! | debug | `login discarded after a reset` | none | Nothing. |
+//! | warn | `refresh failed` | `error`, `cause` | As for [`CredentialEvent::RefreshFailed`]. |
+//! | debug | `credential rejected` | `generation`, `is_kept` | Nothing, if it is rare. |
+//! | warn | `rejected, and kept: logins do not help` | `generation`, `reason` | Look up the reason below. |
+//! | warn | `tokens are revoked within seconds of each login; another client may be using this account` | `generation` | As for [`CredentialEvent::Contended`]. |
+//!
+//! # Errors of the layer
+//!
+//! They arrive as a [`BoxError`](crate::BoxError); `downcast_ref::<tower_bearer::Error>()` finds
+//! them. Any other error comes from the inner service.
+//!
+//! | test | text | what to do |
+//! | --- | --- | --- |
+//! | [`Error::is_login_failed`] | `login failed` | Read its source, which is the error of your login. |
+//! | [`Error::is_login_timed_out`] | `login did not end within …` | Find out why the login is slow, or raise [`login_timeout`](crate::CachePolicy::login_timeout). |
+//! | [`Error::is_login_panicked`] | `login panicked` | Fix the login; the panic hook has printed where. The next request tries again after the pause. |
+//! | [`Error::is_login_lost`] | `login was lost: its runtime is gone or no longer driven, or the login blocks its thread` | Keep the runtime running, and move blocking work to `spawn_blocking`. |
+//! | [`Error::is_login_through_itself`] | `login sent its request through the layer that waits for it: give it a client without the layer` | Do as it says: clone the client before you add the layer. |
+//! | [`Error::is_short_lived`] | `even a new credential is used for less than …: its margin counts` | Ask [`acquire_valid_for`](crate::CachedProvider::acquire_valid_for) for less, or set a smaller margin. |
+//! | [`Error::is_not_renewed`] | ``the provider has no newer authorization than the one that was rejected: `reject` must say so`` | Fix your [`CredentialProvider`](crate::CredentialProvider): `reject` said "log in", but `acquire_for` returned the rejected generation. |
+//! | [`Error::is_other_account`] | `the newer authorization belongs to another account: the request was not replayed` | Send the request again yourself if the new account may make it. |
+//! | [`Error::is_no_authorization`] | `no authorization for this request` | The provider knows no account for it: see its source. `there is no provider` means an `Option` that is `None`. |
+//! | [`Error::is_many_headers`] | `the request brings several headers of the authorization's name: a request has one` | Find the code that appends the header where it should insert it. |
+//! | [`Error::is_foreign_origin`] | `a request to … is not allowed: it is none of the origins` | Add the origin to [`Origins`](crate::Origins), or drop [`strict`](crate::Origins::strict). |
+//! | [`Error::is_no_runtime`] | `no Tokio runtime to log in on: poll the request within one` | Await the request inside a Tokio runtime. |
+//! | [`Error::is_refresh_failed`] | `the refresh token did not help` | Only in [`CredentialEvent::RefreshFailed`], never from a request. |
+//! | none | `the provider was reset during the login` | Two resets came while this request waited. Send it again, and reset less often. |
+//!
+//! A failed login adds `; next attempt … later`, from the second on `; … in a row within …, next
+//! attempt … later`. Until then requests fail at once with this error: see [`Error::next_attempt`],
+//! [`Error::failing_since`] and [`Error::failures`].
+//!
+//! # Errors of a login
+//!
+//! [`LoginError::is_permanent`] says whether the next attempt waits for 15 minutes or more. All
+//! others are tried again after a minute at most, or after the server's `Retry-After`, of which five
+//! minutes count. The first three texts are of a [`LoginError`] that you make, the others of
+//! `JsonLogin` and the presets. Those add `(…: …, …, … bytes)`, as far as known: origin, status,
+//! media type and length of the answer.
+//!
+//! | text | meaning, and what to do |
+//! | --- | --- |
+//! | `the login failed` | [`LoginError::transient`]: wait, and read the source. |
+//! | `the login will fail until something is changed` | [`LoginError::permanent`]: correct password or client, then call [`reset`](crate::CachedProvider::reset). |
+//! | `the login's server wants to be left alone` | [`LoginError::retry_after`] or [`LoginError::retry_at`]: wait, and log in less often. |
+//! | `no connection was made for the login request` | Check host, port, DNS and TLS. A refresh token was not spent. |
+//! | `the login request got no answer` | The server may have logged in all the same. Check the network and the server's time limits. |
+//! | `the login's answer broke off` | The connection ended within the body; a login may have happened. |
+//! | `the login's answer is longer than 64 KiB` | See that the URL is that of the login and not of a page. |
+//! | `the login was redirected, and redirects are not followed` | Use the URL that the redirect names, if you trust it. |
+//! | `the login's server failed` | A 5xx: wait, or tell the API's operators. |
+//! | `the login was refused` | Permanent with 400, 401, 403 or 422, unless the answer's `error` says otherwise: correct the password or the body. |
+//! | `the login's answer is not JSON` | Often the page of a proxy or a captive portal: compare the content type. |
+//! | `the login's answer has no string at …` | Compare the JSON pointer with an answer: `token_at`. |
+//! | ``the login's answer has a token of another type than bearer: say by `with_scheme` how it is sent`` | Do as it says, if the API documents the scheme. |
+//! | `the login's answer has an unusable token` | Its source is an [`InvalidToken`](crate::InvalidToken): see below. |
+//!
+//! # Errors of a configuration
+//!
+//! They come when you build a client, never from a request, and repeat nothing of what you passed.
+//!
+//! | [`InvalidUrl`](crate::InvalidUrl) | what to do |
+//! | --- | --- |
+//! | `no origin is named: name at least one, such as https://api.example.com` | An empty list allows nothing: see where it comes from. |
+//! | `not a URL: write it as https://api.example.com, without spaces, and a name in other letters than ASCII in its xn-- form` | Do as it says. |
+//! | `scheme or host is missing: write it as https://api.example.com` | Do as it says. |
+//! | `user information does not belong in a URL: take out all up to the @` | Pass name and password to the login instead. |
+//! | `hosts are compared whole, and * stands for nothing: name each of them` | List each host. |
+//! | `a URL that is sent has no fragment: take out all from the # on` | Do as it says. |
+//! | `the port is not a number from 0 to 65535` | Correct the port. |
+//! | `an origin is scheme, host and port: take out path and query` | Do as it says. |
+//! | `the scheme is neither https nor http` | Name the scheme of the HTTP API. |
+//! | `plain http would send secrets in the clear to a host other than loopback: use https` | Use `https`, or read [`Origins::dangerously_in_the_clear`](crate::Origins::dangerously_in_the_clear). |
+//! | `an instance is the first label of its host name, made of letters, digits and hyphens` | Preset Quable: pass `acme`, not `acme.quable.com`. |
+//! | `a base URL has no query` | Presets: take the query out. |
+//!
+//! | [`InvalidToken`](crate::InvalidToken) | what to do |
+//! | --- | --- |
+//! | `the token is empty` | See that the variable or file is set. |
+//! | `the token has a character that is not allowed at byte …` | Trim the line break of a file. For an odd API use [`Token::visible_ascii`](crate::Token::visible_ascii). |
+//! | `the token is longer than 64 KiB, which few servers take in a header: see that it is the token and no more` | Often the whole answer was taken for the token. |
+//!
+//! # Why a rejection was not cured
+//!
+//! Each rejected response that reaches you has a [`RejectionReport`](crate::RejectionReport) among
+//! its extensions. [`not_replayed`](crate::RejectionReport::not_replayed) says why it was not sent
+//! again:
+//!
+//! | [`NotReplayed`] | what to do |
+//! | --- | --- |
+//! | [`NotReplayed::NoPolicy`] | Set a policy with [`replay`](crate::BearerAuthLayer::replay), or send the request again yourself. |
+//! | [`NotReplayed::BodyNotKept`] | Choose a [policy](crate::Replay) that keeps this kind of body. |
+//! | [`NotReplayed::AlreadyReplayed`] | A fresh token was rejected as well: check permission and account. |
+//! | [`NotReplayed::LoginHeldBack`] | Check permission; do not retry before [`next_login`](crate::RejectionReport::next_login). |
+//! | [`NotReplayed::LoginFailed`] | Repair the login; do not retry before [`next_login`](crate::RejectionReport::next_login). |
+//! | [`NotReplayed::NoOtherCredential`] | Replace the token by hand: the provider has no other. |
+//! | [`NotReplayed::CallersHeader`] | Your own header was rejected: renew it where you set it. |
+//!
+//! [`reason`](crate::RejectionReport::reason) says what the provider did;
+//! [the page on rejections](super::rejections) says when:
+//!
+//! | [`Reason`] | what to do |
+//! | --- | --- |
+//! | [`Reason::Current`] | Nothing: the next request logs in. |
+//! | [`Reason::Late`] | Nothing: a newer credential is there or on its way. |
+//! | [`Reason::LoginDidNotHelp`] | A login did not help this endpoint: check whether this account may use it. |
+//! | [`Reason::LoginsDidNotHelp`] | Logins did not help endpoints like this one: check what this account may use. |
+//! | [`Reason::RevokedQuickly`] | As for [`CredentialEvent::Contended`]. |
+//! | [`Reason::BackingOff`] | Repair the login: the last one failed. |
+//! | [`Reason::Fixed`] | Replace the token by hand, or use a login. |
+//! | [`Reason::Unknown`] | The token was made elsewhere, or 64 logins ago: nothing, if it is rare. |
+//!
+//! # States in a snapshot
+//!
+//! | [`CredentialState`] of a [`snapshot`](crate::CachedProvider::snapshot) | what to do |
+//! | --- | --- |
+//! | [`CredentialState::Empty`] | Nothing; [`acquire`](crate::CachedProvider::acquire) at start spares the first request the login. |
+//! | [`CredentialState::LoggingIn`] | Nothing, unless it lasts longer than the login's timeout. |
+//! | [`CredentialState::Fresh`] | Nothing. |
+//! | [`CredentialState::Aging`] | Nothing: a background login is due or under way. If it lasts, see [`last_error`](crate::Snapshot::last_error). |
+//! | [`CredentialState::HeldBack`] | Raise an alarm if it lasts: see [`held_back`](crate::Snapshot::held_back). |
+//! | [`CredentialState::Expired`] | Nothing: the next request logs in. |
+//! | [`CredentialState::BackingOff`] | Raise an alarm: requests fail. See [`last_error`](crate::Snapshot::last_error) and [`next_attempt`](crate::Snapshot::next_attempt). |
+
+// For the links.
+use crate::{CredentialEvent, CredentialState, Error, LoginError, NotReplayed, Reason};

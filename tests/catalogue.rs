@@ -1,0 +1,188 @@
+//! The guide's catalogue explains each event, error, reason, state and log line.
+//!
+//! The names come from the listing of the public API, the texts from the sources.
+
+use std::{fs, path::Path};
+
+const CATALOGUE: &str = include_str!("../src/guide/catalogue.rs");
+const LISTING: &str = include_str!("public-api.txt");
+
+/// The rows of the catalogue's tables.
+fn rows() -> impl Iterator<Item = &'static str> {
+    let lines = CATALOGUE.lines().filter_map(|it| it.strip_prefix("//! "));
+    lines.filter(|line| line.starts_with('|'))
+}
+
+/// Whether a row begins with a link to this item.
+fn is_explained(name: &str) -> bool {
+    rows().any(|row| row.starts_with(&format!("| [`{name}`]")))
+}
+
+/// The names of the public API that begin like this and end with one more word.
+fn listed(start: &str) -> Vec<&'static str> {
+    let full = format!("tower_bearer::{start}");
+    let names = LISTING.lines().filter_map(|line| {
+        let (before, name) = line.split_once(&full)?;
+        let is_declared = before.ends_with("pub ") || before.ends_with("pub fn ");
+        let is_end = |c: char| !c.is_alphanumeric() && c != '_';
+        // The fields of a variant are no names of their own.
+        let word = name.split(is_end).next()?;
+        let is_field = name[word.len()..].starts_with("::");
+        (is_declared && !is_field).then_some(word)
+    });
+    names.collect()
+}
+
+/// The code of the crate after each occurrence of `mark`, without unit tests and the guide.
+fn code_after(mark: &str) -> Vec<String> {
+    fn visit(folder: &Path, mark: &str, found: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("src/guide") {
+                visit(&path, mark, found);
+            } else if path.is_file() && !path.ends_with("tests.rs") {
+                let file = fs::read_to_string(&path).unwrap();
+                let code = file.split("\nmod tests {").next().unwrap();
+                let ends = code.match_indices(mark).map(|(at, _)| at + mark.len());
+                found.extend(ends.map(|end| code[end..].to_owned()));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    visit(&folder, mark, &mut found);
+    found
+}
+
+/// What stands between the first bracket and the one that closes it.
+fn bracketed(code: &str) -> &str {
+    let start = code.find(['(', '{']).unwrap();
+    let (mut depth, mut is_text) = (0, false);
+    for (at, c) in code.char_indices().skip(start) {
+        match c {
+            '"' => is_text = !is_text,
+            '(' | '{' if !is_text => depth += 1,
+            ')' | '}' if !is_text => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return &code[start + 1..at];
+        }
+    }
+    panic!("an open bracket: {code}");
+}
+
+/// The string literals of some code as they are printed, with `…` for what is put in.
+fn texts(code: &str) -> Vec<String> {
+    // A line that ends with a backslash goes on at the first word of the next line.
+    let mut joined = String::new();
+    let lines = code.lines().map(str::trim);
+    for line in lines.filter(|line| !line.starts_with("#[")) {
+        match line.strip_suffix('\\') {
+            Some(start) => joined.push_str(start),
+            None => joined.extend([line, "\n"]),
+        }
+    }
+    let texts = joined.split('"').skip(1).step_by(2).map(|literal| {
+        let mut parts = literal.split('{');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |text, part| {
+            text + "…" + part.split_once('}').unwrap().1
+        })
+    });
+    // Brackets and commas alone say nothing.
+    let texts = texts.filter(|text| text.contains(char::is_alphabetic));
+    texts.map(|text| text.trim().to_owned()).collect()
+}
+
+#[test]
+fn each_variant_and_each_kind_is_explained() {
+    let (mut missing, mut count) = (Vec::new(), 0);
+    let is_variant = |word: &&str| word.starts_with(char::is_uppercase);
+    for name in [
+        "CredentialEvent",
+        "CredentialState",
+        "NotReplayed",
+        "Reason",
+    ] {
+        let words = listed(&format!("{name}::"));
+        let names = words.into_iter().filter(is_variant);
+        let names: Vec<_> = names.map(|word| format!("{name}::{word}")).collect();
+        assert!(names.len() >= 7, "the listing has another form: {names:?}");
+        count += names.len();
+        missing.extend(names.into_iter().filter(|name| !is_explained(name)));
+    }
+    let kinds = listed("Error::is_");
+    assert!(kinds.len() >= 13, "the listing has another form: {kinds:?}");
+    count += kinds.len();
+    let kinds = kinds.into_iter().map(|word| format!("Error::is_{word}"));
+    missing.extend(kinds.filter(|kind| !is_explained(kind)));
+    assert!(missing.is_empty(), "not in the catalogue: {missing:#?}");
+    println!("figure: catalogue names={count}");
+}
+
+#[test]
+fn each_text_of_an_error_is_explained() {
+    let mut all = Vec::new();
+    for implementation in code_after("fmt::Display for ") {
+        all.extend(texts(bracketed(&implementation)));
+    }
+    for call in code_after("Error::no_authorization") {
+        all.extend(texts(bracketed(&call)));
+    }
+    assert!(all.len() >= 44, "the sources have another form: {all:#?}");
+    let count = all.len();
+    // A text that continues another has no cell of its own.
+    let is_part = |text: &str| text.contains('…') && CATALOGUE.contains(text);
+    let is_whole = |text: &str| CATALOGUE.contains(&format!("`{text}`"));
+    let is_missing = |text: &String| !is_part(text) && !is_whole(text);
+    let missing: Vec<_> = all.into_iter().filter(is_missing).collect();
+    assert!(missing.is_empty(), "not in the catalogue: {missing:#?}");
+    println!("figure: catalogue error_texts={count}");
+}
+
+#[test]
+fn each_log_line_is_explained_with_its_level_and_fields() {
+    let mut count = 0;
+    for level in ["trace", "debug", "info", "warn", "error"] {
+        let lines = code_after(&format!("tracing::{level}!"));
+        let spans = code_after(&format!("tracing::{level}_span!"));
+        for call in lines.iter().chain(&spans) {
+            let call = bracketed(call);
+            let message = texts(call).pop().unwrap();
+            let start = format!("| {level} | `{message}`");
+            let row = rows().find(|row| row.starts_with(&start));
+            let row = row.unwrap_or_else(|| panic!("not in the catalogue: {start}"));
+            for field in call.replace(&message, "").split(',') {
+                let name = field.split('=').next().unwrap();
+                let name = name.trim().trim_start_matches(['?', '%']);
+                let is_field = name.starts_with(char::is_alphabetic);
+                let is_explained = row.contains(&format!("`{name}`"));
+                assert!(!is_field || is_explained, "no field {name}: {row}");
+            }
+            count += 1;
+        }
+    }
+    assert!(count >= 8, "the sources have another form: {count}");
+    println!("figure: catalogue log_lines={count}");
+}
+
+#[test]
+fn each_test_that_the_guide_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut missing, mut count) = (Vec::new(), 0);
+    for entry in fs::read_dir(root.join("src/guide")).unwrap() {
+        let page = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let names = page.split('`').filter_map(|it| it.split_once(".rs::"));
+        for (file, test) in names.filter(|(file, _)| file.starts_with("tests/")) {
+            let code = fs::read_to_string(root.join(format!("{file}.rs"))).unwrap_or_default();
+            count += 1;
+            if !code.contains(&format!("fn {test}(")) {
+                missing.push(format!("{file}.rs::{test}"));
+            }
+        }
+    }
+    assert!(count >= 25, "the guide has another form: {count}");
+    assert!(missing.is_empty(), "there is no such test: {missing:#?}");
+    println!("figure: catalogue tests_named={count}");
+}
