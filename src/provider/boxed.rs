@@ -1,4 +1,4 @@
-//! A provider whose type says nothing of what is inside.
+//! A type-erased provider.
 
 use std::{fmt, pin::Pin, sync::Arc};
 
@@ -8,13 +8,13 @@ use super::{
 };
 use crate::{credential::Authorization, error::Error};
 
-/// The boxed wait of a [`BoxProvider`] for an authorization.
+/// The boxed future that a [`BoxProvider`] returns from `acquire_for`.
 pub type BoxAcquire = Pin<Box<dyn Future<Output = Result<Authorization, Error>> + Send>>;
 
 /// Any provider, behind one type: for a struct whose token may be static or come from a login.
 ///
-/// Each call costs one indirect call, and each request that has to wait one allocation. A request
-/// with a current credential allocates nothing. Clones share the provider.
+/// Each call costs one indirect call. A request that has to wait costs one allocation; a request with
+/// a current credential costs none. Clones share the provider.
 ///
 /// # Examples
 ///
@@ -69,7 +69,7 @@ impl fmt::Debug for BoxProvider {
     }
 }
 
-/// The provider inside, with its wait boxed.
+/// Boxes the future of a provider.
 struct Boxing<P>(P);
 
 impl<P: CredentialProvider<Acquire: Send + 'static>> CredentialProvider for Boxing<P> {

@@ -1,4 +1,4 @@
-//! A login behind a cache.
+//! The provider that logs in and caches the credential.
 
 use std::{
     fmt,
@@ -23,58 +23,63 @@ use crate::{
     runtime::Clock,
 };
 
-/// A provider that logs in when it must, and keeps what it got.
+/// A provider that logs in when necessary and caches the credential.
 ///
 /// - Reads take no lock: each request sees one snapshot of the current credential.
-/// - There is **one login in flight**, in a Tokio task of its own. Requests that need it wait for
-///   it and share its outcome, good or bad. None of them cancels it by giving up.
-/// - A credential is no longer used a [margin](CachePolicy::margin) before its expiry. A lifetime of
-///   less than a second, zero included, counts as one second.
-/// - In a [concurrent](crate::Session::Concurrent) session one background login is made late in the
-///   credential's use (from 70 to 90 % of it on, at random), while the credential goes on being
-///   used. In an [exclusive](crate::Session::Exclusive) one there is none: it would revoke the
+/// - There is at most **one login in flight**, in its own Tokio task. Requests that need it wait for it
+///   and share its outcome, success or failure. A cancelled request does not cancel the login.
+/// - A credential is used until a [margin](CachePolicy::margin) before its expiry. A lifetime of less
+///   than one second, including zero, counts as one second.
+/// - A [concurrent](crate::Session::Concurrent) session refreshes in the background, while the old
+///   credential stays in use. This login starts after 70 to 90 % of the credential's use, at random.
+/// - An [exclusive](crate::Session::Exclusive) session has no background login: it would revoke the
 ///   credential in use.
-/// - A failed login pauses the next one for a random part of a second. The limit doubles with each
-///   further failure, up to a minute; no pause is shorter than 100 ms. A [`LoginError`](crate::LoginError) may ask for another
-///   pause: that of a wrong password is 15 minutes, then 30, then 60.
-/// - No login is made that no request asks for. [`reset`](Self::reset) ends all pauses.
+/// - After a failed login, the next one waits for a random part of a second. The limit doubles with
+///   each further failure, up to a minute; no pause is shorter than 100 ms.
+/// - A [`LoginError`](crate::LoginError) may ask for another pause. After a wrong password it is 15
+///   minutes, then 30, then 60.
+/// - Only requests cause logins. [`reset`](Self::reset) ends all pauses.
 ///
 /// # Rejections
 ///
-/// A 401 can mean that the token is dead, which a login cures. It can also mean that the endpoint is
-/// forbidden for this account, that another client revokes the token, or that the API is broken. So
-/// the provider remembers which *target* was rejected, by method and path, and whether that one is
-/// accepted after the next login:
+/// A 401 can mean that the token is dead, and then a login helps. It can also mean that the endpoint
+/// is forbidden for this account, that another client revokes the token, or that the API is broken.
 ///
-/// | situation | when the next login may be made | what callers get |
+/// The provider therefore remembers each rejected *target*, by method and path. It observes whether
+/// that target is accepted after the next login.
+///
+/// | situation | earliest next login | what the caller gets |
 /// | --- | --- | --- |
-/// | no credential, or an expired one | at once | the request waits for the login |
-/// | a target is rejected for the first time, or the last login had cured it | at once | a replay, or the 401; the next request logs in |
-/// | the last login did not help this target | 1 s after that login, doubling to 5 min; with several such targets, that times their number, to 5 min | the 401; other targets are not entry back |
-/// | each time another target is rejected, and the last two such logins or more did not help | 1 s after the last login, doubling to 5 min | the 401; a target that is rejected again has its own pause |
-/// | a target is accepted and rejected by turns under one credential | as where logins do not help; at once when it was rejected for more than twice its longest time so far, + 3 s | the 401 |
-/// | nothing at all is accepted | the pauses end at 30 s for ten minutes, then at 5 min | the 401 |
-/// | the last three logins or more each helped for less than 3 s | 1 s after the last login, doubling to 1 min | the 401, and [`CredentialEvent::Contended`]: another client may be using the account |
-/// | the last login failed | after its pause, above | the credential that was rejected stays in use; without one, the login's error |
+/// | There is no credential, or it has expired. | At once. | The request waits for the login. |
+/// | A target is rejected for the first time, or for the first time since a login helped it. | At once. | A replay or the 401. The next request logs in. |
+/// | The last login did not help this target. | 1 s after that login, doubling to 5 min. With several such targets: the pause times their number, up to 5 min. | The 401. Other targets are not held back. |
+/// | A target is rejected for the first time, and at least the last two logins for such targets did not help. | 1 s after the last login, doubling to 5 min. If the target is rejected again: 1 s after its first rejection. | The 401. |
+/// | A target is both accepted and rejected under one credential. | As for a login that did not help. At once after more than twice its longest time without an acceptance, plus 3 s. | The 401. |
+/// | No target at all is accepted. | For ten minutes the pauses above end at 30 s, afterwards at 5 min. | The 401. |
+/// | At least the last three logins helped, each for less than 3 s. | 1 s after the last login, doubling to 1 min. | The 401. [`CredentialEvent::Contended`] reports that another client may be using the account. |
+/// | The last login failed. | After the pause of the failed login. | The rejected credential stays in use. Without one, the caller gets the login's error. |
 ///
-/// While a target goes on being rejected, a login is tried after five minutes at the latest (and the
-/// pause of a failed login). At most 64 targets are remembered, each for ten minutes after its last
-/// rejection. In an exclusive session a login revokes what is in flight under the previous
-/// credential; requests that can be replayed are.
+/// While a target is rejected, the provider tries a login after five minutes at the latest, plus the
+/// pause of a failed login. It remembers at most 64 targets, each for ten minutes after its last
+/// rejection.
 ///
-/// The pauses are settings: [`CachePolicy::rejection_pauses`]. While a pause lasts, the
-/// [snapshot](Self::snapshot) is in the state [`HeldBack`](crate::CredentialState::HeldBack), and each
+/// In an exclusive session, a login also revokes the token of the requests in flight. They are
+/// replayed if they can be.
+///
+/// The pauses are settings: [`CachePolicy::rejection_pauses`]. During a pause, the
+/// [snapshot](Self::snapshot) is in the state [`HeldBack`](crate::CredentialState::HeldBack). Each
 /// rejected response carries a [`RejectionReport`](crate::RejectionReport).
 ///
 /// # Runtimes
 ///
-/// Where the login runs on a Tokio runtime of many threads, a task of one timer stays there as long as
-/// its credential is in use, so that requests need not read the clock: see
-/// [`Clock::runs_by_itself`]. While requests wait for a login on its own runtime, of any kind, another
-/// such task there tells them if it is [lost](CachePolicy::login_timeout).
+/// Logging in needs a Tokio runtime with its time driver. Constructing the provider needs no runtime.
+/// Clones share one cache.
 ///
-/// Clones share one cache. Nothing needs a runtime to be constructed; logging in needs a Tokio
-/// runtime with its time driver.
+/// If the login runs on a multi-threaded Tokio runtime, a timer task stays there while its credential
+/// is in use. It spares requests the reading of the clock: see [`Clock::runs_by_itself`].
+///
+/// While requests wait on the login's own runtime, of any kind, another timer task runs there. It wakes
+/// them if the login is [lost](CachePolicy::login_timeout).
 ///
 /// # Examples
 ///
@@ -97,12 +102,12 @@ use crate::{
 pub struct CachedProvider(Arc<Cache>);
 
 impl CachedProvider {
-    /// A provider with the default [`CachePolicy`], that logs in for the first request.
+    /// Creates a provider with the default [`CachePolicy`]. It logs in for the first request.
     pub fn new(login: impl Login) -> Self {
         Self::builder(login).build()
     }
 
-    /// A provider with settings of its own.
+    /// Configures a provider.
     pub fn builder(login: impl Login) -> CachedProviderBuilder {
         CachedProviderBuilder {
             setup: Setup::new(login),
@@ -110,9 +115,9 @@ impl CachedProvider {
         }
     }
 
-    /// The current authorization, without waiting and without a lock: for a synchronous caller.
+    /// Returns the current authorization, without waiting and without a lock: for synchronous callers.
     ///
-    /// `None` before the first login, from the margin before an expiry on, and after a rejection.
+    /// `None` before the first login, after a rejection, and from the margin before the expiry on.
     #[must_use]
     pub fn current(&self) -> Option<Authorization> {
         let current = self.0.current();
@@ -124,31 +129,36 @@ impl CachedProvider {
     ///
     /// # Errors
     ///
-    /// An [`Error`] when the login fails, or has failed and is not to be tried again yet; when it is lost
-    /// with its runtime; when there is no Tokio runtime; when the login itself asks.
+    /// Returns an [`Error`]
+    ///
+    /// - if the login fails, or a failed login may not be tried again yet
+    /// - if the login is lost with its runtime
+    /// - if there is no Tokio runtime
+    /// - if the login itself calls this
     ///
     /// # Panics
     ///
-    /// When polled on a Tokio runtime without a time driver.
+    /// Panics if polled on a Tokio runtime without a time driver.
     ///
     /// # Cancel safety
     ///
-    /// Nothing starts before the first poll. A login that was started goes on when the future is
-    /// dropped, and what it gets is kept.
+    /// Nothing starts before the first poll. If the future is dropped, a login under way goes on, and its
+    /// credential is cached.
     pub fn acquire(&self) -> Acquire {
         self.acquire_valid_for(Duration::ZERO)
     }
 
-    /// Gets an authorization that stays valid for at least `needed`, for what takes long to send.
+    /// Gets an authorization that stays valid for at least `needed`: for a request that takes long to
+    /// send.
     ///
-    /// Valid is what ends no sooner, its margin taken off. Logs in ahead of time where the current
-    /// one does not last; in an exclusive session that revokes it, and requests that are on their
-    /// way may be refused.
+    /// The margin is subtracted first. If the current credential does not last, the provider logs in
+    /// early. In an exclusive session that login revokes the current credential, so requests in flight
+    /// may be rejected.
     ///
     /// # Errors
     ///
-    /// As [`acquire`](Self::acquire); also when the credentials of this login do not live that
-    /// long. That is found out by one login, not by one for each call.
+    /// As [`acquire`](Self::acquire), and also if the credentials of this login do not live that long.
+    /// The provider discovers this with one login, and not with one for each call.
     ///
     /// # Panics
     ///
@@ -170,34 +180,39 @@ impl CachedProvider {
         }
     }
 
-    /// Learns that a server has accepted the credential of a request: for a caller who
+    /// Reports an acceptance: for a caller who
     /// [judges the response](PerRequest::judged_by_caller).
     pub fn accept(&self, receipt: Receipt) {
         self.0.accept(receipt);
     }
 
-    /// Takes a rejected generation out of use, if it is the current one: for a rejection that the
-    /// layer cannot see, in a body or in trailers. [`PerRequest`] has the receipt.
+    /// Reports a rejection that the layer cannot see, in a body or in trailers. [`PerRequest`] has the
+    /// receipt.
     ///
-    /// The [verdict](Verdict::is_log_in) says whether sending the request again may help. If not,
-    /// the credential stays in use: logins have not helped, the last one has failed, or the
+    /// The provider stops using the rejected generation, if it is the current one. The
+    /// [verdict](Verdict::is_log_in) says whether sending the request again may help.
+    ///
+    /// Otherwise the credential stays in use: logins have not helped, the last login has failed, or the
     /// generation is not one of this provider's last 64.
     #[must_use]
     pub fn reject(&self, rejected: &Rejected<'_>) -> Verdict {
         self.0.reject(rejected)
     }
 
-    /// Begins anew: the next request logs in, whatever has failed, was refused or is in use. For a
-    /// password that was changed. The refresh token is kept, and is what that login takes first.
+    /// Makes the next request log in, whatever was rejected, failed or is in use: after a password
+    /// change.
     ///
-    /// A login that is under way goes on, so that there is one at a time, and what it brings is
-    /// discarded, its refresh token aside: those who wait for it wait for the next, and for no third.
+    /// The refresh token is kept for the next login.
+    ///
+    /// A login under way is not cancelled, so that there is still one at a time. Its credential is
+    /// discarded; a new refresh token from it is kept. Its waiters wait for the next login, but not for
+    /// a third.
     pub fn reset(&self) {
         self.0.reset();
     }
 
-    /// The state of the provider, and what it has counted so far. It takes a lock that no request
-    /// with a fresh credential waits for.
+    /// Returns the state and the counters of the provider. It takes a lock, for which no request with a
+    /// fresh credential waits.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.0.snapshot()
@@ -213,14 +228,14 @@ impl CredentialProvider for CachedProvider {
     }
 
     #[inline]
-    fn is_current(&self, entry: &Authorization, _head: RequestHead<'_>) -> bool {
-        self.0.is_current(entry.generation())
+    fn is_current(&self, held: &Authorization, _head: RequestHead<'_>) -> bool {
+        self.0.is_current(held.generation())
     }
 
     fn acquire_for(&self, head: RequestHead<'_>) -> Self::Acquire {
         let wants_fresh = PerRequest::of(head.extensions).is_some_and(PerRequest::is_fresh);
         let other_than = match head.rejected {
-            // Asked now, and not when it is polled: those who ask together share a login.
+            // Read now and not at the first poll, so that concurrent callers share one login.
             None if wants_fresh => self.0.generation(),
             rejected => rejected.map(Receipt::generation),
         };
@@ -255,7 +270,7 @@ impl fmt::Debug for CachedProvider {
     }
 }
 
-/// Settings of a [`CachedProvider`] to be.
+/// Builds a [`CachedProvider`].
 #[must_use]
 pub struct CachedProviderBuilder {
     setup: Setup,
@@ -263,22 +278,25 @@ pub struct CachedProviderBuilder {
 }
 
 impl CachedProviderBuilder {
-    /// Sets timeout, margin and pauses.
+    /// Sets timeout, margin and pauses. Defaults to [`CachePolicy::default`].
     pub fn policy(mut self, policy: CachePolicy) -> Self {
         self.setup.policy = policy;
         self
     }
 
-    /// Reads the time from `clock`. Defaults to [`SystemClock`](crate::SystemClock). Timeouts of logins and waits are
-    /// Tokio timers, and not its business; so is the expiry, where the clock
-    /// [runs by itself](Clock::runs_by_itself).
+    /// Sets the clock. Defaults to [`SystemClock`](crate::SystemClock).
+    ///
+    /// The timeouts of logins and waits are Tokio timers, independent of this clock. The expiry is a
+    /// Tokio timer too if the clock [runs by itself](Clock::runs_by_itself).
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.setup.clock = Box::new(clock);
         self
     }
 
-    /// Starts with a credential that exists already. Its lifetime counts from
-    /// [`build`](Self::build); one that is expired by then is not used.
+    /// Sets the first credential, for example one from a previous process. Defaults to none.
+    ///
+    /// Its lifetime counts from [`build`](Self::build). A credential that has expired by then is not
+    /// used.
     pub fn starting_with(self, credential: Credential) -> Self {
         Self {
             credential: Some(credential),
@@ -286,43 +304,46 @@ impl CachedProviderBuilder {
         }
     }
 
-    /// Names the account: each authorization carries this number. Defaults to 0. See
+    /// Sets the number of the account, which each authorization carries. Defaults to 0. See
     /// [`Authorization::with_account`].
     pub fn account(mut self, account: u32) -> Self {
         self.setup.account = account;
         self
     }
 
-    /// Takes chance from `random`, which returns numbers from 0 to 1: for the pauses after failed
-    /// logins, and for when a background login begins.
+    /// Sets the source of randomness, which returns numbers from 0 to 1. Defaults to `fastrand`.
+    ///
+    /// It decides the pauses after failed logins and the start of a background login.
     #[cfg(feature = "test-util")]
     pub fn random(mut self, random: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
         self.setup.random = Box::new(random);
         self
     }
 
-    /// Calls `observer` with each [`CredentialEvent`], in the task or the request that caused it, after all
-    /// locks are released.
+    /// Calls `observer` with each [`CredentialEvent`].
     ///
-    /// The events of a login are told before those who wait for it wake up. A request that reads the
-    /// new credential directly may come first. It must not block: it runs on the runtime's threads,
-    /// and waiters then wait until their own deadline. A panic in it changes nothing.
+    /// Observers run after all locks are released, in the task or the request that caused the event. The
+    /// observer sees the events of a login before its waiters wake up. A request that reads the new
+    /// credential directly may come first.
+    ///
+    /// The observer must not block: it runs on the runtime's threads, and delays waiters up to their
+    /// deadline. A panic in it changes nothing.
     pub fn on_event(mut self, observer: impl Fn(&CredentialEvent) + Send + Sync + 'static) -> Self {
         self.setup.observers.on_event = Some(Box::new(observer));
         self
     }
 
-    /// Calls `keep` with each new credential, before any request is sent with it: to store a
-    /// refresh token that the next start [begins with](Self::starting_with).
+    /// Calls `keep` with each new credential, before any request is sent with it: to store a refresh
+    /// token for the [next process](Self::starting_with).
     ///
-    /// It runs in the login's task and must not block: hand what takes longer to a task of your
-    /// own. A panic in it changes nothing.
+    /// It runs in the login's task and must not block. Spawn your own task for slow work. A panic in it
+    /// changes nothing.
     pub fn on_credential(mut self, keep: impl Fn(&Credential) + Send + Sync + 'static) -> Self {
         self.setup.observers.on_credential = Some(Box::new(keep));
         self
     }
 
-    /// Makes the provider. Nothing is sent yet.
+    /// Builds the provider. No login is made yet.
     #[must_use]
     pub fn build(self) -> CachedProvider {
         CachedProvider(Arc::new(Cache::new(self.setup, self.credential)))
@@ -340,7 +361,7 @@ impl fmt::Debug for CachedProviderBuilder {
 }
 
 pin_project! {
-    /// The wait of a [`CachedProvider`] for an authorization.
+    /// The future that [`CachedProvider::acquire`] returns: it waits for an authorization.
     #[must_use = "futures do nothing unless polled"]
     pub struct Acquire {
         #[pin]

@@ -13,7 +13,7 @@ use crate::{
 
 /// A provider of one token that never changes, such as one made in an API's web interface.
 ///
-/// A rejection changes nothing, since there is no other token to turn to: it goes to its caller.
+/// A rejection changes nothing, since there is no other token. The caller gets the rejected response.
 ///
 /// # Examples
 ///
@@ -31,12 +31,12 @@ use crate::{
 pub struct StaticProvider(Authorization);
 
 impl StaticProvider {
-    /// A bearer token.
+    /// Creates a provider of a bearer token.
     ///
     /// # Errors
     ///
-    /// [`InvalidToken`], as [`Token::new`] has it. For another scheme or an odd token use
-    /// [`StaticProvider::from`] and an [`Authorization`].
+    /// [`InvalidToken`], as [`Token::new`]. For another scheme or another token syntax, use
+    /// [`StaticProvider::from`] with an [`Authorization`].
     pub fn new(token: impl Into<Secret>) -> Result<Self, InvalidToken> {
         let token = Token::new(token)?;
         Ok(Authorization::new(Scheme::BEARER, &token).into())

@@ -1,4 +1,28 @@
-//! Where authorizations come from.
+//! Sources of authorizations: the provider trait, and the providers of this crate.
+//!
+//! # Glossary
+//!
+//! | word | meaning |
+//! | --- | --- |
+//! | token | The secret string that a request carries. |
+//! | credential | The result of a login: a token, its expiry and perhaps a refresh token. |
+//! | authorization | The header value made from a token, ready to send, with its generation and account. |
+//! | generation | The number of a credential, unique in the process. Generations are compared only for equality. |
+//! | login | One attempt to get a credential: a password login, a refresh grant, reading a file. |
+//! | flight | The one login under way, as in *single-flight*. |
+//! | waiter | A request that waits for the outcome of the flight. |
+//! | rejection | A response that says: the server does not accept the token. It concerns one generation. |
+//! | acceptance | A response that is neither a rejection nor a 5xx. |
+//! | replay | Sending a rejected request once more, with another generation. |
+//! | receipt | What a request was sent with: generation, target and account. |
+//! | target | Method and path of a request, without the query, as a 32-bit fingerprint. |
+//! | exclusive session | Each login revokes the previous credential. |
+//! | concurrent session | The credentials of several logins are valid at the same time. |
+//! | origin | Scheme, host and port. |
+//! | bare | Sent without an authorization. |
+//! | margin | The time before the expiry in which a credential is no longer used. |
+//! | fresh, aging, expired | Usable; usable, but a background login is due; no longer usable. |
+//! | held back | Rejections of the current credential cause no login until a pause ends. |
 
 mod boxed;
 mod cache;
@@ -28,15 +52,16 @@ pub use self::{
 };
 use crate::{credential::Authorization, error::Error};
 
-/// Where the layer gets an [`Authorization`] for each request.
+/// A source of [`Authorization`]s: the layer asks it for each request.
 ///
-/// [`StaticProvider`] holds a token that never changes and [`CachedProvider`] logs in when it
-/// must. Write your own around somebody else's cache, or to choose an account by the request.
+/// [`StaticProvider`] holds a token that never changes. [`CachedProvider`] logs in when necessary.
+/// Implement the trait yourself to wrap an SDK with its own cache, or to choose the account by the
+/// request.
 ///
 /// # Examples
 ///
-/// Many accounts, chosen by an extension of the request. Each has a number, which comes back in the
-/// receipts, so that news of an answer goes to its account alone:
+/// Many accounts, chosen by an extension of the request. Each account has a number. The receipt of a
+/// request carries it, so a response is reported to the right account:
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -61,12 +86,12 @@ use crate::{credential::Authorization, error::Error};
 ///         self.numbers.insert(account, number);
 ///     }
 ///
-///     fn of(&self, head: RequestHead<'_>) -> Option<&CachedProvider> {
+///     fn for_head(&self, head: RequestHead<'_>) -> Option<&CachedProvider> {
 ///         let number = self.numbers.get(head.extensions.get::<Account>()?)?;
 ///         self.providers.get(*number as usize)
 ///     }
 ///
-///     fn that_sent(&self, receipt: Receipt) -> Option<&CachedProvider> {
+///     fn for_receipt(&self, receipt: Receipt) -> Option<&CachedProvider> {
 ///         self.providers.get(receipt.account() as usize)
 ///     }
 /// }
@@ -75,31 +100,31 @@ use crate::{credential::Authorization, error::Error};
 ///     type Acquire = <Option<CachedProvider> as CredentialProvider>::Acquire;
 ///
 ///     fn current_for(&self, head: RequestHead<'_>) -> Option<Authorization> {
-///         self.of(head)?.current_for(head)
+///         self.for_head(head)?.current_for(head)
 ///     }
 ///
 ///     fn is_current(&self, held: &Authorization, head: RequestHead<'_>) -> bool {
-///         self.of(head).is_some_and(|provider| provider.is_current(held, head))
+///         self.for_head(head).is_some_and(|provider| provider.is_current(held, head))
 ///     }
 ///
 ///     fn acquire_for(&self, head: RequestHead<'_>) -> Self::Acquire {
-///         self.of(head).cloned().acquire_for(head) // no such account: an error
+///         self.for_head(head).cloned().acquire_for(head) // an error without such an account
 ///     }
 ///
 ///     fn sent(&self, receipt: Receipt) {
-///         if let Some(provider) = self.that_sent(receipt) {
+///         if let Some(provider) = self.for_receipt(receipt) {
 ///             provider.sent(receipt);
 ///         }
 ///     }
 ///
 ///     fn accept(&self, receipt: Receipt) {
-///         if let Some(provider) = self.that_sent(receipt) {
+///         if let Some(provider) = self.for_receipt(receipt) {
 ///             provider.accept(receipt);
 ///         }
 ///     }
 ///
 ///     fn reject(&self, rejected: &Rejected<'_>) -> Verdict {
-///         match self.that_sent(rejected.receipt) {
+///         match self.for_receipt(rejected.receipt) {
 ///             Some(provider) => provider.reject(rejected),
 ///             None => Verdict::new(Reason::Unknown),
 ///         }
@@ -131,9 +156,9 @@ use crate::{credential::Authorization, error::Error};
 /// # });
 /// ```
 ///
-/// An SDK with a cache of its own, that renews its token by itself. The same token stays the same
-/// generation. (Around an SDK that has no cache, a [`CachedProvider`] with a
-/// [`login_fn`](crate::login_fn) is all it takes.)
+/// An SDK with its own cache, which renews the token by itself. The same token keeps the same
+/// generation. (For an SDK without a cache, use a [`CachedProvider`] with a
+/// [`login_fn`](crate::login_fn).)
 ///
 /// ```
 /// # mod sdk {
@@ -159,7 +184,7 @@ use crate::{credential::Authorization, error::Error};
 ///     type Acquire = Pin<Box<dyn Future<Output = Result<Authorization, Error>> + Send>>;
 ///
 ///     fn current_for(&self, _head: RequestHead<'_>) -> Option<Authorization> {
-///         None // this SDK cannot be asked without waiting
+///         None // this SDK has no call that returns without waiting
 ///     }
 ///
 ///     fn acquire_for(&self, _head: RequestHead<'_>) -> Self::Acquire {
@@ -198,79 +223,82 @@ use crate::{credential::Authorization, error::Error};
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a credential provider",
-    note = "a login becomes one with `CachedProvider::new`, a token with `StaticProvider::new`"
+    note = "wrap a login with `CachedProvider::new`, or a token with `StaticProvider::new`"
 )]
 pub trait CredentialProvider {
-    /// What [`acquire_for`](Self::acquire_for) returns.
+    /// The future that [`acquire_for`](Self::acquire_for) returns.
     type Acquire: Future<Output = Result<Authorization, Error>>;
 
-    /// The authorization for a request that is sent now, or `None` if it takes a wait.
+    /// Returns the authorization for a request that is sent now, or `None` if the request must wait.
     ///
-    /// Called for each request to an allowed origin, also where the request turns out to bring an
-    /// authorization of its own, and now and then while it waits for a slot: it should take no
-    /// lock, wait for nothing and allocate nothing.
+    /// The layer calls this for each request to an allowed origin, even if the request turns out to
+    /// carry its own authorization. It may call again while the request waits for the inner service.
+    /// The call should not lock, block or allocate.
     fn current_for(&self, head: RequestHead<'_>) -> Option<Authorization>;
 
-    /// Whether [`current_for`](Self::current_for) would return this very authorization, or one like
-    /// it.
+    /// Whether [`current_for`](Self::current_for) would return `held`, or an equal authorization.
     ///
-    /// A service that has sent two requests in a row with one generation keeps a copy of its own,
-    /// which no other thread counts, and asks this first. False, the default, says that
-    /// `current_for` is to be asked.
+    /// After two requests in a row with one generation, a service keeps its own copy of the
+    /// authorization and calls this first. The copy has no reference count shared with other
+    /// threads. By default this returns false, and the service calls `current_for`.
     fn is_current(&self, held: &Authorization, head: RequestHead<'_>) -> bool {
         let _ = (held, head);
         false
     }
 
-    /// Whether this request is sent without an authorization. Asked where
-    /// [`current_for`](Self::current_for) has returned `None`. False by default.
+    /// Whether this request is sent without an authorization. False by default.
+    ///
+    /// The layer calls this if [`current_for`](Self::current_for) has returned `None`.
     fn sends_bare(&self, head: RequestHead<'_>) -> bool {
         let _ = head;
         false
     }
 
-    /// Gets an authorization, waiting if need be. Requests that wait at the same time should
-    /// share one login.
+    /// Gets an authorization, and waits for it if necessary. Requests that wait at the same time
+    /// should share one login.
     ///
     /// # Errors
     ///
-    /// The future ends with an [`Error`] when no authorization can be had; it reaches the caller
-    /// of the request.
+    /// The future returns an [`Error`] if there is no authorization. The caller of the request gets
+    /// this error.
     ///
     /// # Cancel safety
     ///
-    /// A request that is given up drops the future. That must not end a login that others wait
-    /// for.
+    /// The future is dropped when its request is cancelled. Dropping it must not cancel a login that
+    /// other requests wait for.
     fn acquire_for(&self, head: RequestHead<'_>) -> Self::Acquire;
 
-    /// Learns that a request is sent. Where the next login is due soon, this is when to begin it,
-    /// and not in [`current_for`](Self::current_for): a request may turn out to bring an
-    /// authorization of its own. Does nothing by default.
+    /// Reports that a request is sent. Does nothing by default.
+    ///
+    /// Start a background login here and not in [`current_for`](Self::current_for), where a request
+    /// may still turn out to carry its own authorization.
     fn sent(&self, receipt: Receipt) {
         let _ = receipt;
     }
 
-    /// Learns that a server has accepted the credential of a request: the response was neither a
-    /// rejection nor a 5xx. Called for each such response, so it should take no lock. Does nothing
-    /// by default.
+    /// Reports an acceptance: the response was neither a rejection nor a 5xx. Does nothing by
+    /// default.
     ///
-    /// A target that was rejected under one generation and is accepted under a newer one has been
-    /// cured by the login between them.
+    /// The layer calls this for each such response, so it should take no lock.
+    ///
+    /// A login has helped a target that was rejected under one generation and is accepted under a
+    /// newer one.
     fn accept(&self, receipt: Receipt) {
         let _ = receipt;
     }
 
-    /// Learns that a server has rejected the credential of a request. A provider that can replace
-    /// it takes its generation out of use, if that is still current. News about any other
-    /// generation is late, and changes nothing.
+    /// Reports a rejection: the server did not accept the credential of a request.
     ///
-    /// The [verdict](Verdict::is_log_in) says whether to acquire again can yield another generation:
-    /// then the layer replays the request if it can. Otherwise the rejection goes to its caller.
+    /// A provider that can replace the credential stops using that generation, if it is still the
+    /// current one. A rejection of any other generation is late and takes nothing out of use.
+    ///
+    /// The [verdict](Verdict::is_log_in) says whether `acquire_for` can return another generation.
+    /// If so, the layer replays the request if it can. Otherwise the caller gets the rejection.
     #[must_use]
     fn reject(&self, rejected: &Rejected<'_>) -> Verdict;
 }
 
-/// What a provider may know of a request: everything but its body.
+/// The head of a request, for a provider: everything except the body.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct RequestHead<'a> {
@@ -278,17 +306,17 @@ pub struct RequestHead<'a> {
     pub method: &'a Method,
     /// The URI.
     pub uri: &'a Uri,
-    /// The headers, still without the authorization.
+    /// The headers, before the authorization is added.
     pub headers: &'a HeaderMap,
     /// The extensions.
     pub extensions: &'a Extensions,
-    /// What the request was rejected with, where it is to be replayed: another generation is
-    /// needed, of the same account.
+    /// The receipt of the rejected attempt, if this is a replay. The replay needs another generation
+    /// of the same account.
     pub rejected: Option<Receipt>,
 }
 
 impl<'a> RequestHead<'a> {
-    /// The head of a request.
+    /// Borrows the head of a request.
     pub fn of<B>(request: &'a Request<B>) -> Self {
         Self {
             method: request.method(),
@@ -300,7 +328,7 @@ impl<'a> RequestHead<'a> {
     }
 }
 
-/// All methods of a provider but the one that waits, forwarded.
+/// Forwards all methods of a provider except `acquire_for`.
 macro_rules! forward_to {
     ($field:tt) => {
         forward_to!(@ |it| it.$field);

@@ -1,4 +1,4 @@
-//! Who is told what happens to a provider's credential.
+//! The events of a provider's credential, and the observers of them.
 
 #[cfg(feature = "tracing")]
 use std::error::Error as _;
@@ -13,63 +13,62 @@ use crate::{
     error::Error,
 };
 
-/// What has happened to the credential of a [`CachedProvider`](crate::CachedProvider).
+/// An event in the life of a [`CachedProvider`](crate::CachedProvider)'s credential.
 ///
-/// Observers run after all locks are released, in the task or request that caused the event: those of
-/// two threads may come in another order than they happened.
+/// Observers run after all locks are released, in the task or request that caused the event. Events of
+/// two threads may therefore arrive in another order than they happened.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CredentialEvent {
-    /// A login has brought a credential, which is in use now.
+    /// A login has returned a credential, which is now in use.
     #[non_exhaustive]
     LoggedIn {
-        /// The credential's.
+        /// The generation of the new credential.
         generation: Generation,
     },
     /// A login has failed, or was lost.
     #[non_exhaustive]
     LoginFailed {
-        /// What all waiting requests are told.
+        /// The error that all waiters get.
         error: Error,
     },
-    /// A login has ended that a [`reset`](crate::CachedProvider::reset) came before: what it brought
-    /// is discarded.
+    /// A login has ended after a [`reset`](crate::CachedProvider::reset), so its outcome was discarded.
     #[non_exhaustive]
     LoginDiscarded {
-        /// What it failed with; `None` where it brought a credential.
+        /// The error of the login; `None` if it returned a credential.
         error: Option<Error>,
     },
-    /// A refresh token was refused, or its answer was lost, and the login went on without it.
+    /// The server rejected a refresh token, or its response was lost. The login went on without it.
     #[non_exhaustive]
     RefreshFailed {
-        /// Why.
+        /// The cause.
         error: Error,
     },
-    /// The current credential was rejected. News about an older one is no event.
+    /// The current credential was rejected. The rejection of an older one causes no event.
     #[non_exhaustive]
     Rejected {
-        /// The credential's.
+        /// The generation of the rejected credential.
         generation: Generation,
-        /// Whether it stays in use: logins for such rejections have not helped, or the last one
+        /// Whether it stays in use, because logins for such rejections have not helped or the last login
         /// failed.
         is_kept: bool,
     },
-    /// The current credential was rejected and stays in use: logins for such rejections have not
-    /// helped, and none is made until `next_login`. Told once for each such pause.
+    /// The current credential was rejected and stays in use, since logins for such rejections have not
+    /// helped. No login is made before `next_login`. There is one such event for each pause.
     #[non_exhaustive]
     LoginHeldBack {
-        /// The credential's.
+        /// The generation of the rejected credential.
         generation: Generation,
-        /// Why.
+        /// The reason for the pause.
         reason: Reason,
-        /// When the next login may be made, by the provider's clock.
+        /// The earliest time of the next login, by the provider's clock.
         next_login: Instant,
     },
-    /// Tokens are revoked within seconds of each login, for the third time in a row: another client
-    /// may be using this account. A suspicion, never a fact.
+    /// For the third time in a row, a token was revoked within seconds of its login. Another client may
+    /// be using this account: a suspicion, never a fact.
     #[non_exhaustive]
     Contended {
-        /// That of the credential that was rejected last.
+        /// The generation that was rejected last.
         generation: Generation,
     },
 }
@@ -85,7 +84,7 @@ pub(super) struct Observers {
 impl Observers {
     pub(super) fn notify(&self, event: &CredentialEvent) {
         #[cfg(feature = "tracing")]
-        caught(|| trace(event));
+        catch(|| trace(event));
         call(self.on_event.as_ref(), event);
     }
 
@@ -94,8 +93,8 @@ impl Observers {
     }
 }
 
-/// What is worth a look is a warning, the daily round is for debugging. Nothing here is secret: errors
-/// of this crate hold no secrets, and what a login of the user's fails with is its own affair.
+/// Events that need attention are warnings, all others are for debugging. Errors of this crate contain
+/// no secrets; the user's login is responsible for the text of its own errors.
 #[cfg(feature = "tracing")]
 fn trace(event: &CredentialEvent) {
     match event {
@@ -129,11 +128,11 @@ fn trace(event: &CredentialEvent) {
 
 fn call<T>(observer: Option<&Observer<T>>, argument: &T) {
     if let Some(observer) = observer {
-        caught(|| observer(argument));
+        catch(|| observer(argument));
     }
 }
 
-/// No panic of an observer reaches a request or a login: the panic hook has reported it.
-fn caught(observe: impl FnOnce()) {
+/// Keeps an observer's panic away from requests and logins. The panic hook has reported it.
+fn catch(observe: impl FnOnce()) {
     let _ = panic::catch_unwind(AssertUnwindSafe(observe));
 }

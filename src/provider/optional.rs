@@ -1,4 +1,4 @@
-//! No provider at all: requests go bare.
+//! An optional provider: without one, requests are sent bare.
 
 use std::{
     pin::Pin,
@@ -13,17 +13,21 @@ use super::{
 };
 use crate::{credential::Authorization, error::Error};
 
-/// `None` sends requests bare, for a client whose token is a matter of configuration.
+/// `None` sends requests bare, for a client with an optional token.
 ///
-/// With `None`, a request is sent as it is, as if its origin were foreign: it gets no token, its
-/// [`PerRequest`](crate::PerRequest) has no receipt, its rejection goes to the caller, and it is not
-/// replayed. An authorization header that the caller has set stays, also where the layer
-/// [replaces](crate::BearerAuthLayer::replacing_callers_header) it. The layer never calls
-/// `acquire_for` of `None`, which ends with an [`Error`].
+/// With `None`, the layer treats each request as if its origin were foreign:
 ///
-/// The layer's own errors are errors as ever: a request with two authorization headers is
-/// [not sent](Error::is_many_headers) unless the layer replaces them, and where the origins are
-/// [strict](crate::Origins::strict), neither is one to a [foreign origin](Error::is_foreign_origin).
+/// - The request gets no token, and its [`PerRequest`](crate::PerRequest) has no receipt.
+/// - The caller gets a rejection unchanged; there is no replay.
+/// - An authorization header set by the caller stays, even if the layer
+///   [replaces](crate::BearerAuthLayer::replacing_callers_header) such headers.
+///
+/// The layer never calls `acquire_for` of `None`; its future returns an [`Error`].
+///
+/// The layer's own checks still apply. A request with two authorization headers is
+/// [not sent](Error::is_many_headers), unless the layer replaces them. With
+/// [strict](crate::Origins::strict) origins, a request to a
+/// [foreign origin](Error::is_foreign_origin) is not sent either.
 impl<P: CredentialProvider> CredentialProvider for Option<P> {
     type Acquire = AcquireIfSome<P::Acquire>;
 
@@ -68,7 +72,7 @@ impl<P: CredentialProvider> CredentialProvider for Option<P> {
 }
 
 pin_project! {
-    /// The wait of an `Option<P>` for an authorization: that of `P`.
+    /// The future that `Option<P>` returns from `acquire_for`: that of `P`, or an error.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct AcquireIfSome<A> {

@@ -1,4 +1,4 @@
-//! The caller's say over one request.
+//! Settings for one request.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -9,16 +9,15 @@ use http::Extensions;
 
 use super::receipt::Receipt;
 
-/// The caller's say over one request, and what became of it: an extension of the request.
+/// Settings for one request, and its receipt: an extension of the request.
 ///
-/// Make one for each request. Clones share what became of it: put one into the request, and keep
-/// one to ask.
+/// Create one for each request. Clones share the receipt: put one clone into the request's
+/// extensions, and keep the other to read the receipt.
 ///
 /// # Examples
 ///
-/// A rejection that only the caller can see, in a body or in trailers, is reported by hand. The
-/// request is marked as judged by its caller, so that the layer does not count its status 200 as an
-/// acceptance:
+/// If a rejection is visible only in a body or in trailers, the caller reports it. The request is
+/// marked as judged by the caller, so that the layer does not count its status 200 as an acceptance:
 ///
 /// ```
 /// use http::{Request, Response};
@@ -58,20 +57,20 @@ pub struct PerRequest {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// A lock, since two words would tear. No code of the user's runs under it.
+    /// Behind a lock, since two words cannot be stored in one atomic. No user code runs under it.
     receipt: Mutex<Option<Receipt>>,
-    /// Relaxed: nothing else is read by it.
+    /// Relaxed: it publishes no other data.
     wants_fresh: AtomicBool,
 }
 
 impl PerRequest {
-    /// Nothing out of the ordinary: to learn what the request was sent with.
+    /// Creates the default settings: the request is sent as usual, and its receipt can be read.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The request is sent bare: untouched, and without a token. A rejection of it is its caller's.
+    /// Sends the request bare: unchanged and without a token. A rejection goes to the caller.
     #[must_use]
     pub fn bare() -> Self {
         Self {
@@ -80,12 +79,12 @@ impl PerRequest {
         }
     }
 
-    /// The request is sent with a fresh credential: not with the current one, but with that of the
-    /// login that is under way or, where there is none, of one that is made for it.
+    /// Sends the request with a new credential instead of the current one. If a login is under way,
+    /// the request waits for it; otherwise it starts one.
     ///
     /// In an [exclusive](crate::Session::Exclusive) session that login revokes the current
-    /// credential. A [`CredentialProvider`](crate::CredentialProvider) of one's own sees the
-    /// extension in the head that `acquire` is given.
+    /// credential. Your own [`CredentialProvider`](crate::CredentialProvider) finds this extension in
+    /// the head that `acquire_for` gets.
     #[must_use]
     pub fn fresh() -> Self {
         let per_request = Self::new();
@@ -96,19 +95,27 @@ impl PerRequest {
         per_request
     }
 
-    /// Says that the caller judges the response: the layer reports neither an acceptance nor a
-    /// rejection of this request, and does not replay it. The caller calls
-    /// [`accept`](crate::CredentialProvider::accept) or
+    /// Marks the request as judged by its caller: the layer reports neither an acceptance nor a
+    /// rejection of it, and does not replay it.
+    ///
+    /// The caller then calls [`accept`](crate::CredentialProvider::accept) or
     /// [`reject`](crate::CredentialProvider::reject) with the [`receipt`](Self::receipt).
     ///
-    /// Without this mark a rejection by hand counts as well, but the layer has counted the status of
-    /// the same response as an acceptance before. To a [`CachedProvider`](crate::CachedProvider) that
-    /// target is accepted and rejected by turns: each login seems to have helped, so that the next
-    /// rejection causes one more. Measured over an hour, for a target that no login helps, beside
-    /// another that is accepted: rejected by hand every ten seconds, it caused 361 logins without the
-    /// mark and 20 with it; every minute, 61 and 18; every second, 24 and 21, and without the mark the
-    /// provider suspected another client of using the account. For a token that dies every two
-    /// minutes the mark made no difference.
+    /// A manual rejection counts without this mark too. But then the layer has already counted the
+    /// status of the same response as an acceptance. A [`CachedProvider`](crate::CachedProvider) sees
+    /// the target accepted and rejected in turn. Each login seems to have helped, so the next
+    /// rejection causes another one.
+    ///
+    /// Logins measured in an hour, for a target that no login helps, while another target is
+    /// accepted:
+    ///
+    /// | rejected manually | without the mark | with the mark |
+    /// | --- | --- | --- |
+    /// | every second | 24, and the provider suspected another client of using the account | 21 |
+    /// | every ten seconds | 361 | 20 |
+    /// | every minute | 61 | 18 |
+    ///
+    /// For a token that dies every two minutes, the mark made no difference.
     #[must_use]
     pub fn judged_by_caller(self) -> Self {
         Self {
@@ -123,21 +130,21 @@ impl PerRequest {
         self.is_judged_by_caller
     }
 
-    /// Whether the request is to be sent without a token.
+    /// Whether the request is sent without a token.
     #[must_use]
     pub fn is_bare(&self) -> bool {
         self.is_bare
     }
 
-    /// Whether the request is to be sent with a fresh credential, and was not yet: what it is sent
-    /// with once more, after a refusal or a redirect, is fresh enough as it is.
+    /// Whether the request still needs a new credential. False once it was sent with one: a replay
+    /// and a redirect need no further login.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.shared.wants_fresh.load(Ordering::Relaxed)
     }
 
-    /// What the request was sent with last. `None` before it was sent, and where it was sent bare
-    /// last.
+    /// The receipt of the last time the request was sent. `None` before it is sent, and if it was last
+    /// sent bare.
     #[must_use]
     pub fn receipt(&self) -> Option<Receipt> {
         *self.shared.receipt()
@@ -148,16 +155,16 @@ impl PerRequest {
         if extensions.is_empty() {
             return None;
         }
-        Self::among(extensions)
+        Self::lookup(extensions)
     }
 
-    /// Not for those who have none to pay for.
+    /// Out of line, since most requests have no extensions.
     #[inline(never)]
-    fn among(extensions: &Extensions) -> Option<&Self> {
+    fn lookup(extensions: &Extensions) -> Option<&Self> {
         extensions.get()
     }
 
-    /// The request is sent with this, or bare.
+    /// Records the receipt of a request that is sent, or `None` for one that is sent bare.
     pub(crate) fn set_receipt(&self, receipt: Option<Receipt>) {
         *self.shared.receipt() = receipt;
         if receipt.is_some() {
@@ -168,7 +175,7 @@ impl PerRequest {
 
 impl Shared {
     fn receipt(&self) -> MutexGuard<'_, Option<Receipt>> {
-        // A receipt is stored whole: a poisoned lock holds one that is as good as any.
+        // One assignment stores a receipt, so a poisoned lock holds a valid one.
         self.receipt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-/// No clock overflows by it.
+/// The maximum of each setting, so that no clock overflows.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// How a [`CachedProvider`](crate::CachedProvider) treats logins and lifetimes.
+/// Timeout, margin and pauses of a [`CachedProvider`](crate::CachedProvider).
 ///
 /// # Examples
 ///
@@ -26,19 +26,20 @@ pub struct CachePolicy {
 }
 
 impl CachePolicy {
-    /// Limits the time of a login. Defaults to 10 s, and is a year at most.
+    /// Sets the timeout of a login. Defaults to 10 s; the maximum is a year.
     ///
-    /// It is measured by Tokio's clock. (Where runtimes share a provider and one of them has its time
-    /// paused, as tests do, a login may seem overdue to it.)
+    /// Choose a generous timeout: a login that times out may still have revoked the previous
+    /// credential.
     ///
-    /// Be generous: a login that is given up may have revoked the credential before it all the
-    /// same.
+    /// Waiters give up one second after the login's timeout. A login that has not ended by then is
+    /// declared lost: its runtime is no longer driven, or the login blocks its thread. A late result
+    /// is discarded, and the next request starts another login.
     ///
-    /// Waiters give up one second after it. A login that has not ended by then is declared lost: its
-    /// runtime is no longer driven, or the login blocks its thread. What it may still bring is
-    /// discarded, and the next request starts another. Waiters wait for a second login only where the
-    /// provider was [reset](crate::CachedProvider::reset) meanwhile, or where another runtime that
-    /// carried the first one is gone.
+    /// Waiters wait for a second login in two cases only: the provider was
+    /// [reset](crate::CachedProvider::reset), or the login ran on another runtime that is gone.
+    ///
+    /// Tokio's clock measures the timeout. If runtimes share a provider and one of them has paused
+    /// time, as in tests, a login may seem overdue on that runtime.
     #[must_use]
     pub fn login_timeout(self, login_timeout: Duration) -> Self {
         Self {
@@ -47,8 +48,8 @@ impl CachePolicy {
         }
     }
 
-    /// Sets how long before its expiry a credential is no longer used; at most half of the
-    /// lifetime counts. Defaults to the smaller of 10 s and a tenth of the lifetime.
+    /// Sets how long before its expiry a credential is no longer used. Defaults to the smaller of
+    /// 10 s and a tenth of the lifetime. The margin never exceeds half of the lifetime.
     #[must_use]
     pub fn margin(self, margin: Duration) -> Self {
         Self {
@@ -61,11 +62,12 @@ impl CachePolicy {
         self.login_timeout.min(LONGEST)
     }
 
-    /// Sets the pause after the first login that did not help a rejected target, and the longest
-    /// pause. It doubles with each further login in vain. Defaults to 1 s and 5 min; a year at most.
+    /// Sets the first and the longest pause between logins that do not help a rejected target.
+    /// Defaults to 1 s and 5 min; the maximum is a year.
     ///
-    /// Shorter pauses find out sooner that a target is accepted again, and make more logins until
-    /// then. [`CachedProvider`](crate::CachedProvider#rejections) has the rules.
+    /// The pause doubles with each further login that does not help. Shorter pauses discover sooner
+    /// that a target is accepted again, and cause more logins until then. For the rules, see
+    /// [`CachedProvider`](crate::CachedProvider#rejections).
     #[must_use]
     pub fn rejection_pauses(self, first: Duration, longest: Duration) -> Self {
         let pauses = Pauses {
@@ -76,9 +78,10 @@ impl CachePolicy {
         Self { pauses, ..self }
     }
 
-    /// Sets the longest pause while nothing at all is accepted. It holds for twenty times as long;
-    /// after that the longest pause of [`rejection_pauses`](Self::rejection_pauses) does. Defaults to
-    /// 30 s.
+    /// Sets the longest pause while no target at all is accepted. Defaults to 30 s.
+    ///
+    /// It applies for twenty times its length. After that, the longest pause of
+    /// [`rejection_pauses`](Self::rejection_pauses) applies.
     #[must_use]
     pub fn outage_pause(self, longest: Duration) -> Self {
         let pauses = Pauses {
@@ -108,7 +111,7 @@ impl CachePolicy {
     }
 }
 
-/// How long to wait before the next login, after rejections.
+/// The pauses between logins after rejections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pauses {
     pub(super) first: Duration,
@@ -129,8 +132,8 @@ impl Default for Pauses {
 }
 
 impl Pauses {
-    /// Nothing after no login in vain, the first pause after one, twice as much after each further
-    /// one.
+    /// Zero if no login was unhelpful, the first pause after one such login, then doubling up to
+    /// `longest`.
     pub(super) fn after(self, unhelpful_logins: u32, longest: Duration) -> Duration {
         let Some(doublings) = unhelpful_logins.checked_sub(1) else {
             return Duration::ZERO;

@@ -1,4 +1,4 @@
-//! What a request was sent with, and how its rejection is reported and answered.
+//! The receipt of a request, the report of its rejection, and the provider's verdict.
 
 use std::time::{Duration, Instant};
 
@@ -6,17 +6,18 @@ use http::{HeaderMap, Method, Request, StatusCode};
 
 use crate::credential::Generation;
 
-/// Names what one request was sent with: the generation of its credential, its target, and the
-/// account.
+/// The generation, the target and the account that a request was sent with.
 ///
-/// The layer makes one for each request that it authorizes, and hands it to the provider with the
-/// answer. A caller gets it from [`PerRequest::receipt`](crate::PerRequest::receipt).
+/// The layer makes a receipt for each request that it authorizes, and reports the response to the
+/// provider with it. A caller gets it from [`PerRequest::receipt`](crate::PerRequest::receipt).
 ///
-/// The target is a 32-bit fingerprint of method and path, without the query. It covers the whole
-/// path up to 64 bytes; of a longer path the length, the first 32 and the last 32 bytes. It covers
-/// the whole method up to 8 bytes; of a longer method the length, the first four and the last four
-/// bytes. Two targets may have the same fingerprint, by chance or by intent: use it as a hint, never
-/// as a key.
+/// The target is a 32-bit fingerprint of method and path, without the query:
+///
+/// - the whole path up to 64 bytes; of a longer path the length, the first 32 and the last 32 bytes
+/// - the whole method up to 8 bytes; of a longer method the length, the first 4 and the last 4 bytes
+///
+/// Two targets may have the same fingerprint, by chance or by intent. Use it as a hint, never as a
+/// key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Receipt {
     generation: Generation,
@@ -25,8 +26,10 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// The receipt of a request that is sent without the layer. Generation and account are those of
-    /// its [`Authorization`](crate::Authorization); the path has no query.
+    /// Creates the receipt of a request that is sent without the layer.
+    ///
+    /// Generation and account are those of its [`Authorization`](crate::Authorization). The path must
+    /// not contain the query.
     #[must_use]
     #[inline(always)]
     pub fn new(generation: Generation, account: u32, method: &Method, path: &str) -> Self {
@@ -42,7 +45,7 @@ impl Receipt {
         Self::new(generation, account, request.method(), request.uri().path())
     }
 
-    /// The login that the credential came from.
+    /// The generation of the credential.
     #[must_use]
     pub fn generation(self) -> Generation {
         self.generation
@@ -54,7 +57,7 @@ impl Receipt {
         self.target
     }
 
-    /// The account that the credential belongs to: see
+    /// The number of the account: see
     /// [`Authorization::with_account`](crate::Authorization::with_account).
     #[must_use]
     pub fn account(self) -> u32 {
@@ -62,20 +65,20 @@ impl Receipt {
     }
 }
 
-/// A rejection, as a provider is told of it.
+/// The report of a rejection to a provider.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Rejected<'a> {
-    /// What the request was sent with.
+    /// The receipt of the request.
     pub receipt: Receipt,
-    /// The status of the response; `None` where the rejection is reported by hand.
+    /// The status of the response; `None` for a manual rejection.
     pub status: Option<StatusCode>,
-    /// The headers of the response; `None` where the rejection is reported by hand.
+    /// The headers of the response; `None` for a manual rejection.
     pub headers: Option<&'a HeaderMap>,
 }
 
 impl<'a> Rejected<'a> {
-    /// A rejection that only the caller could see, in a body or in trailers.
+    /// Reports a rejection that only the caller can see, in a body or in trailers.
     #[must_use]
     pub fn by_hand(receipt: Receipt) -> Self {
         Self {
@@ -98,7 +101,7 @@ impl<'a> Rejected<'a> {
     }
 }
 
-/// What a provider does about a rejection: it logs in, or it keeps the credential.
+/// The decision of a provider after a rejection: log in, or keep the credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verdict {
@@ -107,33 +110,33 @@ pub struct Verdict {
     next_login: Option<Instant>,
 }
 
-/// Why a provider logs in after a rejection, or keeps the credential.
+/// The reason for a [`Verdict`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Log in: the credential was the current one, and is out of use now.
+    /// Log in: the credential was the current one. It is no longer used.
     Current,
-    /// Log in: the credential was out of use already. Acquiring waits for the login that replaces
-    /// it, or finds the newer credential.
+    /// Log in: the credential was already out of use. `acquire_for` waits for the login that replaces
+    /// it, or returns the newer credential.
     Late,
     /// Keep: the last login did not help this target. The next one may be made later.
     LoginDidNotHelp,
-    /// Keep: the last logins for targets that were rejected for the first time did not help. The
-    /// next one may be made later.
+    /// Keep: the target is rejected for the first time, and the last logins for such targets did not
+    /// help. The next one may be made later.
     LoginsDidNotHelp,
     /// Keep: tokens are revoked within seconds of each login; another client may be using the
     /// account. The next login may be made later.
     RevokedQuickly,
     /// Keep: the last login failed. The next one may be made later.
     BackingOff,
-    /// Keep: the provider has no other authorization, as with a token that never changes.
+    /// Keep: the provider has no other authorization, since its token never changes.
     Fixed,
-    /// Keep: the generation is not one of this provider's, or is too old to be remembered.
+    /// Keep: the generation belongs to another provider, or is too old to be remembered.
     Unknown,
 }
 
 impl Verdict {
-    /// A verdict for this reason, with no age and no time of the next login.
+    /// Creates a verdict for this reason, without an age and without a time of the next login.
     #[must_use]
     pub fn new(reason: Reason) -> Self {
         Self {
@@ -143,7 +146,7 @@ impl Verdict {
         }
     }
 
-    /// Sets how old the rejected generation is.
+    /// Sets the age of the rejected generation.
     #[must_use]
     pub fn with_age(self, age: Duration) -> Self {
         let age = Some(age);
@@ -157,54 +160,54 @@ impl Verdict {
         Self { next_login, ..self }
     }
 
-    /// Whether acquiring again can yield another generation: then the layer replays the request, if
-    /// it can.
+    /// Whether `acquire_for` can return another generation. If so, the layer replays the request, if it
+    /// can.
     #[must_use]
     pub fn is_log_in(self) -> bool {
         matches!(self.reason, Reason::Current | Reason::Late)
     }
 
-    /// Why.
+    /// The reason.
     #[must_use]
     pub fn reason(self) -> Reason {
         self.reason
     }
 
-    /// How old the rejected generation is; `None` where the provider does not know.
+    /// The age of the rejected generation; `None` if the provider does not know it.
     #[must_use]
     pub fn age(self) -> Option<Duration> {
         self.age
     }
 
-    /// The earliest time of the next login, by the provider's clock; `None` where one may be made
-    /// now, and where the provider does not know.
+    /// The earliest time of the next login, by the provider's clock. `None` if a login may be made
+    /// now, or if the provider does not know.
     #[must_use]
     pub fn next_login(self) -> Option<Instant> {
         self.next_login
     }
 }
 
-/// Odd constants with no pattern: the fraction digits of pi.
+/// Odd constants without a pattern: the fractional digits of pi.
 const KEYS: [u64; 3] = [
     0x2439_6a88_85a3_08d3,
     0x1319_8a2e_0370_7345,
     0xa409_3822_299f_31d1,
 ];
 
-/// Paths up to this length count as a whole.
+/// Paths up to this length are hashed as a whole.
 const WHOLE: usize = 64;
 const HALF: usize = WHOLE / 2;
 
-/// 32 bits of method and path. Not a cryptographic hash: each request pays for it.
+/// A hash of method and path. It is not cryptographic, since each request pays for it.
 #[inline(always)]
 fn fingerprint(method: &Method, path: &[u8]) -> u32 {
     let (method, length) = match *method {
-        // The most frequent ones: they need not become strings.
+        // No conversion to a string for the most frequent methods.
         Method::GET => (0, 0),
         Method::POST => (1, 0),
         _ => {
             let method = method.as_str().as_bytes();
-            // Above the length of any path.
+            // Shifted above the length of any path.
             (word(method), (method.len() as u64) << 32)
         }
     };
@@ -224,7 +227,7 @@ fn of_bytes(mut hash: u64, bytes: &[u8]) -> u64 {
     for pair in pairs {
         hash = with_pair(hash, pair);
     }
-    // The end: its bytes may have counted before.
+    // The last 16 bytes, which may overlap the last pair.
     match bytes.last_chunk() {
         Some(last) => with_pair(hash, last),
         None => match (bytes.first_chunk(), bytes.last_chunk()) {
@@ -243,7 +246,7 @@ fn with_pair(hash: u64, pair: &[u8; 16]) -> u64 {
     mix(pair as u64 ^ KEYS[2], (pair >> 64) as u64 ^ hash)
 }
 
-/// At most eight bytes, and the first and last four of more, in one word.
+/// Packs up to eight bytes into one word; of more, the first and the last four.
 #[inline]
 fn word(bytes: &[u8]) -> u64 {
     let of_two = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;

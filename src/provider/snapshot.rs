@@ -4,11 +4,10 @@ use std::time::{Duration, Instant};
 
 use crate::{credential::Generation, error::Error};
 
-/// The state of a [`CachedProvider`](crate::CachedProvider) at one moment, and what it has counted
-/// so far.
+/// The state of a [`CachedProvider`](crate::CachedProvider) at one moment, and its counters.
 ///
-/// What the layer counts, it tells itself:
-/// [`replays`](crate::BearerAuthLayer::replays), [`bare_requests`](crate::BearerAuthLayer::bare_requests).
+/// The layer has counters of its own: [`replays`](crate::BearerAuthLayer::replays) and
+/// [`bare_requests`](crate::BearerAuthLayer::bare_requests).
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub(super) state: CredentialState,
@@ -23,7 +22,7 @@ pub struct Snapshot {
     pub(super) counts: Counts,
 }
 
-/// What the next request would find.
+/// The state that the next request would find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CredentialState {
@@ -31,14 +30,14 @@ pub enum CredentialState {
     Empty,
     /// No credential, and a login is under way: the request waits for it.
     LoggingIn,
-    /// A credential.
+    /// A usable credential.
     Fresh,
-    /// A credential, and a background login is due, under way, or has failed and is due later.
+    /// A usable credential. A background login is due, is under way, or has failed and is due later.
     Aging,
-    /// A credential that was rejected, and stays in use: logins for such rejections have not helped,
-    /// and the next one is made later. [`Snapshot::held_back`] says when.
+    /// A rejected credential that stays in use, since logins for such rejections have not helped.
+    /// [`Snapshot::held_back`] has the time of the next login.
     HeldBack,
-    /// A credential that is no longer used: the request logs in.
+    /// An expired credential, which is not used: the request logs in.
     Expired,
     /// No credential, and the last login has failed: the request fails at once.
     BackingOff,
@@ -48,11 +47,11 @@ pub enum CredentialState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HeldBack {
-    /// How many there were in this pause.
+    /// The number of rejections in this pause.
     pub rejections: u64,
-    /// When the first of them came, by the provider's clock.
+    /// The time of the first of them, by the provider's clock.
     pub since: Instant,
-    /// When the next login may be made, by the provider's clock.
+    /// The earliest time of the next login, by the provider's clock.
     pub next_login: Instant,
 }
 
@@ -67,93 +66,95 @@ pub(super) struct Counts {
 }
 
 impl Snapshot {
-    /// What the next request would find.
+    /// The state that the next request would find.
     #[must_use]
     pub fn state(&self) -> CredentialState {
         self.state
     }
 
-    /// Whether a login is under way, in the background or waited for.
+    /// Whether a login is under way, with waiters or in the background.
     #[must_use]
     pub fn is_logging_in(&self) -> bool {
         self.is_logging_in
     }
 
-    /// The generation of the credential in use, or of one that has expired and was not replaced.
+    /// The generation of the credential in use, or of an expired one that was not yet replaced.
     #[must_use]
     pub fn generation(&self) -> Option<Generation> {
         self.generation
     }
 
-    /// How long ago that credential came.
+    /// The time since that credential was received.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         self.age
     }
 
-    /// How long it is used from now on, its margin taken off; zero once it has expired. `None`
-    /// without a credential, and without an expiry.
+    /// How much longer that credential is used. The margin is subtracted first; zero after the expiry.
+    /// `None` without a credential or without an expiry.
     #[must_use]
     pub fn usable_for(&self) -> Option<Duration> {
         self.usable_for
     }
 
-    /// What the last login failed with, unless one has succeeded since.
+    /// The error of the last login, if it failed.
     #[must_use]
     pub fn last_error(&self) -> Option<&Error> {
         self.last_error.as_ref()
     }
 
-    /// Before when no login is made, by the provider's clock; `None` where one may be made now.
+    /// The earliest time of the next login after a failure, by the provider's clock. `None` if a
+    /// login may be made now.
     #[must_use]
     pub fn next_attempt(&self) -> Option<Instant> {
         self.next_attempt
     }
 
-    /// The rejections that cause no login for now, in the state [`HeldBack`](CredentialState::HeldBack).
+    /// The rejections that cause no login for now, in the state
+    /// [`HeldBack`](CredentialState::HeldBack).
     #[must_use]
     pub fn held_back(&self) -> Option<HeldBack> {
         self.held_back
     }
 
-    /// Whether another client may be using the account:
-    /// [`CredentialEvent::Contended`](crate::CredentialEvent::Contended). A suspicion, never a fact.
+    /// Whether another client may be using the account. A suspicion, never a fact: see
+    /// [`CredentialEvent::Contended`](crate::CredentialEvent::Contended).
     #[must_use]
     pub fn is_contention_suspected(&self) -> bool {
         self.is_contention_suspected
     }
 
-    /// Logins that brought a credential.
+    /// The number of logins that returned a credential.
     #[must_use]
     pub fn logins(&self) -> u64 {
         self.counts.logins
     }
 
-    /// Logins that failed or were lost.
+    /// The number of logins that failed or were lost.
     #[must_use]
     pub fn failed_logins(&self) -> u64 {
         self.counts.failed_logins
     }
 
-    /// Logins whose outcome a [`reset`](crate::CachedProvider::reset) came before.
+    /// The number of logins whose outcome was discarded by a [`reset`](crate::CachedProvider::reset).
     #[must_use]
     pub fn discarded_logins(&self) -> u64 {
         self.counts.discarded_logins
     }
 
-    /// How often somebody has waited for a login.
+    /// How often a request had to wait for a login.
     #[must_use]
     pub fn waits(&self) -> u64 {
         self.counts.waits
     }
 
-    /// Rejections of a credential that was the current one.
+    /// The number of rejections of the current credential.
     #[must_use]
     pub fn rejections(&self) -> u64 {
         self.counts.rejections
     }
 
-    /// How often the suspicion arose that another client uses the account.
+    /// How often the provider began to suspect that another client uses the account.
     #[must_use]
     pub fn contentions(&self) -> u64 {
         self.counts.contentions

@@ -1,4 +1,48 @@
-//! How a request comes by an authorization: at once, or by waiting for the flight.
+//! Gets an authorization for a request: the current one, or the outcome of the one login.
+//!
+//! # A request
+//!
+//! ```text
+//!            usable credential, or an error such as a pause
+//!   Start ────────────────────────────────────────────────► Done
+//!    ▲ │                                                     ▲
+//!    │ │ no usable credential: join the flight,              │ outcome: credential or error
+//!    │ ▼ or start one                                        │
+//!    │ Waiting ──────────────────────────────────────────────┤
+//!    │                                                       │
+//!    └───────────────────────────────────────────────────────┘ outcome not usable: retry
+//! ```
+//!
+//! [`Acquiring`] is this state machine, and the task that polls it moves it. The retries are bounded, so
+//! that no request waits for ever: one if the login's runtime is gone; one if the credential is no longer
+//! usable when the waiter is polled; one after a reset, and another after the retry for an unusable
+//! credential.
+//!
+//! # A flight
+//!
+//! ```text
+//!   none ──start_login──► under way ──complete_login──► completed
+//! ```
+//!
+//! | transition | who causes it |
+//! | --- | --- |
+//! | `start_login` | the first request without a usable credential; a request whose credential is aging |
+//! | `complete_login`, with the login's outcome | the login's task ([`login_task`](super::login_task)) |
+//! | `complete_login`, with "dropped" | the same task, when its runtime drops it |
+//! | `complete_login`, with "lost" | one second after the login's timeout: the overdue timer, a waiter on another runtime, or the next request |
+//!
+//! The first completion counts. Each flight is compared by its address, so a late outcome of a lost
+//! flight does not touch the next one. A reset lets the flight go on and discards its outcome.
+//!
+//! # Locks
+//!
+//! | under `Cache::locked` | outside that lock |
+//! | --- | --- |
+//! | decide: current credential, flight, or pause | read the clocks, draw random numbers |
+//! | install or remove the flight | spawn the login's task, whose drop takes the lock |
+//! | publish the credential, store the failure | run observers, then wake the waiters |
+//!
+//! The hot path, `Cache::current`, takes no lock.
 
 use std::{
     pin::Pin,
@@ -20,11 +64,12 @@ use crate::{
     runtime::{Moment, sync::Handle},
 };
 
-/// Which authorization will do.
+/// Which authorizations satisfy a request.
 #[derive(Clone, Copy, Default)]
 pub(in crate::provider) struct Wanted {
-    /// How long it must go on being valid.
+    /// The minimum time for which it must stay valid.
     pub(in crate::provider) valid_for: Duration,
+    /// A generation that does not satisfy the request.
     pub(in crate::provider) other_than: Option<Generation>,
 }
 
@@ -35,7 +80,7 @@ impl Wanted {
 }
 
 impl Cache {
-    /// The hot path: one snapshot, and what it takes to see that it is fresh. Changes nothing.
+    /// The hot path: loads the current credential and checks that it is fresh.
     #[inline]
     pub(in crate::provider) fn current(&self) -> Option<Authorization> {
         let current = self.current.load();
@@ -52,7 +97,7 @@ impl Cache {
         freshness != Freshness::Expired
     }
 
-    /// A request goes out with what was current: where a background login is due, it begins.
+    /// Starts a background login if one is due: called when a request is sent.
     #[inline]
     pub(in crate::provider) fn sent(self: &Arc<Self>) {
         if self.is_refresh_due.load(Ordering::Relaxed) {
@@ -60,15 +105,21 @@ impl Cache {
         }
     }
 
-    /// What is current after a failed login, where that will do: what was rejected, and perhaps for
-    /// lack of permission, is put back.
+    /// The current credential after a failed login, if it satisfies the request.
+    ///
+    /// A failed login puts a rejected credential back in use: the rejection may have meant a missing
+    /// permission.
     fn fallback(self: &Arc<Self>, wanted: Wanted) -> Option<Authorization> {
         let current = self.current()?;
         let is_other = wanted.other_than != Some(current.generation());
         (wanted.valid_for.is_zero() && is_other).then_some(current)
     }
 
-    fn lasting(&self, entry: &Entry, needed: Duration) -> Result<Authorization, Error> {
+    fn authorization_valid_for(
+        &self,
+        entry: &Entry,
+        needed: Duration,
+    ) -> Result<Authorization, Error> {
         if needed.is_zero()
             || entry
                 .lifespan
@@ -80,21 +131,21 @@ impl Cache {
         }
     }
 
-    /// Whether this is what [`current`](Self::current) would say, and nothing is due.
+    /// Whether [`current`](Self::current) would return this generation, and no refresh is due.
     #[inline]
     pub(in crate::provider) fn is_current(&self, generation: Generation) -> bool {
-        self.is_marked_fresh(generation) || self.is_current_by_the_clocks(generation)
+        self.is_marked_fresh(generation) || self.is_fresh_by_clocks(generation)
     }
 
-    fn is_current_by_the_clocks(&self, generation: Generation) -> bool {
+    fn is_fresh_by_clocks(&self, generation: Generation) -> bool {
         let current = self.current.load();
         current.as_ref().is_some_and(|entry| {
             entry.generation() == generation && self.freshness(entry) == Freshness::Fresh
         })
     }
 
-    /// Whether it is what is current, and lasts.
-    fn is_good(&self, entry: &Arc<Entry>, needed: Duration) -> bool {
+    /// Whether the entry is still the current one, and stays valid for `needed`.
+    fn is_current_and_valid_for(&self, entry: &Arc<Entry>, needed: Duration) -> bool {
         let current = self.current.load();
         let is_same = current
             .as_ref()
@@ -104,7 +155,7 @@ impl Cache {
             && (lifespan.is_endless() || lifespan.outlasts(Moment::of(&*self.setup.clock), needed))
     }
 
-    /// What is current, or a flight to wait for, unless there is no need to or no hope.
+    /// The current credential or a flight to wait for; an error if no login may be made now.
     fn join(self: &Arc<Self>, wanted: Wanted) -> Result<Joined, Error> {
         loop {
             let (flight, runtime) = match self.find_or_start_login(wanted)? {
@@ -114,7 +165,7 @@ impl Cache {
             if flight.is_own_task() {
                 return Err(Error::login_through_itself(None));
             }
-            // Looked at before the wait: who comes late starts afresh, who has waited is told.
+            // A new request does not wait for an overdue flight, but starts another login.
             if !flight.is_overdue() {
                 let wait = flight.wait(&runtime);
                 if flight.needs_timer(&runtime) {
@@ -129,7 +180,7 @@ impl Cache {
     fn find_or_start_login(self: &Arc<Self>, wanted: Wanted) -> Result<Found, Error> {
         let now = Moment::of(&*self.setup.clock);
         let mut locked = self.lock();
-        // Looked at again under the lock: a flight may have landed since.
+        // Check again under the lock: a flight may have been completed since.
         if let Some(entry) = self.current.load_full()
             && entry.lifespan.outlasts(now, Duration::ZERO)
             && wanted.other_than != Some(entry.generation())
@@ -141,7 +192,7 @@ impl Cache {
                 return Err(Error::short_lived(wanted.valid_for));
             }
         }
-        // Waiting needs one as well as logging in: each waiter has a deadline.
+        // Waiting needs a runtime as well, since each waiter has a deadline.
         let runtime = Handle::try_current().map_err(|_| Error::no_runtime())?;
         if let Some(flight) = locked.flight.clone() {
             locked.counts.waits += 1;
@@ -156,10 +207,10 @@ impl Cache {
     }
 }
 
-/// What is there for who wants an authorization.
+/// The result of [`Cache::find_or_start_login`].
 enum Found {
     Current(Arc<Entry>),
-    /// And the runtime of who is to wait for it.
+    /// With the runtime of the request that will wait for it.
     Flight(Arc<Flight<Arc<Entry>>>, Handle),
 }
 
@@ -169,14 +220,14 @@ enum Joined {
 }
 
 pin_project! {
-    /// Gets an authorization, waiting if need be.
+    /// Gets an authorization, and waits for it if necessary.
     ///
-    /// By hand, since one of these is all that a request that waits has beside its task.
+    /// Written by hand instead of as an `async fn`, to keep a waiting request small.
     pub(in crate::provider) struct Acquiring {
         cache: Arc<Cache>,
         attempt: Attempt,
         flight: Option<Arc<Flight<Arc<Entry>>>>,
-        // Some as long as there is a flight.
+        // `Some` while there is a flight.
         #[pin]
         wait: Option<FlightWait>,
     }
@@ -188,9 +239,9 @@ impl Acquiring {
             cache: Arc::clone(cache),
             attempt: Attempt {
                 wanted,
-                was_reset: false,
-                was_dropped: false,
-                was_late: false,
+                retried_after_reset: false,
+                retried_after_drop: false,
+                retried_unusable: false,
             },
             flight: None,
             wait: None,
@@ -207,17 +258,17 @@ impl Future for Acquiring {
         loop {
             if let Some(flight) = this.flight
                 && let Some(wait) = this.wait.as_ref().as_pin_ref()
-                && wait.has_moved()
+                && wait.has_changed_runtime()
                 && let Ok(runtime) = Handle::try_current()
             {
-                // The flight may have its timer on a runtime that is no longer driven.
+                // The timer of the previous wait may be on a runtime that is no longer driven.
                 let wait = flight.wait(&runtime);
                 this.wait.set(Some(wait));
             }
             if let Some(flight) = this.flight
                 && let Some(wait) = this.wait.as_mut().as_pin_mut()
             {
-                // Polled also where there is an outcome: who has heard the news leaves without a lock.
+                // Poll even when the outcome is set: dropping a notified `Notified` takes no lock.
                 let is_over = wait.poll(cx).is_ready();
                 if flight.outcome().is_none() {
                     if !is_over {
@@ -227,13 +278,13 @@ impl Future for Acquiring {
                 }
             }
             let step = match this.flight.take() {
-                // Begun anew from the first poll on: nothing happens before.
-                None => this.attempt.begin(cache),
+                None => this.attempt.start(cache),
                 Some(flight) => {
                     this.wait.set(None);
                     let outcome = flight.outcome();
-                    let outcome = outcome.expect("it has landed, or was declared lost here");
-                    this.attempt.end(cache, &flight, outcome.as_ref())
+                    let outcome =
+                        outcome.expect("a flight that is not awaited any more has an outcome");
+                    this.attempt.finish(cache, &flight, outcome.as_ref())
                 }
             };
             match step {
@@ -241,29 +292,30 @@ impl Future for Acquiring {
                     this.wait.set(Some(wait));
                     *this.flight = Some(flight);
                 }
-                Step::Again => {}
+                Step::Retry => {}
                 Step::Done(outcome) => return Poll::Ready(outcome),
             }
         }
     }
 }
 
-/// What is wanted, and how often it was found and was not good enough.
+/// The requirements of a request, and the retries that it has used up.
 struct Attempt {
     wanted: Wanted,
-    was_reset: bool,
-    was_dropped: bool,
-    was_late: bool,
+    retried_after_reset: bool,
+    retried_after_drop: bool,
+    retried_unusable: bool,
 }
 
 enum Step {
     Wait(Arc<Flight<Arc<Entry>>>, FlightWait),
-    Again,
+    Retry,
     Done(Result<Authorization, Error>),
 }
 
 impl Attempt {
-    fn begin(&mut self, cache: &Arc<Cache>) -> Step {
+    /// Start => (Waiting | Done | Start)
+    fn start(&mut self, cache: &Arc<Cache>) -> Step {
         if self.wanted.is_any()
             && let Some(authorization) = cache.current()
         {
@@ -277,41 +329,43 @@ impl Attempt {
         }
     }
 
-    fn end(
+    /// Waiting => (Start | Done)
+    fn finish(
         &mut self,
         cache: &Arc<Cache>,
         flight: &Flight<Arc<Entry>>,
         outcome: Result<&Arc<Entry>, &Error>,
     ) -> Step {
         let is_dropped = outcome.is_err_and(Error::is_login_dropped);
-        if is_dropped && !self.was_dropped && flight.runs_elsewhere() {
-            // The runtime that carried the login is gone. This one can carry another.
-            self.was_dropped = true;
-            return Step::Again;
+        if is_dropped && !self.retried_after_drop && flight.runs_on_other_runtime() {
+            // The login's runtime is gone. The current one can run another login.
+            self.retried_after_drop = true;
+            return Step::Retry;
         }
         self.resolve(cache, outcome)
     }
 
-    /// By reference: a crowd that counts what it has in common waits for each other.
+    /// Takes the outcome by reference: cloning its `Arc` would contend with the other waiters.
     fn resolve(&mut self, cache: &Arc<Cache>, outcome: Result<&Arc<Entry>, &Error>) -> Step {
         match outcome {
-            // Another login is due after a reset. One is enough: nobody waits for ever.
-            Err(error) if error.is_reset() && !self.was_reset => {
-                self.was_reset = true;
-                Step::Again
+            Err(error) if error.is_reset() && !self.retried_after_reset => {
+                self.retried_after_reset = true;
+                Step::Retry
             }
             Err(error) => {
-                let other = cache.fallback(self.wanted);
-                Step::Done(other.ok_or_else(|| error.clone()))
+                let fallback = cache.fallback(self.wanted);
+                Step::Done(fallback.ok_or_else(|| error.clone()))
             }
-            // Expired or rejected since it landed, or replaced, or not good for long enough any more:
-            // whoever polls late looks once more.
-            Ok(entry) if !self.was_late && !cache.is_good(entry, self.wanted.valid_for) => {
-                self.was_late = true;
-                self.was_reset = false;
-                Step::Again
+            // Expired, rejected or replaced between the login's end and this poll.
+            Ok(entry)
+                if !self.retried_unusable
+                    && !cache.is_current_and_valid_for(entry, self.wanted.valid_for) =>
+            {
+                self.retried_unusable = true;
+                self.retried_after_reset = false;
+                Step::Retry
             }
-            Ok(entry) => Step::Done(cache.lasting(entry, self.wanted.valid_for)),
+            Ok(entry) => Step::Done(cache.authorization_valid_for(entry, self.wanted.valid_for)),
         }
     }
 }

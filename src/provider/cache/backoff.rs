@@ -1,4 +1,4 @@
-//! When the next login may be made, after some have failed.
+//! The pause after a failed login.
 
 use std::time::{Duration, Instant};
 
@@ -7,20 +7,22 @@ use crate::{
     runtime::Moment,
 };
 
-/// What the pause after the first failure is at most.
+/// The longest pause after the first failure.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// Where doubling ends.
+/// The longest pause after many failures.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// No pause is shorter: chance alone must not make a hot loop.
+/// The shortest pause: a small random number must not cause a hot loop.
 const SHORTEST: Duration = Duration::from_millis(100);
 
-/// A server is not obeyed for longer.
+/// The longest pause that a server can ask for.
 const LONGEST_OBEYED: Duration = Duration::from_secs(5 * 60);
 
-/// The pause after something that will fail again: accounts get locked.
+/// The first pause after a permanent failure, such as a wrong password: servers lock accounts after too
+/// many attempts.
 const FIRST_PERMANENT: Duration = Duration::from_secs(15 * 60);
+/// The longest pause after a permanent failure.
 const LONGEST_PERMANENT: Duration = Duration::from_secs(60 * 60);
 
 /// Failures in a row.
@@ -32,14 +34,14 @@ pub(super) struct BackOff {
 }
 
 impl BackOff {
-    /// One more. `random` is a number from 0 to 1.
+    /// Counts a failure and computes the next attempt. `random` is a number from 0 to 1.
     pub(super) fn failed(&mut self, advice: RetryAdvice, now: Moment, random: f64) -> Outage {
         let pause = if advice.is_permanent {
             doubled(FIRST_PERMANENT, self.permanent, LONGEST_PERMANENT)
         } else {
             jittered(self.failures, random)
         };
-        let asked_for = advice.retry_after.map(|after| honored(after, now));
+        let asked_for = advice.retry_after.map(|after| requested_pause(after, now));
         let pause = pause.max(asked_for.unwrap_or_default());
         self.failures = self.failures.saturating_add(1);
         self.permanent = match advice.is_permanent {
@@ -55,19 +57,19 @@ impl BackOff {
     }
 }
 
-/// Full jitter: anything up to the doubled pause, so that a fleet does not come back as one.
+/// Full jitter: a random part of the doubled pause, so that many clients do not return at once.
 fn jittered(failures: u32, random: f64) -> Duration {
     doubled(FIRST, failures, LONGEST)
         .mul_f64(random)
         .max(SHORTEST)
 }
 
-fn honored(after: RetryAfter, now: Moment) -> Duration {
+fn requested_pause(after: RetryAfter, now: Moment) -> Duration {
     let delay = match after {
         RetryAfter::Delay(delay) => delay,
         RetryAfter::Date(date) => date.duration_since(now.wall).unwrap_or_default(),
         RetryAfter::Instant(instant) => {
-            // Another provider's, which has its own limits.
+            // Set by another provider of this crate, which has applied its own limits.
             return instant.saturating_duration_since(now.monotonic);
         }
     };
@@ -122,10 +124,10 @@ mod tests {
 
     // L3
     #[test]
-    fn a_permanent_failure_is_tried_again_after_a_quarter_of_an_hour() {
+    fn a_permanent_failure_is_tried_again_after_fifteen_minutes() {
         let minutes = [15, 30, 60, 60, 60, 60, 60, 60, 60].map(|m| m * 60_000);
         assert_eq!(pauses(PERMANENT, 0.5), minutes);
-        // Whatever else the server says.
+        // The server's shorter `Retry-After` does not matter.
         let retry_after = Some(RetryAfter::Delay(Duration::from_secs(60)));
         let advice = RetryAdvice {
             retry_after,
@@ -136,7 +138,7 @@ mod tests {
 
     // L4
     #[test]
-    fn a_server_is_obeyed_for_five_minutes_at_most_and_never_hurries() {
+    fn a_server_can_lengthen_a_pause_up_to_five_minutes_and_cannot_shorten_it() {
         let now = now();
         let seconds = Duration::from_secs;
         let in_seconds = [1, 2, 4, 8, 16, 32, 60, 60, 60];
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_permanent_ends_a_row_of_what_is() {
+    fn a_transient_failure_resets_the_count_of_permanent_ones() {
         let (mut back_off, now) = (BackOff::default(), now());
         let mut pause = |advice| {
             let outage = back_off.failed(advice, now, 1.0);

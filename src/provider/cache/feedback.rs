@@ -1,4 +1,7 @@
-//! What becomes of a credential that servers accept and reject.
+//! Reports of acceptances and rejections: they decide whether the current credential stays in use.
+//!
+//! The rules are in [`rejections`](super::rejections). This file calls them under the cache's lock, and
+//! notifies observers after it is released.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,21 +18,22 @@ use crate::{
     runtime::Moment,
 };
 
-/// So many generations are known to be ours. News about an older one is late beyond all use.
+/// The number of generations that are known as this cache's. Reports about older ones are ignored.
 const REMEMBERED: usize = 64;
 
 impl Cache {
-    /// Takes a rejected generation out of use, if it is the current one and a login may be made.
+    /// Handles a rejection: takes the generation out of use if it is the current one and a login may be
+    /// made.
     pub(in crate::provider) fn reject(&self, rejected: &Rejected<'_>) -> Verdict {
         let receipt = rejected.receipt;
         let generation = receipt.generation();
         let now = Moment::of(&*self.setup.clock);
         let mut locked = self.lock();
         if !locked.issued.contains(&generation) {
-            return Verdict::new(Reason::Unknown); // another account's
+            return Verdict::new(Reason::Unknown); // another provider's
         }
-        let before = Suspicions::of(&locked.rejections, now);
-        // The rules hear of late rejections too: the next login is to cure those targets as well.
+        let before = Standing::of(&locked.rejections, now);
+        // Late rejections are reported too, to learn whether a newer generation helps those targets.
         let decision = locked
             .rejections
             .rejected(receipt.target(), generation, now.monotonic);
@@ -46,7 +50,7 @@ impl Cache {
         };
         locked.counts.rejections += 1;
         let is_login_due = locked.flight.is_some() || !entry.lifespan.outlasts(now, Duration::ZERO);
-        // What cannot be replaced now stays: the rejection may have been about permission.
+        // Without a login, the credential stays in use: the rejection may mean a missing permission.
         let verdict = match (backing_off, decision) {
             (Some(backing_off), _) => backing_off,
             (None, Decision::Keep { reason, next_login }) if !is_login_due => {
@@ -61,7 +65,7 @@ impl Cache {
             self.set_current(&mut locked, None);
             locked.rejected = Some(entry);
         }
-        let after = Suspicions::of(&locked.rejections, now);
+        let after = Standing::of(&locked.rejections, now);
         let is_contended = after.is_contention && !before.is_contention;
         locked.counts.contentions += u64::from(is_contended);
         drop(locked);
@@ -86,9 +90,8 @@ impl Cache {
         verdict.with_age(age)
     }
 
-    /// The login has failed: the credential that was rejected is put back into use, for want of a
-    /// better one. The rejection may have been about permission, and if it was not, the next one
-    /// says so.
+    /// Puts the rejected credential back in use after a failed login, since there is no better one. The
+    /// rejection may have meant a missing permission. If the token is dead, it is rejected again.
     pub(super) fn restore_rejected(&self, locked: &mut Locked) {
         if self.current.load().is_none()
             && let Some(rejected) = locked.rejected.take()
@@ -97,7 +100,7 @@ impl Cache {
         }
     }
 
-    /// On the way of every request: a look at one word, unless it may be news.
+    /// Handles an acceptance. For most targets this reads one word, since every response calls it.
     #[inline]
     pub(in crate::provider) fn accept(&self, receipt: Receipt) {
         if self.awaited.has(receipt.target()) {
@@ -114,12 +117,12 @@ impl Cache {
         self.update_awaited(&locked);
     }
 
-    /// Has the acceptances reported that the rules wait for.
+    /// Updates the filter to the targets whose acceptances the rules await.
     pub(super) fn update_awaited(&self, locked: &Locked) {
         self.awaited.set(locked.rejections.awaited_targets());
     }
 
-    /// Makes a credential the current one.
+    /// Makes a new credential the current one, and reports its generation to the rules.
     pub(super) fn publish(&self, locked: &mut Locked, entry: Arc<Entry>, at: Moment) {
         locked.rejected = None;
         let generation = entry.generation();
@@ -133,13 +136,13 @@ impl Cache {
     }
 }
 
-/// What the rules suspect.
-struct Suspicions {
+/// What the rules report before and after a rejection, to see what it has changed.
+struct Standing {
     is_contention: bool,
     is_held_back: bool,
 }
 
-impl Suspicions {
+impl Standing {
     fn of(rejections: &Rejections, now: Moment) -> Self {
         Self {
             is_contention: rejections.is_contention_suspected(now.monotonic),

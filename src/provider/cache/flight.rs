@@ -1,4 +1,4 @@
-//! The one login under way, and those who wait for it.
+//! The one login under way, and the waits for its outcome.
 
 use std::{
     pin::Pin,
@@ -18,14 +18,14 @@ use crate::{
     },
 };
 
-/// A login ends itself at its timeout. Where it has not done so this much later, its task is no
+/// The grace after the login's timeout. A login that has not ended by then is lost: its task is no
 /// longer driven.
 const OVERDUE: Duration = Duration::from_secs(1);
 
-/// One login under way, known by its address.
+/// One login under way. Its identity is its address.
 ///
-/// Its outcome is set once: by the login's task, or by whoever finds it lost. What comes later is
-/// ignored.
+/// Its outcome is set once: by the login's task, or by the waiter or timer that finds it lost. Later
+/// outcomes are ignored.
 #[derive(Debug)]
 pub(super) struct Flight<T> {
     outcome: OnceLock<Result<T, Error>>,
@@ -34,14 +34,14 @@ pub(super) struct Flight<T> {
     task: OnceLock<task::Id>,
     waits_for_itself: AtomicBool,
     overdue_at: Instant,
-    /// Whether there is a timer for all who wait on the login's runtime.
+    /// Whether the overdue timer runs. It serves all waiters on the login's runtime.
     has_timer: AtomicBool,
-    /// For this login alone: one that was declared lost takes nothing from the next.
+    /// The token of this login only: a lost login cannot take the token of the next one.
     refresh_token: RefreshTokenSlot,
 }
 
 impl<T> Flight<T> {
-    /// A login to be spawned on this runtime.
+    /// Creates the flight of a login that will be spawned on `runtime`.
     pub(super) fn new(
         timeout: Duration,
         runtime: &Handle,
@@ -63,39 +63,39 @@ impl<T> Flight<T> {
         &self.refresh_token
     }
 
-    /// Says that the task which polls this carries the login.
+    /// Records that the current task runs the login.
     pub(super) fn record_task(&self) {
-        // A flight has one task, which says so once.
+        // Called once, since a flight has one task.
         let _ = self.task.set(task::id());
     }
 
-    /// Whether the task which polls this is the one that carries the login: it would wait for
-    /// itself. That is kept in mind, however the login reports it.
+    /// Whether the current task runs the login, so that waiting here would be a deadlock. The flight
+    /// remembers this, so that the login's error can report it.
     pub(super) fn is_own_task(&self) -> bool {
-        let pilot = self.task.get();
-        let is_here = pilot.is_some_and(|pilot| task::try_id() == Some(*pilot));
-        if is_here {
-            // Relaxed: the same task reads it.
+        let own = self.task.get();
+        let is_own_task = own.is_some_and(|own| task::try_id() == Some(*own));
+        if is_own_task {
+            // Relaxed: only the same task reads it.
             self.waits_for_itself.store(true, Ordering::Relaxed);
         }
-        is_here
+        is_own_task
     }
 
     pub(super) fn has_waited_for_itself(&self) -> bool {
         self.waits_for_itself.load(Ordering::Relaxed)
     }
 
-    /// Whether it ought to have ended, one way or the other.
+    /// Whether the login should have ended by now.
     pub(super) fn is_overdue(&self) -> bool {
         Instant::now() >= self.overdue_at
     }
 
-    /// How long it may still take.
+    /// The time until the flight is overdue.
     pub(super) fn overdue_in(&self) -> Duration {
         self.overdue_at.saturating_duration_since(Instant::now())
     }
 
-    /// Tells all waiters, unless they have been told already.
+    /// Sets the outcome and wakes all waiters, unless there is an outcome already.
     pub(super) fn complete(&self, outcome: Result<T, Error>) {
         if self.outcome.set(outcome).is_ok() {
             self.completed.notify_waiters();
@@ -107,24 +107,26 @@ impl<T> Flight<T> {
         self.outcome.get()
     }
 
-    /// Ends when there is an outcome that was not there when this was called, or when it is overdue. So
-    /// look for the outcome after each poll.
+    /// Waits on `runtime` for a new outcome, or until the flight is overdue.
     ///
-    /// For who waits on this runtime. On that of the login the timer is the
-    /// [`watch`](Self::watch)'s, which has to be under way: one for each of a crowd would be a good
-    /// part of what its wait costs.
+    /// It does not end for an outcome that existed before this call, so the caller must check
+    /// [`outcome`](Self::outcome) after each poll.
+    ///
+    /// On the login's own runtime, the wait has no timer and relies on the overdue timer, which the
+    /// caller must [start](Self::needs_timer). A timer for each waiter would dominate the cost of a
+    /// wait.
     ///
     /// # Panics
     ///
-    /// On another runtime than the login's, if that has no time driver.
+    /// If `runtime` is not the login's and has no time driver.
     pub(super) fn wait(&self, runtime: &Handle) -> FlightWait {
         let wait = if self.runs_on(runtime) {
-            WaitKind::Here {
+            WaitKind::SameRuntime {
                 completed: self.completed(),
             }
         } else {
-            WaitKind::Elsewhere {
-                in_time: Box::pin(self.timed_wait()),
+            WaitKind::OtherRuntime {
+                completed: Box::pin(self.timed_wait()),
             }
         };
         FlightWait {
@@ -134,14 +136,14 @@ impl<T> Flight<T> {
         }
     }
 
-    /// Whether this is the first to wait on the login's runtime, and has to begin the watch.
+    /// Whether this is the first wait on the login's runtime, whose caller must start the overdue timer.
     pub(super) fn needs_timer(&self, runtime: &Handle) -> bool {
         self.runs_on(runtime)
-            // Relaxed: nothing else is read by it.
+            // Relaxed: it publishes no other data.
             && !self.has_timer.swap(true, Ordering::Relaxed)
     }
 
-    /// As [`wait`](Self::wait), with a timer of its own.
+    /// As [`wait`](Self::wait), with its own timer.
     ///
     /// # Panics
     ///
@@ -154,8 +156,8 @@ impl<T> Flight<T> {
         Arc::clone(&self.completed).notified_owned()
     }
 
-    /// Whether the login was spawned on another runtime than this one.
-    pub(super) fn runs_elsewhere(&self) -> bool {
+    /// Whether the login was spawned on another runtime than the current one.
+    pub(super) fn runs_on_other_runtime(&self) -> bool {
         Handle::try_current().is_ok_and(|runtime| !self.runs_on(&runtime))
     }
 
@@ -165,7 +167,7 @@ impl<T> Flight<T> {
 }
 
 pin_project! {
-    /// The wait for a flight, with a timer on the runtime that it was made on.
+    /// The wait for a flight. Its timer belongs to the runtime that it was created on.
     pub(super) struct FlightWait {
         #[pin]
         wait: WaitKind,
@@ -175,9 +177,10 @@ pin_project! {
 }
 
 impl FlightWait {
-    /// Whether it is polled on another runtime than it was made for: its timer is elsewhere then. A
-    /// task stays on its runtime, so that most waiters need not ask which one that is.
-    pub(super) fn has_moved(&self) -> bool {
+    /// Whether it is polled on another runtime than it was created for, where its timer may not run.
+    ///
+    /// A task never changes its runtime, so comparing the task's id avoids most runtime look-ups.
+    pub(super) fn has_changed_runtime(&self) -> bool {
         (self.task.is_none() || self.task != task::try_id())
             && Handle::try_current().is_ok_and(|runtime| runtime.id() != self.runtime)
     }
@@ -186,12 +189,12 @@ impl FlightWait {
 pin_project! {
     #[project = WaitKindProjection]
     enum WaitKind {
-        Here {
+        SameRuntime {
             #[pin]
             completed: OwnedNotified,
         },
-        Elsewhere {
-            in_time: Pin<Box<Timeout<OwnedNotified>>>,
+        OtherRuntime {
+            completed: Pin<Box<Timeout<OwnedNotified>>>,
         },
     }
 }
@@ -201,9 +204,11 @@ impl Future for FlightWait {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match self.project().wait.project() {
-            WaitKindProjection::Here { completed } => completed.poll(cx),
-            // Whether it was in time, the outcome says.
-            WaitKindProjection::Elsewhere { in_time } => in_time.as_mut().poll(cx).map(|_| ()),
+            WaitKindProjection::SameRuntime { completed } => completed.poll(cx),
+            // The caller checks the outcome, so the timeout needs no error of its own.
+            WaitKindProjection::OtherRuntime { completed } => {
+                completed.as_mut().poll(cx).map(|_| ())
+            }
         }
     }
 }

@@ -1,8 +1,38 @@
-//! Whether the current credential is still fresh, at the price of a comparison.
+//! The fresh mark and the expiry timer: how requests avoid reading a clock.
 //!
-//! A clock costs as much as all else that a request pays. So one word says what is fresh, and a
-//! timer takes it back when something is due. Where there is no such timer, the monotonic clock is
-//! read for each request, and both clocks as often as the timer would.
+//! Reading a clock costs as much as the rest of the hot path. While nothing is due, one atomic word, the
+//! *fresh mark*, holds the number of the current generation. A request then only compares two numbers.
+//! A task, the *expiry timer*, clears the mark when something is due: the credential ages or expires, or
+//! the next background login may be made.
+//!
+//! ```text
+//!                   a credential without an expiry becomes current;
+//!                   an expiry timer starts
+//!   ┌────────────┐ ────────────────────────────────────────────────► ┌────────────┐
+//!   │  mark = 0  │                                                   │  mark = g  │
+//!   └────────────┘ ◄──────────────────────────────────────────────── └────────────┘
+//!                   another credential becomes current, or none;
+//!                   a login fails; a snapshot finds the expiry; the timer task ends
+//! ```
+//!
+//! What a request reads, by state:
+//!
+//! | mark | clock runs by itself | read for each request |
+//! | --- | --- | --- |
+//! | its generation | - | no clock |
+//! | 0 | yes | the monotonic clock; both clocks once `fresh_until` has passed, at least every 30 s |
+//! | 0 | no | both clocks, if the credential has an expiry |
+//!
+//! The timer runs only on a multi-threaded runtime, and only if the clock runs by itself. It wakes at
+//! least every 30 s to read both clocks, since the monotonic clock stops while the machine sleeps. It
+//! ends when something is due, when its credential is replaced, or with its runtime or its cache.
+//!
+//! # Locks
+//!
+//! A generation is stored in the mark only under the cache's lock, together with the current credential.
+//! A 0 may be stored without the lock: requests then read the clocks, which is always correct. The timer
+//! task clears only its own generation, and only while it is active. All accesses are relaxed, since the
+//! mark publishes no other data. The timer reads the user's clock before it takes the lock.
 
 use std::{
     sync::{Arc, Weak, atomic::Ordering},
@@ -18,15 +48,15 @@ use crate::{
     },
 };
 
-/// How often both clocks are looked at. The wall clock tells of a suspend, which timers and the
-/// monotonic clock sleep through.
+/// The longest time between two readings of both clocks. Only the wall clock shows that the machine was
+/// suspended: timers and the monotonic clock stop meanwhile.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
 
-/// The task that takes back what the word says. It ends with what it watches.
+/// The handle of the timer task. Dropping it stops the task.
 pub(super) struct ExpiryTimer {
     task: AbortHandle,
-    /// There as long as the word is the task's to take back: it ends a while after it is told to,
-    /// and the word may be another's by then.
+    /// `Some` while the task may clear the mark. An aborted task ends some time later, and by then the
+    /// mark may belong to the next timer.
     active: Option<Arc<()>>,
 }
 
@@ -38,28 +68,29 @@ impl Drop for ExpiryTimer {
 }
 
 impl Cache {
-    /// Makes a credential the current one, or none.
+    /// Replaces the current credential, and returns the previous one.
     pub(super) fn set_current(
         &self,
         locked: &mut Locked,
         entry: Option<Arc<Entry>>,
     ) -> Option<Arc<Entry>> {
         locked.expiry_timer = None;
-        // First: who has seen a newer one must not be told that an older one is fresh.
+        // Clear the mark first: after the swap, the previous generation must not count as fresh.
         self.fresh_mark.store(0, Ordering::Relaxed);
         let endless = entry.as_ref().filter(|entry| entry.lifespan.is_endless());
         let endless = endless.map(|entry| entry.generation());
-        let before = self.current.swap(entry);
+        let previous = self.current.swap(entry);
         if let Some(generation) = endless {
             self.mark_fresh(generation);
         }
-        before
+        previous
     }
 
-    /// Lets requests be until something is due: on this runtime a timer says when, if it can.
+    /// Starts the expiry timer on the current runtime, if the clock and the runtime allow it. Otherwise
+    /// requests read the clock.
     ///
-    /// A runtime of one thread is driven only while somebody waits on it, and then runs what waits
-    /// before its timers: a request that comes after an hour would be told that all is fresh.
+    /// A current-thread runtime gets no timer. It is driven only inside `block_on`, and then polls ready
+    /// tasks before its timers: after an idle hour, a request would still find the mark set.
     pub(super) fn start_expiry_timer(self: &Arc<Self>, locked: &mut Locked, now: Moment) {
         if !self.runs_by_itself {
             return;
@@ -81,7 +112,7 @@ impl Cache {
         locked.expiry_timer = None;
         self.mark_fresh(generation);
         let active = Arc::new(());
-        // Nothing of it takes the lock when it is dropped at once.
+        // Spawned under the lock: dropping the task takes no lock, even if the runtime drops it at once.
         let expiry_task = ExpiryTask {
             cache: Arc::downgrade(self),
             generation,
@@ -93,7 +124,7 @@ impl Cache {
         });
     }
 
-    /// Has the next request look whether something is due.
+    /// Clears the mark, so that the next request checks whether something is due.
     pub(super) fn clear_fresh_mark(&self, locked: &mut Locked) {
         locked.expiry_timer = None;
         self.fresh_mark.store(0, Ordering::Relaxed);
@@ -102,19 +133,18 @@ impl Cache {
         }
     }
 
-    /// Relaxed, here and below: nothing else is read by the word.
     fn mark_fresh(&self, generation: Generation) {
         self.fresh_mark
             .store(generation.number().get(), Ordering::Relaxed);
     }
 
-    /// Whether the generation is known to be the current one, with nothing due.
+    /// Whether the generation is the current one, and nothing is due.
     #[inline]
     pub(in crate::provider) fn is_marked_fresh(&self, generation: Generation) -> bool {
         self.fresh_mark.load(Ordering::Relaxed) == generation.number().get()
     }
 
-    /// By the word, and where that says nothing by the clocks.
+    /// Compares the mark, and reads the clocks only if it is not set.
     pub(super) fn freshness(&self, entry: &Entry) -> Freshness {
         if self.is_marked_fresh(entry.generation()) {
             return Freshness::Fresh;
@@ -138,9 +168,10 @@ impl Cache {
 }
 
 impl Locked {
-    /// How long no request need look at anything: until the credential ages or ends; once it ages,
-    /// until the login under way is overdue, or the next one may be made. `None` when something is
-    /// due.
+    /// The time until something is due, or `None` if something is due now.
+    ///
+    /// For a fresh credential, that is when it ages or expires. For an aging one, it is when the login
+    /// under way is overdue or the next one may be made, or the expiry.
     fn next_check_in(&self, entry: &Entry, now: Moment) -> Option<Duration> {
         let lifespan = &entry.lifespan;
         if lifespan.freshness(|| now) != Freshness::Aging {
@@ -158,7 +189,7 @@ impl Locked {
     }
 }
 
-/// What the task does.
+/// The timer task. It holds the cache weakly, and ends with it.
 struct ExpiryTask {
     cache: Weak<Cache>,
     generation: Generation,
@@ -172,44 +203,44 @@ impl ExpiryTask {
         }
     }
 
-    /// How long nothing is due; `None` when something is.
+    /// As [`Locked::next_check_in`]. `None` also if the credential was replaced.
     fn next_check_in(&self) -> Option<Duration> {
         let cache = self.cache.upgrade()?;
         let now = Moment::of(&*cache.setup.clock);
         let locked = cache.lock();
         let current = cache.current.load_full()?;
-        let is_there = current.generation() == self.generation;
-        is_there
+        let is_current = current.generation() == self.generation;
+        is_current
             .then(|| locked.next_check_in(&current, now))
             .flatten()
     }
 }
 
 impl Drop for ExpiryTask {
-    /// Also where its runtime drops it: then the clock is read.
+    /// Clears the mark, also if the runtime drops the task: then requests read the clock.
     fn drop(&mut self) {
         if self.active.strong_count() == 0 {
             return;
         }
         if let Some(cache) = self.cache.upgrade() {
-            let said = self.generation.number().get();
-            // Only what it has said itself; what is current now may have a watch of its own.
+            let marked = self.generation.number().get();
+            // Only this task's own mark: the current credential may have its own timer.
             let _ =
                 cache
                     .fresh_mark
-                    .compare_exchange(said, 0, Ordering::Relaxed, Ordering::Relaxed);
+                    .compare_exchange(marked, 0, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 }
 
 impl Entry {
-    /// Whether nothing is due at that time, as far as the last look at both clocks could tell.
+    /// Whether nothing is due at that time, according to the last reading of both clocks.
     fn is_known_fresh_at(&self, at: Instant) -> bool {
         self.nanos_since_received(at) < self.fresh_until.load(Ordering::Relaxed)
     }
 
     fn set_fresh_until(&self, until: Instant) {
-        // Relaxed: whoever sees an older one looks once more.
+        // Relaxed: a request that reads an older value reads the clocks once more.
         self.fresh_until
             .store(self.nanos_since_received(until), Ordering::Relaxed);
     }

@@ -1,37 +1,37 @@
-//! How long a credential is good for: pure questions about moments.
+//! When a credential ages and expires: pure functions of moments.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::{credential::Credential, login::Session, runtime::Moment};
 
-/// Margin before the expiry, where none is set: the smaller of this and a tenth of the lifetime.
+/// The default margin before the expiry is the smaller of this and a tenth of the lifetime.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// The part of its use in which the background login of a concurrent session may begin: spread, so
-/// that a fleet that was started together does not log in together.
+/// The part of a credential's use after which a concurrent session refreshes in the background. It is
+/// random, so that processes that start together do not log in together.
 const REFRESH_AHEAD: std::ops::Range<f64> = 0.7..0.9;
 
-/// The shortest use of what a login brings. It bounds the logins that a lifetime of nothing, or one
+/// The shortest use of a login's credential. It bounds the logins that a lifetime of zero, or one
 /// shorter than the login itself, can cause.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// How a credential came here.
+/// The source of a credential.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Source {
-    /// From a login of ours.
+    /// A login of this cache.
     Login { sent: Moment, answered: Moment },
-    /// From the user, who had it already.
+    /// The user, who handed in an existing credential.
     Caller(Moment),
 }
 
-/// From when a credential is aging, and until when it is used.
+/// The times at which a credential starts to age and is no longer used.
 #[derive(Clone, Debug)]
 pub(super) struct Lifespan {
     aging_from: Option<Instant>,
-    /// `None` without an expiry, and where the clock cannot hold it.
+    /// `None` without an expiry, or if the clock cannot represent it.
     until: Option<Instant>,
     wall_until: Option<SystemTime>,
-    /// How long a login makes a credential good for; `None` where that is not known or for ever.
+    /// How long a new credential of this login is used; `None` if unknown or unlimited.
     longest: Option<Duration>,
 }
 
@@ -65,7 +65,7 @@ impl Lifespan {
         let lifetime = credential.lifetime().or_else(|| {
             let left = credential.expires_at()?.duration_since(sent.wall);
             match source {
-                // Nobody hands out what is all but over: it is the server's clock that is behind.
+                // No server issues a token that is about to expire: its clock must be behind ours.
                 Source::Login { .. } => left.ok().filter(|left| *left >= MARGIN),
                 Source::Caller(_) => Some(left.unwrap_or_default()),
             }
@@ -74,7 +74,7 @@ impl Lifespan {
             return Self::ENDLESS;
         };
         let margin = match margin {
-            // Half of the lifetime at most: a margin that eats it all would be a login a request.
+            // At most half: a margin as long as the lifetime would cause a login for each request.
             Some(margin) => margin.min(lifetime / 2),
             None => MARGIN.min(lifetime / 10),
         };
@@ -105,7 +105,7 @@ impl Lifespan {
         }
     }
 
-    /// `now` is read only where there is an expiry to compare it with.
+    /// Calls `now` only if there is an expiry to compare it with.
     pub(super) fn freshness(&self, now: impl FnOnce() -> Moment) -> Freshness {
         if self.is_endless() {
             return Freshness::Fresh;
@@ -125,24 +125,24 @@ impl Lifespan {
         (self.until, self.wall_until) == (None, None)
     }
 
-    /// How long it stays fresh from now on, by whichever clock says less. `None` when it is not
-    /// fresh, and without an expiry.
+    /// How much longer it stays fresh, by the clock that says less. `None` if it is not fresh or has no
+    /// expiry.
     pub(super) fn fresh_for(&self, now: Moment) -> Option<Duration> {
         if self.freshness(|| now) != Freshness::Fresh {
             return None;
         }
-        let young_for = self
+        let until_aging = self
             .aging_from
             .map(|from| from.saturating_duration_since(now.monotonic));
-        [young_for, self.left(now)].into_iter().flatten().min()
+        [until_aging, self.left(now)].into_iter().flatten().min()
     }
 
-    /// Whether it is still used once `needed` has passed.
+    /// Whether it is still used after `needed`.
     pub(super) fn outlasts(&self, now: Moment, needed: Duration) -> bool {
         !self.is_over(now, needed)
     }
 
-    /// How long it is used from now on, by whichever clock says less. `None` without an expiry.
+    /// How much longer it is used, by the clock that says less. `None` without an expiry.
     pub(super) fn left(&self, now: Moment) -> Option<Duration> {
         let by_monotonic = self
             .until
@@ -153,12 +153,12 @@ impl Lifespan {
         [by_monotonic, by_wall].into_iter().flatten().min()
     }
 
-    /// Whether a new one may be good for `needed`: if not, another login cannot help.
+    /// Whether a new credential may last for `needed`. If not, another login cannot help.
     pub(super) fn could_outlast(&self, needed: Duration) -> bool {
         self.longest.is_none_or(|longest| needed < longest)
     }
 
-    /// Whether either clock says that it is over `later` than now.
+    /// Whether it is expired `later` than now, by either clock.
     fn is_over(&self, now: Moment, later: Duration) -> bool {
         let by_monotonic = self.until.is_some_and(|until| {
             now.monotonic

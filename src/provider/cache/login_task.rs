@@ -1,4 +1,4 @@
-//! The task of one login.
+//! The Tokio task that runs one login.
 
 use std::{
     future::poll_fn,
@@ -17,15 +17,15 @@ use crate::{
     runtime::{Moment, sync::time},
 };
 
-/// What a login that went well has brought.
+/// The result of a successful login.
 pub(super) struct Success {
     pub(super) entry: Arc<Entry>,
     pub(super) refresh_token: Option<RefreshToken>,
     pub(super) answered: Moment,
 }
 
-/// Flies one flight, and lands it in any case: also when the login panics, and when its runtime
-/// drops the task.
+/// Runs the login of one flight and completes that flight in any case, even if the login panics or the
+/// runtime drops the task.
 pub(super) struct LoginTask {
     cache: Arc<Cache>,
     flight: Arc<Flight<Arc<Entry>>>,
@@ -70,7 +70,7 @@ impl LoginTask {
         cache.complete_login(&self.flight, outcome);
     }
 
-    /// Where the login neither took the refresh token nor brought one, the old one is kept.
+    /// Keeps the previous refresh token if the login neither used it nor returned a new one.
     fn with_unused_refresh_token(&self, credential: Credential) -> Credential {
         match (
             credential.refresh_token(),
@@ -84,14 +84,14 @@ impl LoginTask {
     async fn log_in(&self) -> Result<Credential, Error> {
         let timeout = self.cache.setup.policy.time_to_log_in();
         let request = LoginRequest::new(self.flight.refresh_token().clone(), timeout);
-        // The call is in the future, so that a panic in it is caught as well.
+        // The call is inside the future, so that a panic in it is caught as well.
         let mut login = Box::pin(async { self.cache.setup.login.login(request).await });
         #[cfg(feature = "tracing")]
         let span = tracing::debug_span!("login", session = ?self.cache.setup.session);
         let polled = poll_fn(|cx| {
             #[cfg(feature = "tracing")]
             let _entered = span.enter();
-            // Declared lost meanwhile: what it has not sent yet must not be sent any more.
+            // The flight was declared lost: the login must send nothing more.
             if !self.cache.has_flight(&self.flight) {
                 return Poll::Ready(Err(Error::login_lost()));
             }
@@ -101,7 +101,7 @@ impl LoginTask {
             }
         });
         let outcome = time::timeout(timeout, polled).await;
-        // A panic here comes too late to matter.
+        // The outcome is known, so a panic here is ignored.
         let _ = catch(|| drop(login));
         outcome.unwrap_or_else(|_| Err(Error::login_timed_out(timeout)))
     }
@@ -115,13 +115,13 @@ impl LoginTask {
     }
 }
 
-/// What is left of a login that has panicked is dropped, and nothing of ours is in it.
+/// Unwind safe: a login that has panicked is dropped, and shares no state with the cache.
 fn catch<T>(act: impl FnOnce() -> T) -> thread::Result<T> {
     panic::catch_unwind(AssertUnwindSafe(act))
 }
 
 impl Drop for LoginTask {
-    /// Only its runtime drops a login_task before it has landed; without effect where it has.
+    /// Has an effect only if the runtime drops the task before the login has ended.
     fn drop(&mut self) {
         self.cache
             .complete_login(&self.flight, Err(Error::login_dropped()));

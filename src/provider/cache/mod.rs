@@ -1,4 +1,16 @@
-//! The life of a credential: what is current, the one flight, and what a failed login leaves.
+//! The cache: the current credential, the one flight, and the pauses after failures and rejections.
+//!
+//! | file | task |
+//! | --- | --- |
+//! | `acquire` | finds the current authorization, or waits for the flight |
+//! | `single_flight`, `flight`, `login_task` | start, represent and run the one login |
+//! | `lifespan`, `freshness` | compute when a credential ages and expires; avoid clock reads until then |
+//! | `feedback`, `rejections`, `target_filter` | decide which rejections cause a login |
+//! | `backoff` | computes the pause after a failed login |
+//!
+//! Reads use two atomics: the current entry and the fresh mark. All other state is behind one lock,
+//! `Cache::locked`. No user code runs under that lock: no login, clock, observer or random source.
+//! Futures, waker calls and drops of user errors stay outside as well.
 
 mod acquire;
 mod backoff;
@@ -40,7 +52,7 @@ use crate::{
     },
 };
 
-/// What a cache is made of.
+/// The settings of a cache.
 pub(super) struct Setup {
     pub(super) login: Box<dyn DynLogin>,
     pub(super) session: Session,
@@ -48,7 +60,7 @@ pub(super) struct Setup {
     pub(super) clock: Box<dyn Clock>,
     pub(super) random: Random,
     pub(super) observers: Observers,
-    /// The number in each authorization.
+    /// The number that each authorization carries.
     pub(super) account: u32,
 }
 
@@ -68,19 +80,20 @@ impl Setup {
 
 pub(super) struct Cache {
     setup: Setup,
-    /// ReadAnswer without a lock. A new one is stored only under the lock of `locked`.
+    /// Read without a lock, and stored only under the lock of `locked`.
     current: ArcSwapOption<Entry>,
-    /// No code of the user's runs under this lock: not the clock, not the login, and no future of
-    /// his is dropped there.
+    /// No user code runs under this lock: no clock is read, no login is polled, and no user future is
+    /// dropped.
     locked: Mutex<Locked>,
-    /// The number of the current generation while nothing is due, or 0 where the clocks have to be
-    /// asked. A number is stored under the lock of `locked`, 0 by anybody.
+    /// The number of the current generation while nothing is due, or 0 if the clocks must be read. A
+    /// number is stored only under the lock of `locked`; 0 may be stored without it.
     fresh_mark: AtomicU64,
-    /// Whether somebody has seen that a background login is due. Relaxed: it is looked at again under
-    /// the lock.
+    /// Whether a request has found the credential aging. Relaxed: the decision is made again under the
+    /// lock.
     is_refresh_due: AtomicBool,
-    /// Whether the clocks go on by themselves. Asked once: the answer is the user's code.
+    /// Whether the clocks run by themselves. Read once, since the clock is user code.
     runs_by_itself: bool,
+    /// The targets whose acceptances matter.
     awaited: TargetFilter,
 }
 
@@ -92,7 +105,7 @@ pub(super) struct Entry {
     authorization: Authorization,
     lifespan: Lifespan,
     received_at: Moment,
-    /// In nanoseconds from `received_at` on, where the clocks are asked.
+    /// In nanoseconds from `received_at` on; used while the fresh mark is 0.
     fresh_until: AtomicU64,
 }
 
@@ -102,19 +115,20 @@ impl Entry {
     }
 }
 
-/// What the next request that finds no credential does.
+/// The state behind the lock: it decides what a request without a credential does.
 struct Locked {
     flight: Option<Arc<Flight<Arc<Entry>>>>,
-    /// Whether what the flight brings is no news any more.
+    /// Whether a reset has made the flight's outcome obsolete.
     is_flight_discarded: bool,
+    /// The error of the last login, if that failed.
     failure: Option<Error>,
     back_off: BackOff,
-    /// For the next login, while none is under way.
+    /// For the next login. A login under way has taken it.
     refresh_token: Option<RefreshToken>,
     rejections: Rejections,
-    /// The last generations.
+    /// The last generations, oldest first.
     issued: VecDeque<Generation>,
-    /// What was rejected last and is not replaced yet.
+    /// The rejected credential, until a login succeeds or fails.
     rejected: Option<Arc<Entry>>,
     expiry_timer: Option<ExpiryTimer>,
     counts: Counts,
@@ -166,7 +180,7 @@ impl Cache {
             .as_ref()
             .map(|entry| entry.lifespan.freshness(|| now));
         if freshness == Some(Freshness::Expired) {
-            // A timer may be late: from here on no request is told that the credential is fresh.
+            // The expiry timer may be late: from here on each request reads the clocks.
             self.clear_fresh_mark(&mut locked);
         }
         let pause = locked.pause_at(now);
@@ -199,9 +213,10 @@ impl Cache {
         }
     }
 
-    /// Begins anew: the next request logs in, whatever has failed or was rejected before. A login
-    /// under way goes on, so that there is one at a time, and what it brings is discarded; its
-    /// refresh token aside, and one that waits here.
+    /// Makes the next request log in, whatever failed or was rejected before.
+    ///
+    /// A login under way goes on, so that there is one at a time. Its credential is discarded, but its
+    /// refresh token is kept, as is one that is stored here.
     pub(super) fn reset(&self) {
         let mut locked = self.lock();
         let current = self.set_current(&mut locked, None);
@@ -212,7 +227,7 @@ impl Cache {
         self.update_awaited(&locked);
         locked.is_flight_discarded = locked.flight.is_some();
         drop(locked);
-        // Errors are the user's: they are dropped unlocked.
+        // An error contains a user's error, whose drop is user code.
         drop((current, rejected, failure));
     }
 
@@ -232,7 +247,7 @@ impl Cache {
         })
     }
 
-    /// A number from 0 to 1, whatever the source of chance says.
+    /// A number from 0 to 1, whatever the user's source of randomness returns.
     fn jitter(&self) -> f64 {
         let random = (self.setup.random)();
         if random.is_nan() {
@@ -242,8 +257,7 @@ impl Cache {
         }
     }
 
-    /// Each change under the lock is whole before anything can panic, so that a poisoned one is
-    /// as good as any.
+    /// Locks, also after a panic: each change under the lock is complete before anything can panic.
     fn lock(&self) -> MutexGuard<'_, Locked> {
         self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -271,7 +285,7 @@ impl Locked {
             .is_some_and(|current| Arc::ptr_eq(current, flight))
     }
 
-    /// The failure that requests are answered with for now.
+    /// The failure that requests get while its pause lasts.
     fn pause_at(&self, now: Moment) -> Option<&Error> {
         self.failure
             .as_ref()

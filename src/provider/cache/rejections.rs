@@ -1,26 +1,49 @@
-//! Which rejections are worth a login: a state machine over events and times.
+//! The rules for rejections: which of them cause a login, and when.
 //!
-//! A rejection may mean that the token is dead, which a login cures; that the endpoint is forbidden
-//! for this account, which no login cures; that another client uses the account, and each login
-//! revokes the other's token; or that the API is broken. The answers look the same. They differ in
-//! what the same target answers after the next login. [`target`] draws the states of a target.
+//! A rejection may mean that the token is dead, and then a login helps. It may mean that the endpoint is
+//! forbidden for this account, so that no login helps. Another client may use the account, so that each
+//! login revokes the other's token. Or the API is broken. All these responses look the same. They differ
+//! in what the same target answers after the next login, so the rules keep a state for each rejected
+//! target.
 //!
-//! | what was rejected | when the next login may be made |
-//! | --- | --- |
-//! | an unknown target | at once; if the last two logins for unknown targets, or more, did not help: 1, 2, 4 s … 5 min after the last login, or when the target is rejected again 1 s later |
-//! | a `Helped` or `Waiting(0)` target | at once |
-//! | a `Waiting(n)` or `Mixed(n)` target | 1, 2, 4 s … 5 min after the last login; times the number of such targets, up to 5 min |
-//! | a `Mixed` target, for more than twice its longest time without an acceptance, + 3 s | at once |
-//! | any of them, if the last three logins, or more, helped for less than 3 s | not before 1, 2, 4 s … 1 min after the last login |
+//! # The states of a target
 //!
-//! The five minutes are 30 s for the first ten minutes in which nothing is accepted anywhere. A target
-//! is unknown again ten minutes after its last rejection. Of more than 64 targets, the one rejected
-//! least recently is forgotten.
+//! [`target`] draws them. `n` counts the logins in a row that did not help this target.
 //!
-//! The caller reports each login that brought a new generation, each rejection, and each acceptance of
-//! a [watched](Rejections::watched) target. Late news, of an older generation or of one whose
-//! replacement is under way, does no harm: the decision about it means nothing. A failed login is not
-//! reported. The caller puts the rejected generation back in use, and keeps it while the login backs off.
+//! | state | meaning | earliest next login for it |
+//! | --- | --- | --- |
+//! | unknown | not rejected in the last ten minutes | at once. If at least the last two logins for unknown targets did not help: 1, 2, 4 s … 5 min after the last login; if the target is rejected again, 1 s after its first rejection |
+//! | `Helped` | accepted after a login | at once |
+//! | `Waiting(0)` | rejected, but under one generation only | at once |
+//! | `Waiting(n)` | rejected again after n logins in a row | 1, 2, 4 s … 5 min after the last login; times the number of targets with n > 0, up to 5 min |
+//! | `Mixed(n)` | accepted and rejected under one generation | as `Waiting(n)`; at once after more than twice its longest time without an acceptance, + 3 s |
+//!
+//! Two rules concern all targets:
+//!
+//! - Contention: if at least the last three logins helped for less than 3 s, the next login is made 1, 2,
+//!   4 s … 1 min after the last one, or later if the table says so.
+//! - Outage: for the first ten minutes in which nothing is accepted anywhere, 30 s replace the 5 min.
+//!
+//! Of more than 64 targets, the one rejected least recently is forgotten.
+//!
+//! # Who moves them
+//!
+//! | event | caller | effect |
+//! | --- | --- | --- |
+//! | [`Rejections::logged_in`] | `Cache::publish`, for each new generation | starts a generation; no target changes |
+//! | [`Rejections::rejected`] | `Cache::reject`, for each rejection of a known generation | may move the target to `Waiting`; returns a [`Decision`] |
+//! | [`Rejections::accepted`] | `Cache::accept`, for [awaited](Rejections::awaited_targets) targets | may move the target to `Helped` or `Mixed` |
+//!
+//! A failed login is not reported, since it proves nothing about a token. The cache puts the rejected
+//! generation back in use, and keeps it during the back-off.
+//!
+//! A report about an older generation is late, as is one about a generation whose replacement is under
+//! way. It is harmless: the cache ignores the decision about it.
+//!
+//! # Locks
+//!
+//! This file reads no clock, takes no lock and calls no user code: events and times are arguments. The
+//! cache calls it under its lock.
 
 mod target;
 
@@ -35,24 +58,24 @@ use crate::{
     provider::{policy::Pauses, receipt::Reason, snapshot::HeldBack},
 };
 
-/// A generation that is rejected sooner had a brief life.
+/// A generation that is rejected sooner was revoked quickly.
 const QUICK: Duration = Duration::from_secs(3);
 
-/// So many brief lives in a row are no accident: another client is suspected.
+/// The number of quick revocations in a row that raise the suspicion of another client.
 const CONTENTION: u32 = 3;
 
-/// An outage lasts up to so many of its longest pauses.
+/// The longest outage, in multiples of its longest pause.
 const OUTAGE: u32 = 20;
 
 const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
 const MAX_TARGETS: usize = 64;
 
-/// What becomes of a rejected generation.
+/// What the cache does with a rejected generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// It goes out of use.
+    /// Takes it out of use, and logs in.
     LogIn,
-    /// It stays in use, and its rejection goes to the caller.
+    /// Keeps it in use. The caller gets the rejection.
     Keep { reason: Reason, next_login: Instant },
 }
 
@@ -61,14 +84,15 @@ pub(super) struct Rejections {
     pauses: Pauses,
     current: Option<Current>,
     targets: Vec<Target>,
-    /// The last acceptance that was reported.
+    /// The time of the last reported acceptance.
     accepted_at: Option<Instant>,
-    /// Generations in a row that cured a target and had a brief life.
+    /// Generations in a row that helped a target and were revoked quickly.
     quick_revocations: u32,
     /// Logins for unknown targets that did not help, in a row.
     unhelpful_for_new: u32,
     unhelpful_for_new_since: Option<Instant>,
-    /// A login is due, so news of the current generation is late. Whether an unknown target caused it.
+    /// `Some` while a login is due, so that reports about the current generation are late. True if an
+    /// unknown target caused that login.
     due_for_new: Option<bool>,
 }
 
@@ -78,10 +102,10 @@ struct Current {
     generation: Generation,
     logged_in_at: Instant,
     is_accepted: bool,
-    /// Whether it was made for an unknown target, and nothing shows yet whether it helped.
+    /// Whether it was made for an unknown target, and it is not known yet whether it helped.
     is_for_new: bool,
     has_helped: bool,
-    /// Whether it has cured a target, and has rejected one that a login may help.
+    /// Whether it has helped a target, and was then rejected by a target that a login may help.
     has_ended: bool,
     held_back: Option<HeldBack>,
 }
@@ -143,7 +167,7 @@ impl Rejections {
         let Some(mut current) = self.current.filter(|it| it.generation == generation) else {
             return Decision::LogIn;
         };
-        self.learn(index, &mut current, now);
+        self.assess_login(index, &mut current, now);
         let (reason, next_login) = self.next_login(index, is_new, &current, now);
         let decision = if next_login <= now {
             self.due_for_new.get_or_insert(is_new);
@@ -159,12 +183,12 @@ impl Rejections {
         decision
     }
 
-    /// What a rejection of the current generation says about its login.
-    fn learn(&mut self, index: usize, current: &mut Current, now: Instant) {
+    /// Counts whether the last login helped, as a rejection of its generation shows.
+    fn assess_login(&mut self, index: usize, current: &mut Current, now: Instant) {
         let known = &mut self.targets[index];
         known.is_late &= self.due_for_new.is_some();
         let is_quick = now.saturating_duration_since(current.logged_in_at) < QUICK;
-        // A target that no login helps says nothing about the lives of generations.
+        // A target that no login helps does not show that a token was revoked.
         if known.unhelpful_logins == 0 {
             if current.has_helped && !mem::replace(&mut current.has_ended, true) {
                 self.quick_revocations = if is_quick {
@@ -184,7 +208,7 @@ impl Rejections {
                 self.unhelpful_for_new_since = (!has_helped).then_some(since);
             }
         }
-        known.tried(current.generation);
+        known.rejected_current(current.generation);
     }
 
     fn next_login(
@@ -197,7 +221,7 @@ impl Rejections {
         let known = &self.targets[index];
         let after_login = |pause| current.logged_in_at + pause;
         let (reason, next_login) = if is_new {
-            let longest = self.longest(self.unhelpful_for_new_since.unwrap_or(now), current);
+            let longest = self.longest_pause(self.unhelpful_for_new_since.unwrap_or(now), current);
             let pause = self
                 .pauses
                 .after(self.unhelpful_for_new.saturating_sub(1), longest);
@@ -205,7 +229,7 @@ impl Rejections {
         } else if known.has_long_gap(now) {
             (Reason::LoginDidNotHelp, now)
         } else {
-            let longest = self.longest(known.rejected_since, current);
+            let longest = self.longest_pause(known.rejected_since, current);
             let unhelpful_logins = self
                 .targets
                 .iter()
@@ -229,11 +253,11 @@ impl Rejections {
         }
     }
 
-    /// The longest pause after rejections that began then.
-    fn longest(&self, since: Instant, current: &Current) -> Duration {
+    /// The longest pause for rejections that began at `since`.
+    fn longest_pause(&self, since: Instant, current: &Current) -> Duration {
         let in_outage = self.pauses.longest_in_outage;
         let is_accepted = self.accepted_at.is_some_and(|at| at >= since);
-        // Up to the login, and not to now: a pause does not change while it lasts.
+        // Measured up to the login and not up to now, so that a pause does not change while it lasts.
         let lasts = current.logged_in_at.saturating_duration_since(since);
         if is_accepted || lasts >= in_outage * OUTAGE {
             self.pauses.longest
@@ -242,25 +266,26 @@ impl Rejections {
         }
     }
 
-    /// The targets whose acceptances matter. `None` until the current generation is accepted: then
-    /// all of them do.
+    /// The targets whose acceptances matter. `None` means all of them: until the current generation is
+    /// accepted for the first time.
     pub(super) fn awaited_targets(&self) -> Option<impl Iterator<Item = u32>> {
         let is_awaited = self.current.is_some_and(|it| !it.is_accepted);
         let not_helped = self.targets.iter().filter(|it| it.state != State::Helped);
         (!is_awaited).then(|| not_helped.map(|it| it.fingerprint))
     }
 
-    /// The pause that lasts, in which rejections of the current generation cause no login.
+    /// The current pause, in which rejections of the current generation cause no login.
     pub(super) fn held_back(&self, now: Instant) -> Option<HeldBack> {
         self.current?.held_back.filter(|it| now < it.next_login)
     }
 
-    /// Whether tokens were revoked within seconds of each login. It ends when one lives for long.
+    /// Whether tokens were revoked within seconds of each login. A generation that lasts for the longest
+    /// pause ends the suspicion.
     pub(super) fn is_contention_suspected(&self, now: Instant) -> bool {
-        let lives = |it: Current| {
+        let has_lasted = |it: Current| {
             !it.has_ended && now.saturating_duration_since(it.logged_in_at) >= self.pauses.longest
         };
-        self.quick_revocations >= CONTENTION && !self.current.is_some_and(lives)
+        self.quick_revocations >= CONTENTION && !self.current.is_some_and(has_lasted)
     }
 
     fn remember(&mut self, new: Target) -> usize {
@@ -284,7 +309,7 @@ impl Rejections {
 }
 
 impl Current {
-    /// One more rejection in the pause that lasts, or the first of a new one.
+    /// Counts a rejection in the current pause, or starts a pause with it.
     fn hold_back(&mut self, next_login: Instant, now: Instant) {
         let lasting = self.held_back.filter(|it| now < it.next_login);
         self.held_back = Some(HeldBack {

@@ -1,4 +1,6 @@
-//! How a login begins, and what becomes of its outcome.
+//! Starts the one login, and publishes its outcome.
+//!
+//! [`acquire`](super::acquire) draws the states of a flight.
 
 use std::{
     error, mem,
@@ -26,11 +28,11 @@ impl Cache {
     /// Starts one login in the background, unless one is under way or has just failed.
     pub(super) fn refresh_ahead(self: &Arc<Self>) {
         let Ok(runtime) = Handle::try_current() else {
-            return; // A request that is polled on a runtime will do it.
+            return; // a later request that is polled on a runtime will start the login
         };
         self.is_refresh_due.store(false, Ordering::Relaxed);
         let now = Moment::of(&*self.setup.clock);
-        // Whoever holds the lock is about to start or to end a flight: no request waits for that.
+        // The holder of the lock may be starting or ending a flight. No request waits for that here.
         let mut locked = match self.locked.try_lock() {
             Ok(locked) => locked,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -42,7 +44,7 @@ impl Cache {
             self.complete_login(&overdue, Err(Error::login_lost()));
             return;
         }
-        // Looked at again under the lock: a flight may have landed since.
+        // Check again under the lock: a flight may have been completed since.
         let is_aging = self
             .current
             .load()
@@ -55,6 +57,7 @@ impl Cache {
         self.start_expiry_timer(&mut locked, now);
     }
 
+    /// Starts a login on `runtime`. The caller has checked that there is no flight.
     pub(super) fn start_login(
         self: &Arc<Self>,
         mut locked: MutexGuard<'_, Locked>,
@@ -67,28 +70,29 @@ impl Cache {
         let timeout = self.setup.policy.time_to_log_in();
         let flight = Arc::new(Flight::new(timeout, runtime, refresh_token));
         locked.flight = Some(Arc::clone(&flight));
-        // A runtime that is shutting down drops the task at once, and that takes the lock.
+        // Unlock first: a runtime that is shutting down drops the task at once, which takes the lock.
         drop(locked);
         runtime.spawn(LoginTask::new(self, &flight).run());
         flight
     }
 
-    /// Declares the flight lost when it is overdue, for all who wait for it on its runtime.
+    /// Starts the timer that declares the flight lost when it is overdue. It serves all waiters on the
+    /// login's runtime.
     pub(super) fn start_overdue_timer(
         self: &Arc<Self>,
         flight: &Arc<Flight<Arc<Entry>>>,
         runtime: &Handle,
     ) {
         let (cache, flight) = (Arc::clone(self), Arc::clone(flight));
-        // Here, and not in the task: without a time driver it is who waits that has to hear of it.
+        // Created here and not in the task: without a time driver, the panic must reach the waiter.
         let wait = flight.timed_wait();
         runtime.spawn(async move {
             if flight.outcome().is_none() && wait.await.is_err() {
                 cache.complete_login(&flight, Err(Error::login_lost()));
             }
         });
-        // What a worker has spawned last waits for that worker alone, and who waits may block it: this
-        // takes the watch's place there.
+        // Tokio's LIFO slot is not stolen from, and a waiter may block its worker: an empty task moves
+        // the timer out of that slot.
         runtime.spawn(async {});
     }
 
@@ -96,14 +100,15 @@ impl Cache {
         self.lock().has_flight(flight)
     }
 
-    /// Publishes the outcome of the flight, unless it was declared lost: then another login may
-    /// be under way already, and what this one got is discarded.
+    /// Publishes the outcome of the flight and wakes its waiters.
+    ///
+    /// If the flight was declared lost, another login may be under way: the outcome is discarded.
     pub(super) fn complete_login(
         self: &Arc<Self>,
         flight: &Arc<Flight<Arc<Entry>>>,
         outcome: Result<Success, Error>,
     ) {
-        // The clock is not asked for a lost one: that is told while panics unwind.
+        // No clock is read for a lost login: it may be reported while a panic unwinds.
         let is_lost = outcome.as_ref().is_err_and(Error::is_login_lost);
         let now = (!is_lost).then(|| Moment::of(&*self.setup.clock));
         let failed = outcome.as_ref().err().zip(now).map(|(error, now)| {
@@ -113,7 +118,7 @@ impl Cache {
         let mut locked = self.lock();
         if !locked.has_flight(flight) {
             drop(locked);
-            // It has landed, or was about to when something panicked: nobody must wait for that.
+            // Another call has completed it, or panicked before it could: no waiter may be left.
             if let Err(error) = outcome {
                 flight.complete(Err(error));
             }
@@ -140,13 +145,13 @@ impl Cache {
                 locked.counts.logins += 1;
                 locked.back_off = BackOff::default();
                 self.publish(&mut locked, Arc::clone(&entry), answered);
-                // Since the answer a hook has run.
+                // Not `answered`: the credential hook has run since then.
                 self.start_expiry_timer(&mut locked, now.unwrap_or(answered));
                 let generation = entry.generation();
                 (Ok(entry), None, CredentialEvent::LoggedIn { generation })
             }
             Err(error) => {
-                // What was not taken is there for the next login, and no longer for this one.
+                // An unused refresh token is kept for the next login.
                 locked.refresh_token = flight.refresh_token().take();
                 locked.counts.failed_logins += 1;
                 self.restore_rejected(&mut locked);
@@ -159,20 +164,20 @@ impl Cache {
         };
         let _dropped_unlocked = mem::replace(&mut locked.failure, failure);
         drop(locked);
-        // Before waiters wake up: whoever has waited finds that its login was told. An observer that
-        // blocks delays them to their deadline at most, when they look for the credential themselves.
+        // Observers run before waiters wake up. An observer that blocks delays waiters up to their
+        // deadline; then they read the credential themselves.
         self.setup.observers.notify(&event);
         flight.complete(outcome);
     }
 
-    /// A reset came before it: neither its credential nor its failure is news.
+    /// Completes a flight that a reset has made obsolete: its credential and its failure are discarded.
     pub(super) fn discard_login(
         &self,
         mut locked: MutexGuard<'_, Locked>,
         flight: &Flight<Arc<Entry>>,
         outcome: Result<Success, Error>,
     ) {
-        // What was rotated is rotated.
+        // The server has already replaced the previous refresh token.
         locked.refresh_token = match &outcome {
             Ok(success) => success.refresh_token.clone(),
             Err(_) => flight.refresh_token().take(),

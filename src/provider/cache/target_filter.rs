@@ -1,17 +1,18 @@
-//! Which acceptances are news, found out without a lock.
+//! A lock-free filter for the acceptances that matter.
 
 use std::sync::atomic::{AtomicU64 as StdAtomicU64, Ordering};
 
 use crate::runtime::sync::AtomicU64;
 
-/// The targets whose acceptances the rules wait for: a filter, which may say yes of others too.
+/// A set of targets whose acceptances the rejection rules await. It may contain false positives, but no
+/// false negatives.
 ///
-/// Most of the time it is empty, and one word says so. Only where that word has the target's bit is
-/// the table looked at: 64 targets fill two thirds of the word, and 1.6 % of the table.
+/// Most of the time the set is empty, and one word shows this. The table is read only if the target's
+/// bit is set in that word: 64 targets fill two thirds of the word, and 1.6 % of the table.
 ///
-/// Relaxed, all of it: it is written under the cache's lock, before a new credential is published. An
-/// acceptance that misses a change came too early to matter. The table has the atomics of `std` in
-/// models too: it follows the word.
+/// All accesses are relaxed. The filter is written under the cache's lock, before a new credential is
+/// published. An acceptance that misses a change came too early to matter. The table uses the atomics of
+/// `std` even under a model checker, since it only refines the word.
 pub(super) struct TargetFilter {
     word: AtomicU64,
     table: [StdAtomicU64; WORDS],
@@ -27,7 +28,7 @@ impl TargetFilter {
         }
     }
 
-    /// Whether an acceptance of this target may be news.
+    /// Whether the rules may await an acceptance of this target.
     #[inline]
     pub(super) fn has(&self, target: u32) -> bool {
         let (word, place_bit) = place(target);
@@ -35,7 +36,7 @@ impl TargetFilter {
             && self.table[word].load(Ordering::Relaxed) & place_bit != 0
     }
 
-    /// Watches these targets and no others; without a list, all of them.
+    /// Replaces the set. `None` stands for all targets.
     pub(super) fn set(&self, targets: Option<impl Iterator<Item = u32>>) {
         let (mut word, mut table) = (u64::MAX, [u64::MAX; WORDS]);
         if let Some(targets) = targets {
@@ -53,12 +54,12 @@ impl TargetFilter {
     }
 }
 
-/// By the lowest six bits.
+/// The target's bit in the word: the lowest six bits of the fingerprint.
 fn bit(target: u32) -> u64 {
     1 << (target % u64::BITS)
 }
 
-/// By the next twelve.
+/// The target's word and bit in the table: the next twelve bits of the fingerprint.
 fn place(target: u32) -> (usize, u64) {
     let (word, bit) = (target >> 6, target >> 12);
     (word as usize % WORDS, 1 << (bit % u64::BITS))
@@ -69,21 +70,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn watched_targets_are_found_and_few_others_are() {
-        let watched = TargetFilter::empty();
+    fn awaited_targets_are_found_and_few_others_are() {
+        let filter = TargetFilter::empty();
         let mut random = fastrand::Rng::with_seed(1);
         let (targets, others): (Vec<_>, Vec<_>) = (0..64 + 10_000)
             .map(|_| random.u32(..))
             .enumerate()
             .partition(|(at, _)| *at < 64);
-        assert!(!others.iter().any(|(_, other)| watched.has(*other)));
-        watched.set(Some(targets.iter().map(|(_, target)| *target)));
-        assert!(targets.iter().all(|(_, target)| watched.has(*target)));
-        let found = others.iter().filter(|(_, other)| watched.has(*other));
-        assert!((50..200).contains(&found.count()), "one of a hundred");
-        watched.set(None::<std::iter::Empty<_>>);
-        assert!(others.iter().all(|(_, other)| watched.has(*other)));
-        watched.set(Some(std::iter::empty()));
-        assert!(!targets.iter().any(|(_, target)| watched.has(*target)));
+        assert!(!others.iter().any(|(_, other)| filter.has(*other)));
+        filter.set(Some(targets.iter().map(|(_, target)| *target)));
+        assert!(targets.iter().all(|(_, target)| filter.has(*target)));
+        let found = others.iter().filter(|(_, other)| filter.has(*other));
+        assert!(
+            (50..200).contains(&found.count()),
+            "about one in a hundred is a false positive"
+        );
+        filter.set(None::<std::iter::Empty<_>>);
+        assert!(others.iter().all(|(_, other)| filter.has(*other)));
+        filter.set(Some(std::iter::empty()));
+        assert!(!targets.iter().any(|(_, target)| filter.has(*target)));
     }
 }

@@ -1,4 +1,4 @@
-//! What is known of one target that was rejected.
+//! The state of one rejected target.
 //!
 //! ```text
 //!              rejected     ┌────────────┐ accepted under a newer generation ┌───────┐
@@ -28,15 +28,16 @@ use crate::credential::Generation;
 pub(super) struct Target {
     pub(super) fingerprint: u32,
     pub(super) state: State,
-    /// The *n* of its state: logins in a row that did not help it.
+    /// The *n* of its state: the logins in a row that did not help it.
     pub(super) unhelpful_logins: u32,
     /// The generation of its last rejection.
     generation: Generation,
     pub(super) rejected_since: Instant,
     pub(super) last_rejected: Instant,
-    /// No login for it is made sooner.
+    /// The earliest time of a login for it.
     pub(super) not_before: Instant,
-    /// Whether all its rejections were late. An exclusive session rejects what is in flight at a login.
+    /// Whether all its rejections were late. In an exclusive session, a login causes late rejections of
+    /// the requests in flight.
     pub(super) is_late: bool,
     /// The longest time without an acceptance that ended without a login.
     longest_gap: Duration,
@@ -64,7 +65,7 @@ impl Target {
         }
     }
 
-    /// Takes an acceptance under the generation of this login. Returns whether the login has cured it.
+    /// Handles an acceptance under the generation of this login. Returns whether the login helped.
     pub(super) fn accepted(
         &mut self,
         generation: Generation,
@@ -91,7 +92,7 @@ impl Target {
         false
     }
 
-    /// Takes a rejection, of whatever generation.
+    /// Handles a rejection of any generation.
     pub(super) fn rejected(&mut self, generation: Generation, now: Instant) {
         // Helped => Waiting
         if self.state == State::Helped {
@@ -100,8 +101,8 @@ impl Target {
         self.last_rejected = now;
     }
 
-    /// Takes a rejection of the current generation.
-    pub(super) fn tried(&mut self, generation: Generation) {
+    /// Handles a rejection of the current generation.
+    pub(super) fn rejected_current(&mut self, generation: Generation) {
         // (Waiting | Mixed) => Waiting
         if self.generation != generation {
             self.generation = generation;
@@ -110,7 +111,7 @@ impl Target {
         }
     }
 
-    /// Whether it is mixed, and has been rejected for much longer than before.
+    /// Whether it is mixed, and has now been rejected for much longer than ever before.
     pub(super) fn has_long_gap(&self, now: Instant) -> bool {
         let State::Mixed { accepted_at } = self.state else {
             return false;
