@@ -13,10 +13,14 @@
 //!    └───────────────────────────────────────────────────────┘ outcome not usable: retry
 //! ```
 //!
-//! [`Acquiring`] is this state machine, and the task that polls it moves it. The retries are bounded, so
-//! that no request waits for ever: one if the login's runtime is gone; one if the credential is no longer
-//! usable when the waiter is polled; one after a reset, and another after the retry for an unusable
-//! credential.
+//! [`Acquiring`] is this state machine, and the task that polls it moves it. Its retries are bounded, so
+//! that no request waits for ever:
+//!
+//! | reason for a retry | at most |
+//! | --- | --- |
+//! | the login's runtime is gone | once |
+//! | the credential is no longer usable when the waiter is polled | once |
+//! | a reset discarded the login | once before and once after the retry for an unusable credential |
 //!
 //! # A flight
 //!

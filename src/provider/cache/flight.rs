@@ -113,8 +113,8 @@ impl<T> Flight<T> {
     /// [`outcome`](Self::outcome) after each poll.
     ///
     /// On the login's own runtime, the wait has no timer and relies on the overdue timer, which the
-    /// caller must [start](Self::needs_timer). A timer for each waiter would dominate the cost of a
-    /// wait.
+    /// caller must [start](Self::needs_timer). A timer for each waiter would be a large part of the
+    /// cost of a wait.
     ///
     /// # Panics
     ///

@@ -12,16 +12,19 @@
 //!
 //! | state | meaning | earliest next login for it |
 //! | --- | --- | --- |
-//! | unknown | not rejected in the last ten minutes | at once. If at least the last two logins for unknown targets did not help: 1, 2, 4 s … 5 min after the last login; if the target is rejected again, 1 s after its first rejection |
+//! | unknown | not rejected in the last ten minutes | at once; see "Unknown targets" below |
 //! | `Helped` | accepted after a login | at once |
 //! | `Waiting(0)` | rejected, but under one generation only | at once |
 //! | `Waiting(n)` | rejected again after n logins in a row | 1, 2, 4 s … 5 min after the last login; times the number of targets with n > 0, up to 5 min |
 //! | `Mixed(n)` | accepted and rejected under one generation | as `Waiting(n)`; at once after more than twice its longest time without an acceptance, + 3 s |
 //!
-//! Two rules concern all targets:
+//! Three more rules:
 //!
-//! - Contention: if at least the last three logins helped for less than 3 s, the next login is made 1, 2,
-//!   4 s … 1 min after the last one, or later if the table says so.
+//! - Unknown targets: they have a pause in common if at least the last two logins for unknown targets did
+//!   not help. It ends 1, 2, 4 s … 5 min after the last login. A target that is rejected again in it may
+//!   cause a login 1 s after its first rejection.
+//! - Contention: all targets have a pause in common if at least the last three logins helped for less than
+//!   3 s each. It ends 1, 2, 4 s … 1 min after the last login. A longer pause from the table wins.
 //! - Outage: for the first ten minutes in which nothing is accepted anywhere, 30 s replace the 5 min.
 //!
 //! Of more than 64 targets, the one rejected least recently is forgotten.

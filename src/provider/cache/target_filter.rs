@@ -8,7 +8,7 @@ use crate::runtime::sync::AtomicU64;
 /// false negatives.
 ///
 /// Most of the time the set is empty, and one word shows this. The table is read only if the target's
-/// bit is set in that word: 64 targets fill two thirds of the word, and 1.6 % of the table.
+/// bit is set in that word. 64 targets fill two thirds of the word, and 1.6 % of the table.
 ///
 /// All accesses are relaxed. The filter is written under the cache's lock, before a new credential is
 /// published. An acceptance that misses a change came too early to matter. The table uses the atomics of

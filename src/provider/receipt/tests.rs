@@ -16,7 +16,7 @@ fn a_receipt_is_two_words() {
 }
 
 #[test]
-fn the_query_and_the_origin_do_not_count() {
+fn query_and_origin_are_not_part_of_the_target() {
     let target = of("GET", "https://api.example.com/things/1");
     assert_eq!(of("GET", "/things/1?page=2"), target);
     assert_eq!(of("GET", "http://other.example.com:8080/things/1?"), target);
@@ -54,7 +54,7 @@ fn each_byte_of_method_and_path_counts_up_to_64() {
 }
 
 #[test]
-fn of_a_longer_method_length_head_and_tail_count() {
+fn a_longer_method_counts_by_length_head_and_tail() {
     let target = of("ABCDxxxEFGH", "/a");
     assert_eq!(of("ABCDyyyEFGH", "/a"), target);
     for other in ["ABCDxxEFGH", "ABCDxxxxEFGH", "ABCZxxxEFGH", "ABCDxxxZFGH"] {
@@ -62,7 +62,7 @@ fn of_a_longer_method_length_head_and_tail_count() {
     }
 }
 
-// What `Method` holds need not become a string for them.
+// `Method` stores these two without a string.
 #[test]
 fn get_and_post_count_as_constants() {
     let hash = |method: u64| {
@@ -73,14 +73,14 @@ fn get_and_post_count_as_constants() {
 }
 
 #[test]
-fn of_a_longer_path_length_head_and_tail_count() {
+fn a_longer_path_counts_by_length_head_and_tail() {
     let path = |head: &str, middle: &str, tail: &str| format!("/{head:a<31}{middle}{tail:a>32}");
     let target = of("GET", &path("x", "one", "y"));
     assert_eq!(of("GET", &path("x", "two", "y")), target);
     assert_ne!(of("GET", &path("x", "three", "y")), target);
     assert_ne!(of("GET", &path("z", "one", "y")), target);
     assert_ne!(of("GET", &path("x", "one", "z")), target);
-    // Each byte of the first and of the last 32, and none between them.
+    // Each of the first 32 and the last 32 bytes counts, and none between them.
     let path = format!("/{}", "a".repeat(79));
     let target = of("GET", &path);
     for at in 1..80 {
@@ -92,7 +92,7 @@ fn of_a_longer_path_length_head_and_tail_count() {
 }
 
 #[test]
-fn a_verdict_has_what_it_was_made_with() {
+fn a_verdict_returns_its_parts() {
     let (age, next_login) = (Duration::from_secs(3), Instant::now());
     let verdict = Verdict::new(Reason::Late);
     assert_eq!((verdict.age(), verdict.next_login()), (None, None));
@@ -108,7 +108,7 @@ fn a_verdict_has_what_it_was_made_with() {
     );
 }
 
-// An ideal fingerprint of 32 bits has 1.2 collisions among so many.
+// An ideal 32-bit fingerprint has 1.2 collisions among this many paths.
 #[test]
 fn generated_paths_hardly_collide() {
     let nouns = ["things", "users", "orders", "invoices", "v1/projects"];
@@ -132,7 +132,7 @@ fn generated_paths_hardly_collide() {
         paths.len()
     );
     assert!(collisions <= 4, "{collisions}");
-    // The filter of remembered targets looks at the lowest six bits.
+    // The target filter uses the lowest six bits.
     let mut bits = [0_u32; 64];
     for target in targets {
         bits[target as usize % 64] += 1;

@@ -1,5 +1,5 @@
-//! Those who wait for a login on its own runtime, in paused time: the login's task is left out, as if
-//! it blocked its thread.
+//! Waiters on the login's own runtime, in paused time. The login's task does not run, as if it blocked
+//! its thread.
 
 use tokio::{task::yield_now, time};
 use tokio_test::{assert_pending, task};
@@ -10,7 +10,7 @@ use crate::{
     login::{RefreshTokenSlot, login_fn},
 };
 
-/// A cache whose login is under way, and is not driven.
+/// A cache with a flight whose login never runs.
 fn with_a_stuck_flight() -> (Arc<Cache>, Arc<Flight<Arc<Entry>>>) {
     let login = login_fn(|_| async { Ok(Credential::new("abc")?) });
     let cache = Arc::new(Cache::new(Setup::new(login), None));
@@ -26,23 +26,23 @@ fn tasks() -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crowd_on_the_logins_runtime_has_one_timer_that_tells_all_of_them() {
+async fn waiters_on_the_logins_runtime_share_one_timer() {
     let (cache, flight) = with_a_stuck_flight();
-    let mut crowd: Vec<_> = (0..100)
+    let mut waiters: Vec<_> = (0..100)
         .map(|_| task::spawn(Acquiring::new(&cache, Wanted::default())))
         .collect();
-    for waiter in &mut crowd {
+    for waiter in &mut waiters {
         assert_pending!(waiter.poll());
     }
     yield_now().await;
     assert_eq!(tasks(), 1);
     let start = time::Instant::now();
-    for waiter in crowd {
+    for waiter in waiters {
         assert!(waiter.await.unwrap_err().is_login_lost());
         assert_eq!(
             start.elapsed().as_secs(),
             11,
-            "10 for the login, 1 to notice"
+            "10 s for the login, 1 s of grace"
         );
     }
     assert!(!cache.has_flight(&flight));
@@ -50,7 +50,7 @@ async fn a_crowd_on_the_logins_runtime_has_one_timer_that_tells_all_of_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_timer_goes_on_when_who_began_it_gives_up() {
+async fn the_timer_goes_on_when_the_first_waiter_is_dropped() {
     let (cache, _flight) = with_a_stuck_flight();
     let acquiring = || task::spawn(Acquiring::new(&cache, Wanted::default()));
     let (mut first, mut second) = (acquiring(), acquiring());
@@ -73,7 +73,7 @@ async fn the_timer_ends_with_the_login() {
     yield_now().await;
     assert_eq!(tasks(), 0);
 
-    // It may have landed before the timer was there to be told.
+    // The flight may be completed before the timer task runs.
     cache.start_overdue_timer(&flight, &Handle::current());
     yield_now().await;
     assert_eq!(tasks(), 0);

@@ -1,5 +1,5 @@
-//! The timer by hand, in paused time: it is let run beside a cache that has not spawned it, since a
-//! runtime of one thread gets none.
+//! The expiry timer in paused time. The tests spawn it themselves, since a cache spawns none on a
+//! current-thread runtime.
 
 use std::{
     sync::{
@@ -22,32 +22,32 @@ use crate::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Clocks that go on with Tokio's, the wall clock ahead of the other by what it has jumped.
+/// Clocks that follow Tokio's clock. The wall clock can jump ahead.
 #[derive(Clone)]
-struct Going(Arc<State>);
+struct RunningClock(Arc<ClockState>);
 
-struct State {
+struct ClockState {
     start: (Instant, SystemTime),
-    jumped: Mutex<Duration>,
+    wall_offset: Mutex<Duration>,
     reads: AtomicUsize,
     wall_reads: AtomicUsize,
 }
 
-impl Going {
+impl RunningClock {
     fn new() -> Self {
-        Self(Arc::new(State {
+        Self(Arc::new(ClockState {
             start: (time::Instant::now().into_std(), SystemTime::now()),
-            jumped: Mutex::default(),
+            wall_offset: Mutex::default(),
             reads: AtomicUsize::new(0),
             wall_reads: AtomicUsize::new(0),
         }))
     }
 
     fn jump_wall(&self, by: Duration) {
-        *self.0.jumped.lock().unwrap() += by;
+        *self.0.wall_offset.lock().unwrap() += by;
     }
 
-    /// How often both have been read since the last time.
+    /// How often each clock was read since the last call.
     fn take_reads(&self) -> (usize, usize) {
         (
             self.0.reads.swap(0, SeqCst),
@@ -56,7 +56,7 @@ impl Going {
     }
 }
 
-impl Clock for Going {
+impl Clock for RunningClock {
     fn now(&self) -> Instant {
         self.0.reads.fetch_add(1, SeqCst);
         time::Instant::now().into_std()
@@ -65,8 +65,8 @@ impl Clock for Going {
     fn wall(&self) -> SystemTime {
         self.0.wall_reads.fetch_add(1, SeqCst);
         let (monotonic, wall) = self.0.start;
-        let gone = time::Instant::now().into_std() - monotonic;
-        wall + gone + *self.0.jumped.lock().unwrap()
+        let elapsed = time::Instant::now().into_std() - monotonic;
+        wall + elapsed + *self.0.wall_offset.lock().unwrap()
     }
 
     fn runs_by_itself(&self) -> bool {
@@ -74,8 +74,8 @@ impl Clock for Going {
     }
 }
 
-/// A cache that holds a credential, and cannot log in.
-fn cache(clock: &Going, session: Session, lifetime: Option<Duration>) -> Arc<Cache> {
+/// A cache with a credential, whose logins fail.
+fn cache(clock: &RunningClock, session: Session, lifetime: Option<Duration>) -> Arc<Cache> {
     let login = login_fn(|_| async { Err("offline".into()) });
     cache_with(clock.clone(), session, lifetime, login)
 }
@@ -100,8 +100,8 @@ fn cache_with(
     Arc::new(Cache::new(setup, Some(credential)))
 }
 
-/// What [`Cache::start_expiry_timer`] does on a runtime of many threads.
-fn watch(cache: &Arc<Cache>) -> (ExpiryTimer, tokio::task::JoinHandle<()>) {
+/// Does what [`Cache::start_expiry_timer`] does on a multi-threaded runtime.
+fn start_timer(cache: &Arc<Cache>) -> (ExpiryTimer, tokio::task::JoinHandle<()>) {
     let generation = cache.generation().unwrap();
     cache.mark_fresh(generation);
     let active = Arc::new(());
@@ -111,14 +111,14 @@ fn watch(cache: &Arc<Cache>) -> (ExpiryTimer, tokio::task::JoinHandle<()>) {
         active: Arc::downgrade(&active),
     };
     let task = tokio::spawn(expiry_task.run());
-    let watch = ExpiryTimer {
+    let timer = ExpiryTimer {
         task: task.abort_handle(),
         active: Some(active),
     };
-    (watch, task)
+    (timer, task)
 }
 
-/// Lets time pass as it does, timers on its way served.
+/// Advances time in steps of a second, so that timers fire in order.
 async fn pass(mut time: Duration) {
     while !time.is_zero() {
         let step = time.min(Duration::from_secs(1));
@@ -128,7 +128,7 @@ async fn pass(mut time: Duration) {
     }
 }
 
-/// What a request does.
+/// Does what a request does.
 fn is_sent(cache: &Arc<Cache>) -> bool {
     let current = cache.current();
     cache.sent();
@@ -140,16 +140,16 @@ fn is_marked_fresh(cache: &Cache) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_says_so_until_something_is_due_and_no_longer() {
+async fn the_mark_is_set_until_something_is_due() {
     let secs = Duration::from_secs;
     for (session, due) in [
         (Session::Exclusive, secs(3590)),
         // 80 % of 3,590 s: then the background login is due.
         (Session::Concurrent, secs(2872)),
     ] {
-        let clock = Going::new();
+        let clock = RunningClock::new();
         let cache = cache(&clock, session, Some(HOUR));
-        let (_watch, task) = watch(&cache);
+        let (_timer, task) = start_timer(&cache);
         yield_now().await;
         pass(due - secs(1)).await;
         assert!(is_marked_fresh(&cache), "{session:?}");
@@ -162,10 +162,10 @@ async fn it_says_so_until_something_is_due_and_no_longer() {
 
 // E6
 #[tokio::test(start_paused = true)]
-async fn a_suspend_is_noticed_within_half_a_minute() {
-    let clock = Going::new();
+async fn the_timer_notices_a_suspend_within_half_a_minute() {
+    let clock = RunningClock::new();
     let cache = cache(&clock, Session::Exclusive, Some(HOUR));
-    let _watch = watch(&cache);
+    let _timer = start_timer(&cache);
     yield_now().await;
     pass(Duration::from_secs(100)).await;
     clock.jump_wall(8 * HOUR);
@@ -178,24 +178,26 @@ async fn a_suspend_is_noticed_within_half_a_minute() {
     assert!(late <= CHECK_EVERY, "{late:?}");
 }
 
-// The same without a timer.
 #[tokio::test(start_paused = true)]
-async fn a_suspend_is_noticed_by_requests_within_half_a_minute() {
-    let clock = Going::new();
+async fn requests_without_a_timer_notice_a_suspend_within_half_a_minute() {
+    let clock = RunningClock::new();
     let cache = cache(&clock, Session::Exclusive, Some(HOUR));
     assert!(cache.current().is_some());
     clock.jump_wall(8 * HOUR);
-    assert!(cache.current().is_some(), "half a minute is not over");
+    assert!(
+        cache.current().is_some(),
+        "less than half a minute has passed"
+    );
     advance(CHECK_EVERY).await;
     assert!(cache.current().is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_clock_is_read_while_it_says_so() {
-    let clock = Going::new();
+async fn no_clock_is_read_while_the_mark_is_set() {
+    let clock = RunningClock::new();
     let cache = cache(&clock, Session::Exclusive, Some(HOUR));
     let generation = cache.generation().unwrap();
-    let (_watch, task) = watch(&cache);
+    let (_timer, task) = start_timer(&cache);
     yield_now().await;
     clock.take_reads();
     for _ in 0..100 {
@@ -204,7 +206,7 @@ async fn no_clock_is_read_while_it_says_so() {
     }
     assert_eq!(clock.take_reads(), (0, 0));
 
-    // Its runtime is gone.
+    // As if its runtime were gone.
     task.abort();
     assert!(task.await.unwrap_err().is_cancelled());
     for _ in 0..100 {
@@ -215,7 +217,7 @@ async fn no_clock_is_read_while_it_says_so() {
         assert!(cache.is_current(generation));
     }
     assert_eq!(clock.take_reads(), (100, 0));
-    // And expiry is honoured all the same.
+    // The expiry is still honoured.
     advance(HOUR - Duration::from_secs(10)).await;
     assert!(!cache.is_current(generation));
     assert!(cache.current().is_none());
@@ -223,7 +225,7 @@ async fn no_clock_is_read_while_it_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn without_an_expiry_no_clock_is_read_at_all() {
-    let clock = Going::new();
+    let clock = RunningClock::new();
     let cache = cache(&clock, Session::Concurrent, None);
     clock.take_reads();
     advance(1_000 * HOUR).await;
@@ -234,10 +236,10 @@ async fn without_an_expiry_no_clock_is_read_at_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_ends_with_what_it_watches_and_takes_back_nothing_else() {
-    let clock = Going::new();
+async fn a_timer_ends_with_its_credential_and_clears_no_other_mark() {
+    let clock = RunningClock::new();
     let cache = cache(&clock, Session::Exclusive, Some(HOUR));
-    let (_first_watch, watch_of_the_first) = watch(&cache);
+    let (_first, first_task) = start_timer(&cache);
     yield_now().await;
     let first = cache.generation().unwrap();
 
@@ -248,36 +250,35 @@ async fn it_ends_with_what_it_watches_and_takes_back_nothing_else() {
     );
     cache.publish(&mut cache.lock(), second, Moment::of(&clock));
     assert!(!cache.is_current(first), "I8");
-    let (_second_watch, watch_of_the_second) = watch(&cache);
+    let (_second, second_task) = start_timer(&cache);
     pass(CHECK_EVERY).await;
-    watch_of_the_first.await.unwrap();
+    first_task.await.unwrap();
     assert!(is_marked_fresh(&cache));
 
     cache.reset();
     assert_eq!(cache.fresh_mark.load(Ordering::Relaxed), 0);
     drop(cache);
     pass(CHECK_EVERY).await;
-    watch_of_the_second.await.unwrap();
+    second_task.await.unwrap();
 }
 
-// It ends a while after it is told to. By then the word may be that of the next one, for the same
-// generation.
+// An aborted timer ends later. By then the mark may belong to the next timer, for the same generation.
 #[tokio::test(start_paused = true)]
-async fn who_is_relieved_takes_back_nothing() {
-    let clock = Going::new();
+async fn a_replaced_timer_does_not_clear_the_mark() {
+    let clock = RunningClock::new();
     let cache = cache(&clock, Session::Exclusive, Some(HOUR));
-    let (first, task) = watch(&cache);
+    let (first, task) = start_timer(&cache);
     yield_now().await;
     drop(first);
-    let (_second, _) = watch(&cache);
+    let (_second, _) = start_timer(&cache);
     assert!(task.await.unwrap_err().is_cancelled());
     assert!(is_marked_fresh(&cache));
 }
 
-/// The same clocks, read for each request.
-struct ByHand(Going);
+/// The same clocks, but read for each request.
+struct ManualClock(RunningClock);
 
-impl Clock for ByHand {
+impl Clock for ManualClock {
     fn now(&self) -> Instant {
         self.0.now()
     }
@@ -287,8 +288,8 @@ impl Clock for ByHand {
     }
 }
 
-/// When logins begin, from the beginning of the credential on, and how long each takes. Requests
-/// come ten times a second.
+/// The times at which logins begin, since the start of the credential. Each login takes `takes`, and there
+/// are ten requests a second.
 async fn attempts(clock: impl Clock, takes: Duration) -> Vec<Duration> {
     let began = Arc::new(Mutex::new(Vec::new()));
     let start = time::Instant::now();
@@ -314,21 +315,21 @@ async fn attempts(clock: impl Clock, takes: Duration) -> Vec<Duration> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn background_logins_are_made_as_if_every_request_had_looked() {
-    // Some fail at once, some take their time, some take all of it.
+async fn background_logins_begin_at_the_same_times_as_without_a_timer() {
+    // Logins that fail at once, that take a while, and that time out.
     for takes in [0, 3, 60] {
         let takes = Duration::from_secs(takes);
-        let expected = attempts(ByHand(Going::new()), takes).await;
-        let began = attempts(Going::new(), takes).await;
+        let expected = attempts(ManualClock(RunningClock::new()), takes).await;
+        let began = attempts(RunningClock::new(), takes).await;
         assert!(began.len() > 5, "{began:?}");
         assert_eq!(began, expected, "logins of {takes:?}");
     }
 }
 
-// What fails for good is tried again after a quarter of an hour, and the credential ends before.
+// A permanent failure is tried again after 15 minutes, and the credential expires before that.
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_is_longer_than_the_credential_lives_does_not_prolong_it() {
-    let clock = Going::new();
+async fn a_pause_beyond_the_expiry_does_not_prolong_the_credential() {
+    let clock = RunningClock::new();
     let login = login_fn(|_| async { Err(LoginError::permanent("invalid_grant").into()) });
     let cache = cache_with(clock, Session::Concurrent, Some(HOUR), login);
     let start = time::Instant::now();
@@ -347,14 +348,14 @@ async fn a_pause_that_is_longer_than_the_credential_lives_does_not_prolong_it() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_background_login_costs_the_requests_beside_it_no_look() {
-    let clock = Going::new();
+async fn requests_read_no_clock_during_a_background_login() {
+    let clock = RunningClock::new();
     let login = login_fn(|_| std::future::pending());
     let cache = cache_with(clock.clone(), Session::Concurrent, Some(HOUR), login);
     advance(Duration::from_secs(3000)).await;
     assert!(is_sent(&cache));
-    assert!(cache.lock().flight.is_some(), "it was due");
-    let (_watch, _task) = watch(&cache);
+    assert!(cache.lock().flight.is_some(), "a login was due");
+    let (_timer, _task) = start_timer(&cache);
     yield_now().await;
     clock.take_reads();
     for _ in 0..100 {
@@ -362,15 +363,19 @@ async fn a_background_login_costs_the_requests_beside_it_no_look() {
     }
     assert_eq!(clock.take_reads(), (0, 0));
 
-    // It fails: the next request has to look, and finds a pause, which is calm again.
+    // The login fails. The next request reads the clocks and finds a pause, in which nothing is due.
     pass(Duration::from_secs(10)).await;
     assert!(cache.lock().flight.is_none());
     assert!(!is_marked_fresh(&cache));
     assert!(is_sent(&cache));
-    assert!(cache.lock().flight.is_none(), "not yet");
+    assert!(cache.lock().flight.is_none(), "the pause lasts");
     clock.take_reads();
     for _ in 0..100 {
         assert!(is_sent(&cache));
     }
-    assert_eq!(clock.take_reads(), (100, 0), "no timer on one thread");
+    assert_eq!(
+        clock.take_reads(),
+        (100, 0),
+        "no timer on a current-thread runtime"
+    );
 }

@@ -1,4 +1,4 @@
-//! Histories made by hand. Times are in milliseconds from the first login on.
+//! Histories of events, written out. Times are in milliseconds since the first login.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
@@ -15,16 +15,16 @@ const C: u32 = 3;
 /// A target that is never rejected.
 const HEALTHY: u32 = 100;
 
-/// What [`History::unknown`] counts from.
+/// The start of [`History::unknown`].
 const UNKNOWN: u32 = 1_000;
 
-/// After so many logins in vain, a pause is the longest.
+/// The number of unhelpful logins after which a pause is the longest.
 const MANY: u32 = 10;
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 
-/// The pauses in milliseconds, after no login in vain, after one, and so on.
+/// The pauses in milliseconds: after no unhelpful login, after one, and so on.
 const PAUSES: [u64; 12] = [
     0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000, 256_000, 300_000, 300_000,
 ];
@@ -60,8 +60,8 @@ impl History {
         history
     }
 
-    /// So many logins were made for a target. After each of them, it was rejected while another was
-    /// accepted; after the last one, nothing has happened yet.
+    /// This many logins were made for `target`. After each of them it was rejected, while another target
+    /// was accepted. Nothing has happened since the last login.
     fn unhelpful_logins(target: u32, logins: u32) -> Self {
         let mut history = Self::new();
         for _ in 0..logins {
@@ -73,18 +73,18 @@ impl History {
         history
     }
 
-    /// So many generations cured `A` and were rejected at once; after the last login, nothing has
-    /// happened yet.
-    fn with_brief_lives(lives: usize) -> Self {
+    /// This many generations helped `A` and were revoked at once. Nothing has happened since the last
+    /// login.
+    fn with_quick_revocations(revocations: usize) -> Self {
         let mut history = Self::new();
-        history.live_briefly(lives);
+        history.revoke_quickly(revocations);
         history
     }
 
-    /// As [`with_brief_lives`](Self::with_brief_lives).
-    fn live_briefly(&mut self, lives: usize) {
+    /// As [`with_quick_revocations`](Self::with_quick_revocations).
+    fn revoke_quickly(&mut self, revocations: usize) {
         self.renew(A);
-        for _ in 0..lives {
+        for _ in 0..revocations {
             self.accept(A);
             self.reject(A);
             self.wait(MINUTE);
@@ -92,8 +92,8 @@ impl History {
         }
     }
 
-    /// So many logins in a row for unknown targets did not help, though something was accepted.
-    fn with_new_in_vain(logins: usize) -> Self {
+    /// This many logins in a row for unknown targets did not help, although another target was accepted.
+    fn with_unhelpful_for_new(logins: usize) -> Self {
         let mut history = Self::new();
         for _ in 0..=logins {
             history.accept(HEALTHY);
@@ -109,7 +109,7 @@ impl History {
         self.now += millis;
     }
 
-    /// Returns the generation before.
+    /// Returns the previous generation.
     fn log_in(&mut self) -> Generation {
         self.logged_in_at = self.now;
         let generation = Generation::next();
@@ -138,14 +138,14 @@ impl History {
         self.reject(self.unknown)
     }
 
-    /// A rejection that causes a login. Returns the generation that was rejected.
+    /// A rejection that causes a login. Returns the rejected generation.
     #[track_caller]
     fn renew(&mut self, target: u32) -> Generation {
         assert_eq!(self.reject(target), LogIn);
         self.log_in()
     }
 
-    /// From now on, rejections cause no login until so long after the last one.
+    /// Asserts that rejections cause no login until this long after the last login.
     #[track_caller]
     fn assert_pause(&mut self, target: u32, reason: Reason, pause: u64) {
         self.assert_pause_of(|history| history.reject(target), reason, pause);
@@ -181,7 +181,7 @@ impl History {
         self.rejections.is_contention_suspected(at(self.now))
     }
 
-    /// Count, beginning and end of the pause that lasts.
+    /// Count, start and end of the current pause.
     fn held_back(&self) -> Option<(u64, Instant, Instant)> {
         let it = self.rejections.held_back(at(self.now))?;
         Some((it.rejections, it.since, it.next_login))
@@ -191,7 +191,7 @@ impl History {
 // The pauses.
 
 #[test]
-fn a_pause_doubles_with_each_login_in_vain_up_to_the_longest() {
+fn a_pause_doubles_with_each_unhelpful_login_up_to_the_longest() {
     let pauses = Pauses::default();
     for (logins, pause) in (0..).zip(PAUSES) {
         let longest = Duration::from_secs(300);
@@ -218,7 +218,7 @@ fn a_pause_does_not_overflow() {
     assert_eq!(pauses.after(33, longest), first * u32::MAX);
 }
 
-// One target: each arrow of the drawing in `target`.
+// One target: each arrow of the diagram in `target`.
 
 #[test]
 fn an_unknown_target_causes_a_login_at_once() {
@@ -227,7 +227,7 @@ fn an_unknown_target_causes_a_login_at_once() {
 }
 
 #[test]
-fn a_cured_target_causes_a_login_at_once() {
+fn a_helped_target_causes_a_login_at_once() {
     let mut history = History::new();
     history.renew(A);
     history.accept(A);
@@ -235,7 +235,7 @@ fn a_cured_target_causes_a_login_at_once() {
 }
 
 #[test]
-fn a_cured_target_causes_a_login_at_once_under_a_later_generation_too() {
+fn a_helped_target_causes_a_login_at_once_under_a_later_generation_too() {
     let mut history = History::new();
     history.renew(A);
     history.accept(A);
@@ -245,7 +245,7 @@ fn a_cured_target_causes_a_login_at_once_under_a_later_generation_too() {
 }
 
 #[test]
-fn a_target_that_was_in_vain_and_is_cured_causes_a_login_at_once() {
+fn a_target_that_a_login_helps_after_all_causes_a_login_at_once() {
     let mut history = History::unhelpful_logins(A, MANY);
     history.accept(A);
     history.wait(5 * SECOND);
@@ -254,7 +254,7 @@ fn a_target_that_was_in_vain_and_is_cured_causes_a_login_at_once() {
 }
 
 #[test]
-fn a_target_that_was_cured_and_is_rejected_waits_for_the_next_login() {
+fn a_helped_target_that_is_rejected_again_is_awaited_after_the_next_login() {
     let mut history = History::new();
     history.renew(A);
     history.accept(A);
@@ -267,22 +267,22 @@ fn a_target_that_was_cured_and_is_rejected_waits_for_the_next_login() {
 }
 
 #[test]
-fn a_waiting_target_causes_a_login_at_once_until_one_is_made() {
+fn a_waiting_target_causes_a_login_at_once_until_a_login_succeeds() {
     let mut history = History::new();
     assert_eq!(history.reject(A), LogIn);
     history.wait(MINUTE);
-    assert_eq!(history.reject(A), LogIn, "the login failed, for instance");
+    assert_eq!(history.reject(A), LogIn, "the login may have failed");
 }
 
 #[test]
-fn each_login_in_vain_doubles_the_pause_of_its_target() {
+fn each_unhelpful_login_doubles_the_pause_of_its_target() {
     for (logins, pause) in (0..).zip(PAUSES) {
         History::unhelpful_logins(A, logins).assert_pause(A, LoginDidNotHelp, pause);
     }
 }
 
 #[test]
-fn a_generation_is_in_vain_once_however_often_it_is_rejected() {
+fn a_generation_counts_as_unhelpful_once_however_often_it_is_rejected() {
     let mut history = History::unhelpful_logins(A, 2);
     for _ in 0..3 {
         history.reject(A);
@@ -291,7 +291,7 @@ fn a_generation_is_in_vain_once_however_often_it_is_rejected() {
 }
 
 #[test]
-fn a_login_for_another_reason_is_in_vain_as_well() {
+fn a_login_for_another_reason_counts_as_unhelpful_too() {
     let mut history = History::unhelpful_logins(A, 2);
     history.reject(A);
     history.log_in();
@@ -299,7 +299,7 @@ fn a_login_for_another_reason_is_in_vain_as_well() {
 }
 
 #[test]
-fn the_pause_of_a_target_is_longer_by_the_number_of_targets_in_vain() {
+fn the_pause_of_a_target_is_multiplied_by_the_number_of_targets_that_logins_do_not_help() {
     let mut history = History::new();
     history.reject(A);
     history.reject(B);
@@ -312,7 +312,7 @@ fn the_pause_of_a_target_is_longer_by_the_number_of_targets_in_vain() {
 }
 
 #[test]
-fn a_cured_target_is_not_in_vain() {
+fn a_helped_target_does_not_multiply_the_pause_of_others() {
     let mut history = History::unhelpful_logins(A, 2);
     history.reject(A);
     history.log_in();
@@ -322,7 +322,7 @@ fn a_cured_target_is_not_in_vain() {
 }
 
 #[test]
-fn the_number_of_targets_in_vain_makes_no_pause_longer_than_five_minutes() {
+fn a_multiplied_pause_is_five_minutes_at_most() {
     let mut history = History::unhelpful_logins(A, 8);
     history.reject(A);
     history.renew(B);
@@ -345,7 +345,7 @@ fn a_target_is_unknown_again_ten_minutes_after_its_last_rejection() {
 }
 
 #[test]
-fn a_target_is_not_watched_ten_minutes_after_its_last_rejection() {
+fn a_target_is_not_awaited_ten_minutes_after_its_last_rejection() {
     let mut history = History::new();
     history.reject(A);
     history.wait(10 * MINUTE - 1);
@@ -359,7 +359,7 @@ fn a_target_is_not_watched_ten_minutes_after_its_last_rejection() {
 // Mixed targets.
 
 #[test]
-fn a_target_that_one_generation_rejects_and_accepts_keeps_its_pause() {
+fn a_target_accepted_and_rejected_under_one_generation_keeps_its_pause() {
     let mut history = History::unhelpful_logins(A, 2);
     history.reject(A);
     history.accept(A);
@@ -368,7 +368,7 @@ fn a_target_that_one_generation_rejects_and_accepts_keeps_its_pause() {
 }
 
 #[test]
-fn a_mixed_target_is_not_cured_by_the_next_login() {
+fn the_next_login_does_not_help_a_mixed_target() {
     let mut history = History::unhelpful_logins(A, 2);
     history.reject(A);
     history.accept(A);
@@ -379,7 +379,7 @@ fn a_mixed_target_is_not_cured_by_the_next_login() {
 }
 
 #[test]
-fn a_target_is_mixed_before_any_login_for_it_as_well() {
+fn a_target_can_be_mixed_before_any_login_for_it() {
     let mut history = History::new();
     assert_eq!(history.reject(A), LogIn);
     history.accept(A);
@@ -389,7 +389,7 @@ fn a_target_is_mixed_before_any_login_for_it_as_well() {
 }
 
 #[test]
-fn a_mixed_target_that_the_next_generation_rejects_is_cured_by_the_one_after_it() {
+fn a_mixed_target_rejected_under_the_next_generation_can_be_helped_by_the_following_login() {
     let mut history = History::unhelpful_logins(A, 2);
     history.reject(A);
     history.accept(A);
@@ -418,7 +418,7 @@ fn a_mixed_target_causes_a_login_after_twice_its_longest_time_without_an_accepta
 }
 
 #[test]
-fn a_longer_time_without_an_acceptance_is_learnt() {
+fn a_longer_time_without_an_acceptance_replaces_the_longest() {
     let mut history = History::unhelpful_logins(A, MANY);
     history.reject(A);
     history.accept(A);
@@ -431,7 +431,7 @@ fn a_longer_time_without_an_acceptance_is_learnt() {
 }
 
 #[test]
-fn a_time_without_an_acceptance_that_a_login_ended_is_not_learnt() {
+fn a_time_without_an_acceptance_that_a_login_ended_does_not_count() {
     let mut history = History::unhelpful_logins(A, MANY);
     history.reject(A);
     history.accept(A);
@@ -448,7 +448,7 @@ fn a_time_without_an_acceptance_that_a_login_ended_is_not_learnt() {
 }
 
 #[test]
-fn a_waiting_target_waits_however_long_it_is_rejected() {
+fn a_waiting_target_keeps_its_pause_however_long_it_is_rejected() {
     let mut history = History::unhelpful_logins(A, MANY);
     history.wait(4 * MINUTE);
     assert_ne!(history.reject(A), LogIn);
@@ -456,7 +456,7 @@ fn a_waiting_target_waits_however_long_it_is_rejected() {
 
 // Outages.
 
-/// `A` was rejected for so long, under many logins, and nothing was accepted.
+/// `A` was rejected for this long, under many logins, and nothing was accepted.
 fn outage(lasts: u64) -> History {
     let mut history = History::new();
     for _ in 0..MANY {
@@ -475,7 +475,7 @@ fn while_nothing_is_accepted_a_pause_is_thirty_seconds_at_most() {
 }
 
 #[test]
-fn an_outage_lasts_for_ten_minutes_at_most() {
+fn outage_rules_end_after_ten_minutes() {
     let mut history = outage(10 * MINUTE - SECOND);
     history.reject(A);
     history.wait(SECOND);
@@ -506,7 +506,7 @@ fn an_acceptance_before_the_rejections_does_not_end_an_outage() {
 }
 
 #[test]
-fn while_nothing_is_accepted_unknown_targets_wait_for_thirty_seconds_at_most() {
+fn while_nothing_is_accepted_the_pause_of_unknown_targets_is_thirty_seconds_at_most() {
     for (lasts, pause) in [(10 * MINUTE - 1, 30 * SECOND), (10 * MINUTE, 5 * MINUTE)] {
         let mut history = History::new();
         for _ in 0..=MANY {
@@ -516,7 +516,7 @@ fn while_nothing_is_accepted_unknown_targets_wait_for_thirty_seconds_at_most() {
             history.log_in();
         }
         history.reject_unknown();
-        // The first login was made after 30 s, and was in vain at once.
+        // The first login was made after 30 s, and did not help.
         history.now = 30 * SECOND + lasts;
         history.log_in();
         history.assert_pause_of(History::reject_unknown, LoginsDidNotHelp, pause);
@@ -526,17 +526,17 @@ fn while_nothing_is_accepted_unknown_targets_wait_for_thirty_seconds_at_most() {
 // Unknown targets.
 
 #[test]
-fn logins_in_vain_for_unknown_targets_make_unknown_targets_wait_from_the_second_on() {
+fn unknown_targets_pause_from_the_second_unhelpful_login_for_unknown_targets_on() {
     for (logins, pause) in (0..).zip(PAUSES) {
-        let mut history = History::with_new_in_vain(logins);
+        let mut history = History::with_unhelpful_for_new(logins);
         history.accept(HEALTHY);
         history.assert_pause_of(History::reject_unknown, LoginsDidNotHelp, pause);
     }
 }
 
 #[test]
-fn an_unknown_target_that_waits_causes_a_login_when_it_is_rejected_again_a_second_later() {
-    let mut history = History::with_new_in_vain(10);
+fn an_unknown_target_in_a_pause_causes_a_login_if_it_is_rejected_again_a_second_later() {
+    let mut history = History::with_unhelpful_for_new(10);
     history.accept(HEALTHY);
     history.wait(SECOND);
     let end = history.logged_in_at + 5 * MINUTE;
@@ -545,8 +545,8 @@ fn an_unknown_target_that_waits_causes_a_login_when_it_is_rejected_again_a_secon
 }
 
 #[test]
-fn a_generation_that_is_rejected_by_many_unknown_targets_is_in_vain_once() {
-    let mut history = History::with_new_in_vain(1);
+fn a_generation_that_many_unknown_targets_reject_counts_as_unhelpful_once() {
+    let mut history = History::with_unhelpful_for_new(1);
     for _ in 0..3 {
         history.reject_unknown();
     }
@@ -554,21 +554,21 @@ fn a_generation_that_is_rejected_by_many_unknown_targets_is_in_vain_once() {
 }
 
 #[test]
-fn a_generation_that_was_accepted_and_lived_for_three_seconds_has_helped_unknown_targets() {
-    for (is_accepted, lives, has_helped) in [
+fn a_generation_that_was_accepted_and_lasted_three_seconds_has_helped_unknown_targets() {
+    for (is_accepted, lasts, has_helped) in [
         (true, 3 * SECOND, true),
         (true, 3 * SECOND - 1, false),
         (false, 3 * SECOND, false),
     ] {
-        let mut history = History::with_new_in_vain(10);
+        let mut history = History::with_unhelpful_for_new(10);
         if is_accepted {
             history.accept(HEALTHY);
         }
-        history.wait(lives);
+        history.wait(lasts);
         let decision = history.reject_unknown();
         assert_eq!(decision == LogIn, has_helped);
         if has_helped {
-            // Counted from one again, and the outage from the next login in vain.
+            // The count starts again at one, and the outage at the next unhelpful login.
             history.log_in();
             assert_eq!(history.reject_unknown(), LogIn);
             history.log_in();
@@ -578,7 +578,7 @@ fn a_generation_that_was_accepted_and_lived_for_three_seconds_has_helped_unknown
 }
 
 #[test]
-fn a_target_that_no_login_helps_says_nothing_about_logins_for_unknown_ones() {
+fn a_target_that_no_login_helps_does_not_count_for_unknown_targets() {
     let mut history = History::unhelpful_logins(A, 2);
     for _ in 0..3 {
         history.wait(5 * MINUTE);
@@ -592,9 +592,9 @@ fn a_target_that_no_login_helps_says_nothing_about_logins_for_unknown_ones() {
 }
 
 #[test]
-fn a_login_is_for_an_unknown_target_if_that_was_rejected_first() {
+fn a_login_counts_for_unknown_targets_if_an_unknown_target_was_rejected_first() {
     for is_first in [true, false] {
-        let mut history = History::with_new_in_vain(1);
+        let mut history = History::with_unhelpful_for_new(1);
         history.reject(A);
         history.log_in();
         history.reject(A);
@@ -611,27 +611,27 @@ fn a_login_is_for_an_unknown_target_if_that_was_rejected_first() {
 }
 
 #[test]
-fn a_login_that_no_rejection_caused_is_not_in_vain_for_unknown_targets() {
-    let mut history = History::with_new_in_vain(1);
+fn a_login_that_no_rejection_caused_does_not_count_for_unknown_targets() {
+    let mut history = History::with_unhelpful_for_new(1);
     history.log_in();
     history.assert_pause_of(History::reject_unknown, LoginsDidNotHelp, 0);
 }
 
-// Brief lives.
+// Quick revocations.
 
 #[test]
-fn two_revocations_in_a_row_are_cured_at_once_and_the_third_pauses() {
-    for (lives, pause) in [0, 0, 1, 2, 4, 8, 16, 32, 60, 60].into_iter().enumerate() {
-        let mut history = History::with_brief_lives(lives);
+fn two_quick_revocations_cause_logins_at_once_and_the_third_a_pause() {
+    for (revocations, pause) in [0, 0, 1, 2, 4, 8, 16, 32, 60, 60].into_iter().enumerate() {
+        let mut history = History::with_quick_revocations(revocations);
         history.accept(A);
         history.assert_pause(A, RevokedQuickly, pause * SECOND);
     }
 }
 
 #[test]
-fn a_life_of_three_seconds_is_not_brief() {
+fn a_revocation_after_three_seconds_is_not_quick() {
     for (lasts, is_quick) in [(3 * SECOND - 1, true), (3 * SECOND, false)] {
-        let mut history = History::with_brief_lives(3);
+        let mut history = History::with_quick_revocations(3);
         history.accept(A);
         history.wait(lasts);
         history.reject(A);
@@ -640,8 +640,8 @@ fn a_life_of_three_seconds_is_not_brief() {
 }
 
 #[test]
-fn a_life_ends_once() {
-    let mut history = History::with_brief_lives(2);
+fn a_generation_counts_as_revoked_once() {
+    let mut history = History::with_quick_revocations(2);
     history.accept(A);
     for _ in 0..3 {
         assert_eq!(
@@ -652,8 +652,8 @@ fn a_life_ends_once() {
 }
 
 #[test]
-fn a_long_life_ends_the_count_of_brief_ones() {
-    let mut history = History::with_brief_lives(2);
+fn a_generation_that_lasts_resets_the_count_of_quick_revocations() {
+    let mut history = History::with_quick_revocations(2);
     history.accept(A);
     history.wait(3 * SECOND);
     history.renew(A);
@@ -666,8 +666,8 @@ fn a_long_life_ends_the_count_of_brief_ones() {
 }
 
 #[test]
-fn a_generation_that_is_accepted_by_a_cured_target_has_no_life() {
-    let mut history = History::with_brief_lives(2);
+fn an_acceptance_of_a_target_that_was_helped_before_is_no_help() {
+    let mut history = History::with_quick_revocations(2);
     history.accept(A);
     history.log_in();
     history.accept(A);
@@ -675,11 +675,11 @@ fn a_generation_that_is_accepted_by_a_cured_target_has_no_life() {
     assert!(!history.is_contention_suspected());
 }
 
-// At an exclusive session, each login rejects what is in flight: that it is accepted afterwards says
-// nothing about the target that the login was for.
+// In an exclusive session, each login causes late rejections of the requests in flight. Their later
+// acceptance does not show that the login helped.
 #[test]
-fn a_generation_that_cured_only_what_was_rejected_late_has_no_life() {
-    let mut history = History::with_brief_lives(2);
+fn a_generation_that_helped_only_late_rejected_targets_is_not_counted_as_revoked() {
+    let mut history = History::with_quick_revocations(2);
     let earlier = history.log_in();
     history.reject_under(earlier, B);
     history.reject_unknown();
@@ -692,8 +692,8 @@ fn a_generation_that_cured_only_what_was_rejected_late_has_no_life() {
 }
 
 #[test]
-fn a_generation_that_cured_what_was_rejected_late_and_in_time_has_a_life() {
-    let mut history = History::with_brief_lives(2);
+fn a_generation_that_helped_a_target_rejected_late_and_in_time_is_counted_as_revoked() {
+    let mut history = History::with_quick_revocations(2);
     let earlier = history.log_in();
     history.reject_under(earlier, B);
     history.reject(B);
@@ -704,8 +704,8 @@ fn a_generation_that_cured_what_was_rejected_late_and_in_time_has_a_life() {
 }
 
 #[test]
-fn a_generation_that_made_a_target_mixed_has_no_life() {
-    let mut history = History::with_brief_lives(2);
+fn a_generation_that_made_a_target_mixed_is_not_counted_as_revoked() {
+    let mut history = History::with_quick_revocations(2);
     history.reject(A);
     history.accept(A);
     history.reject_unknown();
@@ -713,8 +713,8 @@ fn a_generation_that_made_a_target_mixed_has_no_life() {
 }
 
 #[test]
-fn a_generation_has_a_life_whatever_is_accepted_after_its_cure() {
-    let mut history = History::with_brief_lives(1);
+fn a_generation_that_helped_is_counted_as_revoked_whatever_is_accepted_afterwards() {
+    let mut history = History::with_quick_revocations(1);
     history.accept(A);
     assert_eq!(history.reject(A), LogIn);
     history.reject(B);
@@ -726,8 +726,8 @@ fn a_generation_has_a_life_whatever_is_accepted_after_its_cure() {
 }
 
 #[test]
-fn a_generation_that_cured_nothing_has_no_life() {
-    let mut history = History::with_brief_lives(2);
+fn a_generation_that_helped_no_target_is_not_counted_as_revoked() {
+    let mut history = History::with_quick_revocations(2);
     assert_eq!(
         history.reject(A),
         keep_until(LoginDidNotHelp, history.logged_in_at + SECOND)
@@ -736,36 +736,36 @@ fn a_generation_that_cured_nothing_has_no_life() {
 }
 
 #[test]
-fn an_unknown_target_ends_a_life() {
-    let mut history = History::with_brief_lives(2);
+fn a_rejected_unknown_target_shows_a_revocation() {
+    let mut history = History::with_quick_revocations(2);
     history.accept(A);
     let end = history.logged_in_at + SECOND;
     assert_eq!(history.reject(B), keep_until(RevokedQuickly, end));
 }
 
 #[test]
-fn a_target_that_no_login_helps_ends_no_life() {
+fn a_target_that_no_login_helps_shows_no_revocation() {
     let mut history = History::unhelpful_logins(B, 1);
     history.reject(B);
-    history.live_briefly(2);
+    history.revoke_quickly(2);
     history.accept(A);
     history.reject(B);
     assert!(!history.is_contention_suspected());
 }
 
 #[test]
-fn after_brief_lives_every_target_waits() {
-    let mut history = History::with_brief_lives(5);
+fn after_quick_revocations_every_target_pauses() {
+    let mut history = History::with_quick_revocations(5);
     history.accept(A);
     history.reject(A);
     history.assert_pause(B, RevokedQuickly, 8 * SECOND);
 }
 
 #[test]
-fn the_longer_pause_counts_and_says_why() {
+fn the_longer_pause_applies_and_determines_the_reason() {
     for (logins, pause) in [(1, SECOND), (2, 2 * SECOND)] {
         let mut history = History::unhelpful_logins(B, logins);
-        history.live_briefly(2);
+        history.revoke_quickly(2);
         history.accept(A);
         let end = history.logged_in_at + SECOND;
         assert_eq!(history.reject(A), keep_until(RevokedQuickly, end));
@@ -776,16 +776,16 @@ fn the_longer_pause_counts_and_says_why() {
 // The suspicion that another client uses the account.
 
 #[test]
-fn a_rival_is_suspected_from_the_third_brief_life_on() {
-    for (lives, is_suspected) in [(2, false), (3, true)] {
-        let history = History::with_brief_lives(lives);
+fn contention_is_suspected_from_the_third_quick_revocation_on() {
+    for (revocations, is_suspected) in [(2, false), (3, true)] {
+        let history = History::with_quick_revocations(revocations);
         assert_eq!(history.is_contention_suspected(), is_suspected);
     }
 }
 
 #[test]
-fn a_rival_is_suspected_until_a_generation_lives_for_five_minutes() {
-    let mut history = History::with_brief_lives(3);
+fn contention_is_suspected_until_a_generation_lasts_five_minutes() {
+    let mut history = History::with_quick_revocations(3);
     history.wait(5 * MINUTE - 1);
     assert!(history.is_contention_suspected());
     history.wait(1);
@@ -793,18 +793,18 @@ fn a_rival_is_suspected_until_a_generation_lives_for_five_minutes() {
 }
 
 #[test]
-fn a_rival_is_suspected_while_a_rejected_generation_stays_in_use() {
-    let mut history = History::with_brief_lives(3);
+fn contention_is_suspected_while_a_rejected_generation_stays_in_use() {
+    let mut history = History::with_quick_revocations(3);
     history.accept(A);
     history.reject(A);
     history.wait(5 * MINUTE);
     assert!(history.is_contention_suspected());
 }
 
-// The pause that lasts.
+// The current pause.
 
 #[test]
-fn rejections_in_a_pause_are_counted_and_none_elsewhere() {
+fn only_rejections_in_a_pause_are_counted() {
     let mut history = History::unhelpful_logins(A, 2);
     assert_eq!(history.held_back(), None);
     history.wait(500);
@@ -824,8 +824,8 @@ fn rejections_in_a_pause_are_counted_and_none_elsewhere() {
 }
 
 #[test]
-fn a_pause_lasts_until_the_first_target_may_cause_a_login() {
-    let mut history = History::with_new_in_vain(10);
+fn a_pause_ends_when_the_first_target_may_cause_a_login() {
+    let mut history = History::with_unhelpful_for_new(10);
     let since = at(history.now);
     let long = at(history.logged_in_at + 5 * MINUTE);
     history.reject(A);
@@ -885,10 +885,10 @@ fn of_more_than_64_targets_the_one_rejected_least_recently_is_forgotten() {
     assert_eq!(history.awaited_targets(), Some(kept.collect()));
 }
 
-// Late news.
+// Late reports.
 
 #[test]
-fn a_late_acceptance_means_nothing() {
+fn a_late_acceptance_is_ignored() {
     let mut history = History::new();
     let earlier = history.renew(A);
     history.accept_under(earlier, A);
@@ -899,7 +899,7 @@ fn a_late_acceptance_means_nothing() {
 }
 
 #[test]
-fn a_target_that_was_rejected_late_is_cured_by_the_current_generation() {
+fn the_current_generation_can_help_a_target_that_was_rejected_late() {
     let mut history = History::new();
     let earlier = history.log_in();
     history.accept(HEALTHY);
@@ -910,8 +910,8 @@ fn a_target_that_was_rejected_late_is_cured_by_the_current_generation() {
 }
 
 #[test]
-fn a_late_rejection_is_not_held_back_and_ends_no_life() {
-    let mut history = History::with_brief_lives(2);
+fn a_late_rejection_is_not_held_back_and_shows_no_revocation() {
+    let mut history = History::with_quick_revocations(2);
     history.accept(A);
     let earlier = history.log_in();
     history.accept(A);
@@ -921,7 +921,7 @@ fn a_late_rejection_is_not_held_back_and_ends_no_life() {
 }
 
 #[test]
-fn a_late_rejection_makes_a_target_known_for_longer() {
+fn a_late_rejection_prolongs_the_memory_of_a_target() {
     let mut history = History::unhelpful_logins(A, MANY);
     history.reject(A);
     let earlier = history.log_in();
