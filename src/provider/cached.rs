@@ -51,10 +51,10 @@ use crate::{
 /// | situation | earliest next login | what the caller gets |
 /// | --- | --- | --- |
 /// | There is no credential, or it has expired. | At once. | The request waits for the login. |
-/// | A target is rejected for the first time, or for the first time since a login helped it. | At once. | A replay or the 401. The next request logs in. |
+/// | A target is rejected for the first time, or for the first time since a login helped it. | At once. | A replay if the request can be replayed, otherwise the 401. The next request logs in. |
 /// | The last login did not help this target. | 1 s after that login, doubling to 5 min. With several such targets: the pause times their number, up to 5 min. | The 401. Other targets are not held back. |
 /// | A target is rejected for the first time, and at least the last two logins for such targets did not help. | 1 s after the last login, doubling to 5 min. If the target is rejected again: 1 s after its first rejection. | The 401. |
-/// | A target is both accepted and rejected under one credential. | As for a login that did not help. At once after more than twice its longest time without an acceptance, plus 3 s. | The 401. |
+/// | A target is both accepted and rejected under one credential. | As for a target that the login did not help. At once if it has been rejected for more than twice its longest time without an acceptance, plus 3 s. | The 401. |
 /// | No target at all is accepted. | For ten minutes the pauses above end at 30 s, afterwards at 5 min. | The 401. |
 /// | At least the last three logins helped, each for less than 3 s. | 1 s after the last login, doubling to 1 min. | The 401. [`CredentialEvent::Contended`] reports that another client may be using the account. |
 /// | The last login failed. | After the pause of the failed login. | The rejected credential stays in use. Without one, the caller gets the login's error. |

@@ -10,7 +10,7 @@
 //!
 //! Reads use two atomics: the current entry and the fresh mark. All other state is behind one lock,
 //! `Cache::locked`. No user code runs under that lock: no login, clock, observer or random source.
-//! Futures, waker calls and drops of user errors stay outside as well.
+//! No waiter is woken and no user error is dropped there either.
 
 mod acquire;
 mod backoff;
@@ -82,7 +82,7 @@ pub(super) struct Cache {
     setup: Setup,
     /// Read without a lock, and stored only under the lock of `locked`.
     current: ArcSwapOption<Entry>,
-    /// No user code runs under this lock: no clock is read, no login is polled, and no user future is
+    /// No user code runs under this lock: no [`Clock`] is read, no login is polled, and no user future is
     /// dropped.
     locked: Mutex<Locked>,
     /// The number of the current generation while nothing is due, or 0 if the clocks must be read. A

@@ -1,23 +1,24 @@
 //! The state of one rejected target.
 //!
 //! ```text
-//!              rejected     ┌────────────┐ accepted under a newer generation ┌───────┐
-//!   unknown ───────────────►│ Waiting(0) ├──────────────────────────────────►│ Helped │
-//!                           │            │◄──────────────────────────────────┤       │
-//!                           └─────┬──────┘ rejected                          └───▲───┘
-//!        rejected under a newer   │                                              │
-//!        generation: n + 1        ▼                                              │
-//!                            ┌────────────┐ accepted under a newer generation    │
-//!                       ┌───►│ Waiting(n) ├──────────────────────────────────────┘
+//!              rejected      ┌────────────┐ accepted under a newer generation ┌────────┐
+//!   unknown ────────────────►│ Waiting(0) ├──────────────────────────────────►│ Helped │
+//!                            │            │◄──────────────────────────────────┤        │
+//!                            └─────┬──────┘ rejected                          └───▲────┘
+//!   rejected under a newer         │                                              │
+//!   generation: n + 1              ▼                                              │
+//!                            ┌────────────┐ accepted under a newer generation     │
+//!                       ┌───►│ Waiting(n) ├───────────────────────────────────────┘
 //!                       │    └─────┬──────┘
-//!  rejected under a     │          │ accepted under the generation that rejected it
-//!  newer generation:    │          ▼
-//!  n + 1                │    ┌────────────┐
+//!   rejected under a    │          │ accepted under the generation that rejected it
+//!   newer generation:   │          ▼
+//!   n + 1               │    ┌────────────┐
 //!                       └────┤  Mixed(n)  │ accepted under a newer generation: no change
 //!                            └────────────┘
 //! ```
 //!
-//! `Waiting(0)` becomes `Mixed(0)` as well.
+//! Each rejection under a newer generation turns `Waiting(n)` into `Waiting(n + 1)`. `Waiting(0)` can
+//! become `Mixed(0)` as well. Ten minutes after its last rejection, a target is unknown again.
 
 use std::time::{Duration, Instant};
 
