@@ -33,7 +33,7 @@ async fn a_login_has_a_span_and_what_happens_is_told() {
     let said = capture.said();
     let tell = |what: &str| said.iter().filter(|line| line.contains(what)).count();
     assert_eq!(
-        tell("tower_bearer::provider::cache::pilot login"),
+        tell("tower_bearer::provider::cache::login_task login"),
         2,
         "{said:#?}"
     );
