@@ -1,4 +1,4 @@
-//! The handling of one request.
+//! The response future: from the call of the inner service to the response, with one replay at most.
 
 use std::{
     fmt, mem,
@@ -24,7 +24,40 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// Dropped while it waits for a login, it leaves the login running for others.
+    /// Dropping it while it waits for a login does not stop the login: other requests get its
+    /// credential.
+    ///
+    /// # Examples
+    ///
+    /// The type can be named, for a service around [`BearerAuth`](crate::BearerAuth) that boxes
+    /// nothing:
+    ///
+    /// ```
+    /// use std::task::{Context, Poll};
+    /// use http::{Request, Response};
+    /// use tower::Service;
+    /// use tower_bearer::{BearerAuth, BoxError, CachedProvider, ResponseFuture};
+    ///
+    /// struct Api<S>(BearerAuth<S>);
+    ///
+    /// impl<S, B, Body> Service<Request<B>> for Api<S>
+    /// where
+    ///     S: Service<Request<B>, Response = Response<Body>> + Clone,
+    ///     S::Error: Into<BoxError>,
+    /// {
+    ///     type Response = Response<Body>;
+    ///     type Error = BoxError;
+    ///     type Future = ResponseFuture<S, CachedProvider, B>;
+    ///
+    ///     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    ///         self.0.poll_ready(cx)
+    ///     }
+    ///
+    ///     fn call(&mut self, request: Request<B>) -> Self::Future {
+    ///         self.0.call(request)
+    ///     }
+    /// }
+    /// ```
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, P, B, R = NoReplay>
     where
@@ -32,26 +65,26 @@ pin_project! {
         P: CredentialProvider,
         R: Replay<B>,
     {
-        // While the request is with the inner service. Not in a state with the rest: a response would
-        // be moved more often on its handling in.
+        // `Some` while the request is with the inner service. It is no variant of `Handling`: the
+        // inner future would be moved more often on its way in.
         #[pin]
         response: Option<S::Future>,
         handling: Handling<S, P, B, R>,
     }
 }
 
-/// What is there of a request beside its response.
+/// What to do with the response when it arrives.
 pub(crate) enum Handling<S, P: CredentialProvider, B, R: Replay<B>> {
-    /// It went bare: its answer is no news.
+    /// Nothing: the request was sent bare.
     Bare,
-    /// It went with an authorization that the caller had set: no news for the provider.
+    /// Report a rejection to the caller, but not to the provider: the caller set the header.
     CallersHeader {
         exchange: Exchange,
         share: Share<P, R>,
     },
-    /// It is sent once.
+    /// Report to the provider: the request is not replayed.
     SentOnce { sent: Sent, share: Share<P, R> },
-    /// It waits to be sent, or may be sent again.
+    /// The request waits to be sent, or may be replayed.
     Pending {
         pending: BoxedPending<S, P, B, R::Kept>,
         share: Share<P, R>,
@@ -64,7 +97,7 @@ where
     P: CredentialProvider,
     R: Replay<B>,
 {
-    /// A request that is on its handling.
+    /// For a request that the inner service was called with.
     #[inline]
     pub(crate) fn sent(response: S::Future, handling: Handling<S, P, B, R>) -> Self {
         Self {
@@ -73,7 +106,7 @@ where
         }
     }
 
-    /// A request that is not.
+    /// For a request that waits to be sent.
     pub(crate) fn pending(pending: Pending<S, P, B, R::Kept>, share: Share<P, R>) -> Self {
         Self {
             response: None,
@@ -97,18 +130,18 @@ where
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.as_mut().project();
-        // Calling => (Waiting | the answer)
+        // Calling => (Waiting | the response)
         if let Some(response) = this.response.as_mut().as_pin_mut() {
-            let mut answer = ready!(response.poll(cx));
-            let is_final = match &mut answer {
+            let mut result = ready!(response.poll(cx));
+            let is_final = match &mut result {
                 Ok(response) => !this.handling.judge(response),
                 Err(_) => true,
             };
             if is_final {
-                return Poll::Ready(answer.map_err(Into::into));
+                return Poll::Ready(result.map_err(Into::into));
             }
-            // Before the login: over HTTP/1 what is unread keeps its connection.
-            drop(answer);
+            // Before the login: over HTTP/1, an unread response occupies its connection.
+            drop(result);
             self.as_mut().start_replay();
         }
         self.poll_pending(cx)
@@ -116,7 +149,7 @@ where
 }
 
 impl<S, P: CredentialProvider, B, R: Replay<B>> Handling<S, P, B, R> {
-    /// Tells the provider of the answer. Returns whether the request is to be sent again.
+    /// Reports the response to the provider. Returns whether to replay the request.
     #[inline]
     fn judge<Body>(&mut self, response: &mut Response<Body>) -> bool {
         if let Self::SentOnce { sent, share } = self
@@ -152,7 +185,7 @@ impl<S, P: CredentialProvider, B, R: Replay<B>> Handling<S, P, B, R> {
     }
 }
 
-/// What is off the path of a request with a fresh credential.
+/// The slow path: a request that waits, at first or for its replay.
 impl<S, P, B, R> ResponseFuture<S, P, B, R>
 where
     S: Service<Request<B>>,
@@ -163,14 +196,14 @@ where
     #[cold]
     fn start_replay(self: Pin<&mut Self>) {
         let mut this = self.project();
-        // What the inner future still holds is given back before the login, which may need it.
+        // The login may need a resource that the inner future still holds: drop it before waiting.
         this.response.set(None);
         if let Handling::Pending { pending, share } = this.handling {
             pending.as_mut().start_replay(&share.provider);
         }
     }
 
-    /// Waiting => Calling => (Waiting | the answer)
+    /// Waiting => Calling => (Waiting | the response)
     #[cold]
     fn poll_pending<Body>(
         mut self: Pin<&mut Self>,
@@ -182,17 +215,17 @@ where
     {
         let mut this = self.as_mut().project();
         let Handling::Pending { pending, share } = this.handling else {
-            unreachable!("who waits has a request");
+            unreachable!("only a pending request has no response to wait for");
         };
         let response = ready!(pending.as_mut().poll_call(share, cx))?;
         if let Some(sent) = pending.sent_without_replay()
-            // Moved: it is counted together with the rest of a crowd.
+            // Move the `Arc`: cloning it would contend with the other waiters.
             && let Handling::Pending { share, .. } = mem::replace(this.handling, Handling::Bare)
         {
             *this.handling = Handling::SentOnce { sent, share };
         }
         this.response.set(Some(response));
-        // Once more at the most: what is refused again is not sent again.
+        // This recursion ends: a replay is never replayed.
         self.poll(cx)
     }
 }

@@ -12,12 +12,14 @@ use crate::{
     service::BearerAuth,
 };
 
-/// A layer that puts an authorization on each request to the given origins.
+/// A layer that adds an authorization header to each request to the allowed origins.
 ///
-/// A request that brings the header already is sent as it is, and what becomes of it is not the
-/// layer's business (one that brings it twice is an error). A request to a foreign origin is sent
-/// as it is as well: where a 401 comes back and no login happens, see whether the origins name the
-/// URI's scheme, host and port, and what [`foreign_requests`](Self::foreign_requests) counts.
+/// Two kinds of request are sent unchanged, and the provider learns nothing of their responses:
+///
+/// - A request to a foreign origin. [`foreign_requests`](Self::foreign_requests) counts these. If a
+///   401 comes back and no login happens, check that the origins name the URI's scheme, host and
+///   port.
+/// - A request that already has the header. (A request that has it twice is an error.)
 ///
 /// # Where to put it
 ///
@@ -26,23 +28,23 @@ use crate::{
 ///
 /// request                        request
 ///   │                              │
-/// follow redirects ◀──┐          BearerAuth          asks once, for the first hop
+/// follow redirects ◀──┐          BearerAuth          authorizes the first hop only
 ///   │                 │ 302        │
 /// BearerAuth          │          follow redirects ◀──┐
-///   │  asks for each hop           │                 │ 302
-/// client ─────────────┘          client ─────────────┘ record_sent on what it was given
+///   │  authorizes each hop         │                 │ 302
+/// client ─────────────┘          client ─────────────┘ forwards the header, or removes it
 /// ```
 ///
-/// - *Outside* of what bounds or delays a request (a concurrency limit, a buffer), so that a
-///   request that waits for a login takes nobody's place.
-/// - *Inside* of what follows redirects: then each hop is a request of its own, and one to a
-///   foreign origin goes bare. Outside of it the layer sees one request and one answer: whether
-///   the token travels on is up to the policy of the redirects (tower-http's default takes away
-///   `authorization` and no header of another name), and a 401 of the foreign host counts as a
-///   refusal.
-/// - Around a service that is `Clone`; a tower `BufferLayer` between makes one of any other.
+/// - *Outside* of layers that limit or delay requests (a concurrency limit, a buffer). A request
+///   that waits for a login then occupies none of their slots.
+/// - *Inside* of the layer that follows redirects. Each hop is then a request of its own, and a hop
+///   to a foreign origin is sent bare. Outside of it, this layer sees one request and one response.
+///   The redirect policy then decides whether the token travels on: tower-http's default removes
+///   `authorization`, but no header of another name. A 401 from the foreign host counts as a
+///   rejection.
+/// - Around a service that is `Clone`. If yours is not, put a tower `BufferLayer` between the two.
 /// - Over a client whose error differs from [`BoxError`](crate::BoxError), tower's `option_layer`
-///   needs a `map_err(BoxError::from)` beneath.
+///   needs a `map_err(BoxError::from)` beneath this layer.
 ///
 /// # Examples
 ///
@@ -56,7 +58,7 @@ use crate::{
 /// # });
 ///
 /// let provider = CachedProvider::new(login_fn(|_| async {
-///     Ok(Credential::new("mF_9.B5f-4.1JqM")?) // ask the API here
+///     Ok(Credential::new("mF_9.B5f-4.1JqM")?) // call the API's login here
 /// }));
 /// let layer = BearerAuthLayer::new(provider, Origins::new(["https://api.example.com"])?);
 /// let mut client = ServiceBuilder::new().layer(layer).service(client);
@@ -72,7 +74,8 @@ pub struct BearerAuthLayer<P = CachedProvider, R = NoReplay> {
 }
 
 impl<P: CredentialProvider> BearerAuthLayer<P> {
-    /// A layer that asks `provider` for requests to `origins`, and leaves all others alone.
+    /// A layer that authorizes requests to `origins` with credentials from `provider`. All other
+    /// requests are sent unchanged.
     pub fn new(provider: P, origins: Origins) -> Self {
         Self {
             share: Share::new(Settings::new(provider, NoReplay, origins)),
@@ -87,21 +90,21 @@ impl<P, R> BearerAuthLayer<P, R> {
         &self.share.provider
     }
 
-    /// The number of requests that were sent bare so far: to foreign origins, with an authorization
-    /// of their own, or by choice.
+    /// The number of requests sent bare so far: to foreign origins, with the caller's own header, or
+    /// as [`PerRequest::bare`](crate::PerRequest::bare).
     #[must_use]
     pub fn bare_requests(&self) -> u64 {
         self.share.bare_requests()
     }
 
-    /// The number of requests that were sent once more so far.
+    /// The number of replays so far.
     #[must_use]
     pub fn replays(&self) -> u64 {
         self.share.replays()
     }
 
-    /// The number of requests to foreign origins so far, which went bare or, where the origins are
-    /// [strict](Origins::strict), nowhere.
+    /// The number of requests to foreign origins so far. They were sent bare, or failed if the
+    /// origins are [strict](Origins::strict).
     #[must_use]
     pub fn foreign_requests(&self) -> u64 {
         self.share.foreign_requests()
@@ -109,11 +112,11 @@ impl<P, R> BearerAuthLayer<P, R> {
 }
 
 impl<P, R> BearerAuthLayer<P, R> {
-    /// Sends rejected requests once more with a newer credential (a retry), as far as the policy
-    /// keeps them. Defaults to [`NoReplay`]; [`Replay`](crate::Replay) has a table of the others.
+    /// Sets the replay policy: which rejected requests are sent once more with a newer credential (a
+    /// retry). Defaults to [`NoReplay`]; [`Replay`](crate::Replay) has a table of the others.
     ///
-    /// Where the login for it fails, the response future ends with its [`Error`](crate::Error),
-    /// since the rejected response is gone by then.
+    /// If the login for a replay fails, the response future ends with the login's
+    /// [`Error`](crate::Error): the rejected response was dropped before the login.
     #[doc(alias = "retry")]
     #[must_use]
     pub fn replay<R2>(self, policy: R2) -> BearerAuthLayer<P, R2> {
@@ -122,8 +125,9 @@ impl<P, R> BearerAuthLayer<P, R> {
         }
     }
 
-    /// As [`replay`](Self::replay), for requests whose body this function copies:
-    /// [`ReplayWith`], with a closure that need not name the lifetime of its argument.
+    /// Sets the replay policy [`ReplayWith`]: `copy` copies the request body, or returns `None`.
+    ///
+    /// Unlike `replay(ReplayWith(copy))`, it takes a closure without a type on its argument.
     ///
     /// # Examples
     ///
@@ -146,8 +150,8 @@ impl<P, R> BearerAuthLayer<P, R> {
         self.replay(ReplayWith(copy))
     }
 
-    /// Says what a rejection is: see [`rejection`](crate::rejection). Defaults to a 401, or
-    /// `grpc-status: 16` in the headers.
+    /// Sets which responses are rejections: see [`rejection`](crate::rejection). Defaults to a 401,
+    /// or `grpc-status: 16` in the headers.
     #[must_use]
     pub fn rejected_if(
         self,
@@ -156,8 +160,8 @@ impl<P, R> BearerAuthLayer<P, R> {
         self.map(|settings| settings.with_rejection(rejection))
     }
 
-    /// Replaces an authorization header that the caller has set, on requests to the origins.
-    /// Without it, such a request is left alone.
+    /// Replaces an authorization header that the caller has set, on requests to the allowed
+    /// origins. By default such a request is sent unchanged.
     #[must_use]
     pub fn replacing_callers_header(self) -> Self {
         self.map(Settings::replacing_callers_header)
@@ -165,8 +169,8 @@ impl<P, R> BearerAuthLayer<P, R> {
 
     /// Sends the authorization in another header. Defaults to `authorization`.
     ///
-    /// What follows redirects inside of the layer knows nothing of such a header, and takes it
-    /// along to other hosts: put the layer inside.
+    /// A redirect policy inside of this layer does not know such a header, and forwards it to other
+    /// hosts. Put this layer inside of the one that follows redirects.
     #[must_use]
     pub fn with_header_name(self, header_name: HeaderName) -> Self {
         self.map(|settings| settings.with_header_name(header_name))
@@ -179,7 +183,7 @@ impl<P, R> BearerAuthLayer<P, R> {
     }
 }
 
-// `P` and `R` are behind the `Arc`: a clone of the layer asks nothing of them.
+// By hand, since a derive would demand `P: Clone` and `R: Clone`: both are behind an `Arc`.
 impl<P, R> Clone for BearerAuthLayer<P, R> {
     fn clone(&self) -> Self {
         Self {

@@ -15,25 +15,63 @@ use crate::{
     request::{Bypass, KeptRequest, NoReplay, Pending, PerService, Replay},
 };
 
-/// A service that puts an authorization on each request. [`BearerAuthLayer`] makes it.
+/// A service that adds an authorization header to each request. [`BearerAuthLayer`] makes it.
 ///
-/// The response is the inner service's own, body included. Its errors pass through unwrapped, as
-/// [`BoxError`]; where no authorization can be had, the response future ends with an
-/// [`Error`](crate::Error).
+/// The response is the inner service's, with an unchanged body. Errors of the inner service pass
+/// through unwrapped, as [`BoxError`]. If no authorization is available, the response future ends
+/// with an [`Error`](crate::Error).
 ///
 /// # Clone
 ///
-/// The inner service has to be `Clone`: a request that must wait for a login gives back the
-/// readiness that was reserved for it, and is sent through a clone. Around a service that is not,
-/// put a tower `BufferLayer` between the two. Clones share the provider.
+/// The inner service must be `Clone`. A request that waits for a login gives its reserved readiness
+/// back, and is sent through a clone. If your service is not `Clone`, put a tower `BufferLayer`
+/// between the two. Clones share the provider.
 ///
-/// Where a method such as `ready` or `call` "exists, but its trait bounds were not satisfied", write
-/// `tower::Service::call(&mut client, request)`: then the compiler says which bound it is.
+/// The compiler may say that a method such as `ready` or `call` "exists, but its trait bounds were
+/// not satisfied". Write `tower::Service::call(&mut client, request)` instead: then it names the
+/// bound.
 ///
 /// # Readiness
 ///
-/// `poll_ready` is the inner service's. A failed login never shows there, where it would mean that
-/// the service is dead: it is an error of the one response.
+/// `poll_ready` is the inner service's. It never reports a failed login: to Tower, an error there
+/// means that the service is dead. The response future of the one request reports it.
+///
+/// # Examples
+///
+/// A client with a named type, as the field of a struct has it:
+///
+/// ```
+/// use std::convert::Infallible;
+/// use http::{Request, Response};
+/// use tower::{Layer, Service, ServiceExt};
+/// use tower_bearer::{BearerAuth, BearerAuthLayer, BoxError, Origins, StaticProvider};
+///
+/// struct Api<S> {
+///     http: BearerAuth<S, StaticProvider>,
+/// }
+///
+/// impl<S> Api<S>
+/// where
+///     S: Service<Request<String>, Response = Response<String>> + Clone,
+///     S::Error: Into<BoxError>,
+/// {
+///     async fn greet(&mut self) -> Result<String, BoxError> {
+///         let request = Request::post("https://api.example.com/").body("hello".to_owned())?;
+///         Ok(self.http.ready().await?.call(request).await?.into_body())
+///     }
+/// }
+///
+/// # tokio_test::block_on(async {
+/// let http = tower::service_fn(|request: Request<String>| async move {
+///     assert_eq!(request.headers()["authorization"], "Bearer abc");
+///     Ok::<_, Infallible>(Response::new(request.into_body()))
+/// });
+/// let layer = BearerAuthLayer::new(StaticProvider::new("abc")?, Origins::any_https());
+/// let mut api = Api { http: layer.layer(http) };
+/// assert_eq!(api.greet().await?, "hello");
+/// # Ok::<_, BoxError>(()) })?;
+/// # Ok::<_, BoxError>(())
+/// ```
 ///
 /// [`BearerAuthLayer`]: crate::BearerAuthLayer
 #[derive(Debug)]
@@ -53,7 +91,7 @@ impl<S, P, R> BearerAuth<S, P, R> {
         &self.per_service.share.provider
     }
 
-    /// The number of requests to foreign origins so far, through any service of the layer.
+    /// The number of requests to foreign origins so far, through all services of the layer.
     #[must_use]
     pub fn foreign_requests(&self) -> u64 {
         self.per_service.share.foreign_requests()
@@ -65,20 +103,20 @@ impl<S, P, R> BearerAuth<S, P, R> {
         &self.inner
     }
 
-    /// The inner service, to change.
+    /// The inner service, by mutable reference.
     #[must_use]
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The inner service alone.
+    /// Unwraps the inner service.
     #[must_use]
     pub fn into_inner(self) -> S {
         self.inner
     }
 }
 
-// `P` and `R` are behind the `Arc`: a clone of the service asks nothing of them.
+// By hand, since a derive would demand `P: Clone` and `R: Clone`: both are behind an `Arc`.
 impl<S: Clone, P, R> Clone for BearerAuth<S, P, R> {
     fn clone(&self) -> Self {
         Self {
@@ -132,12 +170,12 @@ where
     }
 }
 
-/// What is off the path of a request with a fresh credential.
+/// The slow path: no current credential, or a request that gets none.
 impl<S, P, R> BearerAuth<S, P, R>
 where
     P: CredentialProvider,
 {
-    /// The request goes bare or, where nothing is current or it wants what is fresh, waits.
+    /// Sends the request bare, or makes it wait: for any credential, or for a fresh one if it asks.
     #[cold]
     fn call_slow<B>(&mut self, request: Request<B>) -> ResponseFuture<S, P, B, R>
     where
@@ -159,7 +197,7 @@ where
         ResponseFuture::pending(Pending::acquiring(acquire, service, request), share)
     }
 
-    /// Without an authorization of ours, or not at all.
+    /// Sends the request without our authorization, or fails it.
     #[cold]
     fn call_bypass<B>(&mut self, request: Request<B>, bare: Bypass) -> ResponseFuture<S, P, B, R>
     where
@@ -173,7 +211,7 @@ where
                 share: self.per_service.share.clone(),
             },
             Bypass::Failed(error) => {
-                // The slot that `poll_ready` reserved is for another request now.
+                // This request is never sent: another may use the slot that `poll_ready` reserved.
                 self.release_slot();
                 let (service, share) = (self.inner.clone(), self.per_service.share.clone());
                 return ResponseFuture::pending(Pending::failed(error, service), share);
@@ -183,7 +221,7 @@ where
         ResponseFuture::sent(self.inner.call(request), handling)
     }
 
-    /// Drops the inner service with its reserved slot, for a clone.
+    /// Gives back the slot that `poll_ready` reserved, by replacing the inner service with a clone.
     fn release_slot(&mut self)
     where
         S: Clone,

@@ -1,14 +1,14 @@
-//! What a `WWW-Authenticate` field says, as far as it can be read.
+//! The parameters of a `WWW-Authenticate` field.
 
 use http::{HeaderMap, header::WWW_AUTHENTICATE};
 
 use crate::credential::token::is_tchar;
 
-/// Whether a challenge of the scheme has a parameter of this value. Names and scheme are compared
+/// Whether a challenge of the scheme has a parameter with this value. Scheme and name are compared
 /// without regard to case, the value exactly.
 ///
-/// A field is read up to where it departs from the grammar ([RFC 9110, section 11.6.1]); what was
-/// read until then counts.
+/// A field is read up to its first syntax error ([RFC 9110, section 11.6.1]). The parameters before
+/// the error count.
 ///
 /// [RFC 9110, section 11.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1
 pub(crate) fn has_parameter(headers: &HeaderMap, scheme: &str, name: &str, value: &str) -> bool {
@@ -26,7 +26,7 @@ pub(crate) fn has_parameter(headers: &HeaderMap, scheme: &str, name: &str, value
     })
 }
 
-/// What a field is made of: a scheme opens a challenge, the parameters after it are its own.
+/// An element of a field: a scheme begins a challenge, and the parameters after it belong to it.
 enum Element<'a> {
     Scheme(&'a [u8]),
     Parameter(&'a [u8], Text<'a>),
@@ -35,7 +35,7 @@ enum Element<'a> {
 /// A parameter's value.
 enum Text<'a> {
     Token(&'a [u8]),
-    /// What is between the quotes, backslashes included.
+    /// The text between the quotes, with its backslashes.
     Quoted(&'a [u8]),
 }
 
@@ -55,7 +55,7 @@ impl Text<'_> {
     }
 }
 
-/// What is left of a field.
+/// The elements of the unread part of a field.
 struct Elements<'a>(&'a [u8]);
 
 impl<'a> Iterator for Elements<'a> {
@@ -107,8 +107,8 @@ impl<'a> Elements<'a> {
         Some(Text::Quoted(&quoted[..end]))
     }
 
-    /// Skips what a scheme may have in place of parameters, such as `abc==`: one word, and then
-    /// the end of the challenge.
+    /// Skips the one word that a scheme may have instead of parameters, such as `abc==`. The
+    /// challenge ends after it.
     fn skip_token68(&mut self) {
         let before = self.0;
         self.skip(is_space);

@@ -1,4 +1,4 @@
-//! A request that is not with the inner service: it waits to be sent, or is kept to be sent again.
+//! A request that waits to be sent, or is kept for a replay.
 
 use std::{
     mem,
@@ -29,16 +29,16 @@ pin_project! {
     {
         #[pin]
         progress: Progress<P::Acquire>,
-        // Whether what was acquired was the current one, for everybody: then none now means that it
-        // is stale.
+        // Whether the provider had a current authorization when this request acquired its own. If it
+        // has none later, the acquired one is stale.
         was_current: bool,
         rounds: u32,
         service: S,
-        // Without the authorization. None once it is sent.
+        // The request without the authorization. `None` once it is sent.
         request: Option<Request<B>>,
-        // What the request can be made of again, while it is with the inner service.
+        // The copy for a replay, while the request is with the inner service.
         kept: Option<KeptRequest<K>>,
-        // What it was rejected with: what is sent now is a replay.
+        // The receipt of the rejected request, if this one is its replay.
         rejected: Option<Receipt>,
     }
 }
@@ -64,26 +64,25 @@ pin_project! {
     }
 }
 
-/// What becomes of a request whose response is there.
+/// What to do after a response.
 pub(crate) enum AfterResponse {
-    /// It is sent again.
+    /// Replay the request.
     Replay,
-    /// The response goes to its caller, with a report where it is a rejection.
+    /// Return the response to the caller. A rejection comes with a report.
     Return(Option<RejectionReport>),
 }
 
-/// The box that it is in.
 pub(crate) type BoxedPending<S, P, B, K> = Pin<Box<Pending<S, P, B, K>>>;
 
-/// A request without its body, and what the policy has kept of that.
+/// The head of a request, and its body as the replay policy keeps it.
 pub(crate) struct KeptRequest<K> {
     head: Parts,
     body: K,
 }
 
 impl<K> KeptRequest<K> {
-    /// Has the policy keep the body of a request that is to be sent. No policy sees one whose caller
-    /// judges the response: it is never sent again.
+    /// Lets the policy keep the body of a request before it is sent. A request whose caller judges
+    /// the response is never replayed, so the policy does not see it.
     pub(crate) fn of<B, R: Replay<B, Kept = K>>(
         replay: &R,
         request: Request<B>,
@@ -115,15 +114,16 @@ impl<K> KeptRequest<K> {
     }
 }
 
-/// How often a request gives its slot back for a fresher authorization, before it is sent with what
-/// it has: a slot that always takes longer than a credential lives would be logins without end.
+/// How often a request gives its slot back and waits for a fresher authorization. After that it is
+/// sent with the one that it has. Without a limit, a service that takes longer to be ready than a
+/// credential lives would cause endless logins.
 const ROUNDS: u32 = 32;
 
 /// The invariant of [`Pending::poll_call`].
-const HAS_REQUEST: &str = "it is polled while it has a request to send, and not after";
+const HAS_REQUEST: &str = "it is polled only while it has a request to send";
 
 impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
-    /// A request that waits.
+    /// A request that waits for an authorization.
     pub(crate) fn acquiring(acquire: P::Acquire, service: S, request: Request<B>) -> Self {
         Self::new(
             Progress::Acquiring { acquire },
@@ -133,12 +133,12 @@ impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
         )
     }
 
-    /// A request that is with the inner service, and is sent again if it is rejected.
+    /// A request that is with the inner service, and is replayed if it is rejected.
     pub(crate) fn replayable(sent: Sent, service: S, kept: KeptRequest<K>) -> Self {
         Self::new(Progress::Sent { sent }, service, None, Some(kept))
     }
 
-    /// A request that is not sent.
+    /// A request that is never sent.
     pub(crate) fn failed(error: Error, service: S) -> Self {
         Self::new(Progress::Failed { error }, service, None, None)
     }
@@ -160,13 +160,14 @@ impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
         }
     }
 
-    /// What the request was sent with, where nothing else in here will be asked for.
+    /// The receipt of the sent request, if it is not replayable and is no replay. Nothing else of
+    /// `self` is then needed.
     pub(crate) fn sent_without_replay(&self) -> Option<Sent> {
         let is_needed = self.kept.is_some() || self.rejected.is_some();
         (!is_needed).then(|| self.sent())
     }
 
-    /// Tells the provider of the response.
+    /// Reports the response to the provider, and decides about a replay.
     pub(crate) fn judge<R, Body>(
         self: Pin<&mut Self>,
         settings: &Settings<P, R>,
@@ -194,12 +195,12 @@ impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
 
     fn sent(&self) -> Sent {
         let Progress::Sent { sent } = self.progress else {
-            unreachable!("it is answered because it was sent");
+            unreachable!("a request that has a response was sent");
         };
         sent
     }
 
-    /// Waits for a newer authorization than the one that was rejected.
+    /// Waits for a newer authorization than the rejected one.
     pub(crate) fn start_replay(self: Pin<&mut Self>, provider: &P) {
         let rejected = Some(self.sent().receipt);
         let mut this = self.project();
@@ -250,7 +251,7 @@ impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
             if let Some(authorization) = acquired {
                 break authorization;
             }
-            // The wait for the slot may have been longer than the life of what was acquired.
+            // The acquired authorization may have expired while the service was not ready.
             let newer = provider.current_for(head);
             let is_stale = newer.is_none() && *this.was_current;
             if !is_stale || *this.rounds == ROUNDS {
@@ -276,7 +277,7 @@ impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
             settings.count_replay();
         }
         let mut request = this.request.take().expect(HAS_REQUEST);
-        // A replay is sent for the last time.
+        // A replay is never replayed: nothing is kept for it.
         if R::KEEPS && this.rejected.is_none() {
             (request, *this.kept) = KeptRequest::of(&*settings.replay, request);
         }

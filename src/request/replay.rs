@@ -1,4 +1,4 @@
-//! Which rejected requests are sent once more.
+//! Replay policies: which rejected requests are sent once more.
 
 mod ready;
 
@@ -9,38 +9,39 @@ use http_body::Body;
 pub use self::ready::{ReadyBody, ReplayReady};
 use crate::provider::RequestHead;
 
-/// Which requests are sent once more when their credential was rejected: a retry, of which there is
-/// one at the most, and only with a newer credential.
+/// Which rejected requests are replayed: sent once more (a retry).
+///
+/// A request is replayed once at most, and only with a newer credential.
 ///
 /// [`BearerAuthLayer::replay`](crate::BearerAuthLayer::replay) sets the policy:
 ///
-/// | policy | replays | asks of the body |
+/// | policy | replays | needs of the body type |
 /// | --- | --- | --- |
 /// | [`NoReplay`], the default | nothing | nothing |
 /// | [`ReplayEmpty`] | requests without a body | `Body + Default` |
-/// | [`ReplayWith`] | those whose body this function copies | nothing |
-/// | [`ReplayEmptyOr`] | those without a body, else those whose body this function copies | `Body + Default` |
-/// | [`ReplayReady`] | those whose body is there at once, up to a size | `Body<Data = Bytes> + Unpin` |
+/// | [`ReplayWith`] | requests whose body your function copies | nothing |
+/// | [`ReplayEmptyOr`] | requests without a body, and those whose body your function copies | `Body + Default` |
+/// | [`ReplayReady`] | requests whose whole body can be read at once, up to a size | `Body<Data = Bytes> + Unpin` |
 ///
-/// A replay has the method, the URI, the headers and the body of the request, and its extensions;
-/// only the authorization differs. Each request whose body is kept pays for a copy of its head. A
-/// rejected request whose body was not kept is not replayed, which is no error: its rejection goes
-/// to the caller, and the next request is good.
+/// A replay has the method, the URI, the headers, the extensions and the body of the request. Only
+/// the authorization differs. Each request whose body is kept costs a copy of its head. A rejected
+/// request whose body was not kept is not replayed. That is no error: the caller gets the rejection,
+/// and the next request gets a new credential.
 ///
-/// A server rejects a credential before it acts on a request, so that a POST may be sent twice.
-/// Where yours does not, keep nothing for it: a policy of your own sees method and path.
+/// A server usually checks the credential before it acts on a request, so even a POST may be sent
+/// twice. If yours does not, keep no such request: a policy of your own sees method and path.
 ///
-/// The trait is not dyn compatible, because of its constant. A policy that is chosen at run time is
-/// an enum of your own, with a variant for each choice.
+/// The trait is not dyn compatible, because of its constant. To choose a policy at run time, write
+/// an enum with a variant for each choice.
 ///
 /// # Bodies
 ///
-/// That a body is `Clone` does not mean that it can be sent twice: the clones of some share one
-/// stream, and the second is empty. So no body is kept unless a policy says how.
+/// A body that is `Clone` cannot always be sent twice: the clones of some share one stream, and the
+/// second is empty. So no body is kept unless a policy says how.
 ///
 /// # Examples
 ///
-/// A policy of one's own, which replays what is safe to repeat:
+/// A policy of your own, for requests whose method is safe to repeat:
 ///
 /// ```
 /// use tower_bearer::{Replay, RequestHead};
@@ -77,7 +78,7 @@ use crate::provider::RequestHead;
 /// let response = Service::call(&mut client, Request::new(Upload));
 /// ```
 ///
-/// and one that does is not:
+/// A policy that fits compiles:
 ///
 /// ```
 /// # use http::{Request, Response};
@@ -89,44 +90,61 @@ use crate::provider::RequestHead;
 /// #     Ok::<_, std::convert::Infallible>(Response::new(()))
 /// # });
 /// # let layer = BearerAuthLayer::new(StaticProvider::new("abc").unwrap(), Origins::any_https());
-/// let policy = ReplayWith(|_: &Upload| None); // it cannot be had again
+/// let policy = ReplayWith(|_: &Upload| None); // an upload cannot be copied
 /// let mut client = layer.replay(policy).layer(client);
 /// let response = Service::call(&mut client, Request::new(Upload));
 /// ```
 ///
-/// Written as a method call, `client.ready()` or `client.call(request)`, the compiler says only
-/// that bounds are not satisfied; written as above it says which, and what to do.
+/// For a method call, `client.ready()` or `client.call(request)`, the compiler only says that bounds
+/// are not satisfied. For the call above, it names the bound and the remedy.
 #[doc(alias = "retry")]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot keep a request body of type `{B}`",
     label = "this policy does not fit the request body `{B}`",
     note = "`ReplayEmpty` takes a body that is `http_body::Body + Default`",
     note = "`ReplayReady` takes a body that is `http_body::Body<Data = Bytes> + Unpin`, and a function that wraps one: `ReplayReady::new(64 * 1024, axum::body::Body::new)`",
-    note = "for any other, name a function: `ReplayWith(|body: &{B}| …)`, which returns `Some(copy)`, or `None` where the body cannot be sent twice",
+    note = "for any other body, pass a function: `ReplayWith(|body: &{B}| …)` returns `Some(copy)`, or `None` if the body cannot be sent twice",
     note = "`NoReplay`, the default, takes every body"
 )]
 pub trait Replay<B> {
-    /// What is kept of a body until the response is there.
+    /// The copy of a body that is kept until the response arrives.
     type Kept;
 
-    /// Whether anything is ever kept. Where this is false, [`keep`](Self::keep) is not called, and a
-    /// request pays nothing. True by default.
+    /// Whether the policy ever keeps a body. If false, [`keep`](Self::keep) is not called, and the
+    /// policy costs nothing. Defaults to true.
     const KEEPS: bool = true;
 
-    /// The body to send, and what to keep of it: `None` if it cannot be sent again.
+    /// Returns the body to send, and its copy: `None` if it cannot be sent again.
     ///
-    /// Called for each request to an allowed origin before its authorization is put on, also where
-    /// it turns out to bring an authorization of its own. Not called for a request that is never
-    /// replayed: one that is sent bare, one that is a replay, and one whose
+    /// Called for each request to an allowed origin before its authorization is added, even if the
+    /// caller has set the header. Not called for a request that is never replayed: one that is sent
+    /// bare, one that is a replay, and one whose
     /// [caller judges the response](crate::PerRequest::judged_by_caller).
     fn keep(&self, head: RequestHead<'_>, body: B) -> (B, Option<Self::Kept>);
 
-    /// The same body again, or `None` if it cannot be had after all. Called when the request was
-    /// rejected and a login may help.
+    /// Makes the body again, or returns `None` if that is impossible after all. Called when the
+    /// request was rejected and a login may help.
     fn again(&self, kept: Self::Kept) -> Option<B>;
 }
 
-/// No request is sent twice. The default, for every body.
+/// Replays nothing. The default, for every body.
+///
+/// # Examples
+///
+/// The types of a layer and a service without a replay policy:
+///
+/// ```
+/// use tower_bearer::{BearerAuth, BearerAuthLayer, CachedProvider, NoReplay};
+///
+/// fn same<S>(service: BearerAuth<S>) -> BearerAuth<S, CachedProvider, NoReplay> {
+///     service
+/// }
+///
+/// /// Switches the replays of a layer off.
+/// fn off<R>(layer: BearerAuthLayer<CachedProvider, R>) -> BearerAuthLayer {
+///     layer.replay(NoReplay)
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoReplay;
 
@@ -144,10 +162,10 @@ impl<B> Replay<B> for NoReplay {
     }
 }
 
-/// Requests without a body are sent once more when their credential was rejected (a retry).
+/// Replays rejected requests without a body (a retry).
 ///
-/// A body counts as empty if `is_end_stream()` is true before it is sent, as that of a GET is, boxed
-/// or not. Its replay is sent with `Default::default()`.
+/// A body counts as empty if `is_end_stream()` is true before it is sent. That of a GET usually is,
+/// boxed or not. The body of the replay is `Default::default()`.
 ///
 /// # Examples
 ///
@@ -177,8 +195,9 @@ impl<B: Body + Default> Replay<B> for ReplayEmpty {
     }
 }
 
-/// Requests whose body this function can copy are sent once more when their credential was rejected
-/// (a retry).
+/// Replays rejected requests whose body this function copies (a retry).
+///
+/// [`BearerAuthLayer::replay_with`](crate::BearerAuthLayer::replay_with) is shorter.
 ///
 /// # Examples
 ///
@@ -194,7 +213,7 @@ impl<B: Body + Default> Replay<B> for ReplayEmpty {
 /// # Ok::<_, tower_bearer::InvalidToken>(())
 /// ```
 ///
-/// A type that can be named takes a function pointer:
+/// With a function pointer, the type can be named:
 ///
 /// ```
 /// # use bytes::Bytes;
@@ -228,10 +247,9 @@ impl<F> fmt::Debug for ReplayWith<F> {
     }
 }
 
-/// Requests without a body are sent once more when their credential was rejected (a retry), and so
-/// are those whose body this function can copy.
+/// Replays rejected requests without a body, and those whose body this function copies (a retry).
 ///
-/// For bodies whose own copy leaves out the empty ones, or is costly for them.
+/// For body types whose own copy does not work for empty bodies, or is costly for them.
 ///
 /// # Examples
 ///
@@ -243,9 +261,8 @@ impl<F> fmt::Debug for ReplayWith<F> {
 ///
 /// type Body = BoxBody<Bytes, std::io::Error>;
 ///
-/// /// What else the request says of its body would go here.
 /// fn copy(_: &Body) -> Option<Body> {
-///     None
+///     None // copy the bodies that your client can send twice here
 /// }
 ///
 /// let layer = BearerAuthLayer::new(provider, Origins::any_https()).replay(ReplayEmptyOr(copy));

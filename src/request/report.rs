@@ -1,4 +1,4 @@
-//! What a rejection says of itself when it reaches its caller.
+//! The report that a rejection carries to the caller.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use crate::{
     provider::{Reason, Receipt, Verdict},
 };
 
-/// Why a rejected request ended with its rejection: an extension of the response.
+/// Why the caller gets a rejection: an extension of the response.
 ///
-/// The layer puts it into each rejected response that reaches the caller. Status, headers and body
-/// of the response are unchanged.
+/// The layer adds it to each rejection that reaches the caller. Status, headers and body of the
+/// response are unchanged.
 ///
 /// # Examples
 ///
@@ -41,31 +41,48 @@ pub struct RejectionReport {
     not_replayed: NotReplayed,
 }
 
-/// Why a rejected request was not sent once more.
+/// Why a rejected request was not replayed: a part of the [`RejectionReport`].
+///
+/// # Examples
+///
+/// ```
+/// use http::Response;
+/// use tower_bearer::{NotReplayed, RejectionReport};
+///
+/// /// Whether sending the rejected request again may help.
+/// fn may_help<B>(response: &Response<B>) -> bool {
+///     let report = response.extensions().get::<RejectionReport>();
+///     report.is_some_and(|report| match report.not_replayed() {
+///         NotReplayed::NoPolicy | NotReplayed::BodyNotKept => report.is_acted_upon(),
+///         _ => false,
+///     })
+/// }
+/// # assert!(!may_help(&Response::new(())));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotReplayed {
     /// The layer has no replay policy: [`BearerAuthLayer::replay`](crate::BearerAuthLayer::replay).
     NoPolicy,
-    /// The policy did not keep the body of this request, or could not give it back.
+    /// The policy did not keep the body of this request, or could not make it again.
     BodyNotKept,
-    /// It was replayed, and rejected again.
+    /// The request was replayed, and the replay was rejected too.
     AlreadyReplayed,
-    /// Logins for such rejections have not helped. The next one is made later:
+    /// Logins for such rejections did not help. The next login is made no earlier than
     /// [`next_login`](RejectionReport::next_login).
     LoginHeldBack,
-    /// The last login failed. The next one is made later:
+    /// The last login failed. The next login is made no earlier than
     /// [`next_login`](RejectionReport::next_login).
     LoginFailed,
-    /// The provider has no other credential for it.
+    /// The provider has no other credential for the request.
     NoOtherCredential,
     /// The caller had set the authorization header.
     CallersHeader,
 }
 
 impl RejectionReport {
-    /// The report of a request that was authorized here. `replay` says why it was not replayed,
-    /// whatever the verdict.
+    /// The report of a request that the layer authorized. `replay` takes precedence over the verdict
+    /// as the reason why it was not replayed.
     pub(crate) fn new(receipt: Receipt, verdict: Verdict, replay: Option<NotReplayed>) -> Self {
         let by_verdict = || match verdict.reason() {
             Reason::Current | Reason::Late => NotReplayed::BodyNotKept,
@@ -89,7 +106,7 @@ impl RejectionReport {
         not_replayed: NotReplayed::CallersHeader,
     };
 
-    /// Why the request was not sent once more.
+    /// Why the request was not replayed.
     #[must_use]
     pub fn not_replayed(&self) -> NotReplayed {
         self.not_replayed
@@ -102,14 +119,14 @@ impl RejectionReport {
         self.receipt.map(Receipt::generation)
     }
 
-    /// How old the rejected credential was. `None` where the provider does not know: it replaced the
-    /// credential before.
+    /// The age of the rejected credential. `None` if the provider does not know it, since it had
+    /// already replaced the credential.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         self.verdict?.age()
     }
 
-    /// Whether the provider replaces the rejected credential, or had replaced it already.
+    /// Whether the provider replaces the rejected credential, or had already replaced it.
     #[must_use]
     pub fn is_acted_upon(&self) -> bool {
         self.verdict.is_some_and(Verdict::is_log_in)
@@ -121,8 +138,8 @@ impl RejectionReport {
         self.verdict.map(Verdict::reason)
     }
 
-    /// The earliest time of the next login, by the provider's clock. `None` where one may be made
-    /// now, and where the provider does not know.
+    /// The earliest time of the next login, by the provider's clock. `None` if a login may be made
+    /// now, or if the provider does not know.
     #[must_use]
     pub fn next_login(&self) -> Option<Instant> {
         self.verdict?.next_login()

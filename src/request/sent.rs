@@ -1,4 +1,4 @@
-//! What a request was sent with, and whether its answer is a rejection.
+//! The receipt of a sent request, and whether the response is a rejection.
 
 use std::{fmt, sync::Arc};
 
@@ -9,10 +9,10 @@ use crate::provider::{PerRequest, Receipt};
 
 type Predicate = dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync;
 
-/// What a rejection is.
+/// Which responses are rejections.
 #[derive(Clone)]
 pub(crate) enum Rejection {
-    /// As [`rejection::unauthorized`], asked only where it can be.
+    /// [`rejection::unauthorized`], but the gRPC status counts only if the exchange may be gRPC.
     Default,
     If(Arc<Predicate>),
 }
@@ -26,24 +26,24 @@ impl fmt::Debug for Rejection {
     }
 }
 
-/// What the provider is told of when the answer is there.
+/// A request that was sent, as it is kept until its response arrives.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
     pub(crate) receipt: Receipt,
     pub(crate) exchange: Exchange,
 }
 
-/// What is known of an answer before it comes.
+/// How the response will be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exchange {
-    /// Its status alone says whether it is a rejection.
+    /// By the status alone.
     Plain,
-    /// It is gRPC if it comes over HTTP/2.
+    /// As gRPC, if the response comes over HTTP/2.
     MaybeGrpc,
     Grpc,
-    /// A function of the user's says whether it is a rejection.
+    /// By the user's function.
     Custom,
-    /// The caller says what it is, to the provider.
+    /// By the caller, who reports to the provider.
     JudgedByCaller,
 }
 
@@ -72,7 +72,7 @@ impl Rejection {
         }
     }
 
-    /// Whether it is in the answer.
+    /// Whether the response is a rejection.
     pub(crate) fn is_rejection<B>(&self, response: &Response<B>, exchange: Exchange) -> bool {
         let (status, headers) = (response.status(), response.headers());
         let can_be_grpc = match (self, exchange) {
@@ -87,12 +87,12 @@ impl Rejection {
 }
 
 impl Sent {
-    /// Whether the response is news for the provider.
+    /// Whether the layer reports the response to the provider.
     pub(crate) fn is_judged_by_layer(self) -> bool {
         self.exchange != Exchange::JudgedByCaller
     }
 
-    /// Whether the answer's status says at once that the request was accepted.
+    /// Whether the status alone makes the response an acceptance.
     #[inline]
     pub(crate) fn is_accepted_by_status<B>(self, response: &Response<B>) -> bool {
         let status = response.status();

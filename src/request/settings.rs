@@ -1,4 +1,4 @@
-//! What a layer and all of its services share.
+//! The settings of a layer, which all of its services share.
 
 use std::sync::{
     Arc,
@@ -17,23 +17,23 @@ use crate::{
     provider::{CredentialProvider, PerRequest, Receipt, Rejected, Verdict},
 };
 
-/// Held in each share, and not behind a count of their own: that would be one more step for each
-/// request.
+/// Each share holds a copy. Behind an `Arc` of their own, they would cost each request one more
+/// indirection.
 #[derive(Debug)]
 pub(crate) struct Settings<P, R> {
-    /// One for all layers that were made of each other.
+    /// Layers that were derived from each other share it.
     pub(crate) provider: Arc<P>,
     pub(crate) replay: Arc<R>,
     origins: Origins,
     header_name: HeaderName,
-    /// Whether that is `authorization`: the hash of a name that the compiler knows is a constant.
+    /// Whether that is `authorization`. The hash of a constant name is known at compile time.
     is_authorization: bool,
     callers_header: CallersHeader,
     pub(crate) rejection: Rejection,
     counts: Arc<Counts>,
 }
 
-// The provider and the policy are shared: a clone asks nothing of them.
+// By hand, since a derive would demand `P: Clone` and `R: Clone`: both are behind an `Arc`.
 impl<P, R> Clone for Settings<P, R> {
     fn clone(&self) -> Self {
         Self {
@@ -49,8 +49,8 @@ impl<P, R> Clone for Settings<P, R> {
     }
 }
 
-/// What is counted, on no handling that an authorized request goes once. Relaxed: nothing else is read by
-/// it.
+/// A request that is authorized and sent once touches none of these counts. Relaxed: no other memory
+/// depends on them.
 #[derive(Debug, Default)]
 struct Counts {
     foreign_requests: AtomicU64,
@@ -58,20 +58,20 @@ struct Counts {
     replays: AtomicU64,
 }
 
-/// What becomes of an authorization header that the caller has set.
+/// Whether the layer replaces an authorization header that the caller has set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CallersHeader {
     Kept,
     Replaced,
 }
 
-/// What becomes of a request that gets no authorization.
+/// The handling of a request that gets no authorization.
 pub(crate) enum Bypass {
-    /// It is sent as it is: it goes elsewhere, or wants no authorization.
+    /// Send it unchanged: its origin is foreign, or the caller wants it bare.
     Untouched,
-    /// It is sent as it is: the caller has set the authorization.
+    /// Send it unchanged: the caller has set the authorization.
     CallersHeader,
-    /// It is not sent.
+    /// Do not send it.
     Failed(Error),
 }
 
@@ -89,7 +89,7 @@ impl<P, R> Settings<P, R> {
         }
     }
 
-    /// The same with another policy, for the same provider.
+    /// The same settings with another replay policy. The provider is shared.
     pub(crate) fn with_replay<R2>(self, replay: R2) -> Settings<P, R2> {
         let Self {
             provider,
@@ -138,8 +138,10 @@ impl<P, R> Settings<P, R> {
         }
     }
 
-    /// Whether the request gets the current authorization, by its origin and the caller's word. A
-    /// header of the caller's own is told by [`callers_header_bypass`](Self::callers_header_bypass), and by
+    /// Whether the request gets the current authorization, by its origin and its [`PerRequest`].
+    ///
+    /// It does not look for a header that the caller has set: that is left to
+    /// [`callers_header_bypass`](Self::callers_header_bypass) and
     /// [`try_authorize`](Self::try_authorize).
     #[inline]
     pub(crate) fn wants_authorization<B>(&self, request: &Request<B>) -> bool {
@@ -148,14 +150,14 @@ impl<P, R> Settings<P, R> {
             && self.origins.allows_request(request)
     }
 
-    /// What becomes of a request that does not take the current authorization, or finds none: `None`
-    /// if it waits for one.
+    /// The bypass of a request that does not take the current authorization, or finds none. `None`:
+    /// the request waits for an authorization.
     pub(crate) fn bypass<B>(&self, request: &Request<B>) -> Option<Bypass> {
         if PerRequest::of(request.extensions()).is_some_and(PerRequest::is_bare) {
             return Some(Bypass::Untouched);
         }
-        if let Some(own) = self.callers_header_bypass(request) {
-            return Some(own);
+        if let Some(bypass) = self.callers_header_bypass(request) {
+            return Some(bypass);
         }
         if self.origins.allows_request(request) {
             return None;
@@ -169,13 +171,13 @@ impl<P, R> Settings<P, R> {
         })
     }
 
-    /// The handling of a request that brings an authorization of its own, where that is to be kept.
+    /// The bypass of a request whose caller has set the header, unless the layer replaces it.
     pub(crate) fn callers_header_bypass<B>(&self, request: &Request<B>) -> Option<Bypass> {
         if self.callers_header == CallersHeader::Replaced {
             return None;
         }
-        let mut own = request.headers().get_all(&self.header_name).iter();
-        match (own.next(), own.next()) {
+        let mut headers = request.headers().get_all(&self.header_name).iter();
+        match (headers.next(), headers.next()) {
             (None, _) => None,
             (Some(_), None) => Some(Bypass::CallersHeader),
             (Some(_), Some(_)) => Some(Bypass::Failed(Error::many_headers())),
@@ -194,7 +196,7 @@ impl<P, R> Settings<P, R> {
         self.counts.replays.load(Ordering::Relaxed)
     }
 
-    /// A request is sent bare.
+    /// Counts a request that is sent bare.
     pub(crate) fn count_bare<B>(&self, request: &Request<B>) {
         self.counts.bare_requests.fetch_add(1, Ordering::Relaxed);
         if let Some(per_request) = PerRequest::of(request.extensions()) {
@@ -202,15 +204,14 @@ impl<P, R> Settings<P, R> {
         }
     }
 
-    /// A request is sent again.
+    /// Counts a replay.
     pub(crate) fn count_replay(&self) {
         self.counts.replays.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Puts the authorization on, unless the caller has brought one that is to be kept: then the
-    /// request goes another handling.
+    /// Adds the authorization header. If the caller has set one that must be kept, returns a bypass.
     ///
-    /// That is found out by putting it in, since to look first would cost as much again.
+    /// The insertion itself finds the caller's header: a lookup before it would double the cost.
     #[inline]
     pub(crate) fn try_authorize<B>(
         &self,
@@ -219,39 +220,40 @@ impl<P, R> Settings<P, R> {
     ) -> Result<Sent, Bypass> {
         let (value, generation, account) = authorization.into_parts();
         let headers = request.headers_mut();
-        let before = headers.len();
+        let count_before = headers.len();
         let replaced = if self.is_authorization {
             headers.insert(AUTHORIZATION, value)
         } else {
             headers.insert(&self.header_name, value)
         };
-        if let Some(own) = replaced {
-            self.replaced(headers, own, before)?;
+        if let Some(callers_header) = replaced {
+            self.restore_callers_header(headers, callers_header, count_before)?;
         }
         Ok(self.record_sent(request, Receipt::of(generation, account, request)))
     }
 
-    /// The caller has brought a header, or more: unless ours is to replace it, it is put back, and the
-    /// request goes another handling. `before` is how many headers it had.
+    /// Puts the caller's header back and returns a bypass, unless ours replaces it. `count_before` is
+    /// the number of headers before the insertion.
     #[cold]
-    fn replaced(
+    fn restore_callers_header(
         &self,
         headers: &mut HeaderMap,
-        own: HeaderValue,
-        before: usize,
+        callers_header: HeaderValue,
+        count_before: usize,
     ) -> Result<(), Bypass> {
         if self.callers_header == CallersHeader::Replaced {
             return Ok(());
         }
-        // All but one are gone, and with them the request.
-        if headers.len() < before {
+        // The caller had set several, and the insertion kept one of them only: the request fails.
+        if headers.len() < count_before {
             return Err(Bypass::Failed(Error::many_headers()));
         }
-        headers.insert(&self.header_name, own);
+        headers.insert(&self.header_name, callers_header);
         Err(Bypass::CallersHeader)
     }
 
-    /// Puts the authorization on a request that has passed [`callers_header_bypass`](Self::callers_header_bypass).
+    /// Adds the authorization header to a request that
+    /// [`callers_header_bypass`](Self::callers_header_bypass) has let through.
     pub(crate) fn authorize<B>(
         &self,
         request: &mut Request<B>,
@@ -273,8 +275,8 @@ impl<P, R> Settings<P, R> {
 }
 
 impl<P: CredentialProvider, R> Settings<P, R> {
-    /// Tells the provider what the server thinks of what a request was sent with. Returns what the
-    /// provider does about it, where it was rejected.
+    /// Reports the response to the provider, as an acceptance or a rejection. Returns the provider's
+    /// verdict on a rejection.
     pub(crate) fn judge<B>(&self, sent: Sent, response: &Response<B>) -> Option<Verdict> {
         if !sent.is_judged_by_layer() {
             return None;

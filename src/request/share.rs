@@ -1,8 +1,9 @@
-//! What a service keeps for itself, so that its requests count nothing that other threads count.
+//! Reference counts that threads do not contend for.
 //!
-//! A reference count that two threads write costs each of them more than all else on the handling of a
-//! request. A service that is used for one request, as a clone often is, shares what it needs with
-//! the others that were cloned on its thread; one that is used again gets its own.
+//! A reference count that two threads write costs each of them more than the rest of a request. So
+//! the settings and the current authorization are behind several reference counts: a *share* each.
+//! Clones of a service that are made on one thread have a share in common. A clone is often used for
+//! one request only. A service that sends the same generation twice in a row gets a share of its own.
 
 use std::{
     fmt,
@@ -21,8 +22,8 @@ use crate::{
     provider::{CredentialProvider, RequestHead},
 };
 
-/// A share in the settings of a layer, and perhaps a copy of an authorization. Its clones are
-/// counted apart from those of other shares.
+/// The settings of a layer, and perhaps a copy of an authorization. Each share has a reference count
+/// of its own.
 pub(crate) struct Share<P, R>(Arc<Shared<P, R>>);
 
 struct Shared<P, R> {
@@ -33,19 +34,19 @@ struct Shared<P, R> {
 
 /// The share that the clones of a service get.
 enum CloneShare<P, R> {
-    /// The same.
+    /// The share of the service itself.
     Same,
-    /// The one that the service had before it got its own.
+    /// The share that the service had before it got its own.
     Original(Share<P, R>),
-    /// Of the layer's: one for each of so many threads.
+    /// The share of the current thread. Only the layer's own share has this table.
     PerThread(Box<[OnceLock<Share<P, R>>; THREADS]>),
 }
 
-/// Threads that have a share of their own, before two have one in common.
+/// The number of shares in the table. With more threads than this, some have a share in common.
 const THREADS: usize = 16;
 
 impl<P, R> Share<P, R> {
-    /// The layer's.
+    /// The layer's share.
     pub(crate) fn new(settings: Settings<P, R>) -> Self {
         let per_thread = Box::new([const { OnceLock::new() }; THREADS]);
         Self::with(settings, None, CloneShare::PerThread(per_thread))
@@ -71,20 +72,20 @@ impl<P, R> Share<P, R> {
 
     /// The share for a clone of the service.
     fn for_clone(&self) -> Self {
-        let before = self.original();
-        let CloneShare::PerThread(per_thread) = &before.0.clone_share else {
-            return before.clone();
+        let original = self.original();
+        let CloneShare::PerThread(per_thread) = &original.0.clone_share else {
+            return original.clone();
         };
-        let settings = &before.0.settings;
+        let settings = &original.0.settings;
         let share = per_thread[this_thread()]
             .get_or_init(|| Self::with(settings.clone(), None, CloneShare::Same));
         share.clone()
     }
 
-    /// The one that the service had before it got its own.
+    /// The share that the service had before it got its own.
     fn original(&self) -> &Self {
         match &self.0.clone_share {
-            CloneShare::Original(before) => before,
+            CloneShare::Original(original) => original,
             CloneShare::Same | CloneShare::PerThread(_) => self,
         }
     }
@@ -92,9 +93,9 @@ impl<P, R> Share<P, R> {
 
 /// The number of the thread, less than [`THREADS`].
 fn this_thread() -> usize {
-    static BEGUN: AtomicUsize = AtomicUsize::new(0);
+    static THREADS_SEEN: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
-        static NUMBER: usize = BEGUN.fetch_add(1, Ordering::Relaxed) % THREADS;
+        static NUMBER: usize = THREADS_SEEN.fetch_add(1, Ordering::Relaxed) % THREADS;
     }
     NUMBER.with(|number| *number)
 }
@@ -113,16 +114,16 @@ impl<P, R> Deref for Share<P, R> {
     }
 }
 
-/// What one service sends its requests with.
+/// The state of one service: its share, and the generation that it last sent.
 pub(crate) struct PerService<P, R> {
-    /// In common with the other clones on a thread, until there is a copy in it.
+    /// Common to the clones on a thread, unless it holds a copy.
     pub(crate) share: Share<P, R>,
-    /// The generation of the last request, where it did not go out with the copy.
+    /// The generation of the last request, unless the copy was sent.
     last: Option<Generation>,
 }
 
 impl<P, R> PerService<P, R> {
-    /// Nothing yet: all is shared.
+    /// A service without a copy.
     pub(crate) fn new(share: Share<P, R>) -> Self {
         Self { share, last: None }
     }
@@ -146,7 +147,7 @@ impl<P: CredentialProvider, R> PerService<P, R> {
         }
     }
 
-    /// From the provider.
+    /// The current authorization, from the provider.
     #[inline]
     fn read_provider<B>(&mut self, request: &Request<B>) -> Option<Authorization> {
         let head = RequestHead::of(request);
@@ -157,12 +158,12 @@ impl<P: CredentialProvider, R> PerService<P, R> {
         Some(current)
     }
 
-    /// Whether the last request had the same.
+    /// Whether the last request had the same generation.
     fn is_second(&mut self, generation: Generation) -> bool {
         self.last.replace(generation) == Some(generation)
     }
 
-    /// Two requests in a row had the same: there may be many more.
+    /// Copies an authorization that two requests in a row had: more requests may follow.
     #[cold]
     fn keep_copy(&mut self, shared: &Authorization, head: RequestHead<'_>) {
         if self.share.provider.is_current(shared, head) {
@@ -171,7 +172,7 @@ impl<P: CredentialProvider, R> PerService<P, R> {
     }
 }
 
-/// A clone has nothing of its own yet: it may be there for one request.
+// A clone starts without a copy: it may be made for one request only.
 impl<P, R> Clone for PerService<P, R> {
     fn clone(&self) -> Self {
         Self::new(self.share.for_clone())

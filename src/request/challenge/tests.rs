@@ -12,7 +12,7 @@ fn has_invalid_token(fields: &[&[u8]]) -> bool {
 
 // U8
 #[test]
-fn a_bearer_challenge_that_says_so_is_found() {
+fn a_bearer_challenge_with_invalid_token_is_found() {
     let fields: [&[&[u8]]; 17] = [
         &[b"Bearer error=\"invalid_token\""],
         &[b"Bearer error=invalid_token"],
@@ -29,9 +29,9 @@ fn a_bearer_challenge_that_says_so_is_found() {
         &[b"\xff\xfe garbage", b"Bearer error=\"invalid_token\""],
         &[b",, ,Bearer ,error=\"invalid_token\","],
         &[b"Bearer scope=\"\xe2\x82\xac\", error=\"invalid_token\""],
-        // An empty value is the padding of a word, which changes nothing.
+        // An empty value reads as the padding of a token68: it is skipped.
         &[b"Bearer realm=, error=\"invalid_token\""],
-        // What was read before the garbage counts.
+        // The parameters before the garbage count.
         &[b"Bearer error=\"invalid_token\", @@@"],
     ];
     for field in fields {
@@ -41,7 +41,7 @@ fn a_bearer_challenge_that_says_so_is_found() {
 
 // U8
 #[test]
-fn any_other_field_is_none() {
+fn any_other_field_is_not_an_invalid_token() {
     let fields: [&[&[u8]]; 15] = [
         &[],
         &[b""],
@@ -64,7 +64,7 @@ fn any_other_field_is_none() {
     }
 }
 
-// U8: and in time that grows with the length alone.
+// U8: the time grows linearly with the length.
 #[test]
 fn a_field_of_any_length_is_read() {
     for unit in [

@@ -1,4 +1,4 @@
-//! The replay of bodies that are there at once.
+//! The replay of bodies that can be read without waiting.
 
 use std::{
     collections::VecDeque,
@@ -13,20 +13,26 @@ use http_body::{Body, Frame, SizeHint};
 use super::Replay;
 use crate::provider::RequestHead;
 
-/// Requests whose body is there at once are sent once more when their credential was rejected (a
-/// retry): for bodies that cannot be copied, as those of tonic, axum and reqwest.
+/// Replays rejected requests whose whole body can be read at once (a retry): for bodies that cannot
+/// be copied, such as those of tonic, axum and reqwest.
 ///
-/// It reads from the body before the request is sent, *without waiting*. Where the body ends within
-/// the limit, it is kept. Otherwise the request goes on with what was read in front, frame for
-/// frame, and is not replayed: a body that is pending, longer, fails, has trailers or ends at
-/// another size than its `size_hint()` allows. So a unary gRPC call is replayed, and a stream with a
-/// pause passes untouched.
+/// It reads from the body before the request is sent, *without waiting*. A body that ends within the
+/// limit is kept. Otherwise the request is sent with the frames already read, followed by the rest of
+/// the body, and is not replayed. That happens to a body that:
 ///
-/// A body that is not kept goes on with its own size hint: what it does on the wire, it does without
-/// this policy as well. A body that is kept has an exact size, and so has its replay.
+/// - is pending,
+/// - is longer than the limit,
+/// - fails,
+/// - has trailers, or
+/// - ends at another size than its `size_hint()` allows.
 ///
-/// Each request with a body pays for two boxes and the wrapping. The bytes themselves are shared
-/// where they came in one frame, and copied once where they came in several.
+/// So a unary gRPC call is replayed, and a stream that pauses passes unchanged.
+///
+/// A body that is not kept has its own size hint, so it looks the same on the wire as without this
+/// policy. A body that is kept has an exact size, and so has its replay.
+///
+/// Each request with a body costs two boxes and the wrapping. The bytes themselves are shared if they
+/// came in one frame, and copied once if they came in several.
 ///
 /// # Examples
 ///
@@ -41,7 +47,7 @@ use crate::provider::RequestHead;
 /// # Ok::<_, tower_bearer::InvalidToken>(())
 /// ```
 ///
-/// A type that can be named takes a function pointer:
+/// With a function pointer, the type can be named:
 ///
 /// ```
 /// use axum::body::Body;
@@ -61,7 +67,7 @@ pub struct ReplayReady<F> {
 }
 
 impl<F> ReplayReady<F> {
-    /// Keeps bodies of up to `limit` bytes, and makes a body of what was read with `wrap`.
+    /// Keeps bodies of up to `limit` bytes. `wrap` turns a [`ReadyBody`] into a request body.
     #[must_use]
     pub fn new<B: Body>(limit: usize, wrap: F) -> Self
     where
@@ -107,13 +113,29 @@ impl<F> fmt::Debug for ReplayReady<F> {
     }
 }
 
-/// What [`ReplayReady`] has read of a body, followed by the rest of it.
+/// The frames of a body that [`ReplayReady`] has read, followed by the rest of the body.
+///
+/// # Examples
+///
+/// Only [`ReplayReady`] makes one, and passes it to the function that wraps it:
+///
+/// ```
+/// use axum::body::Body;
+/// use tower_bearer::{ReadyBody, ReplayReady};
+///
+/// fn wrap(body: ReadyBody<Body>) -> Body {
+///     Body::new(body)
+/// }
+///
+/// let policy = ReplayReady::new(64 * 1024, wrap);
+/// # let _ = policy;
+/// ```
 pub struct ReadyBody<B: Body> {
-    /// What the body returned when it was polled, in order: `None` for its end.
+    /// The results of polling the body, in order: `None` for its end.
     read: VecDeque<Option<Result<Frame<Bytes>, B::Error>>>,
-    /// The size of the whole body, as it said before it was polled.
+    /// The size hint of the whole body, from before it was polled.
     hint: SizeHint,
-    /// How many bytes of what was read have gone to the reader.
+    /// The number of bytes of `read` that the reader has taken.
     passed_on: u64,
     rest: Option<B>,
 }
@@ -138,7 +160,7 @@ impl<B: Body> ReadyBody<B> {
         }
     }
 
-    fn hint_of_what_is_left(&self) -> SizeHint {
+    fn remaining_hint(&self) -> SizeHint {
         let left = |bytes: u64| bytes.saturating_sub(self.passed_on);
         let mut hint = SizeHint::new();
         hint.set_lower(left(self.hint.lower()));
@@ -150,12 +172,13 @@ impl<B: Body> ReadyBody<B> {
 }
 
 impl<B: Body<Data = Bytes> + Unpin> ReadyBody<B> {
-    /// Reads until the body ends, is pending, fails, has trailers or has more than `limit` bytes. One
-    /// that ends at another size than its hint allows goes on as it is: its reader is to notice.
+    /// Reads until the body ends, is pending, fails, has trailers or has more than `limit` bytes. A
+    /// body that ends at another size than its hint allows is passed on as it is: the client must
+    /// notice the mismatch.
     fn read(mut body: B, limit: usize) -> Read<B> {
         let hint = body.size_hint();
         let mut read = VecDeque::new();
-        // The body is polled again by its reader, which brings a waker of its own.
+        // A pending body is polled again by its reader, whose waker replaces this one.
         let mut cx = Context::from_waker(Waker::noop());
         let mut counted = 0;
         let has_ended = loop {
@@ -167,7 +190,7 @@ impl<B: Body<Data = Bytes> + Unpin> ReadyBody<B> {
             let size = frame.and_then(Frame::data_ref).map(Bytes::len);
             read.push_back(next);
             let Some(size) = size else { break is_end };
-            // An empty frame counts too: an endless row of them must end.
+            // An empty frame counts as a byte: an endless row of them must reach the limit.
             counted += size.max(1);
             if counted > limit {
                 break false;
@@ -189,13 +212,13 @@ impl<B: Body<Data = Bytes> + Unpin> ReadyBody<B> {
     }
 }
 
-/// The data of what was read.
+/// The data frames among the results.
 fn chunks<E>(read: &VecDeque<Option<Result<Frame<Bytes>, E>>>) -> impl Iterator<Item = &Bytes> {
     let frames = read.iter().flatten().flatten();
     frames.filter_map(Frame::data_ref)
 }
 
-/// The same in one, `size` bytes of it.
+/// The data frames in one buffer of `size` bytes.
 fn joined<E>(read: &VecDeque<Option<Result<Frame<Bytes>, E>>>, size: usize) -> Bytes {
     let mut chunks_read = chunks(read);
     match (chunks_read.next(), chunks_read.next()) {
@@ -209,12 +232,12 @@ fn joined<E>(read: &VecDeque<Option<Result<Frame<Bytes>, E>>>, size: usize) -> B
     }
 }
 
-/// Whether a body of this hint may have this size.
+/// Whether the hint allows this size.
 fn allows(hint: &SizeHint, size: u64) -> bool {
     hint.lower() <= size && hint.upper().is_none_or(|upper| size <= upper)
 }
 
-// Nothing but the rest is ever pinned, whatever the error is.
+// Only the rest is ever pinned, so the error type need not be `Unpin`.
 impl<B: Body + Unpin> Unpin for ReadyBody<B> {}
 
 impl<B: Body<Data = Bytes> + Unpin> Body for ReadyBody<B> {
@@ -246,7 +269,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ReadyBody<B> {
     fn size_hint(&self) -> SizeHint {
         match &self.rest {
             Some(rest) if self.read.is_empty() => rest.size_hint(),
-            _ => self.hint_of_what_is_left(),
+            _ => self.remaining_hint(),
         }
     }
 }

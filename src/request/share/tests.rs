@@ -1,4 +1,4 @@
-//! Who has a share in common with whom.
+//! Which services have a share in common.
 
 use std::{
     future::{Ready, ready},
@@ -29,7 +29,7 @@ fn have_one_in_common(
 }
 
 #[test]
-fn clones_have_a_share_in_common_with_those_of_their_thread_alone() {
+fn clones_made_on_one_thread_have_a_share_in_common() {
     let service = service();
     let (here, also_here) = (service.clone(), service.clone());
     let there = thread::scope(|scope| scope.spawn(|| service.clone()).join().unwrap());
@@ -41,7 +41,7 @@ fn clones_have_a_share_in_common_with_those_of_their_thread_alone() {
 }
 
 #[test]
-fn who_is_used_again_has_a_share_apart() {
+fn a_service_that_is_used_twice_gets_a_share_of_its_own() {
     let service = service();
     let (mut used, other) = (service.clone(), service.clone());
     let request = Request::new(());
@@ -53,16 +53,16 @@ fn who_is_used_again_has_a_share_apart() {
     assert!(used.clone().share.0.copy.is_none());
 }
 
-/// What is current is what was put there last.
-struct Turning(Mutex<Authorization>);
+/// A provider whose current authorization a test replaces.
+struct Replaceable(Mutex<Authorization>);
 
-impl Turning {
-    fn turn(&self) {
+impl Replaceable {
+    fn replace(&self) {
         *self.0.lock().unwrap() = authorization();
     }
 }
 
-impl CredentialProvider for Turning {
+impl CredentialProvider for Replaceable {
     type Acquire = Ready<Result<Authorization, Error>>;
 
     fn current_for(&self, _head: RequestHead<'_>) -> Option<Authorization> {
@@ -86,16 +86,15 @@ fn authorization() -> Authorization {
     Authorization::new(Scheme::BEARER, &Token::new("abc").unwrap())
 }
 
-// One that nobody would send any more.
 #[test]
-fn of_many_copies_the_last_is_kept() {
-    let provider = Turning(Mutex::new(authorization()));
+fn a_service_keeps_only_its_last_copy() {
+    let provider = Replaceable(Mutex::new(authorization()));
     let settings = Settings::new(provider, NoReplay, Origins::any_https());
     let mut service = PerService::new(Share::new(settings));
     let request = Request::new(());
     let mut copies = Vec::new();
     for _ in 0..3 {
-        service.share.provider.turn();
+        service.share.provider.replace();
         service.current(&request);
         service.current(&request);
         copies.push(Arc::downgrade(&service.share.0));
