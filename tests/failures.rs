@@ -79,12 +79,12 @@ async fn an_error_says_what_since_when_and_until_when() {
     let (provider, clock) = provider(&issuer);
     issuer.fail("503");
     let first = provider.acquire().await.unwrap_err();
-    assert_eq!(first.to_string(), "login failed; next attempt 1.0s later");
+    assert_eq!(first.to_string(), "login failed; next attempt in 1 s");
     clock.advance(Duration::from_secs(90));
     let second = provider.acquire().await.unwrap_err();
     assert_eq!(
         second.to_string(),
-        "login failed; 2 in a row within 90.0s, next attempt 2.0s later"
+        "login failed; 2 in a row within 90 s, next attempt in 2 s"
     );
     assert_eq!(second.failing_since(), first.failing_since());
     assert_eq!(second.source().unwrap().to_string(), "503");

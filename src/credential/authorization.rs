@@ -1,4 +1,4 @@
-//! The header value that goes out, and the login it belongs to.
+//! Header values, each with the generation of its credential.
 
 use std::{
     num::NonZeroU64,
@@ -11,19 +11,31 @@ use zeroize::Zeroizing;
 
 use super::token::{Scheme, Secret, Token};
 
-/// The number of the login that a credential came from, within this process.
+/// Identifies the login that a credential came from, within this process.
 ///
-/// Numbers come from one counter and are never used twice. They are compared only for equality:
-/// news about a generation that is no longer current is late, and harms nobody.
+/// The numbers come from one counter and are never used twice. Compare them for equality only: a
+/// rejection of a generation that is no longer current is late, and changes nothing.
+///
+/// # Examples
+///
+/// ```
+/// use tower_bearer::{Authorization, Generation, Scheme, Token};
+///
+/// assert_ne!(Generation::next(), Generation::next());
+///
+/// let authorization = Authorization::new(Scheme::BEARER, &Token::new("abc")?);
+/// assert_eq!(authorization.generation(), authorization.clone().generation());
+/// # Ok::<_, tower_bearer::InvalidToken>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Generation(NonZeroU64);
 
 impl Generation {
-    /// A number that nothing in this process has had before.
+    /// A generation that was never used in this process.
     #[must_use]
     pub fn next() -> Self {
         static USED: AtomicU64 = AtomicU64::new(0);
-        // Relaxed: each number need only be unique, it orders nothing.
+        // Relaxed: the numbers must be unique, and order no other memory.
         let used = USED.fetch_add(1, Ordering::Relaxed);
         Self(NonZeroU64::MIN.saturating_add(used))
     }
@@ -33,13 +45,35 @@ impl Generation {
     }
 }
 
-/// A header value made from a token, ready to send, with the generation it belongs to.
+/// A header value made from a token, with the generation that it belongs to.
 ///
 /// The value is marked sensitive: `Debug` hides it, and HTTP/2 never puts it into a compression
 /// table ([RFC 7541, section 7.1.3]).
 ///
-/// Where [`Authorization::new`] made it, its bytes are wiped when the last clone of the value is
-/// gone. What a client copies into its buffers and onto the wire is not ours to wipe.
+/// If [`Authorization::new`] made it, its bytes are wiped when the last clone is dropped. Copies in
+/// the buffers of a client are not wiped.
+///
+/// # Examples
+///
+/// A request that does not go through the layer, authorized by hand:
+///
+/// ```
+/// use http::{Request, header::AUTHORIZATION};
+/// use tower_bearer::{CachedProvider, Credential, login_fn};
+///
+/// # tokio_test::block_on(async {
+/// let provider = CachedProvider::new(login_fn(|_| async {
+///     Ok(Credential::new("mF_9.B5f-4.1JqM")?)
+/// }));
+///
+/// let authorization = provider.acquire().await?;
+/// let mut request = Request::get("https://api.example.com/").body(())?;
+/// request.headers_mut().insert(AUTHORIZATION, authorization.value().clone());
+/// assert_eq!(request.headers()[AUTHORIZATION], "Bearer mF_9.B5f-4.1JqM");
+/// assert!(!format!("{request:?}").contains("mF_9"));
+/// # Ok::<_, tower_bearer::BoxError>(()) })?;
+/// # Ok::<_, tower_bearer::BoxError>(())
+/// ```
 ///
 /// [RFC 7541, section 7.1.3]: https://www.rfc-editor.org/rfc/rfc7541#section-7.1.3
 #[derive(Clone, Debug)]
@@ -50,15 +84,15 @@ pub struct Authorization {
 }
 
 impl Authorization {
-    /// The value `{scheme} {token}`, as a generation of its own.
+    /// The value `{scheme} {token}`, with a new generation.
     ///
-    /// Keep it and hand out clones for as long as the token stays the same: that is what makes a
-    /// late refusal of an earlier token harmless.
+    /// Keep it, and return clones of it while the token stays the same. A late rejection of a
+    /// previous token is then harmless.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "both parts were checked")]
     pub fn new(scheme: Scheme, token: &Token) -> Self {
         let (scheme, token) = (scheme.as_str(), token.expose());
-        // Of the right capacity: growing would leave a copy behind.
+        // With the right capacity: growing would leave a copy of the token in memory.
         let mut value = String::with_capacity(scheme.len() + 1 + token.len());
         value.extend([scheme, " ", token]);
         let value = HeaderValue::from_maybe_shared(Secret::from(value).into_bytes())
@@ -66,7 +100,7 @@ impl Authorization {
         Self::from_value(value)
     }
 
-    /// A value that somebody else has made, as a generation of its own. It is marked sensitive.
+    /// An existing header value, with a new generation. It is marked sensitive.
     #[must_use]
     pub fn from_value(mut value: HeaderValue) -> Self {
         value.set_sensitive(true);
@@ -83,12 +117,12 @@ impl Authorization {
         &self.value
     }
 
-    /// Names the account that the value belongs to, by a number of the provider's choice. Defaults
-    /// to 0.
+    /// Sets the account that the value belongs to: a number that the provider chooses. Defaults to
+    /// 0.
     ///
-    /// A provider of many accounts gives each its own number, and another one after each sign-in as
-    /// somebody else. It finds the number again in each [`Receipt`](crate::Receipt). A request that
-    /// was rejected under one number is never replayed under another.
+    /// A provider for many accounts gives each of them a number, and a new number after a sign-in as
+    /// another user. Each [`Receipt`](crate::Receipt) has the number. A request that was rejected
+    /// for one account is never replayed for another.
     #[must_use]
     pub fn with_account(self, account: u32) -> Self {
         Self { account, ..self }
@@ -100,13 +134,13 @@ impl Authorization {
         self.account
     }
 
-    /// The login that the value came from.
+    /// The generation: the login that the value came from.
     #[must_use]
     pub fn generation(&self) -> Generation {
         self.generation
     }
 
-    /// The same in memory of its own, which is wiped as well.
+    /// A copy in separate memory, which is wiped too. Its reference count is not shared.
     pub(crate) fn copied(&self) -> Self {
         let bytes = Zeroizing::new(self.value.as_bytes().to_vec());
         let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(bytes))
@@ -119,7 +153,6 @@ impl Authorization {
         }
     }
 
-    /// Value, generation, account.
     pub(crate) fn into_parts(self) -> (HeaderValue, Generation, u32) {
         (self.value, self.generation, self.account)
     }

@@ -1,4 +1,4 @@
-//! What a login yields.
+//! Credentials: the result of a login.
 
 mod authorization;
 mod refresh_token;
@@ -12,7 +12,7 @@ pub use self::{
     token::{InvalidToken, Scheme, Secret, Token},
 };
 
-/// What a login yields: a token, how long it lives, and perhaps a refresh token.
+/// The result of a login: a token, its lifetime if known, and perhaps a refresh token.
 ///
 /// # Examples
 ///
@@ -37,15 +37,15 @@ impl Credential {
     ///
     /// # Errors
     ///
-    /// [`InvalidToken`], as [`Token::new`] has it. For what odd APIs hand out, make a
-    /// [`Token::visible_ascii`] and use [`Credential::from`].
+    /// [`InvalidToken`] for a token that [`Token::new`] does not accept. If your API has such tokens,
+    /// use [`Token::visible_ascii`] and [`Credential::from`].
     pub fn new(token: impl Into<Secret>) -> Result<Self, InvalidToken> {
         Token::new(token).map(Self::from)
     }
 
-    /// Says how long the token lives, counted from the moment the login was sent.
+    /// Sets the token's lifetime, counted from the start of the login.
     ///
-    /// A lifetime so long that no clock can hold its end is no expiry.
+    /// If the lifetime is so long that no clock can represent its end, the token has no expiry.
     #[must_use]
     pub fn with_lifetime(self, lifetime: Duration) -> Self {
         Self {
@@ -54,9 +54,11 @@ impl Credential {
         }
     }
 
-    /// Says when the token expires by the wall clock. Where a lifetime is known as well, the
-    /// lifetime is believed: it does not depend on the server's clock agreeing with ours. One that a
-    /// login brings and that is over within 10 s says that the clocks do not agree: it is no expiry.
+    /// Sets the token's expiry by the wall clock.
+    ///
+    /// If the lifetime is known too, the lifetime counts: it does not depend on the server's clock.
+    /// If an expiry from a login is less than 10 s away or already over, the clocks disagree: the
+    /// token then has no expiry.
     #[must_use]
     pub fn with_expires_at(self, expires_at: SystemTime) -> Self {
         Self {
@@ -65,7 +67,7 @@ impl Credential {
         }
     }
 
-    /// Adds the refresh token that the next login may take.
+    /// Adds a refresh token for the next login.
     #[must_use]
     pub fn with_refresh_token(self, refresh_token: impl Into<RefreshToken>) -> Self {
         Self {
@@ -74,7 +76,7 @@ impl Credential {
         }
     }
 
-    /// Puts another word than `Bearer` before the token.
+    /// Sets the word before the token. Defaults to `Bearer`.
     #[must_use]
     pub fn with_scheme(self, scheme: Scheme) -> Self {
         Self { scheme, ..self }
@@ -92,19 +94,19 @@ impl Credential {
         self.scheme
     }
 
-    /// How long the token lives, where the login said so.
+    /// The token's lifetime, if known.
     #[must_use]
     pub fn lifetime(&self) -> Option<Duration> {
         self.lifetime
     }
 
-    /// When the token expires by the wall clock, where the login said so.
+    /// The token's expiry by the wall clock, if known.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at
     }
 
-    /// The refresh token, where there is one.
+    /// The refresh token, if there is one.
     #[must_use]
     pub fn refresh_token(&self) -> Option<&RefreshToken> {
         self.refresh_token.as_ref()

@@ -1,11 +1,11 @@
-//! What the next login may take in place of a password.
+//! Refresh tokens: for the next login, instead of a password.
 
 use std::time::{Duration, SystemTime};
 
 use super::token::Secret;
 use crate::runtime::Moment;
 
-/// A refresh token, and how long it lives.
+/// A refresh token, and its lifetime if known.
 ///
 /// # Examples
 ///
@@ -24,7 +24,7 @@ pub struct RefreshToken {
     secret: Secret,
     lifetime: Option<Duration>,
     expires_at: Option<SystemTime>,
-    /// Its end by both clocks, once the count has begun.
+    /// The expiry by both clocks, once the login's start is known.
     until: Option<Moment>,
 }
 
@@ -39,8 +39,8 @@ impl RefreshToken {
         }
     }
 
-    /// Says how long it lives, counted from the moment the login was sent. After that it is not
-    /// offered to a login.
+    /// Sets the refresh token's lifetime, counted from the start of the login. No login gets an
+    /// expired one.
     #[must_use]
     pub fn with_lifetime(self, lifetime: Duration) -> Self {
         Self {
@@ -50,8 +50,8 @@ impl RefreshToken {
         }
     }
 
-    /// Says when it expires by the wall clock. Where a lifetime is known as well, the lifetime is
-    /// believed.
+    /// Sets the refresh token's expiry by the wall clock. If the lifetime is known too, the lifetime
+    /// counts.
     #[must_use]
     pub fn with_expires_at(self, expires_at: SystemTime) -> Self {
         Self {
@@ -67,19 +67,19 @@ impl RefreshToken {
         self.secret.expose()
     }
 
-    /// How long it lives, where that was said.
+    /// The refresh token's lifetime, if known.
     #[must_use]
     pub fn lifetime(&self) -> Option<Duration> {
         self.lifetime
     }
 
-    /// When it expires by the wall clock, where that was said.
+    /// The refresh token's expiry by the wall clock, if known.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at
     }
 
-    /// The same, counting from `sent` unless the count has begun.
+    /// Computes the expiry from the login's start. An expiry that is already known stays.
     pub(crate) fn counted_from(mut self, sent: Moment) -> Self {
         let lifetime = self.lifetime.or_else(|| {
             let left = self.expires_at?.duration_since(sent.wall);
@@ -95,7 +95,7 @@ impl RefreshToken {
         self
     }
 
-    /// Whether either clock says that its time is over.
+    /// Whether the refresh token is expired by either clock.
     pub(crate) fn is_expired(&self, now: Moment) -> bool {
         self.until
             .is_some_and(|until| now.monotonic >= until.monotonic || now.wall >= until.wall)
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_expired_when_either_clock_says_so() {
+    fn a_refresh_token_is_expired_if_either_clock_says_so() {
         let now = now();
         let later = |monotonic, wall| Moment {
             monotonic: now.monotonic + monotonic,
@@ -146,14 +146,14 @@ mod tests {
         for token in [
             RefreshToken::new("a").with_lifetime(MINUTE),
             RefreshToken::new("a").with_expires_at(now.wall + MINUTE),
-            // The lifetime is believed.
+            // The lifetime counts.
             RefreshToken::new("a")
                 .with_expires_at(now.wall)
                 .with_lifetime(MINUTE),
         ] {
             assert!(
                 !token.is_expired(later(2 * MINUTE, 2 * MINUTE)),
-                "not counted yet"
+                "the login's start is not known yet"
             );
             let token = token.counted_from(now);
             assert!(!token.is_expired(later(short, short)));
@@ -166,9 +166,9 @@ mod tests {
         assert!(!endless.counted_from(now).is_expired(later(MINUTE, MINUTE)));
     }
 
-    // A login that keeps the old one does not prolong it.
+    // A login that keeps the old refresh token does not prolong its lifetime.
     #[test]
-    fn it_is_counted_once() {
+    fn the_lifetime_counts_from_the_first_login() {
         let now = now();
         let later = Moment {
             monotonic: now.monotonic + MINUTE,

@@ -1,14 +1,24 @@
-//! Secrets, and what is checked before one goes into a header.
+//! Secrets, and the checks on a token before it goes into a header.
 
 use std::{error, fmt};
 
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
-/// A string that nothing prints: a password, a refresh token.
+/// A string that is never printed: a password, a refresh token.
 ///
-/// `Debug` hides it, there is no `Display`, and the memory it owns is wiped when it is dropped. What
-/// it was made of by copying (a `&str`) stays with its owner.
+/// `Debug` hides it, there is no `Display`, and its memory is wiped when it is dropped. A `String`
+/// is moved into it; a `&str` is copied, and the original is not wiped.
+///
+/// # Examples
+///
+/// ```
+/// use tower_bearer::Secret;
+///
+/// let password = Secret::from("hunter2".to_owned());
+/// assert_eq!(format!("{password:?}"), "Secret(..)");
+/// assert_eq!(password.expose(), "hunter2");
+/// ```
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
@@ -21,7 +31,7 @@ impl Secret {
 }
 
 impl Secret {
-    /// The bytes, to be sent, and wiped when the last clone of them is gone.
+    /// The bytes, to be sent. They are wiped when their last clone is dropped.
     pub(crate) fn into_bytes(self) -> Bytes {
         Bytes::from_owner(SecretBytes(self))
     }
@@ -53,10 +63,11 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// In bytes. Many servers allow 8 KiB for all headers, and few as much as this for one.
+/// The longest token, in bytes. Many servers allow 8 KiB for all headers together, and few allow this
+/// much for one.
 const LONGEST: usize = 64 * 1024;
 
-/// A token that can stand in a header.
+/// A token that is valid in a header.
 ///
 /// # Examples
 ///
@@ -71,13 +82,13 @@ const LONGEST: usize = 64 * 1024;
 pub struct Token(Secret);
 
 impl Token {
-    /// A token as [RFC 6750, section 2.1] spells it (`b64token`): letters, digits and `-._~+/`,
-    /// then any number of `=`.
+    /// A token with the syntax of [RFC 6750, section 2.1] (`b64token`): letters, digits and
+    /// `-._~+/`, then any number of `=`.
     ///
     /// # Errors
     ///
-    /// [`InvalidToken`] for anything else, and for more than 64 KiB. [`Token::visible_ascii`] takes
-    /// what odd APIs hand out.
+    /// [`InvalidToken`] for any other syntax, and for more than 64 KiB. If your API has such tokens,
+    /// use [`Token::visible_ascii`].
     ///
     /// [RFC 6750, section 2.1]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
     pub fn new(token: impl Into<Secret>) -> Result<Self, InvalidToken> {
@@ -88,31 +99,31 @@ impl Token {
         })
     }
 
-    /// A token of visible ASCII characters, spaces excluded.
+    /// A token of visible ASCII characters, without spaces.
     ///
     /// # Errors
     ///
-    /// [`InvalidToken`] for an empty one, for spaces, control characters and anything that is not
-    /// ASCII, and for more than 64 KiB.
+    /// [`InvalidToken`] for an empty token, for spaces, control characters and characters that are
+    /// not ASCII, and for more than 64 KiB.
     pub fn visible_ascii(token: impl Into<Secret>) -> Result<Self, InvalidToken> {
         let token = token.into();
-        let all = token.expose().len();
-        Self::check(token, all, |byte| byte.is_ascii_graphic())
+        let length = token.expose().len();
+        Self::check(token, length, |byte| byte.is_ascii_graphic())
     }
 
-    /// The token, if so many of its first bytes are there and allowed.
+    /// The token, if its first `checked` bytes are allowed. `checked` must not be zero.
     fn check(
         token: Secret,
-        first: usize,
+        checked: usize,
         is_allowed: impl Fn(u8) -> bool,
     ) -> Result<Self, InvalidToken> {
         if token.expose().len() > LONGEST {
             return Err(InvalidToken(Kind::TooLong));
         }
-        if first == 0 {
+        if checked == 0 {
             return Err(InvalidToken(Kind::Empty));
         }
-        let mut bytes = token.expose().bytes().take(first);
+        let mut bytes = token.expose().bytes().take(checked);
         match bytes.position(|byte| !is_allowed(byte)) {
             Some(position) => Err(InvalidToken(Kind::Byte { position })),
             None => Ok(Self(token)),
@@ -126,7 +137,20 @@ impl Token {
     }
 }
 
-/// The word before the token in the header: `Bearer`, unless the API wants another.
+/// The word before the token in the header. Defaults to `Bearer`.
+///
+/// # Examples
+///
+/// ```
+/// use tower_bearer::{Credential, Scheme};
+///
+/// const TOKEN: Scheme = Scheme::from_static("Token");
+///
+/// let credential = Credential::new("94fa500c0fbd1214")?.with_scheme(TOKEN);
+/// assert_eq!(credential.scheme().as_str(), "Token");
+/// assert_eq!(Scheme::default(), Scheme::BEARER);
+/// # Ok::<_, tower_bearer::InvalidToken>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scheme(&'static str);
 
@@ -134,12 +158,12 @@ impl Scheme {
     /// `Bearer`, the default.
     pub const BEARER: Self = Self("Bearer");
 
-    /// Another word, such as `Token`, written as the API wants it.
+    /// Another word, such as `Token`, in the spelling of the API.
     ///
     /// # Panics
     ///
-    /// When the word is empty or has a character that [RFC 9110, section 5.6.2] does not allow in
-    /// a token (a space, a colon). In a constant that is a compile error.
+    /// If the word is empty or has a character that [RFC 9110, section 5.6.2] does not allow in a
+    /// token, such as a space or a colon. In a constant, that is a compile error.
     ///
     /// [RFC 9110, section 5.6.2]: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2
     #[must_use]
@@ -191,7 +215,16 @@ pub(crate) const fn is_tchar(byte: u8) -> bool {
         )
 }
 
-/// The error for a token that cannot stand in a header. It never repeats the token.
+/// The error for a token that is not valid in a header. It never repeats the token.
+///
+/// # Examples
+///
+/// ```
+/// use tower_bearer::Token;
+///
+/// let error = Token::new("two words").unwrap_err();
+/// assert_eq!(error.to_string(), "the token has a character that is not allowed at byte 3");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidToken(Kind);
 
@@ -207,8 +240,8 @@ impl fmt::Display for InvalidToken {
         match self.0 {
             Kind::Empty => f.write_str("the token is empty"),
             Kind::TooLong => f.write_str(
-                "the token is longer than 64 KiB, which few servers take in a header: \
-                 see that it is the token and no more",
+                "the token is longer than 64 KiB, which few servers accept in a header: \
+                 check that it is only the token",
             ),
             Kind::Byte { position } => write!(
                 f,

@@ -1,4 +1,4 @@
-//! What a login fails with, and what that says of the next attempt.
+//! The errors of a login, and their advice on the next attempt.
 
 use std::{
     error, fmt, io, iter,
@@ -7,15 +7,17 @@ use std::{
 
 use super::{BoxError, Error};
 
-/// What a login failed with, where more is known than an error: when the next attempt may help.
+/// An error of a login that says when the next attempt may help.
 ///
-/// A [`Login`](crate::Login) may fail with any error. One in whose chain of sources there is no
-/// `LoginError` is *transient*: the pause before the next attempt doubles from a second to a
-/// minute, at random from 100 ms to all of it. Make one of these where another pause is right, and
-/// let it be found: as the error, as one of its [sources](error::Error::source), or in an
-/// [`io::Error`].
-/// [`JsonLogin`](https://docs.rs/tower-bearer/latest/tower_bearer/struct.JsonLogin.html) fails with
-/// one that holds status, content type and length of the answer, and never a part of its body.
+/// A [`Login`](crate::Login) may fail with any error. Without a `LoginError` in its chain, the
+/// failure is *transient*. The longest pause before the next attempt then doubles from a second to a
+/// minute, and the actual pause is random, from 100 ms to the longest.
+///
+/// Return a `LoginError` if another pause is right. The provider finds it as the error itself, as one
+/// of its [sources](error::Error::source), or in an [`io::Error`].
+///
+/// [`JsonLogin`](https://docs.rs/tower-bearer/latest/tower_bearer/struct.JsonLogin.html) fails with a
+/// `LoginError` that has status, content type and length of the answer, and never a part of its body.
 ///
 /// # Examples
 ///
@@ -27,7 +29,7 @@ use super::{BoxError, Error};
 ///     match ask().await {
 ///         Ok(token) => Ok(Credential::new(token)?),
 ///         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-///             Err(LoginError::permanent(error).into()) // not a second time for a quarter of an hour
+///             Err(LoginError::permanent(error).into()) // no further attempt for 15 minutes
 ///         }
 ///         Err(error) => Err(error.into()),
 ///     }
@@ -49,7 +51,7 @@ struct Details {
 
 #[derive(Debug)]
 pub(crate) enum LoginErrorKind {
-    /// Told by a login of the user's own.
+    /// Made by a login of the user's own.
     Custom(RetryAdvice),
     #[cfg(feature = "json")]
     Unsent,
@@ -78,9 +80,9 @@ pub(crate) enum LoginErrorKind {
 /// When the next attempt may help.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RetryAdvice {
-    /// Not before somebody has changed something.
+    /// Only after a change of the configuration or the account.
     pub(crate) is_permanent: bool,
-    /// Not before this, in any case.
+    /// No earlier than this.
     pub(crate) retry_after: Option<RetryAfter>,
 }
 
@@ -92,25 +94,26 @@ pub(crate) enum RetryAfter {
 }
 
 impl LoginError {
-    /// Something that may be over soon, as any other error is.
+    /// A failure that may be over soon. Any other error counts as transient too.
     pub fn transient(source: impl Into<BoxError>) -> Self {
         Self::custom(false, None, source.into())
     }
 
-    /// Something that is the same the next time: a wrong password, an unknown client.
+    /// A failure that will repeat: a wrong password, an unknown client.
     ///
-    /// The next attempt is made after 15 minutes at the earliest, then 30, then 60, and only when
-    /// a request asks for it: servers lock accounts, and a service must heal itself.
+    /// The next attempt is made after 15 minutes at the earliest, then 30, then 60, and only if a
+    /// request needs it. More attempts may lock the account; without any, the service would never
+    /// recover by itself.
     pub fn permanent(source: impl Into<BoxError>) -> Self {
         Self::custom(true, None, source.into())
     }
 
-    /// The server wants to be left alone for this long. Five minutes at most count.
+    /// The server asks for a pause of this length. It is capped at five minutes.
     pub fn retry_after(source: impl Into<BoxError>, delay: Duration) -> Self {
         Self::custom(false, Some(RetryAfter::Delay(delay)), source.into())
     }
 
-    /// The server wants to be left alone until then, by the wall clock. Five minutes at most count.
+    /// The server asks for a pause until this date, by the wall clock. It is capped at five minutes.
     pub fn retry_at(source: impl Into<BoxError>, date: SystemTime) -> Self {
         Self::custom(false, Some(RetryAfter::Date(date)), source.into())
     }
@@ -130,7 +133,7 @@ impl LoginError {
         }))
     }
 
-    /// Whether the same login will fail in the same way.
+    /// Whether the failure is permanent: the same login will fail again.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         self.advice().is_permanent
@@ -149,7 +152,7 @@ impl LoginError {
 }
 
 impl RetryAdvice {
-    /// What an error says, or one of those that have caused it.
+    /// The advice of the first `LoginError` in the chain, or the default.
     pub(crate) fn of(error: &(dyn error::Error + 'static)) -> Self {
         iter::successors(Some(error), |error| (*error).source())
             .find_map(Self::found_in)
@@ -160,14 +163,14 @@ impl RetryAdvice {
         if let Some(error) = error.downcast_ref::<LoginError>() {
             return Some(error.advice());
         }
-        // Another provider's, whose pause has begun already.
+        // The error of another provider, which is already backing off.
         if let Some(next_attempt) = error.downcast_ref::<Error>().and_then(Error::next_attempt) {
             return Some(Self {
                 is_permanent: false,
                 retry_after: Some(RetryAfter::Instant(next_attempt)),
             });
         }
-        // What it holds is not its source, which would be the cause of that.
+        // The `source` of an `io::Error` skips the error that it wraps.
         let held = error.downcast_ref::<io::Error>()?.get_ref()?;
         Some(held.downcast_ref::<LoginError>()?.advice())
     }
@@ -180,7 +183,7 @@ impl fmt::Display for LoginError {
                 f.write_str("the login will fail until something is changed")
             }
             LoginErrorKind::Custom(advice) if advice.retry_after.is_some() => {
-                f.write_str("the login's server wants to be left alone")
+                f.write_str("the login's server asks for a pause")
             }
             LoginErrorKind::Custom(_) => f.write_str("the login failed"),
             #[cfg(feature = "json")]
@@ -207,7 +210,7 @@ impl fmt::Display for LoginError {
             }
             #[cfg(feature = "json")]
             LoginErrorKind::TokenType => f.write_str(
-                "the login's answer has a token of another type than bearer: say by `with_scheme` how it is sent",
+                "the login's answer has a token of another type than bearer: set its scheme by `with_scheme`",
             ),
             #[cfg(feature = "json")]
             LoginErrorKind::Token => f.write_str("the login's answer has an unusable token"),
@@ -229,7 +232,7 @@ impl error::Error for LoginError {
     }
 }
 
-/// What may be said of an answer without repeating it.
+/// The description of an answer, without any of its body.
 #[cfg(feature = "json")]
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
@@ -259,18 +262,18 @@ impl LoginError {
         self
     }
 
-    /// Says where it was.
+    /// Adds the origin of the login.
     pub(crate) fn at(mut self, origin: String) -> Self {
         self.0.origin = Some(origin);
         self
     }
 
-    /// Whether nothing can have reached the server.
+    /// Whether the request cannot have reached the server.
     pub(crate) fn is_unsent(&self) -> bool {
         matches!(self.0.kind, LoginErrorKind::Unsent)
     }
 
-    /// The status of the answer, where there was one.
+    /// The status of the answer, if there was one.
     #[must_use]
     pub fn status(&self) -> Option<http::StatusCode> {
         self.0.answer.as_ref().map(|answer| answer.status)

@@ -1,4 +1,4 @@
-//! What can go wrong, in types that hold no secret.
+//! Errors. None of the types holds a secret.
 
 mod login;
 
@@ -12,12 +12,12 @@ pub(crate) use self::login::{RetryAdvice, RetryAfter};
 /// A boxed error, the same type as tower's `BoxError`.
 pub type BoxError = Box<dyn error::Error + Send + Sync>;
 
-/// The layer's own failure: there was no credential to send the request with.
+/// A failure of the layer or the provider: the request could not be authorized.
 ///
-/// It reaches the caller as the [`BoxError`] of the service; find it by `downcast_ref`. Errors of
-/// the wrapped service pass through as they are. All requests that waited for one login get
-/// clones of one `Error`, whose [`source`](error::Error::source) is what the login failed with:
-/// its `Display` alone says little, so print the chain.
+/// The caller gets it as the [`BoxError`] of the service; find it with `downcast_ref`. Errors of the
+/// inner service pass through unwrapped. All requests that waited for one login get clones of one
+/// `Error`. Its [`source`](error::Error::source) is the error of the login. `Display` does not
+/// include the source, so print the whole chain.
 ///
 /// # Examples
 ///
@@ -64,12 +64,12 @@ enum Kind {
 }
 
 impl Error {
-    /// A login that failed with `source`, for providers of one's own.
+    /// A login that failed with `source`, for providers of your own.
     pub fn login_failed(source: impl Into<BoxError>) -> Self {
         Self::with_source(Kind::LoginFailed, Some(source.into()))
     }
 
-    /// There is no authorization for this request, for providers of one's own that choose by the
+    /// A request for which there is no authorization, for providers of your own that choose by the
     /// request.
     pub fn no_authorization(source: impl Into<BoxError>) -> Self {
         Self::with_source(Kind::NoAuthorization, Some(source.into()))
@@ -87,7 +87,7 @@ impl Error {
         Self::with_source(Kind::LoginLost, None)
     }
 
-    /// The runtime has dropped the login's task.
+    /// The runtime dropped the login's task.
     pub(crate) fn login_dropped() -> Self {
         Self::with_source(Kind::LoginDropped, None)
     }
@@ -100,7 +100,7 @@ impl Error {
         Self::with_source(Kind::LoginThroughItself, source)
     }
 
-    /// What became of the login is no news any more.
+    /// The provider was reset during the login, whose outcome no longer counts.
     pub(crate) fn reset() -> Self {
         Self::with_source(Kind::Reset, None)
     }
@@ -145,7 +145,7 @@ impl Error {
         }))
     }
 
-    /// The same failure as part of an outage, before anybody else has seen it.
+    /// Adds the outage. It has no effect on an error that is already shared.
     pub(crate) fn during(mut self, outage: Outage) -> Self {
         if let Some(failure) = Arc::get_mut(&mut self.0) {
             failure.outage = Some(outage);
@@ -153,7 +153,7 @@ impl Error {
         self
     }
 
-    /// Whether the login itself answered with an error, which is the [`source`](error::Error::source).
+    /// Whether the login returned an error, which is the [`source`](error::Error::source).
     #[must_use]
     pub fn is_login_failed(&self) -> bool {
         self.0.kind == Kind::LoginFailed
@@ -171,8 +171,8 @@ impl Error {
         self.0.kind == Kind::LoginPanicked
     }
 
-    /// Whether the login's runtime was dropped or no longer driven, or its thread was blocked by
-    /// the login. The next request starts a login of its own.
+    /// Whether the login was lost: its runtime was dropped or no longer driven, or the login blocked
+    /// its thread. The next request starts another login.
     #[must_use]
     pub fn is_login_lost(&self) -> bool {
         matches!(self.0.kind, Kind::LoginLost | Kind::LoginDropped)
@@ -184,21 +184,21 @@ impl Error {
         self.0.kind == Kind::LoginThroughItself
     }
 
-    /// Whether even a new credential would not live as long as was asked for.
+    /// Whether even a new credential would not live as long as the caller needs.
     #[must_use]
     pub fn is_short_lived(&self) -> bool {
         matches!(self.0.kind, Kind::ShortLived { .. })
     }
 
-    /// Whether the provider had no newer authorization for a request that was rejected, though it
-    /// had said so. The rejected response is gone.
+    /// Whether the provider had no newer authorization for a replay, though its verdict had promised
+    /// one. The rejected response was dropped.
     #[must_use]
     pub fn is_not_renewed(&self) -> bool {
         self.0.kind == Kind::NotRenewed
     }
 
-    /// Whether the provider's newer authorization belongs to another account than the one that was
-    /// rejected: the request was not replayed. The rejected response is gone.
+    /// Whether the provider's newer authorization belongs to another account than the rejected one.
+    /// The request was not replayed, and the rejected response was dropped.
     #[must_use]
     pub fn is_other_account(&self) -> bool {
         self.0.kind == Kind::OtherAccount
@@ -216,22 +216,22 @@ impl Error {
         self.0.kind == Kind::NoRuntime
     }
 
-    /// Whether a refresh token did not help: that of
-    /// [`CredentialEvent::RefreshFailed`](crate::CredentialEvent::RefreshFailed), and no request's.
+    /// Whether a refresh failed. No request gets this error: it is in
+    /// [`CredentialEvent::RefreshFailed`](crate::CredentialEvent::RefreshFailed).
     #[must_use]
     pub fn is_refresh_failed(&self) -> bool {
         self.0.kind == Kind::RefreshFailed
     }
 
-    /// Whether the request was to an origin that [`Origins::strict`](crate::Origins::strict)
-    /// keeps it from.
+    /// Whether the request was to a foreign origin, which [`Origins::strict`](crate::Origins::strict)
+    /// forbids.
     #[must_use]
     pub fn is_foreign_origin(&self) -> bool {
         matches!(self.0.kind, Kind::ForeignOrigin { .. })
     }
 
-    /// Whether the request came with several headers of the authorization's name, of which a
-    /// server would choose one ([RFC 9110, section 5.5]). It was not sent.
+    /// Whether the caller had set the authorization header several times. A server may choose any of
+    /// them ([RFC 9110, section 5.5]), so the request was not sent.
     ///
     /// [RFC 9110, section 5.5]: https://www.rfc-editor.org/rfc/rfc9110#section-5.5
     #[must_use]
@@ -239,21 +239,21 @@ impl Error {
         self.0.kind == Kind::ManyHeaders
     }
 
-    /// When the next login may be made, by the provider's clock. Until then requests fail at once
-    /// with this error. `None`: the next request makes one.
+    /// The earliest time of the next login, by the provider's clock. Until then, requests fail at
+    /// once with this error. `None` if the next request logs in.
     #[must_use]
     pub fn next_attempt(&self) -> Option<Instant> {
         self.0.outage.map(|outage| outage.next_attempt)
     }
 
-    /// When the first of the logins failed that have failed in a row, by the provider's clock.
+    /// The time of the first failure in a row, by the provider's clock.
     #[must_use]
     pub fn failing_since(&self) -> Option<Instant> {
         self.0.outage.map(|outage| outage.since)
     }
 
-    /// How many logins have failed in a row, this one included; 0 where it was no login that
-    /// failed, or one that was lost.
+    /// The number of logins that failed in a row, including this one. 0 if no login failed, or if it
+    /// was lost.
     #[must_use]
     pub fn failures(&self) -> u32 {
         self.0.outage.map_or(0, |outage| outage.failures)
@@ -277,7 +277,7 @@ impl fmt::Display for Error {
             Kind::Reset => f.write_str("the provider was reset during the login"),
             Kind::RefreshFailed => f.write_str("the refresh token did not help"),
             Kind::ShortLived { needed } => {
-                write!(f, "even a new credential is used for less than {needed:?}: its margin counts")
+                write!(f, "even a new credential, minus its margin, lives less than {needed:?}")
             }
             Kind::NotRenewed => f.write_str(
                 "the provider has no newer authorization than the one that was rejected: `reject` must say so",
@@ -287,7 +287,7 @@ impl fmt::Display for Error {
             ),
             Kind::NoAuthorization => f.write_str("no authorization for this request"),
             Kind::ManyHeaders => f.write_str(
-                "the request brings several headers of the authorization's name: a request has one",
+                "the request has several headers of the authorization's name: set only one",
             ),
             Kind::ForeignOrigin { origin } => {
                 write!(f, "a request to {origin} is not allowed: it is none of the origins")
@@ -303,7 +303,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// Logins that have failed in a row, at the time of the last.
+/// The logins that failed in a row, as of the last failure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outage {
     pub(crate) since: Instant,
@@ -313,14 +313,31 @@ pub(crate) struct Outage {
 }
 
 impl fmt::Display for Outage {
-    /// As seen when it failed: an error may be printed much later, and by another clock.
+    /// The times are relative to the last failure: only the provider knows the current time.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.failures > 1 {
-            let lasts = self.failed_at.saturating_duration_since(self.since);
-            write!(f, "{} in a row within {lasts:.1?}, ", self.failures)?;
+            let lasted = self.failed_at.saturating_duration_since(self.since);
+            write!(f, "{} in a row within {}, ", self.failures, Rounded(lasted))?;
         }
         let pause = self.next_attempt.saturating_duration_since(self.failed_at);
-        write!(f, "next attempt {pause:.1?} later")
+        write!(f, "next attempt in {}", Rounded(pause))
+    }
+}
+
+/// A duration for a reader: `250 ms`, `1.5 s`, `15 min`.
+struct Rounded(Duration);
+
+impl fmt::Display for Rounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs_f64();
+        let (number, unit) = match seconds {
+            ..1.0 => (seconds * 1e3, "ms"),
+            ..120.0 => (seconds, "s"),
+            ..7200.0 => (seconds / 60.0, "min"),
+            _ => (seconds / 3600.0, "h"),
+        };
+        // To a tenth, and without a `.0`.
+        write!(f, "{} {unit}", (number * 10.0).round() / 10.0)
     }
 }
 

@@ -1,4 +1,4 @@
-//! One request and its answer, through any HTTP service.
+//! One login request and its answer, through any HTTP service.
 
 use std::{
     error::Error,
@@ -33,7 +33,7 @@ pub(super) const LIMIT: usize = 64 * 1024;
 /// [RFC 6838, section 4.2]: https://www.rfc-editor.org/rfc/rfc6838#section-4.2
 const NAME_LIMIT: usize = 127;
 
-/// An answer that was read to its end. The token is in there: it is wiped.
+/// An answer that was read to its end. Its body holds the token, so it is wiped when dropped.
 pub(super) struct ReadAnswer {
     parts: Parts,
     body: Zeroizing<Vec<u8>>,
@@ -44,7 +44,7 @@ impl ReadAnswer {
         self.parts.status
     }
 
-    /// The body without a byte order mark, which RFC 8259, section 8.1 lets a reader ignore.
+    /// The body without a byte order mark, which RFC 8259, section 8.1 allows a parser to ignore.
     pub(super) fn json(&self) -> &[u8] {
         self.body
             .strip_prefix(b"\xef\xbb\xbf")
@@ -57,8 +57,8 @@ impl ReadAnswer {
     }
 }
 
-/// Reads a body into one buffer that never grows, and wipes the frames it came in: growing, and
-/// dropping them as they are, would leave the token behind.
+/// Reads a body into one buffer, and wipes the frames. The buffer never grows: like a frame that is
+/// dropped, the old allocation would leave the token in memory.
 async fn read<R>(body: R) -> Result<Zeroizing<Vec<u8>>, (LoginErrorKind, Option<BoxError>)>
 where
     R: Body,
@@ -66,7 +66,7 @@ where
 {
     let mut body = pin!(body);
     let mut read = Zeroizing::new(Vec::with_capacity(LIMIT));
-    // The body's error need not be `Send`, and is turned into one that is before any wait.
+    // The body's error need not be `Send`: convert it before the next await point.
     let broken = |source: R::Error| (LoginErrorKind::Unread, Some(source.into()));
     let mut next = async || {
         let frame = poll_fn(|cx| {
@@ -83,7 +83,7 @@ where
             if fits {
                 read.extend_from_slice(&bytes);
             }
-            // Where the client still has a part in the bytes they are not ours to wipe.
+            // If the client shares the bytes, it still owns them: they cannot be wiped here.
             if let Ok(mut bytes) = bytes.try_into_mut() {
                 bytes.zeroize();
             }
@@ -91,7 +91,7 @@ where
                 return Err((LoginErrorKind::TooLong, None));
             }
         }
-        // A body that is always ready must not keep the login from its timeout.
+        // Without this, a body that is always ready would starve the login's timeout.
         coop::consume_budget().await;
     }
     Ok(read)
@@ -106,7 +106,7 @@ fn describe(parts: &Parts, length: Option<usize>) -> Answer {
     }
 }
 
-/// [RFC 9110, section 10.2.3]: seconds, or a date. What is neither says nothing.
+/// [RFC 9110, section 10.2.3]: seconds, or a date. Any other value is ignored.
 ///
 /// [RFC 9110, section 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
 fn retry_after(parts: &Parts) -> Option<RetryAfter> {
@@ -119,7 +119,7 @@ fn retry_after(parts: &Parts) -> Option<RetryAfter> {
     Some(RetryAfter::Date(date))
 }
 
-/// Type and subtype alone, where they are that: the rest is free text.
+/// Type and subtype only. The rest of the field is free text, which may hold a secret.
 fn content_type(parts: &Parts) -> Option<String> {
     let value = parts.headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let essence = value.split(';').next()?.trim();
@@ -129,7 +129,7 @@ fn content_type(parts: &Parts) -> Option<String> {
     (is_name(kind) && is_name(subtype)).then(|| essence.to_owned())
 }
 
-/// Whether an error says that there was nobody to connect to, whoever wraps it.
+/// Whether the connection was refused, according to any error in the chain.
 fn is_refused_connection(error: &(dyn Error + 'static)) -> bool {
     iter::successors(Some(error), |error| (*error).source()).any(|error| {
         let io = error.downcast_ref::<io::Error>();
@@ -137,7 +137,7 @@ fn is_refused_connection(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
-/// An HTTP service without its type.
+/// An HTTP service behind a dyn compatible trait.
 pub(super) trait Client: Send + Sync {
     fn send(
         &self,

@@ -1,15 +1,15 @@
-//! Logins that are a closure.
+//! Logins made from a closure.
 
 use std::fmt;
 
 use super::{Login, LoginRequest, Session};
 use crate::{credential::Credential, error::BoxError};
 
-/// Makes a [`Login`] of a function that returns a future.
+/// Makes a [`Login`] from a function that returns a future.
 ///
 /// # Examples
 ///
-/// The closure clones what it has captured for each login:
+/// The closure clones its captured client for each login:
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,7 +37,7 @@ use crate::{credential::Credential, error::BoxError};
 /// # Ok::<_, tower_bearer::BoxError>(())
 /// ```
 ///
-/// A function whose error is another than [`BoxError`] becomes one by `?`:
+/// If your function has another error than [`BoxError`], convert it with `?`:
 ///
 /// ```
 /// # use tower_bearer::{Credential, InvalidToken, LoginRequest, login_fn};
@@ -59,7 +59,7 @@ where
     }
 }
 
-/// A [`Login`] made of a closure by [`login_fn`].
+/// A [`Login`] made from a closure by [`login_fn`].
 #[derive(Clone, Copy)]
 pub struct LoginFn<F> {
     function: F,
@@ -67,7 +67,7 @@ pub struct LoginFn<F> {
 }
 
 impl<F> LoginFn<F> {
-    /// Says what a login does to the credential before it. Defaults to [`Session::Exclusive`].
+    /// Sets what a login does to the previous credential. Defaults to [`Session::Exclusive`].
     #[must_use]
     pub fn with_session(self, session: Session) -> Self {
         Self { session, ..self }

@@ -1,4 +1,4 @@
-//! Logins that are one JSON exchange, told by a description.
+//! Logins that are one JSON exchange, described by data.
 
 use std::fmt;
 
@@ -27,15 +27,15 @@ use crate::{
 
 /// A login that posts a JSON document and reads a token from the JSON that comes back.
 ///
-/// What differs from one API to the next is told, not programmed: where to post what, and where
-/// the answer has token and lifetime. Any 2xx is success. At most 64 KiB of the answer are read,
-/// and its body is in no error. A `token_type` of the answer has to be `Bearer`, in whatever case,
-/// or missing, unless there is a scheme of your own ([RFC 6749, section 7.1]).
+/// You describe the API: the URL, the document, and where the answer has the token and its lifetime.
 ///
-/// A login that is refused with 400, 401, 403 or 422 is
-/// [permanent](crate::LoginError::permanent), unless it says by its `error` that it is not
-/// (`temporarily_unavailable`, `server_error`, `slow_down`). `Retry-After` is obeyed, as seconds and
-/// as a date. All else is transient.
+/// Any 2xx is a success. At most 64 KiB of the answer are read, and no error contains its body. A
+/// `token_type` in the answer must be `Bearer`, in any case, unless you set a scheme of your own
+/// ([RFC 6749, section 7.1]). It may be missing.
+///
+/// A failure with status 400, 401, 403 or 422 is [permanent](crate::LoginError::permanent), unless
+/// the answer has an `error` of `temporarily_unavailable`, `server_error` or `slow_down`. All other
+/// failures are transient. `Retry-After` is obeyed, as seconds and as a date.
 ///
 /// [RFC 6749, section 7.1]: https://www.rfc-editor.org/rfc/rfc6749#section-7.1
 ///
@@ -76,23 +76,23 @@ pub struct JsonLogin {
 struct Refresh {
     url: Uri,
     body: Box<dyn Fn(&RefreshToken) -> Secret + Send + Sync>,
-    /// Whether the old one is still good where the answer brings none.
+    /// Whether the old refresh token stays valid if the answer brings none.
     keeps_old: bool,
 }
 
 const JSON: &str = "application/json";
 
 impl JsonLogin {
-    /// A login by POST of the JSON text `body` to `url`, through `client`.
+    /// A login that posts the JSON text `body` to `url` through `client`.
     ///
-    /// The client is any tower HTTP service *without* the layer, whose request body can be made
-    /// of bytes, such as `Full<Bytes>`; a boxed one is tower's `BoxCloneSyncService`. The login
-    /// itself follows no redirect; give it a client that follows none either.
+    /// The client is any tower HTTP service *without* the layer. Its request body must be
+    /// `From<Bytes>`, as `Full<Bytes>` is. A boxed client must be tower's `BoxCloneSyncService`. The
+    /// login follows no redirects; give it a client that follows none either.
     ///
     /// # Errors
     ///
-    /// [`InvalidUrl`] for a URL that is not absolute, holds user information, or is plain
-    /// `http` to a host other than loopback.
+    /// [`InvalidUrl`] for a URL that is not absolute, has user information, or is plain `http` to a
+    /// host other than loopback.
     pub fn new<S, B, R>(client: S, url: &str, body: impl Into<Secret>) -> Result<Self, InvalidUrl>
     where
         S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
@@ -107,7 +107,7 @@ impl JsonLogin {
         Ok(Self::at(client, url, body.into()))
     }
 
-    /// A login at a URL that was checked.
+    /// A login at a URL that was already checked.
     pub(crate) fn at<S, B, R>(client: S, url: Uri, body: Secret) -> Self
     where
         S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
@@ -129,8 +129,8 @@ impl JsonLogin {
         }
     }
 
-    /// Says where the answer has the token, as a JSON pointer ([RFC 6901]): `/data/0/token` is
-    /// the `token` of the first element of `data`. Defaults to `/access_token`.
+    /// Sets where the answer has the token, as a JSON pointer ([RFC 6901]): `/data/0/token` is the
+    /// `token` of the first element of `data`. Defaults to `/access_token`.
     ///
     /// [RFC 6901]: https://www.rfc-editor.org/rfc/rfc6901
     #[must_use]
@@ -138,50 +138,51 @@ impl JsonLogin {
         self.configure(|format| format.token_at = pointer.into())
     }
 
-    /// Takes any token of visible ASCII characters, as [`Token::visible_ascii`]. Without it, a
-    /// token must be as [`Token::new`] wants it.
+    /// Accepts any token of visible ASCII characters, as [`Token::visible_ascii`] does. By default,
+    /// a token must have the syntax of [`Token::new`].
     #[must_use]
     pub fn any_visible_ascii(self) -> Self {
         self.configure(|format| format.check_token = Token::visible_ascii)
     }
 
-    /// Says where the answer has the lifetime in seconds, a number or a string of one, as a JSON
-    /// pointer. Defaults to `/expires_in`.
+    /// Sets where the answer has the lifetime in seconds, as a JSON pointer. The value is a number,
+    /// or a string with a number. Defaults to `/expires_in`.
     ///
     /// | answer | lifetime |
     /// | --- | --- |
     /// | `3600`, `"3600"`, `3600.0`, `" 3600 "` | 3600 s |
     /// | `1e3`, `1.5` | 1000 s, 1.5 s |
-    /// | `0`, below zero | nothing, which counts as a second |
-    /// | `18446744073709551616`, `1e400` | as long as can be, which is no expiry |
-    /// | missing, `null`, `true`, `{}`, `[]`, `""`, `"NaN"`, `"inf"`, `"1 hour"` | none: used until it is refused |
+    /// | `0`, below zero | zero, which counts as one second |
+    /// | `18446744073709551616`, `1e400` | the longest possible, which means no expiry |
+    /// | missing, `null`, `true`, `{}`, `[]`, `""`, `"NaN"`, `"inf"`, `"1 hour"` | none: used until it is rejected |
     ///
-    /// What is no number is no lifetime: a login that may have revoked the credential before it is
-    /// not thrown away for that. Milliseconds cannot be told from seconds: use [`Lifetime::Fixed`].
+    /// A value that is no number does not fail the login, since the login may have revoked the
+    /// previous credential. If your API sends milliseconds, use [`Lifetime::Fixed`]: they look like
+    /// seconds.
     #[must_use]
     pub fn lifetime_at(self, pointer: impl Into<String>) -> Self {
         self.configure(|format| format.lifetime_at = pointer.into())
     }
 
-    /// Says which lifetime to believe. Defaults to [`Lifetime::Announced`].
+    /// Sets the source of the lifetime. Defaults to [`Lifetime::Announced`].
     #[must_use]
     pub fn lifetime(self, lifetime: Lifetime) -> Self {
         self.configure(|format| format.lifetime = lifetime)
     }
 
-    /// Puts another word than `Bearer` before the token.
+    /// Sets the word before the token. Defaults to `Bearer`.
     #[must_use]
     pub fn with_scheme(self, scheme: Scheme) -> Self {
         self.configure(|format| format.scheme = scheme)
     }
 
-    /// Says what a login does to the credential before it. Defaults to [`Session::Exclusive`].
+    /// Sets what a login does to the previous credential. Defaults to [`Session::Exclusive`].
     #[must_use]
     pub fn with_session(self, session: Session) -> Self {
         Self { session, ..self }
     }
 
-    /// Says what the bodies are. Defaults to `application/json`.
+    /// Sets the content type of the request bodies. Defaults to `application/json`.
     #[must_use]
     pub fn content_type(self, content_type: HeaderValue) -> Self {
         Self {
@@ -190,32 +191,32 @@ impl JsonLogin {
         }
     }
 
-    /// Says where the answer has the refresh token, as a JSON pointer. Without it none is read.
+    /// Sets where the answer has the refresh token, as a JSON pointer. By default none is read.
     #[must_use]
     pub fn refresh_token_at(self, pointer: impl Into<String>) -> Self {
         self.configure(|format| format.refresh_token_at = Some(pointer.into()))
     }
 
-    /// Says where the answer has the refresh token's lifetime in seconds, as a JSON pointer.
-    /// Without it the token is tried whatever its age.
+    /// Sets where the answer has the refresh token's lifetime in seconds, as a JSON pointer. By
+    /// default a refresh token is used at any age.
     #[must_use]
     pub fn refresh_token_lifetime_at(self, pointer: impl Into<String>) -> Self {
         let pointer = pointer.into();
         self.configure(|format| format.refresh_token_lifetime = RefreshTokenLifetime::At(pointer))
     }
 
-    /// Spends a refresh token, where there is one, by POST of the document that `body` makes of it
-    /// to `url`. The answer is read as a login's.
+    /// Refreshes if there is a refresh token: posts the document that `body` makes from it to `url`.
+    /// The answer is read like that of a login.
     ///
-    /// A refresh that is refused, or gets no answer in half of the login's time, is followed by a
-    /// full login, unless the answer says `Retry-After`. Where no connection is made at all, the
-    /// refresh token is kept and the login fails: give it a client that does not retry by itself, since
-    /// an attempt before may have made one. An answer without a refresh token means that the old one
-    /// goes on being good ([RFC 6749, section 6]).
+    /// - If the refresh is rejected, or has no answer after half of the login's timeout, a full login
+    ///   follows. If the answer has `Retry-After`, the login fails instead.
+    /// - If no connection is made, the refresh token is kept and the login fails. So give it a client
+    ///   that does not retry by itself: a previous attempt may have made a connection.
+    /// - If the answer has no refresh token, the old one stays valid ([RFC 6749, section 6]).
     ///
     /// # Errors
     ///
-    /// [`InvalidUrl`], as [`new`](Self::new) has it.
+    /// [`InvalidUrl`] for the URLs that [`new`](Self::new) does not accept.
     ///
     /// [RFC 6749, section 6]: https://www.rfc-editor.org/rfc/rfc6749#section-6
     pub fn refresh_by(
@@ -227,7 +228,7 @@ impl JsonLogin {
         Ok(self.refresh_at(url, body))
     }
 
-    /// Refreshes at a URL that was checked.
+    /// Refreshes at a URL that was already checked.
     pub(crate) fn refresh_at(
         self,
         url: Uri,
@@ -243,7 +244,7 @@ impl JsonLogin {
         }
     }
 
-    /// A refresh token is spent by its use, also where the answer brings no new one.
+    /// Makes a refresh token single-use: it is spent even if the answer brings no new one.
     #[cfg(feature = "teletracker")]
     pub(crate) fn spending_refresh_tokens(mut self) -> Self {
         if let Some(refresh) = &mut self.refresh {
@@ -262,8 +263,8 @@ impl JsonLogin {
         self.format.credential(&accepted(answer)?)
     }
 
-    /// A refused or lost refresh is an error, and the token is spent. One that nobody has read goes
-    /// back for the next login.
+    /// Sends the refresh token. If it is rejected or the answer is lost, the token is spent. If the
+    /// server has not processed it, the token is put back for the next login.
     async fn refresh(
         &self,
         refresh: &Refresh,
@@ -272,7 +273,7 @@ impl JsonLogin {
     ) -> Result<Credential, LoginError> {
         let post = self.post(&refresh.url, &(refresh.body)(&token));
         let sent = self.client.send(post);
-        // Half of the time is for the login that must follow where no answer comes.
+        // The other half of the time is for the full login that follows if no answer comes.
         let sent = match request.timeout() {
             Some(timeout) => match time::timeout(timeout / 2, sent).await {
                 Ok(sent) => sent,
@@ -284,12 +285,12 @@ impl JsonLogin {
             },
             None => sent.await,
         };
-        // A 429 turns it away before anybody looks at it.
-        let is_unread = |error: &LoginError| {
+        // A rate limit (429) answers before the server looks at the token.
+        let is_unprocessed = |error: &LoginError| {
             error.is_unsent() || error.status() == Some(StatusCode::TOO_MANY_REQUESTS)
         };
         let answer = match sent.and_then(accepted) {
-            Err(error) if is_unread(&error) => {
+            Err(error) if is_unprocessed(&error) => {
                 request.put_back_refresh_token(token);
                 return Err(error);
             }
@@ -301,7 +302,7 @@ impl JsonLogin {
             }
             Ok(credential) => Ok(credential),
             Err(error) => {
-                // The rotation is a fact, whatever else the answer lacks.
+                // The server has rotated the refresh token, even if the answer has no usable token.
                 if let Some(new) = self.format.refresh_token(&answer) {
                     request.put_back_refresh_token(new);
                 }
@@ -317,7 +318,7 @@ impl JsonLogin {
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, self.content_type.clone());
         headers.insert(ACCEPT, HeaderValue::from_static(JSON));
-        // RFC 6749, section 5.1 asks it of the answer: no cache on the way keeps the secrets.
+        // RFC 6749, section 5.1 requires it of the answer: no cache in between stores the secrets.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         request
     }
@@ -331,8 +332,7 @@ impl Login for JsonLogin {
             let refreshed = self.refresh(refresh, token, &mut request).await;
             match refreshed.map_err(|error| error.at(url::origin_of(&refresh.url))) {
                 Ok(credential) => return Ok(credential),
-                // A full login would be one more call of a server that is not there, or that wants
-                // to be left alone.
+                // No full login follows: the server is unreachable, or has asked for a pause.
                 Err(error) if error.is_unsent() || error.advice().retry_after.is_some() => {
                     return Err(error.into());
                 }

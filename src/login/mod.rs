@@ -1,4 +1,4 @@
-//! One act of getting a credential.
+//! Logins: how a provider gets a credential.
 
 mod function;
 #[cfg(feature = "json")]
@@ -25,14 +25,14 @@ use crate::{
     error::{BoxError, Error},
 };
 
-/// How to get a credential: a password login, a refresh grant, the reading of a file.
+/// How to get a credential: by a password, by a refresh token, or from a file.
 ///
-/// A [`CachedProvider`](crate::CachedProvider) calls it when it must, one call at a time, in a
-/// Tokio task of its own that no caller can cancel.
+/// A [`CachedProvider`](crate::CachedProvider) calls it when it needs a credential, one call at a
+/// time. Each call runs in a separate Tokio task that no caller can cancel.
 ///
 /// # Examples
 ///
-/// Any error goes through `?`:
+/// `?` converts any error:
 ///
 /// ```
 /// use tower_bearer::{BoxError, Credential, Login, LoginRequest};
@@ -55,57 +55,96 @@ use crate::{
 /// # Ok::<_, BoxError>(())
 /// ```
 ///
-/// For a closure there is [`login_fn`].
+/// [`login_fn`] makes a login from a closure.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a login",
-    note = "write `async fn login` in an `impl Login`, or make one of a closure with `login_fn`"
+    note = "write `async fn login` in an `impl Login`, or make one from a closure with `login_fn`"
 )]
 pub trait Login: Send + Sync + 'static {
     /// Logs in.
     ///
-    /// Send the login through a client *without* the layer: one that goes through it would wait
-    /// for itself. It fails at once where it is sent from the login's own task, and at the login's
-    /// timeout where another task sends it, such as the worker of a tower `Buffer`.
+    /// Send the login through a client *without* the layer. A login through the layer would wait for
+    /// itself. It fails at once if the login's own task sends it. If another task sends it, such as
+    /// the worker of a tower `Buffer`, it fails at the login's timeout.
     ///
-    /// Do not block the thread: then neither the timeout nor the rule of one login at a time can
-    /// be kept.
+    /// Do not block the thread. A blocked thread defeats the timeout, and a second login may then
+    /// start before the first one ends.
     ///
     /// # Errors
     ///
-    /// Whatever went wrong; it becomes the source of the [`Error`](crate::Error) that all waiting
-    /// requests get. Keep secrets out of it.
+    /// Any error. It becomes the source of the [`Error`](crate::Error) that all waiting requests
+    /// get, so keep secrets out of it. [`LoginError`](crate::LoginError) says when the next attempt
+    /// may be made.
     ///
     /// # Cancel safety
     ///
-    /// The future is dropped when it does not end within the provider's login timeout, or with
-    /// the runtime it runs on.
+    /// The future is dropped if it does not end within the provider's login timeout, and when its
+    /// runtime shuts down.
     fn login(
         &self,
         request: LoginRequest,
     ) -> impl Future<Output = Result<Credential, BoxError>> + Send;
 
-    /// What a login does to the credential before it. Defaults to [`Session::Exclusive`].
+    /// What a login does to the previous credential. Defaults to [`Session::Exclusive`].
     fn session(&self) -> Session {
         Session::Exclusive
     }
 }
 
-/// What a login does to the credential before it.
+/// What a login does to the previous credential.
 ///
-/// When in doubt it is [`Exclusive`](Self::Exclusive): then requests wait for a login at the
-/// expiry, but none is refused for it.
+/// If unsure, use [`Exclusive`](Self::Exclusive): requests pause at expiry, but no valid token gets
+/// revoked.
+///
+/// # Examples
+///
+/// ```
+/// use tower_bearer::{Credential, Session, login_fn};
+///
+/// let login = login_fn(|_| async { Ok(Credential::new("mF_9.B5f-4.1JqM")?) })
+///     .with_session(Session::Concurrent);
+/// # let _ = tower_bearer::CachedProvider::new(login);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Session {
-    /// It revokes it: the credential in use is kept to its end, and requests then wait for the
-    /// login.
+    /// A login revokes the previous credential. The provider uses each credential until it expires;
+    /// requests then wait for the next login.
     Exclusive,
-    /// It leaves it alone: late in the credential's life one login is made in the background
-    /// while the credential goes on being used.
+    /// The previous credential stays valid. Before it expires, the provider logs in once in the
+    /// background, and requests go on with the current credential meanwhile.
     Concurrent,
 }
 
-/// What a login has to work with.
+/// The input of a login: the refresh token, if there is one, and the timeout.
+///
+/// # Examples
+///
+/// A login that prefers a refresh token to the password, and its test:
+///
+/// ```
+/// use tower_bearer::{BoxError, Credential, LoginRequest};
+/// # async fn refresh(_token: &str) -> Result<String, std::io::Error> { Ok("refreshed".to_owned()) }
+/// # async fn sign_in() -> Result<String, std::io::Error> { Ok("signed-in".to_owned()) }
+///
+/// async fn log_in(mut request: LoginRequest) -> Result<Credential, BoxError> {
+///     if let Some(refresh_token) = request.take_refresh_token() {
+///         match refresh(refresh_token.expose()).await {
+///             Ok(token) => return Ok(Credential::new(token)?),
+///             Err(error) => request.refresh_has_failed(error),
+///         }
+///     }
+///     Ok(Credential::new(sign_in().await?)?)
+/// }
+///
+/// # tokio_test::block_on(async {
+/// let credential = log_in(LoginRequest::with_refresh_token("dff78899")).await?;
+/// assert_eq!(credential.token().expose(), "refreshed");
+/// let credential = log_in(LoginRequest::default()).await?;
+/// assert_eq!(credential.token().expose(), "signed-in");
+/// # Ok::<_, BoxError>(()) })?;
+/// # Ok::<_, BoxError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct LoginRequest {
@@ -114,7 +153,7 @@ pub struct LoginRequest {
 }
 
 impl LoginRequest {
-    /// A request with a refresh token to take, for tests of one's own [`Login`].
+    /// A request with a refresh token, for tests of your own [`Login`].
     #[must_use]
     pub fn with_refresh_token(refresh_token: impl Into<RefreshToken>) -> Self {
         Self {
@@ -130,40 +169,43 @@ impl LoginRequest {
         }
     }
 
-    /// The time that the login has in all: after that it is dropped. `None` for a request made for
-    /// a test.
+    /// The time after which the login is dropped, counted from its start. `None` for a request that
+    /// a test has made.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
 
-    /// Takes the refresh token of the credential before, if it had one.
+    /// Takes the refresh token of the previous credential, if it had one.
     ///
-    /// Taken is spent: no later login is offered it again, also when this one panics, times out
-    /// or fails. One that is not taken stays for the next login; one whose time is over is offered
-    /// to none. Where the answer brings no new one, and the old one goes on being good, the login
-    /// puts it into its [`Credential`](Credential::with_refresh_token) again.
+    /// A refresh token that is taken is spent: no later login gets it, even if this one panics, times
+    /// out or fails. A refresh token that is not taken stays for the next login. An expired one is
+    /// given to no login.
+    ///
+    /// If the response brings no new refresh token and the old one stays valid, put the old one into
+    /// the new [`Credential`](Credential::with_refresh_token).
     #[must_use = "a refresh token that is taken is spent"]
     pub fn take_refresh_token(&mut self) -> Option<RefreshToken> {
         self.refresh_token.take()
     }
 
-    /// Puts a refresh token back for the next login: one that was taken and never sent, since no
-    /// connection was made. One that may have reached its server is spent.
+    /// Puts a refresh token back for the next login. Use it only if the token was never sent, since
+    /// no connection was made: a token that may have reached the server is spent.
     pub fn put_back_refresh_token(&mut self, refresh_token: RefreshToken) {
         self.refresh_token.put_back(refresh_token);
     }
 
-    /// Says that the refresh token did not help, and that the login goes on without: it is told as
-    /// [`CredentialEvent::RefreshFailed`](crate::CredentialEvent::RefreshFailed) once the login has ended. The first
-    /// failure of a login counts.
+    /// Reports that the refresh failed, for a login that goes on without the refresh token.
+    ///
+    /// Observers get [`CredentialEvent::RefreshFailed`](crate::CredentialEvent::RefreshFailed) once
+    /// the login has ended. Only the first failure of a login is reported.
     pub fn refresh_has_failed(&mut self, failure: impl Into<BoxError>) {
         self.refresh_token.report_failure(failure.into());
     }
 }
 
-/// The place where a refresh token waits to be taken, by the login or back from it, and where the
-/// login says that it did not help. Clones share it, so that only one of them can take it.
+/// Passes a refresh token to the login, and back if it was not used. It also takes the report of a
+/// failed refresh. Clones share the slot, so that only one of them can take the token.
 #[derive(Clone, Default)]
 pub(crate) struct RefreshTokenSlot(Arc<Slot>);
 
@@ -182,7 +224,7 @@ impl RefreshTokenSlot {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<RefreshToken>> {
-        // Only moves happen under the lock, so that a poisoned one is as good as any.
+        // Only moves happen under the lock, so a poisoned lock still guards a whole value.
         let slot = self.0.refresh_token.lock();
         slot.unwrap_or_else(PoisonError::into_inner)
     }
@@ -195,7 +237,7 @@ impl RefreshTokenSlot {
         let _ = self.0.refresh_failure.set(Error::refresh_failed(failure));
     }
 
-    /// Why the refresh token did not help, if the login has said so.
+    /// The failure of the refresh, if the login has reported one.
     pub(crate) fn refresh_failure(&self) -> Option<&Error> {
         self.0.refresh_failure.get()
     }
@@ -213,7 +255,7 @@ impl fmt::Debug for RefreshTokenSlot {
     }
 }
 
-/// A [`Login`] without its type.
+/// A [`Login`] behind a dyn compatible trait.
 pub(crate) trait DynLogin: Send + Sync {
     fn login(
         &self,

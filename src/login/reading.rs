@@ -1,4 +1,4 @@
-//! What a login's answer says.
+//! Reads a credential from a login's answer.
 
 use std::{collections::HashMap, mem, time::Duration};
 
@@ -11,20 +11,40 @@ use crate::{
     error::{LoginError, LoginErrorKind},
 };
 
-/// Which lifetime of a credential to believe.
+/// Where the lifetime of a credential comes from.
+///
+/// # Examples
+///
+/// An API that announces an hour, and ends its sessions after ten minutes:
+///
+/// ```
+/// # use bytes::Bytes;
+/// # use http::{Request, Response};
+/// # use http_body_util::Full;
+/// use std::time::Duration;
+/// use tower_bearer::{JsonLogin, Lifetime};
+///
+/// # let client = tower::service_fn(|_: Request<Full<Bytes>>| async {
+/// #     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from("{}")))
+/// # });
+/// let login = JsonLogin::new(client, "https://api.example.com/login", r#"{"key":"secret"}"#)?
+///     .lifetime(Lifetime::Fixed(Duration::from_secs(600)));
+/// # let _ = tower_bearer::CachedProvider::new(login);
+/// # Ok::<_, tower_bearer::InvalidUrl>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lifetime {
-    /// What the login's answer says; without that, as `UntilRejected`. The default.
+    /// The lifetime in the login's answer. If the answer has none, as `UntilRejected`. The default.
     #[default]
     Announced,
-    /// This long, whatever the answer says.
+    /// This lifetime, whatever the answer says.
     Fixed(Duration),
-    /// No expiry: the credential is used until a server refuses it.
+    /// No expiry: the credential is used until a server rejects it.
     UntilRejected,
 }
 
-/// Where an answer has what, as JSON pointers.
+/// Where an answer has its values, as JSON pointers, and how to read them.
 pub(crate) struct AnswerFormat {
     pub(crate) token_at: String,
     pub(crate) check_token: fn(Secret) -> Result<Token, InvalidToken>,
@@ -32,17 +52,17 @@ pub(crate) struct AnswerFormat {
     pub(crate) lifetime: Lifetime,
     pub(crate) refresh_token_at: Option<String>,
     pub(crate) refresh_token_lifetime: RefreshTokenLifetime,
-    /// Where an answer that is a refusal has a `false`, whatever its status.
+    /// Where an answer has `false` if the login failed, whatever its status.
     pub(crate) success_at: Option<&'static str>,
     pub(crate) scheme: Scheme,
 }
 
-/// How long a refresh token lives.
+/// Where the lifetime of a refresh token comes from.
 pub(crate) enum RefreshTokenLifetime {
     Unknown,
-    /// As many seconds as it says there.
+    /// The number of seconds at this JSON pointer.
     At(String),
-    /// As this makes it out.
+    /// Computed by this function from the answer.
     #[cfg(feature = "teletracker")]
     By(fn(&RawValue) -> Option<Duration>),
 }
@@ -70,8 +90,8 @@ impl AnswerFormat {
         if success.is_some_and(|success| success.get() == "false") {
             return Err(error(LoginErrorKind::Refused { for_now: false }));
         }
-        // RFC 6749, section 7.1: a type that is not understood is not used. A scheme of the user's
-        // own says that he understands it.
+        // RFC 6749, section 7.1: a client must not use a token type that it does not understand.
+        // Users who set a scheme of their own say that they do.
         let kind = find(json, "/token_type").and_then(string);
         let is_understood = |kind: &Secret| kind.expose().eq_ignore_ascii_case("bearer");
         if self.scheme == Scheme::BEARER && !kind.as_ref().is_none_or(is_understood) {
@@ -98,7 +118,7 @@ impl AnswerFormat {
         Ok(credential)
     }
 
-    /// The refresh token, which is there or not whatever else the answer lacks.
+    /// The refresh token, even if the rest of the answer is unusable.
     pub(super) fn refresh_token(&self, answer: &ReadAnswer) -> Option<RefreshToken> {
         let json = parse(answer)?;
         let secret = string(find(json, self.refresh_token_at.as_ref()?)?)?;
@@ -109,7 +129,7 @@ impl AnswerFormat {
             RefreshTokenLifetime::Unknown => None,
             RefreshTokenLifetime::At(pointer) => find(json, pointer).and_then(seconds),
             #[cfg(feature = "teletracker")]
-            RefreshTokenLifetime::By(make_out) => make_out(json),
+            RefreshTokenLifetime::By(compute) => compute(json),
         };
         let token = RefreshToken::new(secret);
         Some(match lifetime {
@@ -119,7 +139,7 @@ impl AnswerFormat {
     }
 }
 
-/// The answer, if its status says that it is one.
+/// The answer, if its status is a success.
 pub(super) fn accepted(answer: ReadAnswer) -> Result<ReadAnswer, LoginError> {
     let kind = match answer.status() {
         status if status.is_success() => return Ok(answer),
@@ -132,23 +152,23 @@ pub(super) fn accepted(answer: ReadAnswer) -> Result<ReadAnswer, LoginError> {
     Err(answer.error(kind))
 }
 
-/// Whether a refusal may be an acceptance the next time. A wrong password will not be, nor what
-/// RFC 6749, section 5.2 lists; a gateway without a route, or one that is busy, may.
+/// Whether the same login may succeed later. It will not after a wrong password, or any error of
+/// RFC 6749, section 5.2. It may after an answer of a gateway that has no route, or is busy.
 fn is_refused_for_now(answer: &ReadAnswer) -> bool {
     let error = parse(answer).and_then(|json| string(find(json, "/error")?));
     // RFC 6749, section 4.1.2.1, which servers follow here as well; RFC 8628, section 3.5.
-    let is_said = error.is_some_and(|error| {
+    let is_announced = error.is_some_and(|error| {
         ["temporarily_unavailable", "server_error", "slow_down"].contains(&error.expose())
     });
-    is_said || !matches!(answer.status().as_u16(), 400 | 401 | 403 | 422)
+    is_announced || !matches!(answer.status().as_u16(), 400 | 401 | 403 | 422)
 }
 
 fn parse(answer: &ReadAnswer) -> Option<&RawValue> {
     serde_json::from_slice(answer.json()).ok()
 }
 
-/// What a JSON pointer points at. No other value of the document is read: none can be wrong with it,
-/// and no secret is copied that is not used.
+/// The value at a JSON pointer. No other value is parsed: an invalid one does no harm, and no other
+/// secret is copied.
 pub(crate) fn find<'a>(json: &'a RawValue, pointer: &str) -> Option<&'a RawValue> {
     let mut steps = pointer.split('/');
     if !steps.next()?.is_empty() {
@@ -168,8 +188,9 @@ pub(crate) fn find<'a>(json: &'a RawValue, pointer: &str) -> Option<&'a RawValue
     })
 }
 
-/// A JSON string, in a buffer that never grows: growing would leave a part of it behind. `None` for
-/// anything else, and for characters beyond those that an escape of its own can name.
+/// A JSON string, in a buffer that never grows: the old allocation would leave a part of the secret
+/// in memory. `None` for any other value, and for a character that is written as two escapes (a
+/// surrogate pair).
 pub(crate) fn string(value: &RawValue) -> Option<Secret> {
     let mut rest = value.get().strip_prefix('"')?.strip_suffix('"')?;
     let mut text = Zeroizing::new(String::with_capacity(rest.len()));
@@ -188,15 +209,15 @@ pub(crate) fn string(value: &RawValue) -> Option<Secret> {
     Some(mem::take(&mut *text).into())
 }
 
-/// A lifetime as servers send it: 3600, 3600.0, "3600". Below zero is zero, too long is the
-/// longest.
+/// A lifetime as servers send it: `3600`, `3600.0`, `"3600"`. Negative values become zero, and too
+/// large ones the maximum.
 pub(crate) fn seconds(value: &RawValue) -> Option<Duration> {
     let text = match value.get().as_bytes() {
         [b'"', ..] => serde_json::from_str(value.get()).ok()?,
         _ => value.get().to_owned(),
     };
     let text = text.trim();
-    // A word such as `inf` is a number to Rust, and to nobody else.
+    // Rust parses words such as `inf` as numbers.
     if text.contains(|c: char| c.is_ascii_alphabetic() && !c.eq_ignore_ascii_case(&'e')) {
         return None;
     }

@@ -1,12 +1,12 @@
-//! Which bytes a token may have.
+//! The bytes that a token may have.
 
 use super::*;
 
 // S3
 #[test]
-fn a_token_is_b64token_unless_looser_is_asked_for() {
+fn a_token_is_b64token_or_else_visible_ascii() {
     for byte in 0..=u8::MAX {
-        // Not every byte is a string; as a char it is one, of two bytes from 0x80 on.
+        // Not every byte is valid UTF-8. As a char it is, with two bytes from 0x80 on.
         let text = char::from(byte).to_string();
         let is_b64 = byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
         assert_eq!(Token::new(text.as_str()).is_ok(), is_b64, "{byte:#x}");
@@ -28,7 +28,7 @@ fn a_token_is_b64token_unless_looser_is_asked_for() {
 
 // L12
 #[test]
-fn what_could_break_a_header_is_never_a_token() {
+fn a_token_cannot_break_a_header() {
     for token in [
         "a b",
         "a\r\nb: c",
@@ -53,7 +53,7 @@ fn what_could_break_a_header_is_never_a_token() {
 }
 
 #[test]
-fn a_token_may_be_as_long_as_an_answer() {
+fn a_token_may_have_64_kib() {
     let longest = "x".repeat(LONGEST - 1) + "=";
     assert!(Token::new(longest.as_str()).is_ok());
     assert!(Token::visible_ascii(longest.as_str()).is_ok());

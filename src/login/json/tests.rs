@@ -1,4 +1,4 @@
-//! Answers, as servers send them.
+//! Logins and refreshes, with answers as servers send them.
 
 use std::{convert::Infallible, error::Error, time::Duration};
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::*;
 use crate::{credential::InvalidToken, login::exchange::LIMIT};
 
-/// A login whose API answers in this way.
+/// A login whose API gives this answer.
 fn answered(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> JsonLogin {
     let body = body.into();
     let client = tower::service_fn(move |_: Request<Full<Bytes>>| {
@@ -50,7 +50,7 @@ async fn the_request_is_a_post_of_the_document() {
 
 // E2: the table in the docs of `lifetime_at`.
 #[tokio::test]
-async fn a_lifetime_is_read_as_servers_send_it_and_never_costs_the_login() {
+async fn a_lifetime_is_read_as_servers_send_it_and_never_fails_the_login() {
     let seconds = |secs| Some(Duration::from_secs(secs));
     for (sent, read) in [
         ("3600", seconds(3600)),
@@ -90,7 +90,7 @@ async fn a_lifetime_is_read_as_servers_send_it_and_never_costs_the_login() {
 }
 
 #[tokio::test]
-async fn a_pointer_finds_what_it_points_at_and_nothing_else_matters() {
+async fn a_pointer_finds_its_value_and_no_other_value_matters() {
     let answer = r#"{"a/b":{"~":[1e999,{"":"found"}]},"dup":"first","dup":"last","x":1e999}"#;
     let found = async |pointer: &str| {
         let login = answered(200, "application/json", answer).token_at(pointer);
@@ -110,7 +110,7 @@ async fn a_pointer_finds_what_it_points_at_and_nothing_else_matters() {
     assert_eq!(
         credential(&deep).await.token().expose(),
         "a",
-        "no stack is that deep"
+        "deep nesting overflows no stack"
     );
     let escaped = answered(
         200,
@@ -137,21 +137,21 @@ async fn a_pointer_finds_what_it_points_at_and_nothing_else_matters() {
 }
 
 #[tokio::test]
-async fn the_lifetime_to_believe_is_the_users_choice() {
+async fn the_user_chooses_the_source_of_the_lifetime() {
     let body = json!({"access_token": "a", "expires_in": 3600}).to_string();
     let hour = Duration::from_secs(3600);
-    for (choice, believed) in [
+    for (choice, expected) in [
         (Lifetime::Announced, Some(hour)),
         (Lifetime::Fixed(hour * 2), Some(hour * 2)),
         (Lifetime::UntilRejected, None),
     ] {
         let login = answered(200, "application/json", body.clone()).lifetime(choice);
-        assert_eq!(login.log_in().await.unwrap().lifetime(), believed);
+        assert_eq!(login.log_in().await.unwrap().lifetime(), expected);
     }
 }
 
 #[tokio::test]
-async fn an_answer_is_told_by_its_description() {
+async fn an_answer_is_read_as_described() {
     let body = json!({"data": [{"key": "a"}], "for": "60", "access_token": "no"});
     let login = answered(201, "application/json", body.to_string())
         .token_at("/data/0/key")
@@ -165,7 +165,7 @@ async fn an_answer_is_told_by_its_description() {
     assert_eq!(credential.lifetime(), Some(Duration::from_secs(60)));
 }
 
-// L11, L12, L14, R20: what is wrong is said, and the body never is.
+// L11, L12, L14, R20: the error names the problem, and never repeats the body.
 #[tokio::test]
 async fn an_unusable_answer_is_an_error_without_its_body() {
     let json = "application/json; charset=utf-8";
@@ -257,7 +257,7 @@ async fn an_unusable_answer_is_an_error_without_its_body() {
     println!("figure: L14 cases=11 canaries=0");
 }
 
-// Frames with nothing in them are always there: the timeout has its turn all the same.
+// Empty frames are always ready, and must not starve the timeout.
 #[tokio::test]
 async fn an_answer_of_empty_frames_ends_at_the_timeout() {
     let (login, body) = endless(0, false);
@@ -266,17 +266,17 @@ async fn an_answer_of_empty_frames_ends_at_the_timeout() {
         .build();
     let error = provider.acquire().await.unwrap_err();
     assert!(error.is_login_timed_out(), "{error}");
-    let asked = body.asked.load(std::sync::atomic::Ordering::SeqCst);
+    let read = body.read.load(std::sync::atomic::Ordering::SeqCst);
     tokio::task::yield_now().await;
     assert_eq!(
-        asked,
-        body.asked.load(std::sync::atomic::Ordering::SeqCst),
-        "it has stopped"
+        read,
+        body.read.load(std::sync::atomic::Ordering::SeqCst),
+        "the login has stopped reading"
     );
 }
 
 #[tokio::test]
-async fn an_odd_token_is_taken_by_choice() {
+async fn an_odd_token_is_accepted_if_configured() {
     let body = json!({"access_token": "12|{abc}"}).to_string();
     let login = || answered(200, "application/json", body.clone());
     let error = login().log_in().await.unwrap_err();
@@ -285,12 +285,13 @@ async fn an_odd_token_is_taken_by_choice() {
     assert_eq!(credential.token().expose(), "12|{abc}");
 }
 
-/// A body without end, in chunks of this size; it counts what is asked of it.
+/// A body without end, in chunks of this size. It counts the bytes that were read, and an empty chunk
+/// as one.
 #[derive(Clone)]
 struct Endless {
     chunk: usize,
     is_silent: bool,
-    asked: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+    read: std::sync::Arc<std::sync::atomic::AtomicUsize>,
 }
 
 impl Body for Endless {
@@ -304,10 +305,10 @@ impl Body for Endless {
         if self.is_silent {
             return std::task::Poll::Pending;
         }
-        let asked = self
-            .asked
+        let read = self
+            .read
             .fetch_add(self.chunk.max(1), std::sync::atomic::Ordering::SeqCst);
-        assert!(asked < 1 << 24, "it is read without end");
+        assert!(read < 1 << 24, "the login reads without end");
         let chunk = Bytes::from(vec![b' '; self.chunk]);
         std::task::Poll::Ready(Some(Ok(http_body::Frame::data(chunk))))
     }
@@ -317,7 +318,7 @@ fn endless(chunk: usize, is_silent: bool) -> (JsonLogin, Endless) {
     let body = Endless {
         chunk,
         is_silent,
-        asked: std::sync::Arc::default(),
+        read: std::sync::Arc::default(),
     };
     let sent = body.clone();
     let client = tower::service_fn(move |_: Request<Full<Bytes>>| {
@@ -335,10 +336,10 @@ async fn an_answer_without_end_is_bounded_in_size_and_time() {
         let (login, body) = endless(chunk, false);
         let error = login.log_in().await.unwrap_err();
         assert!(error.to_string().contains("longer than 64 KiB"), "{error}");
-        let asked = body.asked.load(std::sync::atomic::Ordering::SeqCst);
-        assert!(asked <= LIMIT + chunk, "{asked} bytes in chunks of {chunk}");
+        let read = body.read.load(std::sync::atomic::Ordering::SeqCst);
+        assert!(read <= LIMIT + chunk, "{read} bytes in chunks of {chunk}");
     }
-    // One that never says anything is ended by the provider.
+    // The provider's timeout ends a login whose body never yields a frame.
     let (login, _) = endless(1, true);
     let start = time::Instant::now();
     let error = crate::CachedProvider::new(login)
@@ -352,7 +353,7 @@ async fn an_answer_without_end_is_bounded_in_size_and_time() {
 
 // T1: the client is made ready before it is called.
 #[tokio::test]
-async fn a_client_with_a_limit_is_waited_for() {
+async fn the_login_waits_for_a_client_with_a_limit() {
     let client = tower::service_fn(|_: Request<Full<Bytes>>| async {
         tokio::task::yield_now().await;
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(
@@ -367,7 +368,7 @@ async fn a_client_with_a_limit_is_waited_for() {
 }
 
 #[tokio::test]
-async fn what_the_client_says_is_kept_as_the_cause() {
+async fn the_clients_error_is_the_source() {
     let client = tower::service_fn(|_: Request<Full<Bytes>>| async {
         Err::<Response<Full<Bytes>>, BoxError>("connection refused".into())
     });
@@ -380,7 +381,7 @@ async fn what_the_client_says_is_kept_as_the_cause() {
 
 // L10
 #[test]
-fn a_login_in_the_clear_is_refused() {
+fn a_login_over_plain_http_is_an_error() {
     let client = || {
         tower::service_fn(|_: Request<Full<Bytes>>| async {
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
@@ -393,7 +394,7 @@ fn a_login_in_the_clear_is_refused() {
     println!("figure: L10 urls=4 refused=3");
 }
 
-/// A login and a refresh whose API answers the refresh in this way; the next login always works.
+/// A login with a refresh, whose API gives this answer to the refresh. A full login always succeeds.
 fn refreshed(
     answer: impl Fn() -> Result<(u16, &'static str), BoxError> + Clone + Send + Sync + 'static,
 ) -> JsonLogin {
@@ -418,8 +419,7 @@ fn refreshed(
         .unwrap()
 }
 
-/// The token that a login yields, the refresh token that comes with it, and the one that is left
-/// for the next login.
+/// The token of a login, its refresh token, and the refresh token that is left for the next login.
 async fn outcome(login: &JsonLogin) -> (Option<String>, Option<String>, Option<String>) {
     let mut request = LoginRequest::with_refresh_token("old");
     let outcome = login.login(request.clone()).await.ok();
@@ -434,7 +434,7 @@ async fn outcome(login: &JsonLogin) -> (Option<String>, Option<String>, Option<S
 
 // L6 to L8, trap 24
 #[tokio::test]
-async fn a_refresh_is_read_for_all_it_is_worth() {
+async fn each_answer_to_a_refresh_leaves_the_right_refresh_token() {
     let some = |text: &str| Some(text.to_owned());
     let cases = [
         // Rotated.
@@ -443,7 +443,7 @@ async fn a_refresh_is_read_for_all_it_is_worth() {
             r#"{"access_token":"a","refresh_token":"new"}"#,
             (some("a"), some("new"), None),
         ),
-        // L8: the old one is kept where there is no new one.
+        // L8: the old one is kept if the answer brings none.
         (
             200,
             r#"{"access_token":"a"}"#,
@@ -459,13 +459,13 @@ async fn a_refresh_is_read_for_all_it_is_worth() {
             r#"{"access_token":"a","refresh_token":""}"#,
             (some("a"), some("old"), None),
         ),
-        // No other field can spoil it.
+        // An unusable value elsewhere does not matter.
         (
             200,
             r#"{"access_token":"a","refresh_token":"new","expires_in":"soon","refresh_expires_in":{}}"#,
             (some("a"), some("new"), None),
         ),
-        // Not even the token: a full login follows, and the rotation is kept.
+        // Without a usable token, a full login follows, and the rotated refresh token is kept.
         (
             200,
             r#"{"access_token":"a b","refresh_token":"new"}"#,
@@ -476,16 +476,16 @@ async fn a_refresh_is_read_for_all_it_is_worth() {
             r#"{"refresh_token":"new"}"#,
             (some("full"), None, some("new")),
         ),
-        // L7: refused.
+        // L7: rejected.
         (
             400,
             r#"{"error":"invalid_grant"}"#,
             (some("full"), None, None),
         ),
         (401, "", (some("full"), None, None)),
-        // It was turned away unread, and a login would be as well.
+        // The rate limit did not process it, and would not process a login either.
         (429, "", (some("full"), None, some("old"))),
-        // L6: nobody knows whether it was spent.
+        // L6: it may be spent.
         (503, "", (some("full"), None, None)),
         (200, "<html>", (some("full"), None, None)),
         (302, "", (some("full"), None, None)),
@@ -512,7 +512,7 @@ async fn a_refresh_that_was_never_sent_keeps_its_token() {
         error.to_string(),
         "no connection was made for the login request (https://api.example.com)"
     );
-    // What has made a connection is another matter.
+    // After a connection was made, it may be spent.
     let reset = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
     let login = refreshed(move || Err(reset().into()));
     assert_eq!(outcome(&login).await, (Some("full".to_owned()), None, None));
@@ -531,17 +531,17 @@ async fn a_refresh_token_has_the_lifetime_of_the_answer() {
             let credential = login.log_in().await.unwrap();
             credential.refresh_token().unwrap().lifetime()
         };
-        assert_eq!(lifetime(login()).await, None, "nobody has said where");
-        let told = login().refresh_token_lifetime_at("/refresh_expires_in");
+        assert_eq!(lifetime(login()).await, None, "no pointer is set");
+        let configured = login().refresh_token_lifetime_at("/refresh_expires_in");
         assert_eq!(
-            lifetime(told).await,
+            lifetime(configured).await,
             read.map(Duration::from_secs),
             "{sent}"
         );
     }
 }
 
-// Without a way to spend it, it is left alone.
+// Without `refresh_by`.
 #[tokio::test]
 async fn a_login_that_cannot_refresh_takes_no_token() {
     let login = answered(200, "application/json", r#"{"access_token":"a"}"#);
@@ -552,7 +552,7 @@ async fn a_login_that_cannot_refresh_takes_no_token() {
 
 #[cfg(feature = "teletracker")]
 #[tokio::test]
-async fn an_api_may_spend_the_old_one_and_bring_none() {
+async fn a_single_use_refresh_token_is_not_kept() {
     let login = refreshed(|| Ok((200, r#"{"access_token":"a"}"#))).spending_refresh_tokens();
     assert_eq!(outcome(&login).await, (Some("a".to_owned()), None, None));
 }
@@ -573,7 +573,7 @@ async fn a_token_of_another_type_is_not_sent_as_a_bearer_token() {
         let body = format!(r#"{{"access_token":"a","token_type":{kind}}}"#);
         let login = answered(200, "application/json", body.clone());
         assert_eq!(login.log_in().await.is_ok(), is_usable, "{kind}");
-        // Who names a scheme knows what he does.
+        // A scheme of the user's own accepts any type.
         let login = answered(200, "application/json", body);
         let login = login.with_scheme(Scheme::from_static("DPoP"));
         assert!(login.log_in().await.is_ok(), "{kind}");
