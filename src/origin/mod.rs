@@ -1,4 +1,4 @@
-//! Where the token may go.
+//! Origins: where the token may go.
 
 pub(crate) mod url;
 
@@ -13,22 +13,28 @@ use http::{
 pub use self::url::InvalidUrl;
 use self::url::{Cleartext, InvalidUrlKind};
 
-/// The origins that may see the token.
+/// The origins that may receive the token.
 ///
-/// An origin is scheme, host and port ([RFC 9110, section 4.3.1]). It is compared exactly: no
-/// subdomain, no prefix, no other port. Host names are compared without regard to case, IPv6
-/// addresses by their value, and a port that is left out is the scheme's default. Nothing else is
-/// made equal: a host with a dot at its end, or an address spelled as a number, is another host,
-/// and a URI with user information is never allowed.
+/// An origin is scheme, host and port ([RFC 9110, section 4.3.1]). Origins are compared exactly: no
+/// subdomain, no prefix, no other port. There are three exceptions:
 ///
-/// A request to any other origin goes *bare*: it is sent untouched and without a token, so that
-/// redirects to foreign hosts go on working and learn nothing. [`strict`](Self::strict) makes it
-/// an error.
+/// - Host names are compared without regard to case.
+/// - IPv6 addresses are compared by value.
+/// - A missing port is the default port of the scheme.
 ///
-/// A request whose URI has no authority (`/path`, as tonic and HTTP/1 connections send it) goes
-/// where its client goes, and is allowed; where it has a `Host` header, that has to name a host
-/// and port of the origins. For an absolute URI the authority alone decides, since that is where
-/// the client connects; see that no stranger chooses a `Host` header of its own.
+/// There is no other normalization: a host with a dot at its end, or an address written as one
+/// number, is another host. A URI with user information is never allowed.
+///
+/// A request to any other origin, a *foreign* one, is sent *bare*: unchanged and without a token. So
+/// redirects to foreign hosts still work, and the hosts learn nothing. [`strict`](Self::strict) makes
+/// such a request an error.
+///
+/// A URI without an authority (`/path`, as tonic and HTTP/1 connections have it) is allowed: the
+/// client decides where the request goes. If such a request has a `Host` header, the header must name
+/// the host and port of an allowed origin.
+///
+/// For an absolute URI only the authority counts, since the client connects to it. So let no stranger
+/// choose a `Host` header for such a request.
 ///
 /// # Examples
 ///
@@ -55,15 +61,15 @@ enum Allowed {
 }
 
 impl Origins {
-    /// Allows exactly the origins named, each as `https://host` or `https://host:port`.
+    /// Allows exactly these origins, each written as `https://host` or `https://host:port`.
     ///
-    /// Plain `http` is for loopback alone: `127.0.0.0/8`, `[::1]` and `localhost`
-    /// ([RFC 6750, section 5.3] wants TLS everywhere else).
+    /// Plain `http` is allowed only for loopback: `127.0.0.0/8`, `[::1]` and `localhost`.
+    /// [RFC 6750, section 5.3] requires TLS everywhere else.
     ///
     /// # Errors
     ///
-    /// [`InvalidUrl`] when the list is empty, and for anything that is not scheme, host and
-    /// port: a relative URI, user information, a path, a query, another scheme.
+    /// [`InvalidUrl`] if the list is empty, or an item is not scheme, host and port only: a relative
+    /// URI, user information, a path, a query, another scheme.
     ///
     /// [RFC 6750, section 5.3]: https://www.rfc-editor.org/rfc/rfc6750#section-5.3
     pub fn new<I>(origins: I) -> Result<Self, InvalidUrl>
@@ -74,12 +80,12 @@ impl Origins {
         Self::parse(origins, Cleartext::ToLoopback)
     }
 
-    /// As [`new`](Self::new), with plain `http` to any host: **whoever is on the way reads the
-    /// token**, and can go on using it. For networks where nobody else is on the way.
+    /// Allows exactly these origins, and plain `http` to any of them. **Anybody on the network path
+    /// can read the token and use it.** Use it only on networks that you trust.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new), plain `http` aside.
+    /// As [`new`](Self::new), except that plain `http` is no error.
     pub fn dangerously_in_the_clear<I>(origins: I) -> Result<Self, InvalidUrl>
     where
         I: IntoIterator,
@@ -103,16 +109,16 @@ impl Origins {
         Ok(Self::allowing(Allowed::Only(origins)))
     }
 
-    /// Allows every `https` origin there is: for a client that nobody else can send elsewhere.
+    /// Allows every `https` origin. Prefer [`Origins::new`].
     ///
-    /// Whoever chooses the URI of a request, a redirect included, then also chooses who sees the
-    /// token. Prefer [`Origins::new`].
+    /// The author of a request's URI then chooses who receives the token, and so does a server that
+    /// redirects the request. Use it only if your own code chooses all URIs.
     #[must_use]
     pub fn any_https() -> Self {
         Self::allowing(Allowed::AnyHttps)
     }
 
-    /// The one origin of a URL that [`url::parse`] has passed.
+    /// The origin of a URL that [`url::parse`] has checked.
     #[cfg(any(feature = "quable", feature = "teletracker"))]
     pub(crate) fn of(url: &Uri) -> Result<Self, InvalidUrl> {
         Ok(Self::allowing(Allowed::Only(Arc::new([Origin::of(url)?]))))
@@ -125,8 +131,8 @@ impl Origins {
         }
     }
 
-    /// Makes a request to any other origin an [`Error`](crate::Error) instead of sending it bare:
-    /// for a client that has no business elsewhere.
+    /// Makes a request to any other origin an [`Error`](crate::Error) instead of sending it bare.
+    /// Use it if the client should never send requests elsewhere.
     #[must_use]
     pub fn strict(self) -> Self {
         Self {
@@ -139,14 +145,14 @@ impl Origins {
         self.is_strict
     }
 
-    /// Whether a request to this URI may carry the token, as far as the URI tells: one without an
-    /// authority may, and the layer then asks its `Host` header as well.
+    /// Whether a request to this URI may carry the token. A URI without an authority is allowed; the
+    /// layer then checks the `Host` header too.
     #[must_use]
     pub fn allows(&self, uri: &Uri) -> bool {
         let Some(authority) = uri.authority() else {
             return true;
         };
-        // A scheme is missing in the authority form of CONNECT: that request is for a proxy.
+        // A URI with an authority and no scheme is that of CONNECT: the request is for a proxy.
         let Some(scheme) = uri.scheme() else {
             return false;
         };
@@ -158,11 +164,12 @@ impl Origins {
         }
     }
 
-    /// Whether a request may carry the token: by its URI, and without an authority there by its
-    /// `Host`.
+    /// Whether a request may carry the token: by its URI, or by its `Host` header if the URI has no
+    /// authority.
     #[inline]
     pub(crate) fn allows_request<B>(&self, request: &Request<B>) -> bool {
-        self.allows_plainly(request.uri()) || self.allows_head(request.uri(), request.headers())
+        self.allows_usual_spelling(request.uri())
+            || self.allows_head(request.uri(), request.headers())
     }
 
     #[inline(never)]
@@ -175,9 +182,9 @@ impl Origins {
         })
     }
 
-    /// One comparison of bytes for those who write an origin as most do.
+    /// The fast path, for an authority in its usual spelling: one comparison of bytes.
     #[inline]
-    fn allows_plainly(&self, uri: &Uri) -> bool {
+    fn allows_usual_spelling(&self, uri: &Uri) -> bool {
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return false;
         };
@@ -189,7 +196,7 @@ impl Origins {
         }
     }
 
-    /// `Host` names no scheme: any origin at that host and port will do.
+    /// `Host` names no scheme: any origin with that host and port allows it.
     fn allows_host(&self, host: &Authority) -> bool {
         match &self.allowed {
             Allowed::AnyHttps => url::check(host).is_ok(),
@@ -202,11 +209,11 @@ impl Origins {
 #[derive(Clone, Debug)]
 struct Origin {
     scheme: Scheme,
-    /// The authority as most write it: without a port that goes without saying.
+    /// The authority in its usual spelling: without the scheme's default port.
     usual: Box<str>,
-    /// The authority with that port, where it goes without saying.
+    /// The authority with the port, if that is the default one.
     with_default_port: Option<Box<str>>,
-    /// The host, where it is an IPv6 address: the one kind that can be spelled in many ways.
+    /// The host, if it is an IPv6 address: only those have several spellings.
     ipv6: Option<Ipv6Addr>,
     port: u16,
 }
@@ -244,8 +251,8 @@ impl Origin {
         })
     }
 
-    /// Whole authorities are compared, so that user information or an odd spelling of the port
-    /// never matches.
+    /// Compares whole authorities, so that neither user information nor an odd spelling of the port
+    /// matches.
     fn is_at(&self, authority: &Authority) -> bool {
         let spelled = authority.as_str();
         self.usual.eq_ignore_ascii_case(spelled)

@@ -1,9 +1,9 @@
-//! What is an origin, and what is refused.
+//! Valid and invalid origins, and the comparison of origins.
 
 use super::*;
 
 #[track_caller]
-fn refusal(origin: &str) -> String {
+fn error_of(origin: &str) -> String {
     Origins::new([origin]).unwrap_err().to_string()
 }
 
@@ -20,47 +20,47 @@ fn an_origin_is_scheme_host_and_port() {
     ] {
         assert!(Origins::new([origin]).is_ok(), "{origin}");
     }
-    let is_refused_for = |origin, reason| {
-        let refusal = refusal(origin);
-        assert!(refusal.contains(reason), "{origin}: {refusal}");
+    let is_invalid = |origin, reason| {
+        let error = error_of(origin);
+        assert!(error.contains(reason), "{origin}: {error}");
     };
-    is_refused_for("", "not a URL");
-    is_refused_for("https://", "not a URL");
-    is_refused_for("not a url", "not a URL");
-    is_refused_for("https://a\r\nb", "not a URL");
-    is_refused_for("/path", "scheme or host is missing");
-    is_refused_for("api.example.com", "scheme or host is missing");
-    is_refused_for("api.example.com:443", "scheme or host is missing");
-    is_refused_for("https://api.example.com/v1", "take out path and query");
-    is_refused_for("https://api.example.com/?a", "take out path and query");
-    is_refused_for("https://user:password@api.example.com", "user information");
-    is_refused_for("https://api.example.com:", "port");
-    is_refused_for("https://api.example.com:65536", "port");
-    is_refused_for("https://api.example.com:+443", "port");
-    is_refused_for("https://*.example.com", "name each of them");
-    is_refused_for("https://api.example.com#a", "no fragment");
-    is_refused_for(" https://api.example.com", "without spaces");
-    is_refused_for("https://bücher.example", "xn--");
-    is_refused_for("http://127.1", "not a URL");
-    is_refused_for("https://[::1%25lo]", "not a URL");
-    is_refused_for("ftp://api.example.com", "neither https nor http");
-    is_refused_for("http://api.example.com", "use https");
+    is_invalid("", "not a URL");
+    is_invalid("https://", "not a URL");
+    is_invalid("not a url", "not a URL");
+    is_invalid("https://a\r\nb", "not a URL");
+    is_invalid("/path", "scheme or host is missing");
+    is_invalid("api.example.com", "scheme or host is missing");
+    is_invalid("api.example.com:443", "scheme or host is missing");
+    is_invalid("https://api.example.com/v1", "remove path and query");
+    is_invalid("https://api.example.com/?a", "remove path and query");
+    is_invalid("https://user:password@api.example.com", "user information");
+    is_invalid("https://api.example.com:", "port");
+    is_invalid("https://api.example.com:65536", "port");
+    is_invalid("https://api.example.com:+443", "port");
+    is_invalid("https://*.example.com", "name each of the hosts");
+    is_invalid("https://api.example.com#a", "no fragment");
+    is_invalid(" https://api.example.com", "without spaces");
+    is_invalid("https://bücher.example", "xn--");
+    is_invalid("http://127.1", "not a URL");
+    is_invalid("https://[::1%25lo]", "not a URL");
+    is_invalid("ftp://api.example.com", "neither https nor http");
+    is_invalid("http://api.example.com", "use https");
 }
 
 #[test]
-fn a_list_without_an_origin_is_refused() {
-    let refusal = Origins::new::<[&str; 0]>([]).unwrap_err();
-    assert!(refusal.to_string().contains("name at least one"));
+fn an_empty_list_is_an_error() {
+    let error = Origins::new::<[&str; 0]>([]).unwrap_err();
+    assert!(error.to_string().contains("name at least one"));
 }
 
 #[test]
-fn a_refusal_never_repeats_the_text() {
-    let refusal = Origins::new(["https://user:canary@api.example.com/canary?canary"]).unwrap_err();
-    assert!(!format!("{refusal} {refusal:?}").contains("canary"));
+fn an_error_never_repeats_the_url() {
+    let error = Origins::new(["https://user:canary@api.example.com/canary?canary"]).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("canary"));
 }
 
 #[test]
-fn plain_http_is_for_loopback_alone() {
+fn plain_http_is_allowed_for_loopback_only() {
     for host in [
         "127.0.0.1",
         "127.1.2.3:8080",
@@ -82,7 +82,7 @@ fn plain_http_is_for_loopback_alone() {
         "notlocalhost",
     ] {
         assert!(
-            refusal(&format!("http://{host}")).contains("loopback"),
+            error_of(&format!("http://{host}")).contains("loopback"),
             "{host}"
         );
     }
@@ -102,7 +102,7 @@ fn a_plain_http_origin_has_port_80() {
     );
 }
 
-// R7, R14: nothing is made equal but case, the default port, and IPv6 addresses of one value.
+// R7, R14: only case, the default port and the spelling of an IPv6 address are normalized.
 #[test]
 fn hosts_are_compared_whole() {
     let origins = Origins::new(["https://api.example.com", "https://[2001:db8::1]:8443"]).unwrap();
@@ -143,14 +143,14 @@ fn hosts_are_compared_whole() {
     ] {
         assert!(
             uri.parse::<Uri>().is_err(),
-            "{uri}: `http` refuses it, or we must"
+            "{uri}: the `http` crate rejects it, or we must"
         );
     }
     println!("figure: R7 R14 uris=23 wrong=0");
 }
 
 #[test]
-fn any_https_is_any_host_and_https_alone() {
+fn any_https_allows_any_host_with_https_only() {
     let origins = Origins::any_https();
     let allows = |uri: &str| origins.allows(&uri.parse().unwrap());
     assert!(allows("https://a.example.com:1/"));
@@ -179,7 +179,7 @@ fn any_https_is_any_host_and_https_alone() {
 
 // S1
 #[test]
-fn plain_http_to_others_takes_a_loud_name() {
+fn plain_http_to_other_hosts_needs_the_dangerous_constructor() {
     let url = "http://intranet.example:8080";
     assert!(Origins::new([url]).is_err());
     let origins = Origins::dangerously_in_the_clear([url, "https://api.example.com"]).unwrap();

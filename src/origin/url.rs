@@ -1,4 +1,4 @@
-//! The URLs that a secret is sent to.
+//! Checks on the URLs that receive a secret.
 
 mod invalid;
 
@@ -12,17 +12,18 @@ use http::{
 pub use self::invalid::InvalidUrl;
 pub(crate) use self::invalid::InvalidUrlKind;
 
-/// Who may be sent a secret in plain `http`.
+/// Which hosts may receive a secret in plain `http`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cleartext {
     ToLoopback,
     ToAnybody,
 }
 
-/// An absolute URL that a secret may be sent to: `https`, or `http` to whom that is allowed.
+/// Parses an absolute URL that may receive a secret: `https`, or `http` to a host that `cleartext`
+/// allows.
 pub(crate) fn parse(url: &str, cleartext: Cleartext) -> Result<Uri, InvalidUrl> {
     if url.contains('#') {
-        return Err(InvalidUrl(InvalidUrlKind::Fragment)); // `Uri` would drop it
+        return Err(InvalidUrl(InvalidUrlKind::Fragment)); // `Uri` would silently drop it
     }
     let uri: Uri = url
         .parse()
@@ -31,8 +32,8 @@ pub(crate) fn parse(url: &str, cleartext: Cleartext) -> Result<Uri, InvalidUrl> 
         return Err(InvalidUrl(InvalidUrlKind::Relative));
     };
     check(authority)?;
-    let may_be_in_the_clear = cleartext == Cleartext::ToAnybody || is_loopback(authority.host());
-    if *scheme == Scheme::HTTPS || (*scheme == Scheme::HTTP && may_be_in_the_clear) {
+    let allows_http = cleartext == Cleartext::ToAnybody || is_loopback(authority.host());
+    if *scheme == Scheme::HTTPS || (*scheme == Scheme::HTTP && allows_http) {
         Ok(uri)
     } else if *scheme == Scheme::HTTP {
         Err(InvalidUrl(InvalidUrlKind::PlainHttp))
@@ -41,7 +42,7 @@ pub(crate) fn parse(url: &str, cleartext: Cleartext) -> Result<Uri, InvalidUrl> 
     }
 }
 
-/// Refuses what other parsers read in another way than `http` does, or not at all.
+/// Rejects authorities that other parsers read differently from the `http` crate, or not at all.
 pub(crate) fn check(authority: &Authority) -> Result<(), InvalidUrl> {
     if is_plain_name(authority.as_str()) {
         return Ok(());
@@ -54,7 +55,7 @@ pub(crate) fn check(authority: &Authority) -> Result<(), InvalidUrl> {
         return Err(InvalidUrl(InvalidUrlKind::Wildcard));
     }
     let is_host = match host.strip_prefix('[') {
-        Some(_) => ipv6(host).is_some(), // a zone is none of a URL's business
+        Some(_) => ipv6(host).is_some(), // without a zone, which is local to one machine
         None if host.contains(['[', ']']) => false,
         None => !host.is_empty() && (!ends_in_a_number(host) || host.parse::<Ipv4Addr>().is_ok()),
     };
@@ -67,8 +68,8 @@ pub(crate) fn check(authority: &Authority) -> Result<(), InvalidUrl> {
     }
 }
 
-/// Whether it is a host name alone, which everybody reads alike. It spares most requests the rest
-/// of the [`check`].
+/// Whether the authority is only a host name, which all parsers read alike. Most requests then skip
+/// the rest of [`check`].
 fn is_plain_name(authority: &str) -> bool {
     let mut label_begins = true;
     let mut last_begins_with_a_letter = false;
@@ -87,8 +88,8 @@ fn is_plain_name(authority: &str) -> bool {
     last_begins_with_a_letter && !label_begins
 }
 
-/// The port, or `default` where there is none. `None` for what is not digits (`http` takes `+80`
-/// for 80), and where user information stands before the host.
+/// The port, or `default` if there is none. `None` if it is not digits only (the `http` crate reads
+/// `+80` as 80), or if there is user information before the host.
 pub(crate) fn port(authority: &Authority, default: u16) -> Option<u16> {
     let rest = authority.as_str().strip_prefix(authority.host())?;
     if rest.is_empty() {
@@ -99,7 +100,7 @@ pub(crate) fn port(authority: &Authority, default: u16) -> Option<u16> {
     digits.parse().ok().filter(|_| is_number)
 }
 
-/// Whether some readers take the host for an IPv4 address, in whatever spelling.
+/// Whether some parsers read the host as an IPv4 address, in any of its spellings.
 fn ends_in_a_number(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
     let last = host.rsplit('.').next().unwrap_or(host);
@@ -125,16 +126,16 @@ pub(crate) fn ipv6(host: &str) -> Option<Ipv6Addr> {
     host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
-/// Where a request goes, without what may be secret there.
+/// The origin of a request, for an error: without the parts of its URI that may be secret.
 pub(crate) fn display_origin<B>(request: &Request<B>) -> String {
     origin_of(request.uri())
 }
 
-/// The same, of a URI.
+/// The origin of a URI, for an error.
 pub(crate) fn origin_of(uri: &Uri) -> String {
     let scheme = uri.scheme_str().unwrap_or("an unknown scheme");
     match uri.authority() {
-        // The port comes after the host, user information before it.
+        // Put together from host and port: the authority may have user information.
         Some(authority) => match authority.port() {
             Some(port) => format!("{scheme}://{}:{port}", authority.host()),
             None => format!("{scheme}://{}", authority.host()),

@@ -1,4 +1,4 @@
-//! Where an API of a known shape is.
+//! The base URL of an API whose paths are known.
 
 use http::Uri;
 
@@ -7,7 +7,7 @@ use crate::origin::{
     url::{self, Cleartext, InvalidUrlKind},
 };
 
-/// A URL that paths are added to.
+/// A URL to which paths are appended.
 pub(super) struct BaseUrl(Uri);
 
 impl BaseUrl {

@@ -1,4 +1,4 @@
-//! APIs that are known by name.
+//! Layers for known APIs, preconfigured with login, origins and header.
 
 mod base_url;
 #[cfg(feature = "quable")]

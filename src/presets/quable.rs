@@ -19,28 +19,28 @@ use crate::{
 ///
 /// # Which token
 ///
-/// - A **generic token** is made in Quable's interface (System > API token), for full access or
-///   for reading alone. It never changes: give [`layer_with`](Self::layer_with) a
-///   [`StaticProvider`](crate::StaticProvider).
-/// - A **user's token** comes from a login, for which there is [`layer`](Self::layer).
+/// - A **generic token** is made in Quable's interface (System > API token), with full or read-only
+///   access. It never changes: pass a [`StaticProvider`](crate::StaticProvider) to
+///   [`layer_with`](Self::layer_with).
+/// - A **user's token** comes from a login: use [`layer`](Self::layer).
 ///
-/// # One login throws out another
+/// # Each login revokes the previous token
 ///
-/// A new login revokes the account's token before it. Two processes that share an account revoke
-/// each other's tokens, and **a login of ours throws out a person who is signed in to the web
-/// interface with the same account**, as that person's signing in revokes ours. Give each job an
-/// account of its own.
+/// An account has one token at a time. Two processes that share an account revoke each other's
+/// tokens. **A login of this layer also signs out a person who uses the web interface with the same
+/// account**, and that person's next sign-in revokes the layer's token. Give each job a separate
+/// account.
 ///
-/// # Which lifetime to believe
+/// # Which lifetime
 ///
-/// Quable's answer announces `expires_in: 3600`, its documentation a session of 30 days. Since
-/// every login revokes the token in use, logging in more often than needed is not harmless. Choose:
+/// Quable's answer announces `expires_in: 3600`; its documentation says that a session lasts 30 days.
+/// Each login revokes the token in use, so do not log in more often than needed. Choose:
 ///
-/// | lifetime | logs in | when |
+/// | lifetime | logs in | use it if |
 /// | --- | --- | --- |
-/// | [`Lifetime::Announced`] | every hour | the announcement is right, or a login an hour hurts nobody |
-/// | [`Lifetime::Fixed`] | as often as you say | you know the session's length at your instance |
-/// | [`Lifetime::UntilRejected`] | after a refusal | you can bear one refused request for each session's end |
+/// | [`Lifetime::Announced`] | every hour | the announcement is right, or a login an hour does no harm |
+/// | [`Lifetime::Fixed`] | at the interval that you set | you know how long sessions last at your instance |
+/// | [`Lifetime::UntilRejected`] | after a rejection | one rejected request at the end of each session is acceptable |
 ///
 /// # Examples
 ///
@@ -75,7 +75,7 @@ impl Quable {
     ///
     /// # Errors
     ///
-    /// [`InvalidUrl`] when the name is not letters, digits and inner hyphens.
+    /// [`InvalidUrl`] if the name is not letters, digits and inner hyphens.
     pub fn instance(name: &str) -> Result<Self, InvalidUrl> {
         let is_label = !name.is_empty()
             && !name.starts_with('-')
@@ -89,11 +89,11 @@ impl Quable {
         Self::base_url(&format!("https://{name}.quable.com"))
     }
 
-    /// An instance behind another URL, such as `http://127.0.0.1:8080` in a test.
+    /// An instance at another URL, such as `http://127.0.0.1:8080` in a test.
     ///
     /// # Errors
     ///
-    /// [`InvalidUrl`] for a URL that is not absolute, holds user information or a query, or is
+    /// [`InvalidUrl`] for a URL that is not absolute, has user information or a query, or is
     /// plain `http` to a host other than loopback.
     pub fn base_url(url: &str) -> Result<Self, InvalidUrl> {
         let base_url = BaseUrl::parse(url)?;
@@ -105,8 +105,8 @@ impl Quable {
 
     /// A layer that logs in as a user, through `http`.
     ///
-    /// `http` is any tower HTTP service without the layer; a clone of the client that the layer
-    /// goes around is the usual one.
+    /// `http` is any tower HTTP service without the layer, usually a clone of the client that the
+    /// layer wraps.
     pub fn layer<S, B, R>(
         &self,
         http: S,
@@ -128,14 +128,24 @@ impl Quable {
         ))
     }
 
-    /// A layer with a provider of one's own: a [`StaticProvider`](crate::StaticProvider) for a
-    /// generic token, or a [`CachedProvider::builder`] around [`login`](Self::login) for settings
-    /// of one's own.
+    /// A layer with a provider of your own: a [`StaticProvider`](crate::StaticProvider) for a generic
+    /// token, or a [`CachedProvider::builder`] around [`login`](Self::login) for other settings.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_bearer::{StaticProvider, presets::Quable};
+    ///
+    /// let generic_token = StaticProvider::new("94fa500c0fbd1214")?;
+    /// let layer = Quable::instance("acme")?.layer_with(generic_token);
+    /// # let _ = layer;
+    /// # Ok::<_, tower_bearer::BoxError>(())
+    /// ```
     pub fn layer_with<P: CredentialProvider>(&self, provider: P) -> BearerAuthLayer<P> {
         BearerAuthLayer::new(provider, self.origins.clone())
     }
 
-    /// The login alone.
+    /// The login only, for a provider of your own.
     pub fn login<S, B, R>(
         &self,
         http: S,
@@ -162,9 +172,9 @@ impl Quable {
     }
 }
 
-/// The login's document, in a buffer that never grows: growing would leave the password behind.
+/// The login's document, in a buffer that never grows: growing would leave the password in memory.
 fn signin(user: &str, password: &Secret) -> Secret {
-    // A character takes six bytes where it is escaped.
+    // An escaped character takes six bytes.
     let capacity = 64 + 6 * (user.len() + password.expose().len());
     let mut document = Vec::with_capacity(capacity);
     for (part, text) in [
@@ -172,7 +182,7 @@ fn signin(user: &str, password: &Secret) -> Secret {
         (r#","password":"#, password.expose()),
     ] {
         document.extend_from_slice(part.as_bytes());
-        serde_json::to_writer(&mut document, text).expect("a string is JSON, and memory takes it");
+        serde_json::to_writer(&mut document, text).expect("writing a string to memory cannot fail");
     }
     document.extend_from_slice(b"}}");
     String::from_utf8(document)
@@ -187,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_document_is_json_and_fits_its_buffer_whatever_the_password() {
+    fn the_document_is_json_and_fits_its_buffer_for_any_password() {
         for password in [
             "plain",
             "",

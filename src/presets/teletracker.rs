@@ -24,22 +24,23 @@ use crate::{
 ///
 /// # The life of a session
 ///
-/// A login answers with a token and a refresh token. Before the token's end, or when it is refused,
-/// the refresh token is spent for a new pair. **A refresh token works once**: where the answer to
-/// its use is lost, or it is refused, a full login follows within the same flight, and no request
-/// notices.
+/// The answer to a login has a token and a refresh token. Shortly before the token expires, or when
+/// it is rejected, the layer spends the refresh token for a new pair. **A refresh token works once.**
+/// If it is rejected, or the answer is lost, a full login follows in the same flight. The waiting
+/// requests then get its token.
 ///
 /// # Which expiry
 ///
-/// `tokenLifetime` is believed, counted by the clock of this machine, and `tokenExpiration` is not:
-/// it is the server's clock, which the vendor says not to use. The refresh token has no lifetime of
-/// its own in the answer. It is made out as the time between the two expirations, which both are
-/// the server's clock, and `tokenLifetime`.
+/// The token's expiry is `tokenLifetime`, counted by the clock of this machine. `tokenExpiration` is
+/// not used, since it is by the server's clock, which the vendor advises against.
+///
+/// The answer has no lifetime of the refresh token. It is computed as `tokenLifetime` plus the time
+/// between the two expirations: both are by the server's clock, so its error cancels out.
 ///
 /// # Which header
 ///
-/// The vendor's guide shows `Authentication: Bearer …`, other pages of the vendor `Authorization`.
-/// The guide is followed; for the other:
+/// The vendor's guide has `Authentication: Bearer …`; other pages of the vendor have `Authorization`.
+/// The preset follows the guide. For the other header:
 ///
 /// ```
 /// # use bytes::Bytes;
@@ -58,10 +59,10 @@ use crate::{
 /// # let _ = layer;
 /// ```
 ///
-/// # Which refusals
+/// # Which rejections
 ///
-/// An expired token gets 401 or 403, so that both are rejections. One that is about permission
-/// costs two or three logins, and then goes to its caller.
+/// The API answers an expired token with 401 or 403, so both are rejections. If the cause is a lack of
+/// permission, the provider logs in two or three times before the caller gets the rejection.
 #[derive(Clone, Debug)]
 pub struct Teletracker {
     login_url: Uri,
@@ -73,16 +74,16 @@ pub struct Teletracker {
 impl Teletracker {
     /// The service at `https://api.teletracker.net`.
     #[must_use]
-    #[expect(clippy::missing_panics_doc, reason = "the URL is a good one")]
+    #[expect(clippy::missing_panics_doc, reason = "the URL is valid")]
     pub fn new() -> Self {
-        Self::base_url("https://api.teletracker.net").expect("a URL of HTTPS with a host alone")
+        Self::base_url("https://api.teletracker.net").expect("an https URL with only a host")
     }
 
-    /// The service behind another URL, such as `http://127.0.0.1:8080` in a test.
+    /// The service at another URL, such as `http://127.0.0.1:8080` in a test.
     ///
     /// # Errors
     ///
-    /// [`InvalidUrl`] for a URL that is not absolute, holds user information or a query, or is
+    /// [`InvalidUrl`] for a URL that is not absolute, has user information or a query, or is
     /// plain `http` to a host other than loopback.
     pub fn base_url(url: &str) -> Result<Self, InvalidUrl> {
         let base_url = BaseUrl::parse(url)?;
@@ -94,8 +95,8 @@ impl Teletracker {
         })
     }
 
-    /// Binds the session to this account, where a user has several: `account_id`. A token belongs
-    /// to one account at a time.
+    /// Binds the session to this account (`account_id`), for a user with several accounts. A token
+    /// belongs to one account at a time.
     #[must_use]
     pub fn account(self, id: u64) -> Self {
         Self {
@@ -106,8 +107,8 @@ impl Teletracker {
 
     /// A layer that logs in and refreshes through `http`.
     ///
-    /// `http` is any tower HTTP service without the layer; a clone of the client that the layer
-    /// goes around is the usual one.
+    /// `http` is any tower HTTP service without the layer, usually a clone of the client that the
+    /// layer wraps.
     pub fn layer<S, B, R>(
         &self,
         http: S,
@@ -126,15 +127,15 @@ impl Teletracker {
         self.layer_with(CachedProvider::new(self.login(http, user, password)))
     }
 
-    /// A layer with a provider of one's own, such as a [`CachedProvider::builder`] around
-    /// [`login`](Self::login) that begins with a stored refresh token.
+    /// A layer with a provider of your own, such as a [`CachedProvider::builder`] around
+    /// [`login`](Self::login) that starts with a stored refresh token.
     pub fn layer_with<P: CredentialProvider>(&self, provider: P) -> BearerAuthLayer<P> {
         BearerAuthLayer::new(provider, self.origins.clone())
             .with_header_name(HeaderName::from_static("authentication"))
             .rejected_if(rejection::unauthorized_or_forbidden)
     }
 
-    /// The login alone.
+    /// The login only, for a provider of your own.
     pub fn login<S, B, R>(&self, http: S, user: &str, password: impl Into<Secret>) -> JsonLogin
     where
         S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
@@ -176,9 +177,9 @@ impl Default for Teletracker {
     }
 }
 
-/// A form, in a buffer that never grows: growing would leave the password behind.
+/// A form, in a buffer that never grows: growing would leave the password in memory.
 fn form(fields: &[(&str, &str)]) -> Secret {
-    // A byte takes three where it is escaped.
+    // An escaped byte takes three bytes.
     let capacity = |(name, value): &(&str, &str)| 2 + name.len() + 3 * value.len();
     let mut form = String::with_capacity(fields.iter().map(capacity).sum());
     for (name, value) in fields {
@@ -192,7 +193,8 @@ fn form(fields: &[(&str, &str)]) -> Secret {
     form.into()
 }
 
-/// Both expirations are the server's clock, whose error the difference is rid of.
+/// The refresh token's lifetime. Both expirations are by the server's clock, whose error cancels out
+/// in their difference.
 fn lifetime_of_refresh_token(answer: &RawValue) -> Option<Duration> {
     let instant = |pointer| {
         let text = string(find(answer, pointer)?)?;
@@ -211,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_is_encoded_and_fits_its_buffer_whatever_the_password() {
+    fn a_form_is_encoded_and_fits_its_buffer_for_any_password() {
         for (password, encoded) in [
             ("plain", "plain"),
             ("", ""),
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_clock_does_not_count() {
+    fn the_error_of_the_servers_clock_cancels_out() {
         for (token, refresh_token, lifetime) in [
             (
                 "2018-04-01T21:39:12+00:00",

@@ -1,12 +1,14 @@
-//! Time, as an argument.
+//! The source of time.
 
 use std::time::{Instant, SystemTime};
 
-/// Where a provider reads the time from.
+/// The source of time for a provider: a monotonic clock and a wall clock.
 ///
-/// A credential is expired as soon as either clock says so: the monotonic one stops while a
-/// machine sleeps, the wall clock jumps. A clock is read for each request, or for every one that is
-/// not [spared it](Self::runs_by_itself): it must not wait and must not panic.
+/// A credential is expired if either clock says so: the monotonic clock may stop while the machine
+/// sleeps, and the wall clock may jump.
+///
+/// The clocks are read for each request, or less often if they
+/// [run by themselves](Self::runs_by_itself). So the methods must not block and must not panic.
 ///
 /// # Examples
 ///
@@ -17,15 +19,15 @@ use std::time::{Instant, SystemTime};
 /// use tower_bearer::{CachedProvider, Clock, Credential, login_fn};
 ///
 /// #[derive(Clone)]
-/// struct HandClock(Arc<Mutex<Instant>>);
+/// struct ManualClock(Arc<Mutex<Instant>>);
 ///
-/// impl Clock for HandClock {
+/// impl Clock for ManualClock {
 ///     fn now(&self) -> Instant {
 ///         *self.0.lock().unwrap()
 ///     }
 /// }
 ///
-/// let clock = HandClock(Arc::new(Mutex::new(Instant::now())));
+/// let clock = ManualClock(Arc::new(Mutex::new(Instant::now())));
 /// let provider = CachedProvider::builder(login_fn(|_| async { Err("offline".into()) }))
 ///     .starting_with(Credential::new("abc")?.with_lifetime(Duration::from_secs(60)))
 ///     .clock(clock.clone())
@@ -44,25 +46,38 @@ pub trait Clock: Send + Sync + 'static {
         SystemTime::now()
     }
 
-    /// Whether these clocks go on by themselves, and as fast as Tokio's timers, as those of the system
-    /// do. Then requests are spared them:
+    /// Whether the clocks run by themselves, at the speed of Tokio's timers, as the system's clocks
+    /// do. Requests then read them less often:
     ///
-    /// - Where the login ran on a Tokio runtime of many threads, one of its timers says when the
-    ///   credential ages or ends. When that runtime is gone, the clock is read again. As long as all
-    ///   of its threads are blocked, or one that has its timers in hand, the timer is late, and a
-    ///   token that has expired meanwhile is sent; the refusal of it makes the next request log in.
-    /// - Elsewhere the monotonic clock is read for each request.
-    /// - The wall clock, which tells of a suspend, is read every 30 seconds in both cases.
+    /// - After a login on a multi-threaded Tokio runtime, a timer of that runtime replaces the
+    ///   monotonic clock. It fires when the credential ages or expires. When that runtime is gone, the
+    ///   clock is read again.
+    /// - After any other login, the monotonic clock is read for each request.
+    /// - The wall clock reveals that the machine was suspended. It is read every 30 seconds in both
+    ///   cases.
     ///
-    /// Asked once, when the provider is made. Defaults to false, which is right for a clock that is
-    /// moved by hand.
+    /// If the runtime's threads are blocked, the timer fires late. It is enough that the thread that
+    /// drives the timers is blocked. A token that has expired meanwhile is sent; its rejection makes
+    /// the next request log in.
+    ///
+    /// Called once, when the provider is built. Defaults to false, which is right for a clock that a
+    /// test moves.
     fn runs_by_itself(&self) -> bool {
         false
     }
 }
 
-/// The clocks of the system, the default. The monotonic one is Tokio's, so that it stands still
-/// where a test has paused Tokio's time.
+/// The system's clocks, the default. The monotonic clock is Tokio's, so it stands still while a test
+/// pauses Tokio's time.
+///
+/// # Examples
+///
+/// ```
+/// use tower_bearer::{Clock, SystemClock};
+///
+/// let earlier = SystemClock.now();
+/// assert!(SystemClock.now() >= earlier);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

@@ -1,4 +1,4 @@
-//! What the crate takes from the runtime: clocks, locks, tasks and timers.
+//! The crate's interface to the runtime: clocks, locks, tasks and timers.
 
 mod clock;
 #[cfg(any(feature = "loom", feature = "shuttle"))]

@@ -1,4 +1,4 @@
-//! What a model needs to say: when it begins, and how time goes by.
+//! Controls for a model: its start, and the passing of time.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -7,12 +7,12 @@ use super::{
     sync::{self, time},
 };
 
-/// Begins a run of a model, at no time.
+/// Begins a run of a model, with the clock at zero.
 pub fn begin() {
     time::begin();
 }
 
-/// Lets time pass, and wakes who waits for it.
+/// Moves the clock forward, and wakes the timers.
 pub fn pass(by: Duration) {
     time::pass(by);
 }

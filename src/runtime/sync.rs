@@ -1,5 +1,5 @@
-//! What threads share and wait for. It has its usual names here, and in `tests/models`, which compiles
-//! these very files, those of a model checker.
+//! The primitives that threads share and wait for: those of `std` and Tokio, or those of a model
+//! checker in `tests/models`, which compiles these files too.
 
 #[cfg(any(feature = "loom", feature = "shuttle"))]
 mod model;

@@ -1,4 +1,4 @@
-//! A login that follows a script.
+//! A scripted login.
 
 use std::{
     fmt,
@@ -17,9 +17,32 @@ use crate::{
     login::{Login, LoginRequest, Session},
 };
 
-/// A [`Login`] that hands out `token-1`, `token-2`, … and counts. Clones share the counts.
+/// A [`Login`] that returns `token-1`, `token-2`, … and counts the logins. Clones share the counts.
 ///
-/// Each login passes a number of gates; a gated login waits there until it is told to.
+/// Each login passes one gate, or [several](Self::with_gates). A [`gated`](Self::gated) login waits
+/// at a closed gate until the test opens it.
+///
+/// # Examples
+///
+/// A hundred requests that wait for one login:
+///
+/// ```
+/// use tower_bearer::{CachedProvider, test_util::ScriptedLogin};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let login = ScriptedLogin::gated();
+/// let provider = CachedProvider::new(login.clone());
+/// let waiters: Vec<_> = (0..100).map(|_| tokio::spawn(provider.acquire())).collect();
+///
+/// tokio::task::yield_now().await; // all of them wait now
+/// login.open();
+/// for waiter in waiters {
+///     assert_eq!(waiter.await??.value(), "Bearer token-1");
+/// }
+/// login.assert_logins(1);
+/// # Ok::<_, tower_bearer::BoxError>(()) })?;
+/// # Ok::<_, tower_bearer::BoxError>(())
+/// ```
 #[derive(Clone)]
 pub struct ScriptedLogin {
     state: Arc<State>,
@@ -29,7 +52,7 @@ pub struct ScriptedLogin {
     session: Session,
 }
 
-/// So many gates are passed by no test.
+/// The permits of an open gate: more than any test uses.
 const OPEN: usize = Semaphore::MAX_PERMITS / 2;
 
 type Failure = Arc<dyn Fn() -> BoxError + Send + Sync>;
@@ -44,7 +67,7 @@ struct State {
     most_in_flight: AtomicUsize,
 }
 
-/// A login under way, as the login counts it: also one that is dropped.
+/// Counts a login as in flight until it ends or is dropped.
 struct InFlight<'a>(&'a State);
 
 impl<'a> InFlight<'a> {
@@ -62,7 +85,7 @@ impl Drop for InFlight<'_> {
 }
 
 impl ScriptedLogin {
-    /// Answers at once.
+    /// A login that returns at once.
     #[must_use]
     pub fn new() -> Self {
         let login = Self::gated();
@@ -70,7 +93,7 @@ impl ScriptedLogin {
         login
     }
 
-    /// Answers once its gate is open.
+    /// A login that waits at a closed gate.
     #[must_use]
     pub fn gated() -> Self {
         Self {
@@ -90,19 +113,19 @@ impl ScriptedLogin {
         }
     }
 
-    /// Answers after some time, by Tokio's clock.
+    /// Sets how long each login takes after its gates, by Tokio's clock. Defaults to no time.
     #[must_use]
     pub fn with_delay(self, delay: Duration) -> Self {
         Self { delay, ..self }
     }
 
-    /// Waits at this many gates, one after the other.
+    /// Sets the number of gates that each login passes, one after the other. Defaults to one.
     #[must_use]
     pub fn with_gates(self, gates: usize) -> Self {
         Self { gates, ..self }
     }
 
-    /// Answers with credentials that live this long. Without it they live until they are rejected.
+    /// Sets the lifetime of the credentials. By default they live until they are rejected.
     #[must_use]
     pub fn with_lifetime(self, lifetime: Duration) -> Self {
         Self {
@@ -111,7 +134,7 @@ impl ScriptedLogin {
         }
     }
 
-    /// Says that its sessions are concurrent. Without it they are exclusive.
+    /// Makes the sessions [concurrent](Session::Concurrent). By default they are exclusive.
     #[must_use]
     pub fn concurrent(self) -> Self {
         Self {
@@ -120,52 +143,53 @@ impl ScriptedLogin {
         }
     }
 
-    /// Lets one login through one gate.
+    /// Lets one login pass one gate.
     pub fn step(&self) {
         self.state.gate.add_permits(1);
     }
 
-    /// Lets all logins through all gates.
+    /// Opens the gates: all logins pass.
     pub fn open(&self) {
         if !self.state.is_open.swap(true, SeqCst) {
             self.state.gate.add_permits(OPEN);
         }
     }
 
-    /// Holds logins back again: those that are not through, and all that come.
+    /// Closes the gates again, for logins that have not yet passed and for later ones.
     pub fn close(&self) {
         self.state.is_open.store(false, SeqCst);
         self.state.gate.forget_permits(usize::MAX);
     }
 
-    /// Logins fail with this message from now on.
+    /// Makes all logins fail with this message from now on.
     pub fn fail(&self, message: &'static str) {
         self.fail_with(move || message.into());
     }
 
-    /// Logins fail with what this makes from now on, such as a [`LoginError`](crate::LoginError).
+    /// Makes all logins fail from now on, with the errors that `failure` returns, such as a
+    /// [`LoginError`](crate::LoginError).
     pub fn fail_with(&self, failure: impl Fn() -> BoxError + Send + Sync + 'static) {
         *self.failing() = Some(Arc::new(failure));
     }
 
-    /// Logins work again from now on.
+    /// Makes all logins succeed from now on.
     pub fn recover(&self) {
         *self.failing() = None;
     }
 
     fn failing(&self) -> MutexGuard<'_, Option<Failure>> {
-        // Each change is whole before it can panic.
+        // No change is left half-done by a panic.
         self.state
             .failing
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of logins started.
+    /// The number of logins that were started, one at a time.
     ///
     /// # Panics
     ///
-    /// When two were in flight at the same time.
+    /// If two were ever in flight at the same time.
     #[track_caller]
     #[must_use]
     pub fn logins(&self) -> usize {
@@ -173,29 +197,30 @@ impl ScriptedLogin {
         self.started()
     }
 
-    /// Asserts that so many logins were started, one at a time.
+    /// Asserts that `expected` logins were started, one at a time.
     ///
     /// # Panics
     ///
-    /// When it is another number, or two were in flight at the same time.
+    /// If the number differs, or if two were ever in flight at the same time.
     #[track_caller]
     pub fn assert_logins(&self, expected: usize) {
         assert_eq!(self.logins(), expected, "logins");
     }
 
-    /// The number of logins started, where one of them was lost and another took its place.
+    /// The number of logins that were started, even if several were in flight at the same time. After
+    /// a lost login that still runs, there may be two.
     #[must_use]
     pub fn started(&self) -> usize {
         self.state.started.load(SeqCst)
     }
 
-    /// The number of logins that came to their end, good or bad.
+    /// The number of logins that succeeded or failed. A dropped login does not count.
     #[must_use]
     pub fn finished(&self) -> usize {
         self.state.finished.load(SeqCst)
     }
 
-    /// The most logins in flight at one moment.
+    /// The largest number of logins that were in flight at the same time.
     #[must_use]
     pub fn most_in_flight(&self) -> usize {
         self.state.most_in_flight.load(SeqCst)

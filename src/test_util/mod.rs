@@ -1,7 +1,6 @@
-//! Doubles for tests of what is built on this crate: a login that follows a script, and a clock that
-//! is moved by hand.
+//! A test kit for users of the crate: a scripted login, a scripted provider, and a manual clock.
 //!
-//! Our own tests use them. Feature `test-util`.
+//! The crate's own tests use it. It needs the feature `test-util`.
 //!
 //! ```
 //! use std::time::Duration;
@@ -12,7 +11,7 @@
 //! let clock = TestClock::new();
 //! let provider = CachedProvider::builder(login.clone())
 //!     .clock(clock.clone())
-//!     .random(|| 1.0) // each pause is as long as it can be
+//!     .random(|| 1.0) // each pause has its maximal length
 //!     .build();
 //!
 //! assert_eq!(provider.acquire().await?.value(), "Bearer token-1");

@@ -1,4 +1,4 @@
-//! A provider that follows a script.
+//! A scripted provider.
 
 use std::{
     collections::VecDeque,
@@ -12,8 +12,37 @@ use crate::{
     provider::{CredentialProvider, Reason, Receipt, Rejected, RequestHead, Verdict},
 };
 
-/// A [`CredentialProvider`] with one authorization after the other: a rejection of the current one
-/// makes the next one current. It writes down what it is told. Clones share all of it.
+/// A [`CredentialProvider`] with a list of tokens: a rejection of the current token makes the next
+/// one current. It records the receipts of accepted and rejected requests. Clones share everything.
+///
+/// # Examples
+///
+/// A client that replays a rejected request:
+///
+/// ```
+/// use std::convert::Infallible;
+/// use http::{Request, Response};
+/// use http_body_util::Empty;
+/// use tower::{Layer, ServiceExt};
+/// use tower_bearer::{BearerAuthLayer, Origins, ReplayEmpty, test_util::ScriptedProvider};
+///
+/// # tokio_test::block_on(async {
+/// let api = tower::service_fn(|request: Request<Empty<&'static [u8]>>| async move {
+///     let is_valid = request.headers()["authorization"] == "Bearer new";
+///     let response = Response::builder().status(if is_valid { 200 } else { 401 });
+///     Ok::<_, Infallible>(response.body(()).unwrap())
+/// });
+/// let provider = ScriptedProvider::new(["old", "new"])?;
+/// let layer = BearerAuthLayer::new(provider.clone(), Origins::any_https()).replay(ReplayEmpty);
+///
+/// let request = Request::get("https://api.example.com/").body(Empty::default())?;
+/// let response = layer.layer(api).oneshot(request).await?;
+/// assert_eq!(response.status(), 200);
+/// assert_eq!(provider.rejected().len(), 1);
+/// assert_eq!(provider.accepted().len(), 1);
+/// # Ok::<_, tower_bearer::BoxError>(()) })?;
+/// # Ok::<_, tower_bearer::BoxError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ScriptedProvider(Arc<Mutex<Script>>);
 
@@ -25,11 +54,11 @@ struct Script {
 }
 
 impl ScriptedProvider {
-    /// A provider of these tokens, in this order.
+    /// A provider with these tokens, in this order.
     ///
     /// # Errors
     ///
-    /// [`InvalidToken`], as [`Token::new`] has it.
+    /// [`InvalidToken`] for a token that [`Token::new`] does not accept.
     pub fn new<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidToken> {
         let authorization = |token| Ok(Authorization::new(Scheme::BEARER, &Token::new(token)?));
         Ok(Self(Arc::new(Mutex::new(Script {
@@ -43,17 +72,17 @@ impl ScriptedProvider {
     }
 
     fn script(&self) -> MutexGuard<'_, Script> {
-        // Each change is whole before it can panic.
+        // No change is left half-done by a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The requests that were rejected, in order.
+    /// The receipts of the rejected requests, in order.
     #[must_use]
     pub fn rejected(&self) -> Vec<Receipt> {
         self.script().rejected.clone()
     }
 
-    /// The requests that were accepted, in order.
+    /// The receipts of the accepted requests, in order.
     #[must_use]
     pub fn accepted(&self) -> Vec<Receipt> {
         self.script().accepted.clone()

@@ -1,10 +1,19 @@
-//! What is no origin, and why.
+//! The error for a URL that must not receive a secret.
 
 use std::{error, fmt};
 
-/// The error for an origin, or a URL to log in at, that no secret must be sent to.
+/// The error for an origin or a login URL that must not receive a secret.
 ///
-/// It says what is wrong and never repeats the text, which may hold a secret.
+/// It names the problem, and never repeats the text, which may hold a secret.
+///
+/// # Examples
+///
+/// ```
+/// use tower_bearer::Origins;
+///
+/// let error = Origins::new(["http://api.example.com"]).unwrap_err();
+/// assert!(error.to_string().contains("use https"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidUrl(pub(crate) InvalidUrlKind);
 
@@ -31,18 +40,18 @@ impl fmt::Display for InvalidUrl {
         f.write_str(match self.0 {
             InvalidUrlKind::Empty => "no origin is named: name at least one, such as https://api.example.com",
             InvalidUrlKind::NotAUri => {
-                "not a URL: write it as https://api.example.com, without spaces, and a name in other letters than ASCII in its xn-- form"
+                "not a URL: write it as https://api.example.com, without spaces, and a name that is not ASCII in its xn-- form"
             }
-            InvalidUrlKind::Wildcard => "hosts are compared whole, and * stands for nothing: name each of them",
-            InvalidUrlKind::Fragment => "a URL that is sent has no fragment: take out all from the # on",
+            InvalidUrlKind::Wildcard => "a host cannot contain the wildcard *: name each of the hosts",
+            InvalidUrlKind::Fragment => "the URL of a request has no fragment: remove everything from the # on",
             InvalidUrlKind::Relative => "scheme or host is missing: write it as https://api.example.com",
-            InvalidUrlKind::UserInfo => "user information does not belong in a URL: take out all up to the @",
+            InvalidUrlKind::UserInfo => "the URL must not have user information: remove everything up to the @",
             InvalidUrlKind::Port => "the port is not a number from 0 to 65535",
-            InvalidUrlKind::Path => "an origin is scheme, host and port: take out path and query",
+            InvalidUrlKind::Path => "an origin is scheme, host and port: remove path and query",
             InvalidUrlKind::Scheme => "the scheme is neither https nor http",
             InvalidUrlKind::PlainHttp => "plain http would send secrets in the clear to a host other than loopback: use https",
             #[cfg(feature = "quable")]
-            InvalidUrlKind::Instance => "an instance is the first label of its host name, made of letters, digits and hyphens",
+            InvalidUrlKind::Instance => "an instance is the first label of its host name: letters, digits and inner hyphens",
             #[cfg(any(feature = "quable", feature = "teletracker"))]
             InvalidUrlKind::Query => "a base URL has no query",
         })

@@ -1,5 +1,5 @@
-//! The same over the primitives of a model checker: a lock, an atomic and a thread are its own, and all
-//! else is made of them. Nothing here is fast, and time goes by only where a model says so.
+//! The primitives for a model checker. Locks, atomics and threads are the checker's, and the rest is
+//! built on them. Nothing here is fast, and time passes only when a model says so.
 
 use std::{
     cell::RefCell,
@@ -22,7 +22,8 @@ pub(crate) use self::checker::sync::{
     atomic::{AtomicBool, AtomicU64},
 };
 
-/// As `std`'s, with a lock around whether it is set: what is set is seen by who has learned of it.
+/// `std`'s type, with a lock around whether it is set. So the model checker knows that a reader who
+/// finds it set also sees the value.
 #[derive(Debug)]
 pub(crate) struct OnceLock<T> {
     is_set: Mutex<bool>,
@@ -50,7 +51,7 @@ impl<T> OnceLock<T> {
     }
 }
 
-/// As `arc_swap`'s.
+/// The part of `arc_swap`'s type that the crate uses.
 pub(crate) struct ArcSwapOption<T>(Mutex<Option<Arc<T>>>);
 
 pub(crate) struct Loaded<T>(Option<Arc<T>>);
@@ -81,7 +82,7 @@ impl<T> ArcSwapOption<T> {
     }
 }
 
-/// As Tokio's, for all waiters at once.
+/// Tokio's type, but only `notify_waiters`.
 #[derive(Debug, Default)]
 pub(crate) struct Notify(Mutex<Waiters>);
 
@@ -127,7 +128,7 @@ impl Future for OwnedNotified {
     }
 }
 
-/// The one runtime: each task is a thread.
+/// The runtime of a model: each task is a thread.
 #[derive(Clone)]
 pub(crate) struct Handle;
 
@@ -153,8 +154,8 @@ impl Handle {
         RuntimeFlavor::MultiThread
     }
 
-    /// Under `loom` each call is another runtime: one timer for all who wait would be one thread more
-    /// than its models can have.
+    /// Under `loom`, each call returns another runtime. One runtime would start a timer for all
+    /// waiters, which is one thread more than a model of `loom` can have.
     pub(crate) fn id(&self) -> RuntimeId {
         #[cfg(feature = "loom")]
         return RuntimeId(CALLS.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
@@ -234,7 +235,7 @@ impl AbortHandle {
 }
 
 pub(crate) mod task {
-    //! A task is its thread.
+    //! A task is identified by its thread.
 
     pub(crate) type Id = super::checker::thread::ThreadId;
 
@@ -247,11 +248,11 @@ pub(crate) mod task {
     }
 }
 
-/// The clock of the model that runs on this thread of the machine: the threads of a model are not
-/// threads of the machine.
+/// The clock of the model that runs on this OS thread. The threads of a model are no OS threads, so
+/// they share it.
 #[derive(Default)]
 struct Clock {
-    gone: Duration,
+    elapsed: Duration,
     timers: u64,
     wakers: BTreeMap<u64, Waker>,
 }
@@ -266,8 +267,8 @@ pub(crate) struct Instant(StdInstant);
 
 impl Instant {
     pub(crate) fn now() -> Self {
-        let gone = CLOCK.with_borrow(|clock| clock.gone);
-        Self(START.with(|start| *start) + gone)
+        let elapsed = CLOCK.with_borrow(|clock| clock.elapsed);
+        Self(START.with(|start| *start) + elapsed)
     }
 
     pub(crate) fn into_std(self) -> StdInstant {
@@ -292,7 +293,7 @@ impl Add<Duration> for Instant {
 }
 
 pub(crate) mod time {
-    //! Timers of that clock.
+    //! Timers that follow the model's clock.
 
     use super::*;
 
@@ -322,7 +323,7 @@ pub(crate) mod time {
 
     pub(crate) fn pass(by: Duration) {
         let wakers = CLOCK.with_borrow_mut(|clock| {
-            clock.gone += by;
+            clock.elapsed += by;
             std::mem::take(&mut clock.wakers)
         });
         wakers.into_values().for_each(Waker::wake);
@@ -360,8 +361,8 @@ impl<F: Future> Future for Timeout<F> {
             return Poll::Ready(Err(Elapsed));
         }
         let waker = cx.waker().clone();
-        let before = CLOCK.with_borrow_mut(|clock| clock.wakers.insert(*this.timer, waker));
-        drop(before);
+        let replaced = CLOCK.with_borrow_mut(|clock| clock.wakers.insert(*this.timer, waker));
+        drop(replaced);
         Poll::Pending
     }
 }
