@@ -155,7 +155,7 @@ where
         }
         let sent = match share.try_authorize(&mut request, authorization) {
             Ok(sent) => sent,
-            Err(bare) => return self.call_bypass(request, bare),
+            Err(bypass) => return self.call_bypass(request, bypass),
         };
         share.provider.sent(sent.receipt);
         let share = share.clone();
@@ -183,8 +183,8 @@ where
         R: Replay<B>,
     {
         let share = &self.per_service.share;
-        if let Some(bare) = share.bypass(&request) {
-            return self.call_bypass(request, bare);
+        if let Some(bypass) = share.bypass(&request) {
+            return self.call_bypass(request, bypass);
         }
         let head = RequestHead::of(&request);
         if share.provider.sends_bare(head) {
@@ -199,12 +199,12 @@ where
 
     /// Sends the request without our authorization, or fails it.
     #[cold]
-    fn call_bypass<B>(&mut self, request: Request<B>, bare: Bypass) -> ResponseFuture<S, P, B, R>
+    fn call_bypass<B>(&mut self, request: Request<B>, bypass: Bypass) -> ResponseFuture<S, P, B, R>
     where
         S: Service<Request<B>> + Clone,
         R: Replay<B>,
     {
-        let handling = match bare {
+        let handling = match bypass {
             Bypass::Untouched => Handling::Bare,
             Bypass::CallersHeader => Handling::CallersHeader {
                 exchange: self.per_service.share.rejection.exchange(&request),

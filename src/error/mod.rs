@@ -330,19 +330,40 @@ struct Rounded(Duration);
 impl fmt::Display for Rounded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs_f64();
-        let (number, unit) = match seconds {
-            ..1.0 => (seconds * 1e3, "ms"),
-            ..120.0 => (seconds, "s"),
-            ..7200.0 => (seconds / 60.0, "min"),
-            _ => (seconds / 3600.0, "h"),
-        };
-        // To a tenth, and without a `.0`.
-        write!(f, "{} {unit}", (number * 10.0).round() / 10.0)
+        let tenths = |number: f64| (number * 10.0).round() / 10.0;
+        match seconds {
+            ..1.0 => write!(f, "{:.0} ms", seconds * 1e3),
+            ..120.0 => write!(f, "{} s", tenths(seconds)),
+            ..7200.0 => write!(f, "{} min", tenths(seconds / 60.0)),
+            _ => write!(f, "{} h", tenths(seconds / 3600.0)),
+        }
     }
 }
 
 impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_printed_in_the_unit_that_fits() {
+        for (milliseconds, printed) in [
+            (0, "0 ms"),
+            (943, "943 ms"),
+            (1_000, "1 s"),
+            (1_250, "1.3 s"),
+            (90_000, "90 s"),
+            (900_000, "15 min"),
+            (3_600_000, "60 min"),
+            (9_000_000, "2.5 h"),
+        ] {
+            let duration = Duration::from_millis(milliseconds);
+            assert_eq!(Rounded(duration).to_string(), printed);
+        }
     }
 }

@@ -57,8 +57,8 @@ impl ReadAnswer {
     }
 }
 
-/// Reads a body into one buffer, and wipes the frames. The buffer never grows: like a frame that is
-/// dropped, the old allocation would leave the token in memory.
+/// Reads a body into one buffer, and wipes the frames. The buffer never grows: growing would leave a
+/// copy of the token in memory, as an unwiped frame would.
 async fn read<R>(body: R) -> Result<Zeroizing<Vec<u8>>, (LoginErrorKind, Option<BoxError>)>
 where
     R: Body,

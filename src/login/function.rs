@@ -60,6 +60,24 @@ where
 }
 
 /// A [`Login`] made from a closure by [`login_fn`].
+///
+/// # Examples
+///
+/// With a function pointer, the type can be named:
+///
+/// ```
+/// use std::pin::Pin;
+/// use tower_bearer::{BoxError, CachedProvider, Credential, LoginFn, LoginRequest, login_fn};
+///
+/// type LoginFuture = Pin<Box<dyn Future<Output = Result<Credential, BoxError>> + Send>>;
+///
+/// fn log_in(_request: LoginRequest) -> LoginFuture {
+///     Box::pin(async { Ok(Credential::new("mF_9.B5f-4.1JqM")?) })
+/// }
+///
+/// let login: LoginFn<fn(LoginRequest) -> LoginFuture> = login_fn(log_in);
+/// # let _ = CachedProvider::new(login);
+/// ```
 #[derive(Clone, Copy)]
 pub struct LoginFn<F> {
     function: F,

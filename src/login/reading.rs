@@ -188,9 +188,9 @@ pub(crate) fn find<'a>(json: &'a RawValue, pointer: &str) -> Option<&'a RawValue
     })
 }
 
-/// A JSON string, in a buffer that never grows: the old allocation would leave a part of the secret
-/// in memory. `None` for any other value, and for a character that is written as two escapes (a
-/// surrogate pair).
+/// A JSON string, in a buffer that never grows: growing would leave a part of the secret in memory.
+/// `None` for any other value, and for a character that is written as two escapes (a surrogate
+/// pair).
 pub(crate) fn string(value: &RawValue) -> Option<Secret> {
     let mut rest = value.get().strip_prefix('"')?.strip_suffix('"')?;
     let mut text = Zeroizing::new(String::with_capacity(rest.len()));

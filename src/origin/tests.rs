@@ -134,7 +134,7 @@ fn hosts_are_compared_whole() {
         "https://user@[2001:db8:0::1]:8443",
         "https://2001:db8::1:8443",
     ] {
-        // What is no URI never comes this far.
+        // A text that is no URI cannot be in a request.
         assert!(uri.parse::<Uri>().is_err() || !allows(uri), "{uri}");
     }
     for uri in [
@@ -172,7 +172,7 @@ fn any_https_allows_any_host_with_https_only() {
         "https://a[]/",
         "a:443",
     ] {
-        // What is no URI never comes this far.
+        // A text that is no URI cannot be in a request.
         assert!(uri.parse::<Uri>().is_err() || !allows(uri), "{uri}");
     }
 }

@@ -135,7 +135,7 @@ pub(crate) fn display_origin<B>(request: &Request<B>) -> String {
 pub(crate) fn origin_of(uri: &Uri) -> String {
     let scheme = uri.scheme_str().unwrap_or("an unknown scheme");
     match uri.authority() {
-        // Put together from host and port: the authority may have user information.
+        // Built from host and port: the authority may have user information too.
         Some(authority) => match authority.port() {
             Some(port) => format!("{scheme}://{}:{port}", authority.host()),
             None => format!("{scheme}://{}", authority.host()),

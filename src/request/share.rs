@@ -152,14 +152,14 @@ impl<P: CredentialProvider, R> PerService<P, R> {
     fn read_provider<B>(&mut self, request: &Request<B>) -> Option<Authorization> {
         let head = RequestHead::of(request);
         let current = self.share.provider.current_for(head)?;
-        if self.is_second(current.generation()) {
+        if self.repeats_last(current.generation()) {
             self.keep_copy(&current, head);
         }
         Some(current)
     }
 
     /// Whether the last request had the same generation.
-    fn is_second(&mut self, generation: Generation) -> bool {
+    fn repeats_last(&mut self, generation: Generation) -> bool {
         self.last.replace(generation) == Some(generation)
     }
 
