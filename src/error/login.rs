@@ -210,7 +210,7 @@ impl fmt::Display for LoginError {
             }
             #[cfg(feature = "json")]
             LoginErrorKind::TokenType => f.write_str(
-                "the login's answer has a token of another type than bearer: set its scheme by `with_scheme`",
+                "the login's answer has a token of another type than bearer: use `with_scheme` to set its scheme",
             ),
             #[cfg(feature = "json")]
             LoginErrorKind::Token => f.write_str("the login's answer has an unusable token"),

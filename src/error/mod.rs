@@ -317,26 +317,22 @@ impl fmt::Display for Outage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.failures > 1 {
             let lasted = self.failed_at.saturating_duration_since(self.since);
-            write!(f, "{} in a row within {}, ", self.failures, Rounded(lasted))?;
+            write!(f, "{} in a row within {}, ", self.failures, rounded(lasted))?;
         }
         let pause = self.next_attempt.saturating_duration_since(self.failed_at);
-        write!(f, "next attempt in {}", Rounded(pause))
+        write!(f, "next attempt in {}", rounded(pause))
     }
 }
 
 /// A duration for a reader: `250 ms`, `1.5 s`, `15 min`.
-struct Rounded(Duration);
-
-impl fmt::Display for Rounded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.as_secs_f64();
-        let tenths = |number: f64| (number * 10.0).round() / 10.0;
-        match seconds {
-            ..1.0 => write!(f, "{:.0} ms", seconds * 1e3),
-            ..120.0 => write!(f, "{} s", tenths(seconds)),
-            ..7200.0 => write!(f, "{} min", tenths(seconds / 60.0)),
-            _ => write!(f, "{} h", tenths(seconds / 3600.0)),
-        }
+fn rounded(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    let tenths = |number: f64| (number * 10.0).round() / 10.0;
+    match seconds {
+        ..1.0 => format!("{:.0} ms", seconds * 1e3),
+        ..120.0 => format!("{} s", tenths(seconds)),
+        ..7200.0 => format!("{} min", tenths(seconds / 60.0)),
+        _ => format!("{} h", tenths(seconds / 3600.0)),
     }
 }
 
@@ -363,7 +359,7 @@ mod tests {
             (9_000_000, "2.5 h"),
         ] {
             let duration = Duration::from_millis(milliseconds);
-            assert_eq!(Rounded(duration).to_string(), printed);
+            assert_eq!(rounded(duration), printed);
         }
     }
 }
