@@ -24,7 +24,7 @@
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 //!
 //! let error = provider.acquire().await.unwrap_err();
-//! assert_eq!(error.to_string(), "login failed; next attempt 900.0s later");
+//! assert_eq!(error.to_string(), "login failed; next attempt in 15 min");
 //! assert_eq!(*failures.lock().unwrap(), [error.to_string()]);
 //! let source = error.source().unwrap();
 //! assert_eq!(source.to_string(), "the login will fail until something is changed");
@@ -74,18 +74,18 @@
 //! | [`Error::is_login_panicked`] | `login panicked` | Fix the login; the panic hook has printed where. The next request tries again after the pause. |
 //! | [`Error::is_login_lost`] | `login was lost: its runtime is gone or no longer driven, or the login blocks its thread` | Keep the runtime running, and move blocking work to `spawn_blocking`. |
 //! | [`Error::is_login_through_itself`] | `login sent its request through the layer that waits for it: give it a client without the layer` | Do as it says: clone the client before you add the layer. |
-//! | [`Error::is_short_lived`] | `even a new credential is used for less than …: its margin counts` | Ask [`acquire_valid_for`](crate::CachedProvider::acquire_valid_for) for less, or set a smaller margin. |
+//! | [`Error::is_short_lived`] | `even a new credential, minus its margin, lives less than …` | Ask [`acquire_valid_for`](crate::CachedProvider::acquire_valid_for) for less, or set a smaller margin. |
 //! | [`Error::is_not_renewed`] | ``the provider has no newer authorization than the one that was rejected: `reject` must say so`` | Fix your [`CredentialProvider`](crate::CredentialProvider): `reject` said "log in", but `acquire_for` returned the rejected generation. |
 //! | [`Error::is_other_account`] | `the newer authorization belongs to another account: the request was not replayed` | Send the request again yourself if the new account may make it. |
 //! | [`Error::is_no_authorization`] | `no authorization for this request` | The provider knows no account for it: see its source. `there is no provider` means an `Option` that is `None`. |
-//! | [`Error::is_many_headers`] | `the request brings several headers of the authorization's name: a request has one` | Find the code that appends the header where it should insert it. |
+//! | [`Error::is_many_headers`] | `the request has several headers of the authorization's name: set only one` | Find the code that appends the header where it should insert it. |
 //! | [`Error::is_foreign_origin`] | `a request to … is not allowed: it is none of the origins` | Add the origin to [`Origins`](crate::Origins), or drop [`strict`](crate::Origins::strict). |
 //! | [`Error::is_no_runtime`] | `no Tokio runtime to log in on: poll the request within one` | Await the request inside a Tokio runtime. |
 //! | [`Error::is_refresh_failed`] | `the refresh token did not help` | Only in [`CredentialEvent::RefreshFailed`], never from a request. |
 //! | none | `the provider was reset during the login` | Two resets came while this request waited. Send it again, and reset less often. |
 //!
-//! A failed login adds `; next attempt … later`, from the second on `; … in a row within …, next
-//! attempt … later`. Until then requests fail at once with this error: see [`Error::next_attempt`],
+//! A failed login adds `; next attempt in …`, from the second on `; … in a row within …, next
+//! attempt in …`. Until then requests fail at once with this error: see [`Error::next_attempt`],
 //! [`Error::failing_since`] and [`Error::failures`].
 //!
 //! # Errors of a login
@@ -100,7 +100,7 @@
 //! | --- | --- |
 //! | `the login failed` | [`LoginError::transient`]: wait, and read the source. |
 //! | `the login will fail until something is changed` | [`LoginError::permanent`]: correct password or client, then call [`reset`](crate::CachedProvider::reset). |
-//! | `the login's server wants to be left alone` | [`LoginError::retry_after`] or [`LoginError::retry_at`]: wait, and log in less often. |
+//! | `the login's server asks for a pause` | [`LoginError::retry_after`] or [`LoginError::retry_at`]: wait, and log in less often. |
 //! | `no connection was made for the login request` | Check host, port, DNS and TLS. A refresh token was not spent. |
 //! | `the login request got no answer` | The server may have logged in all the same. Check the network and the server's time limits. |
 //! | `the login's answer broke off` | The connection ended within the body; a login may have happened. |
@@ -110,7 +110,7 @@
 //! | `the login was refused` | Permanent with 400, 401, 403 or 422, unless the answer's `error` says otherwise: correct the password or the body. |
 //! | `the login's answer is not JSON` | Often the page of a proxy or a captive portal: compare the content type. |
 //! | `the login's answer has no string at …` | Compare the JSON pointer with an answer: `token_at`. |
-//! | ``the login's answer has a token of another type than bearer: say by `with_scheme` how it is sent`` | Do as it says, if the API documents the scheme. |
+//! | ``the login's answer has a token of another type than bearer: use `with_scheme` to set its scheme`` | Do as it says, if the API documents the scheme. |
 //! | `the login's answer has an unusable token` | Its source is an [`InvalidToken`](crate::InvalidToken): see below. |
 //!
 //! # Errors of a configuration
@@ -120,23 +120,23 @@
 //! | [`InvalidUrl`](crate::InvalidUrl) | what to do |
 //! | --- | --- |
 //! | `no origin is named: name at least one, such as https://api.example.com` | An empty list allows nothing: see where it comes from. |
-//! | `not a URL: write it as https://api.example.com, without spaces, and a name in other letters than ASCII in its xn-- form` | Do as it says. |
+//! | `not a URL: write it as https://api.example.com, without spaces, and a name that is not ASCII in its xn-- form` | Do as it says. |
 //! | `scheme or host is missing: write it as https://api.example.com` | Do as it says. |
-//! | `user information does not belong in a URL: take out all up to the @` | Pass name and password to the login instead. |
-//! | `hosts are compared whole, and * stands for nothing: name each of them` | List each host. |
-//! | `a URL that is sent has no fragment: take out all from the # on` | Do as it says. |
+//! | `the URL must not have user information: remove everything up to the @` | Pass name and password to the login instead. |
+//! | `a host cannot contain the wildcard *: name each of the hosts` | List each host. |
+//! | `the URL of a request has no fragment: remove everything from the # on` | Do as it says. |
 //! | `the port is not a number from 0 to 65535` | Correct the port. |
-//! | `an origin is scheme, host and port: take out path and query` | Do as it says. |
+//! | `an origin is scheme, host and port: remove path and query` | Do as it says. |
 //! | `the scheme is neither https nor http` | Name the scheme of the HTTP API. |
 //! | `plain http would send secrets in the clear to a host other than loopback: use https` | Use `https`, or read [`Origins::dangerously_in_the_clear`](crate::Origins::dangerously_in_the_clear). |
-//! | `an instance is the first label of its host name, made of letters, digits and hyphens` | Preset Quable: pass `acme`, not `acme.quable.com`. |
+//! | `an instance is the first label of its host name: letters, digits and inner hyphens` | Preset Quable: pass `acme`, not `acme.quable.com`. |
 //! | `a base URL has no query` | Presets: take the query out. |
 //!
 //! | [`InvalidToken`](crate::InvalidToken) | what to do |
 //! | --- | --- |
 //! | `the token is empty` | See that the variable or file is set. |
 //! | `the token has a character that is not allowed at byte …` | Trim the line break of a file. For an odd API use [`Token::visible_ascii`](crate::Token::visible_ascii). |
-//! | `the token is longer than 64 KiB, which few servers take in a header: see that it is the token and no more` | Often the whole answer was taken for the token. |
+//! | `the token is longer than 64 KiB, which few servers accept in a header: check that it is only the token` | Often the whole answer was taken for the token. |
 //!
 //! # Why a rejection was not cured
 //!
