@@ -1,4 +1,5 @@
-//! Real sockets and the real clock, at full load, for as long as `SOAK_SECONDS` says: ten, if nothing.
+//! Real sockets and the real clock, at full load, for as long as `SOAK_SECONDS` says: three by default,
+//! and ten with `TESTS=full`.
 //!
 //! Tokens expire and are revoked, and the server fails, hangs and drops connections, all at random. No
 //! request may be lost to that but those that were hung up on. What the server did itself is counted
@@ -10,8 +11,11 @@
 //! meanwhile, and that is no failure to look for here. One that lives to its expiry in between says
 //! that there is none.
 
+#[path = "support/extent.rs"]
+mod extent;
+
 use std::{
-    env, fs,
+    fs,
     future::pending,
     net::{Ipv4Addr, SocketAddr},
     ops::AddAssign,
@@ -360,8 +364,7 @@ fn runtime() -> Runtime {
 
 #[test]
 fn nothing_is_lost_and_nothing_is_left_under_full_load() {
-    let seconds =
-        env::var("SOAK_SECONDS").map_or(10, |it| it.parse().expect("a number of seconds"));
+    let seconds = extent::amount("SOAK_SECONDS", "seconds", 3, 10);
     let length = Duration::from_secs(seconds);
     // The client's tasks are counted: the server has others.
     let (serving, asking) = (runtime(), runtime());

@@ -7,8 +7,14 @@
 //! REJECTIONS=9c cargo test --release --test rejections          # every variant of this row
 //! REJECTION_SEEDS=20000 cargo test --release --test rejections  # a longer search
 //! ```
+//!
+//! With `--release` it is 12 variants of each row and 2,000 seeds. Without, it is 1 variant, the shortest,
+//! and 5 seeds; or 2 and 50 with `TESTS=full`.
 
 mod client;
+#[allow(dead_code, reason = "it has sizes of its own")]
+#[path = "../support/extent.rs"]
+mod extent;
 mod random;
 mod rows;
 mod search;
@@ -24,11 +30,42 @@ use random::Random;
 use rows::{Variant, rows};
 use world::Kind;
 
-/// How many variants of each row are tried, chosen once by chance: without optimizations only some.
-const VARIANTS: usize = if cfg!(debug_assertions) { 2 } else { 12 };
+/// How much is tried.
+#[derive(Clone, Copy, PartialEq)]
+enum Extent {
+    Short,
+    /// All that is tried without optimizations.
+    Debug,
+    Release,
+}
 
-/// Seeds of the search, unless a number is asked for.
-const SEEDS: u64 = if cfg!(debug_assertions) { 50 } else { 2_000 };
+impl Extent {
+    fn asked_for() -> Self {
+        match (cfg!(debug_assertions), extent::is_full()) {
+            (true, false) => Self::Short,
+            (true, true) => Self::Debug,
+            (false, _) => Self::Release,
+        }
+    }
+
+    /// How many variants of each row are tried.
+    const fn variants(self) -> usize {
+        match self {
+            Self::Short => 1,
+            Self::Debug => 2,
+            Self::Release => 12,
+        }
+    }
+
+    /// Seeds of the search, unless a number is asked for.
+    const fn seeds(self) -> u64 {
+        match self {
+            Self::Short => 5,
+            Self::Debug => 50,
+            Self::Release => 2_000,
+        }
+    }
+}
 
 /// A row of the table that is printed.
 #[derive(Default)]
@@ -88,7 +125,7 @@ impl Line {
     }
 }
 
-/// All variants, or some of each row.
+/// All variants, or some of each row: the shortest, or those that were chosen once by chance.
 fn chosen(mut variants: Vec<Variant>) -> Vec<Variant> {
     if env::var("REJECTIONS").is_ok_and(|which| which == "all") {
         return variants;
@@ -97,8 +134,18 @@ fn chosen(mut variants: Vec<Variant>) -> Vec<Variant> {
         variants.retain(|it| it.row == row);
         return variants;
     }
+    let extent = Extent::asked_for();
+    if extent == Extent::Short {
+        extent::say(
+            "1 variant of each row; 2 with TESTS=full, 12 with --release, all with REJECTIONS=all",
+        );
+    }
     let mut random = Random(1);
-    let mut places: Vec<_> = (0..variants.len()).map(|at| (random.next(), at)).collect();
+    let rank = |(at, variant): (usize, &Variant)| match extent {
+        Extent::Short => (variant.requests.len() as u64, at),
+        Extent::Debug | Extent::Release => (random.next(), at),
+    };
+    let mut places: Vec<_> = variants.iter().enumerate().map(rank).collect();
     places.sort_unstable();
     let mut counts = BTreeMap::new();
     let kept: BTreeSet<_> = places
@@ -107,7 +154,7 @@ fn chosen(mut variants: Vec<Variant>) -> Vec<Variant> {
         .filter(|at| {
             let count = counts.entry(variants[*at].row).or_insert(0);
             *count += 1;
-            *count <= VARIANTS
+            *count <= extent.variants()
         })
         .collect();
     let mut at = 0;
@@ -165,6 +212,15 @@ fn each_row_holds() {
 
 #[test]
 fn no_history_makes_a_login_impossible() {
-    let seeds = env::var("REJECTION_SEEDS").map_or(SEEDS, |seeds| seeds.parse().expect("a number"));
+    let most = Extent::Release.seeds();
+    let seeds = extent::number("REJECTION_SEEDS").unwrap_or_else(|| {
+        let seeds = Extent::asked_for().seeds();
+        if seeds < most {
+            extent::say(&format!(
+                "{seeds} of {most} seeds; --release, or REJECTION_SEEDS={most}, for all"
+            ));
+        }
+        seeds
+    });
     search::search(seeds);
 }

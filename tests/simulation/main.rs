@@ -2,10 +2,13 @@
 //! network that loses, holds back and delays what they tell each other, while they crash and their
 //! clocks jump. In each of them I1 to I9 hold (DESIGN.md, section 6), and all are well in the end.
 //!
-//! `SIMULATION_SEED=7` prints one history, `SIMULATION_SEEDS=100000` has so many.
+//! `SIMULATION_SEED=7` prints one history, `SIMULATION_SEEDS=100000` has so many. By default there are 40,
+//! and 500 with `TESTS=full`.
 
 mod client;
 mod clock;
+#[path = "../support/extent.rs"]
+mod extent;
 mod issuer;
 mod logbook;
 mod login;
@@ -18,7 +21,7 @@ mod service;
 mod wire;
 
 use std::{
-    env, panic,
+    panic,
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -26,17 +29,12 @@ use std::{
     thread,
 };
 
+use extent::{amount, number};
 use record::{Counts, History};
 
+/// Of a full run, and by default.
 const SEEDS: u64 = 500;
-
-fn number(name: &str) -> Option<u64> {
-    let text = env::var(name).ok()?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name} is a number, and not {text}")),
-    )
-}
+const FEW_SEEDS: u64 = 40;
 
 /// A panic is one of the ways to violate what must hold.
 fn history(seed: u64) -> Result<History, String> {
@@ -67,7 +65,7 @@ fn whatever_befalls_them_the_invariants_hold_and_all_recover() {
         );
         return;
     }
-    let seeds = number("SIMULATION_SEEDS").unwrap_or(SEEDS);
+    let seeds = amount("SIMULATION_SEEDS", "seeds", FEW_SEEDS, SEEDS);
     let (next, found) = (
         AtomicU64::new(0),
         Mutex::new((Counts::default(), Vec::new())),

@@ -2,33 +2,44 @@
 //!
 //! The clocks are moved by hand, logins and answers wait until they are told how to end, and futures are
 //! polled and dropped by hand, on two runtimes. What can be seen from outside is compared with a model
-//! that knows the documentation. `STATE_MACHINE_CASES` sets the number of cases, and
-//! `STATE_MACHINE_SEED` another seed.
+//! that knows the documentation. `STATE_MACHINE_CASES` sets the number of cases (200
+//! by default, and 2,000 with `TESTS=full`), and `STATE_MACHINE_SEED` another seed.
 
 mod counts;
 mod doubles;
+#[path = "../support/extent.rs"]
+mod extent;
 mod model;
 mod script;
 mod system;
 
-use std::{cell::RefCell, env};
+use std::cell::RefCell;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use proptest_state_machine::ReferenceStateMachine;
 
 use self::{
     counts::Counts,
+    extent::{amount, number},
     script::{Script, Transition},
     system::System,
 };
 
+/// Of a full run, and by default.
 const CASES: u32 = 2_000;
+const FEW_CASES: u32 = 200;
 const SEED: u64 = 1;
 const TRANSITIONS: std::ops::Range<usize> = 1..400;
 
 #[test]
 fn the_invariants_hold_whatever_happens() {
-    let cases = number("STATE_MACHINE_CASES").map_or(CASES, |cases| cases.try_into().unwrap());
+    let cases = amount(
+        "STATE_MACHINE_CASES",
+        "cases",
+        FEW_CASES.into(),
+        CASES.into(),
+    );
+    let cases = u32::try_from(cases).unwrap();
     let seed = number("STATE_MACHINE_SEED").unwrap_or(SEED);
     let config = Config {
         cases,
@@ -88,13 +99,4 @@ fn the_invariants_hold_whatever_happens() {
             "not all has happened"
         );
     }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let value = env::var(variable).ok()?;
-    Some(
-        value
-            .parse()
-            .unwrap_or_else(|_| panic!("{variable} is a number")),
-    )
 }
