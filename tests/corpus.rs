@@ -1,19 +1,23 @@
-//! The fuzzer's corpora, replayed (see `fuzz`).
+//! The fuzzer's checks and its corpora, replayed. The targets in `fuzz` take both from here:
+//!
+//! ```text
+//! RUSTC_BOOTSTRAP=1 cargo fuzz run origins tests/corpus/inputs/origins
+//! ```
 
 use std::{fs, path::Path};
 
-#[path = "../fuzz/checks/answer.rs"]
+#[path = "corpus/answer.rs"]
 mod answer;
-#[path = "../fuzz/checks/challenge.rs"]
+#[path = "corpus/challenge.rs"]
 mod challenge;
-#[path = "../fuzz/checks/origins.rs"]
+#[path = "corpus/origins.rs"]
 mod origins;
-#[path = "../fuzz/checks/token.rs"]
+#[path = "corpus/token.rs"]
 mod token;
 
 fn replay(row: &str, name: &str, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/corpus")
+        .join("tests/corpus/inputs")
         .join(name);
     let mut inputs = 0;
     for entry in fs::read_dir(folder).unwrap() {

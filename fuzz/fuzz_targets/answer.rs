@@ -1,6 +1,6 @@
 #![no_main]
 
-#[path = "../checks/answer.rs"]
+#[path = "../../tests/corpus/answer.rs"]
 mod check;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| check::check(data));

@@ -1,6 +1,6 @@
 #![no_main]
 
-#[path = "../checks/token.rs"]
+#[path = "../../tests/corpus/token.rs"]
 mod check;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| check::check(data));
