@@ -142,7 +142,7 @@ fn chosen(mut variants: Vec<Variant>) -> Vec<Variant> {
     }
     let mut random = Random(1);
     let rank = |(at, variant): (usize, &Variant)| match extent {
-        Extent::Short => (variant.requests.len() as u64, at),
+        Extent::Short => (variant.length(), at),
         Extent::Debug | Extent::Release => (random.next(), at),
     };
     let mut places: Vec<_> = variants.iter().enumerate().map(rank).collect();
@@ -172,7 +172,7 @@ fn each_row_holds() {
         let report = client::run(
             variant.setup,
             variant.world.clone(),
-            &variant.requests,
+            &variant.requests(),
             &variant.resets,
         );
         let line = lines.entry(variant.row).or_insert(Line {

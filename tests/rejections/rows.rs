@@ -17,9 +17,25 @@ pub(crate) struct Variant {
     pub(crate) name: String,
     pub(crate) setup: Setup,
     pub(crate) world: World,
-    pub(crate) requests: Vec<Request>,
+    calls: Vec<Calls>,
     pub(crate) resets: Vec<Millis>,
     pub(crate) bounds: Vec<Bound>,
+}
+
+impl Variant {
+    /// Made when they are needed: all variants together have millions.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        merged(&self.calls)
+    }
+
+    /// How many requests there are.
+    pub(crate) fn length(&self) -> u64 {
+        let lengths = self.calls.iter().map(|it| {
+            let times = it.to.saturating_sub(it.from).div_ceil(it.every);
+            times * it.crowd as u64
+        });
+        lengths.sum()
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -283,7 +299,7 @@ impl Rows {
                 ..Setup::default()
             },
             world,
-            requests: merged(all),
+            calls: all.to_vec(),
             resets: Vec::new(),
             bounds: bounds.to_vec(),
         });
