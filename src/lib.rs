@@ -126,7 +126,18 @@ mod runtime;
 pub mod presets;
 #[cfg(feature = "test-util")]
 pub mod test_util;
-#[cfg(any(doc, doctest))]
+// Its examples take every feature: they are tested only with all of them.
+#[cfg(any(
+    all(doc, not(doctest)),
+    all(
+        doctest,
+        feature = "json",
+        feature = "quable",
+        feature = "teletracker",
+        feature = "test-util",
+        feature = "tracing"
+    )
+))]
 pub mod guide;
 
 #[cfg(feature = "json")]
