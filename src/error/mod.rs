@@ -10,6 +10,18 @@ pub(crate) use self::login::{Answer, LoginErrorKind};
 pub(crate) use self::login::{RetryAdvice, RetryAfter};
 
 /// A boxed error, the same type as tower's `BoxError`.
+///
+/// # Examples
+///
+/// ```
+/// use tower_bearer::{BoxError, Error};
+///
+/// fn is_login_failed(error: &BoxError) -> bool {
+///     error.downcast_ref::<Error>().is_some_and(Error::is_login_failed)
+/// }
+///
+/// assert!(is_login_failed(&Error::login_failed("wrong password").into()));
+/// ```
 pub type BoxError = Box<dyn error::Error + Send + Sync>;
 
 /// A failure of the layer or the provider: the request could not be authorized.

@@ -214,9 +214,41 @@ impl JsonLogin {
     ///   that does not retry by itself: a previous attempt may have made a connection.
     /// - If the answer has no refresh token, the old one stays valid ([RFC 6749, section 6]).
     ///
+    /// Set [`refresh_token_at`](Self::refresh_token_at) as well: otherwise there is no refresh token.
+    ///
     /// # Errors
     ///
     /// [`InvalidUrl`] for the URLs that [`new`](Self::new) does not accept.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use bytes::Bytes;
+    /// # use http::{Request, Response};
+    /// # use http_body_util::Full;
+    /// use tower_bearer::{CachedProvider, JsonLogin};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+    /// # let client = tower::service_fn(|request: Request<Full<Bytes>>| async move {
+    /// #     let name = request.uri().path().trim_start_matches('/');
+    /// #     let answer = format!(r#"{{"access_token":"{name}","refresh_token":"r"}}"#);
+    /// #     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(answer)))
+    /// # });
+    /// let body = r#"{"user":"me","password":"secret"}"#;
+    /// let login = JsonLogin::new(client, "https://api.example.com/login", body)?
+    ///     .refresh_token_at("/refresh_token")
+    ///     .refresh_by("https://api.example.com/refresh", |refresh_token| {
+    ///         let body = serde_json::json!({ "refresh_token": refresh_token.expose() });
+    ///         body.to_string().into() // a `Secret`
+    ///     })?;
+    ///
+    /// let provider = CachedProvider::new(login);
+    /// assert_eq!(provider.acquire().await?.value(), "Bearer login");
+    /// provider.reset();
+    /// assert_eq!(provider.acquire().await?.value(), "Bearer refresh");
+    /// # Ok::<_, tower_bearer::BoxError>(()) })?;
+    /// # Ok::<_, tower_bearer::BoxError>(())
+    /// ```
     ///
     /// [RFC 6749, section 6]: https://www.rfc-editor.org/rfc/rfc6749#section-6
     pub fn refresh_by(

@@ -271,6 +271,35 @@ impl fmt::Debug for CachedProvider {
 }
 
 /// Builds a [`CachedProvider`].
+///
+/// # Examples
+///
+/// A credential that survives a restart:
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+/// use tower_bearer::{BoxError, CachedProvider, Credential, LoginRequest, login_fn};
+///
+/// async fn log_in(_request: LoginRequest) -> Result<Credential, BoxError> {
+///     Ok(Credential::new("abc")?.with_refresh_token("dff78899"))
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let stored = Arc::new(Mutex::new(None)); // stands in for a file
+/// let store = Arc::clone(&stored);
+/// let provider = CachedProvider::builder(login_fn(log_in))
+///     .on_credential(move |credential| *store.lock().unwrap() = Some(credential.clone()))
+///     .build();
+/// provider.acquire().await?;
+///
+/// // The next process:
+/// let credential = stored.lock().unwrap().take().expect("the login has stored it");
+/// let provider = CachedProvider::builder(login_fn(log_in)).starting_with(credential).build();
+/// assert_eq!(provider.acquire().await?.value(), "Bearer abc");
+/// assert_eq!(provider.snapshot().logins(), 0);
+/// # Ok::<_, tower_bearer::BoxError>(()) })?;
+/// # Ok::<_, tower_bearer::BoxError>(())
+/// ```
 #[must_use]
 pub struct CachedProviderBuilder {
     setup: Setup,
@@ -362,6 +391,8 @@ impl fmt::Debug for CachedProviderBuilder {
 
 pin_project! {
     /// The future that [`CachedProvider::acquire`] returns: it waits for an authorization.
+    ///
+    /// The first example of [`CredentialProvider`](crate::CredentialProvider#examples) names this type.
     #[must_use = "futures do nothing unless polled"]
     pub struct Acquire {
         #[pin]

@@ -66,8 +66,8 @@ use crate::{credential::Authorization, error::Error};
 /// ```
 /// use std::collections::HashMap;
 /// use tower_bearer::{
-///     Acquire, Authorization, CachedProvider, CredentialProvider, Login, Reason, Receipt,
-///     Rejected, RequestHead, Verdict,
+///     Acquire, AcquireIfSome, Authorization, CachedProvider, CredentialProvider, Login, Reason,
+///     Receipt, Rejected, RequestHead, Verdict,
 /// };
 ///
 /// #[derive(Clone, PartialEq, Eq, Hash)]
@@ -97,7 +97,7 @@ use crate::{credential::Authorization, error::Error};
 /// }
 ///
 /// impl CredentialProvider for Accounts {
-///     type Acquire = <Option<CachedProvider> as CredentialProvider>::Acquire;
+///     type Acquire = AcquireIfSome<Acquire>; // the future of an `Option<CachedProvider>`
 ///
 ///     fn current_for(&self, head: RequestHead<'_>) -> Option<Authorization> {
 ///         self.for_head(head)?.current_for(head)
@@ -168,10 +168,10 @@ use crate::{credential::Authorization, error::Error};
 /// #         pub fn forget_token(&self) {}
 /// #     }
 /// # }
-/// use std::{pin::Pin, sync::{Arc, Mutex}};
+/// use std::sync::{Arc, Mutex};
 /// use tower_bearer::{
-///     Authorization, CredentialProvider, Error, Reason, Rejected, RequestHead, Scheme, Token,
-///     Verdict,
+///     Authorization, BoxAcquire, CredentialProvider, Error, Reason, Rejected, RequestHead, Scheme,
+///     Token, Verdict,
 /// };
 ///
 /// #[derive(Clone)]
@@ -181,7 +181,7 @@ use crate::{credential::Authorization, error::Error};
 /// }
 ///
 /// impl CredentialProvider for Sdk {
-///     type Acquire = Pin<Box<dyn Future<Output = Result<Authorization, Error>> + Send>>;
+///     type Acquire = BoxAcquire; // or the type of a future of your own
 ///
 ///     fn current_for(&self, _head: RequestHead<'_>) -> Option<Authorization> {
 ///         None // this SDK has no call that returns without waiting
@@ -299,6 +299,21 @@ pub trait CredentialProvider {
 }
 
 /// The head of a request, for a provider: everything except the body.
+///
+/// # Examples
+///
+/// In a test of a provider:
+///
+/// ```
+/// use http::Request;
+/// use tower_bearer::{CredentialProvider, RequestHead, StaticProvider};
+///
+/// let provider = StaticProvider::new("abc")?;
+/// let request = Request::get("https://api.example.com/").body(())?;
+/// let authorization = provider.current_for(RequestHead::of(&request)).expect("it never changes");
+/// assert_eq!(authorization.value(), "Bearer abc");
+/// # Ok::<_, tower_bearer::BoxError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct RequestHead<'a> {

@@ -17,6 +17,31 @@ use crate::{
 ///
 /// Observers run after all locks are released, in the task or request that caused the event. Events of
 /// two threads may therefore arrive in another order than they happened.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::mpsc;
+/// use tower_bearer::{CachedProvider, Credential, CredentialEvent, login_fn};
+///
+/// let (sender, receiver) = mpsc::channel();
+/// let provider = CachedProvider::builder(login_fn(async |_| Ok(Credential::new("abc")?)))
+///     .on_event(move |event| {
+///         let line = match event {
+///             CredentialEvent::LoggedIn { generation, .. } => format!("logged in: {generation:?}"),
+///             CredentialEvent::LoginFailed { error, .. } => format!("login failed: {error}"),
+///             CredentialEvent::Contended { .. } => "another client uses the account".to_owned(),
+///             _ => return,
+///         };
+///         let _ = sender.send(line); // does not block
+///     })
+///     .build();
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let generation = provider.acquire().await?.generation();
+/// assert_eq!(receiver.try_recv()?, format!("logged in: {generation:?}"));
+/// # Ok::<_, tower_bearer::BoxError>(()) })?;
+/// # Ok::<_, tower_bearer::BoxError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CredentialEvent {

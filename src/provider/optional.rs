@@ -73,6 +73,8 @@ impl<P: CredentialProvider> CredentialProvider for Option<P> {
 
 pin_project! {
     /// The future that `Option<P>` returns from `acquire_for`: that of `P`, or an error.
+    ///
+    /// The first example of [`CredentialProvider`](crate::CredentialProvider#examples) names this type.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct AcquireIfSome<A> {

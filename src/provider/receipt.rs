@@ -18,6 +18,28 @@ use crate::credential::Generation;
 ///
 /// Two targets may have the same fingerprint, by chance or by intent. Use it as a hint, never as a
 /// key.
+///
+/// # Examples
+///
+/// A request that is sent without the layer, and its rejection:
+///
+/// ```
+/// use http::Method;
+/// use tower_bearer::{CachedProvider, Credential, Reason, Receipt, Rejected, login_fn};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let provider = CachedProvider::new(login_fn(async |_| Ok(Credential::new("abc")?)));
+/// let authorization = provider.acquire().await?;
+/// // ... send a request with `authorization.value()`: the server answers 401 ...
+/// let (generation, account) = (authorization.generation(), authorization.account());
+/// let receipt = Receipt::new(generation, account, &Method::GET, "/things");
+/// let verdict = provider.reject(&Rejected::by_hand(receipt));
+/// assert!(verdict.is_log_in()); // sending the request again may help
+/// assert_eq!(verdict.reason(), Reason::Current);
+/// assert!(provider.current().is_none()); // the next request logs in
+/// # Ok::<_, tower_bearer::BoxError>(()) })?;
+/// # Ok::<_, tower_bearer::BoxError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Receipt {
     generation: Generation,
@@ -65,7 +87,7 @@ impl Receipt {
     }
 }
 
-/// The report of a rejection to a provider.
+/// The report of a rejection to a provider: an example is at [`Receipt`].
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Rejected<'a> {
@@ -102,6 +124,21 @@ impl<'a> Rejected<'a> {
 }
 
 /// The decision of a provider after a rejection: log in, or keep the credential.
+///
+/// # Examples
+///
+/// A provider of your own makes it:
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use tower_bearer::{Reason, Verdict};
+///
+/// let replaced = Verdict::new(Reason::Late);
+/// assert!(replaced.is_log_in());
+/// let in_a_minute = Instant::now() + Duration::from_secs(60);
+/// let pause = Verdict::new(Reason::BackingOff).with_next_login(in_a_minute);
+/// assert!(!pause.is_log_in());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verdict {
@@ -110,7 +147,7 @@ pub struct Verdict {
     next_login: Option<Instant>,
 }
 
-/// The reason for a [`Verdict`].
+/// The reason for a [`Verdict`], which has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {

@@ -8,6 +8,32 @@ use crate::{credential::Generation, error::Error};
 ///
 /// The layer has counters of its own: [`replays`](crate::BearerAuthLayer::replays) and
 /// [`bare_requests`](crate::BearerAuthLayer::bare_requests).
+///
+/// # Examples
+///
+/// A health check:
+///
+/// ```
+/// use tower_bearer::{CachedProvider, CredentialState, LoginError, login_fn};
+///
+/// fn health(provider: &CachedProvider) -> Result<(), String> {
+///     let snapshot = provider.snapshot();
+///     match snapshot.state() {
+///         CredentialState::BackingOff => Err(snapshot.last_error().expect("it failed").to_string()),
+///         CredentialState::HeldBack => Err("logins do not help".to_owned()),
+///         _ => Ok(()),
+///     }
+/// }
+///
+/// let login = login_fn(async |_| Err(LoginError::permanent("wrong password"))?);
+/// let provider = CachedProvider::new(login);
+/// assert_eq!(health(&provider), Ok(())); // no request, no login
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// assert!(provider.acquire().await.is_err());
+/// assert_eq!(health(&provider), Err("login failed; next attempt in 15 min".to_owned()));
+/// # });
+/// # Ok::<_, std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub(super) state: CredentialState,
@@ -22,7 +48,7 @@ pub struct Snapshot {
     pub(super) counts: Counts,
 }
 
-/// The state that the next request would find.
+/// The state that the next request would find: an example is at [`Snapshot`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CredentialState {
@@ -44,6 +70,26 @@ pub enum CredentialState {
 }
 
 /// Rejections of the current credential that cause no login for now.
+///
+/// # Examples
+///
+/// ```
+/// use http::Method;
+/// use tower_bearer::{CachedProvider, Credential, Receipt, Rejected, login_fn};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let provider = CachedProvider::new(login_fn(async |_| Ok(Credential::new("abc")?)));
+/// for _ in 0..2 {
+///     let generation = provider.acquire().await?.generation();
+///     let receipt = Receipt::new(generation, 0, &Method::GET, "/admin");
+///     let _ = provider.reject(&Rejected::by_hand(receipt));
+/// }
+/// let held_back = provider.snapshot().held_back().expect("the second login did not help");
+/// assert_eq!(held_back.rejections, 1);
+/// assert!(held_back.next_login > held_back.since);
+/// # Ok::<_, tower_bearer::BoxError>(()) })?;
+/// # Ok::<_, tower_bearer::BoxError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HeldBack {
