@@ -30,7 +30,7 @@ use crate::{
 ///   and share its outcome, success or failure. A cancelled request does not cancel the login.
 /// - A credential is used until a [margin](CachePolicy::margin) before its expiry. A lifetime of less
 ///   than one second, including zero, counts as one second.
-/// - A [concurrent](crate::Session::Concurrent) session refreshes in the background, while the old
+/// - A [concurrent](crate::Session::Concurrent) session refreshes in the background, while the current
 ///   credential stays in use. This login starts after 70 to 90 % of the credential's use, at random.
 /// - An [exclusive](crate::Session::Exclusive) session has no background login: it would revoke the
 ///   credential in use.
@@ -42,29 +42,13 @@ use crate::{
 ///
 /// # Rejections
 ///
-/// A 401 can mean that the token is dead, and then a login helps. It can also mean that the endpoint
-/// is forbidden for this account, that another client revokes the token, or that the API is broken.
+/// A 401 may mean that the token is dead, and then a login helps. It may also have a cause that no login
+/// removes. The [guide](crate::guide::rejections) lists the causes.
 ///
 /// The provider therefore remembers each rejected *target*, by method and path. It observes whether
 /// that target is accepted after the next login.
 ///
-/// | situation | earliest next login | what the caller gets |
-/// | --- | --- | --- |
-/// | There is no credential, or it has expired. | At once. | The request waits for the login. |
-/// | A target is rejected for the first time, or for the first time since a login helped it. | At once. | A replay if the request can be replayed, otherwise the 401. The next request logs in. |
-/// | The last login did not help this target. | 1 s after that login, doubling to 5 min. With several such targets: the pause times their number, up to 5 min. | The 401. Other targets are not held back. |
-/// | A target is rejected for the first time, and at least the last two logins for such targets did not help. | 1 s after the last login, doubling to 5 min. If the target is rejected again: 1 s after its first rejection. | The 401. |
-/// | A target is both accepted and rejected under one credential. | As for a target that the login did not help. At once if it has been rejected for more than twice its longest time without an acceptance, plus 3 s. | The 401. |
-/// | No target at all is accepted. | For ten minutes the pauses above end at 30 s, afterwards at 5 min. | The 401. |
-/// | At least the last three logins helped, each for less than 3 s. | 1 s after the last login, doubling to 1 min. | The 401. [`CredentialEvent::Contended`] reports that another client may be using the account. |
-/// | The last login failed. | After the pause of the failed login. | The rejected credential stays in use. Without one, the caller gets the login's error. |
-///
-/// While a target is rejected, the provider tries a login after five minutes at the latest, plus the
-/// pause of a failed login. It remembers at most 64 targets, each for ten minutes after its last
-/// rejection.
-///
-/// In an exclusive session, a login also revokes the token of the requests in flight. They are
-/// replayed if they can be.
+#[doc = include_str!("rejection_rules.md")]
 ///
 /// The pauses are settings: [`CachePolicy::rejection_pauses`]. During a pause, the
 /// [snapshot](Self::snapshot) is in the state [`HeldBack`](crate::CredentialState::HeldBack). Each
