@@ -1,8 +1,8 @@
 //! After this page you can tell from the compiler's message how to change your service or layers.
 //!
 //! Each entry quotes the first lines of a message of Rust 1.95, shortened with `…`. Then come the
-//! cause, the code that does not compile, and the same code corrected. The neighbours have the
-//! messages about [logins](super::login_does_not_compile) and about
+//! cause, the code that does not compile, and the same code corrected. Two other pages
+//! have the messages about [logins](super::login_does_not_compile) and about
 //! [errors](super::errors_do_not_compile).
 //!
 //! # A method exists, but "its trait bounds were not satisfied"
@@ -82,7 +82,7 @@
 //!
 //! ```text
 //! error[E0277]: `LoginFn<{closure@…}>` is not a credential provider
-//!    = note: a login becomes one with `CachedProvider::new`, a token with `StaticProvider::new`
+//!    = note: wrap a login with `CachedProvider::new`, or a token with `StaticProvider::new`
 //! ```
 //!
 //! ```compile_fail,E0277

@@ -12,13 +12,13 @@
 //! serde_json = "1"
 //! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
 //! tower = { version = "0.5", features = ["util"] }
-//! tower-bearer = "0.1"
+//! tower-bearer = "0.2"
 //! ```
 //!
 //! # 1. Write the login
 //!
 //! A login is an async function that asks the API and returns a [`Credential`](crate::Credential).
-//! Any error passes through `?`. One distinction pays: a wrong password is a
+//! Any error passes through `?`. Make one distinction: a wrong password is a
 //! [permanent](crate::LoginError::permanent) failure, so that retries do not lock the account.
 //!
 //! ```
@@ -169,7 +169,7 @@
 //! # Where to go next
 //!
 //! - [Test it](crate::guide::testing) without a network.
-//! - Look up [what happens on a 401](crate::guide::rejections), and what if it comes
+//! - Look up [what happens on a 401](crate::guide::rejections), and what to do when 401s come
 //!   [again and again](crate::guide::contention).
 //! - Check [where the token may go](crate::guide::origins), and the
 //!   [order of your layers](crate::guide::layer_order).

@@ -2,25 +2,25 @@
 //!
 //! # The way of a request
 //!
-//! `src/service.rs` decides the way in `call`, and `src/future.rs` walks it:
+//! `call` in `src/service.rs` chooses the way, and the future in `src/future.rs` follows it:
 //!
 //! ```text
-//!                       ┌─ other origin, own header, or by choice ─▶ bare ──────────────▶ answer
-//!                       │
-//! request ─▶ its origin ┼─ the credential is fresh ────────────────▶ sent ──┬─ accepted ▶ answer
-//!                       │                                             ▲     │
-//!                       └─ none, or not fresh ─▶ waiting ──▶ ready ───┘     └─ rejected ─▶ judged
-//!                                                  ▲                                         │
-//!                                                  └── replayed, once, with a newer one ─────┤
-//!                                                                                            ▼
-//!                                                                              answer, with a report
+//!                     ┌─ other origin, own header, or by choice ─▶ bare ─────────▶ answer
+//!                     │
+//! request ─▶ origin? ─┼─ the credential is fresh ────────────────▶ sent ─┬ accepted ▶ answer
+//!                     │                                             ▲    │
+//!                     └─ none, or not fresh ─▶ waiting ──▶ ready ───┘    └ rejected ▶ judged
+//!                                                ▲                                      │
+//!                                                └── replayed, once, with a newer one ──┤
+//!                                                                                       ▼
+//!                                                                      answer, with a report
 //! ```
 //!
-//! - *Bare*: the request goes out untouched, and the provider hears nothing of its answer.
+//! - *Bare*: the request goes out untouched, and its answer is not reported to the provider.
 //! - *Sent*: one header is inserted. No lock of the provider is taken. Without a replay policy nothing
 //!   is boxed, and the response future is little larger than the client's own.
 //! - *Waiting*: the request gives back the readiness that `poll_ready` reserved, and goes into one box.
-//!   After the login it waits until a clone of the client is ready. The login may use the place
+//!   After the login it waits until a clone of the client is ready. The login may use the slot
 //!   meanwhile.
 //! - *Replayed*: the policy has kept what a second attempt needs, in the same box. The rejected
 //!   response is dropped before the login begins, since an unread answer may keep a connection busy.
@@ -28,7 +28,7 @@
 //! # The life of a credential
 //!
 //! [`CachedProvider`] holds one credential, and at most one login in flight (a *single flight*).
-//! `src/provider/cache/` is a room of small state machines:
+//! `src/provider/cache/` has a small state machine for each concern:
 //!
 //! ```text
 //!          a request               done
@@ -47,23 +47,24 @@
 //! - **Back-off.** After a failed login, requests get its error until the pause is over. Pauses are
 //!   random, so that many processes do not come back together. A rejected credential is put back
 //!   meanwhile.
-//! - **Rejections.** Each target that was rejected has a small state machine: waiting, cured or mixed.
+//! - **Rejections.** Each target that was rejected has a small state machine: waiting, helped or
+//!   mixed.
 //!   It decides when another login is worth it. [`rejections`](crate::guide::rejections) has the rules.
 //!
 //! # Why each trick exists
 //!
 //! | trick | without it |
 //! | --- | --- |
-//! | one atomic word names the generation that is fresh, and a timer clears it | each request reads a clock, which costs about as much as all the rest |
+//! | one atomic word, the *fresh mark*, names the fresh generation, and a timer clears it | each request reads a clock, which costs about as much as all the rest |
 //! | a service that is used again keeps a copy of the authorization | threads write one reference count, and wait for each other |
-//! | clones share settings per thread | the same, for services that live for one request |
-//! | each request has a [`Receipt`]: generation, target, account | a late 401 invalidates the next token as well |
+//! | clones share settings per thread | as above, for services that live for one request |
+//! | each request has a [`Receipt`]: generation, target, account | a late 401 also invalidates the next token |
 //! | the target is a 32-bit fingerprint | each request copies its path |
 //! | a filter of rejected targets, read without a lock | each accepted answer takes the lock |
 //! | the provider learns when a request is [sent](crate::CredentialProvider::sent) | a request with a header of its own starts a background login |
 //! | the header goes in first, and the caller's header is put back | each request looks up the header twice |
-//! | one timer for all that wait on the login's runtime | each of a crowd pays for a timer |
-//! | user code runs outside of locks: logins, clocks, observers, errors that are dropped | a login or an observer that uses the provider deadlocks |
+//! | one timer for all waiters on the login's runtime | each waiter pays for a timer |
+//! | user code runs outside all locks: logins, clocks, observers, drops of errors | a login or an observer that uses the provider deadlocks |
 //!
 //! # What always holds
 //!
@@ -105,10 +106,10 @@
 //! | file | what is there |
 //! | --- | --- |
 //! | `acquire.rs` | how a request gets its authorization: at once, or by waiting for the flight |
-//! | `flight.rs`, `single_flight.rs`, `login_task.rs` | the one login: who waits for it, how it begins and ends, its task |
-//! | `freshness.rs`, `lifespan.rs` | the atomic word with its timer; pure questions about moments |
-//! | `backoff.rs` | when the next login may be made, after some have failed |
-//! | `feedback.rs`, `rejections.rs`, `target_filter.rs` | what acceptances and rejections change, by which rules, and which are news |
+//! | `flight.rs`, `single_flight.rs`, `login_task.rs` | the one login: its waiters, its start and its end, its task |
+//! | `freshness.rs`, `lifespan.rs` | the fresh mark and the expiry timer; when a credential ages and expires |
+//! | `backoff.rs` | the pause after a failed login |
+//! | `feedback.rs`, `rejections.rs`, `target_filter.rs` | reports of acceptances and rejections; the rules for rejections; which acceptances matter |
 //!
 //! You can watch the life of a credential from outside:
 //!

@@ -1,19 +1,19 @@
 //! After this page you can tell from the compiler's message how to change your login.
 //!
 //! Each entry quotes the first lines of a message of Rust 1.95, shortened with `…`. Then come the
-//! cause, the code that does not compile, and the same code corrected. The neighbours have the
-//! messages about [services and layers](super::does_not_compile) and about
+//! cause, the code that does not compile, and the same code corrected. Two other pages
+//! have the messages about [services and layers](super::does_not_compile) and about
 //! [errors](super::errors_do_not_compile).
 //!
 //! # A closure is not a login
 //!
 //! ```text
 //! error[E0277]: `{closure@…}` is not a login
-//!     = note: write `async fn login` in an `impl Login`, or make one of a closure with `login_fn`
+//!     = note: write `async fn login` in an `impl Login`, or make one from a closure with `login_fn`
 //! ```
 //!
 //! [`CachedProvider::new`](crate::CachedProvider::new) takes a [`Login`](crate::Login);
-//! [`login_fn`](crate::login_fn) makes one of a closure.
+//! [`login_fn`](crate::login_fn) makes one from a closure.
 //!
 //! ```compile_fail,E0277
 //! # use tower_bearer::{BoxError, CachedProvider, Credential, LoginRequest};
@@ -25,7 +25,7 @@
 //! CachedProvider::new(login_fn(async |_| Ok(Credential::new("abc")?)));
 //! ```
 //!
-//! # The closure gives away what it captured
+//! # The closure moves a captured value out
 //!
 //! ```text
 //! error[E0507]: cannot move out of `token`, a captured variable in an `Fn` closure
@@ -80,9 +80,9 @@
 //! error: async closure does not implement `Fn` because it captures state from its environment
 //! ```
 //!
-//! Its future borrows from the closure as well. Async closures that capture nothing are fine, as in
-//! the first entry. To borrow a client without a clone, write an `impl Login`, whose future may
-//! borrow from `&self`:
+//! The future of an async closure also borrows from the closure. An async closure that captures
+//! nothing compiles, as in the first entry. To borrow a client without a clone, write an
+//! `impl Login`: its future may borrow from `&self`.
 //!
 //! ```compile_fail
 //! # use tower_bearer::{Credential, login_fn};

@@ -1,13 +1,13 @@
 //! After this page you know which provider fits your token, and how to write one if none does.
 //!
-//! A provider is where the layer gets the authorization of a request. Ask three questions, in this
+//! The layer gets the authorization of each request from a provider. Ask three questions, in this
 //! order:
 //!
 //! 1. *Does the token ever change?* If not, use [`StaticProvider`](crate::StaticProvider).
-//! 2. *Do you get it by asking somebody* (a login, a refresh, a file, a call of an SDK)? Then use
-//!    [`CachedProvider`](crate::CachedProvider). It asks when a request needs a token, and keeps the
-//!    answer.
-//! 3. *Does somebody else cache and renew it, or does the account depend on the request?* Then
+//! 2. *Can your code get one* by a login, a refresh, a file or a call of an SDK? Then use
+//!    [`CachedProvider`](crate::CachedProvider). It gets a token when a request needs one, and caches
+//!    it.
+//! 3. *Does other code cache and renew it, or does the account depend on the request?* Then
 //!    implement [`CredentialProvider`](crate::CredentialProvider).
 //!
 //! | the token | use |
@@ -16,7 +16,7 @@
 //! | comes from one JSON exchange | [`CachedProvider`](crate::CachedProvider) around [`JsonLogin`], feature `json` |
 //! | comes from Quable PIM or Teletracker | [`presets::Quable`], [`presets::Teletracker`], features `quable` and `teletracker` |
 //! | comes from any other exchange | [`CachedProvider`](crate::CachedProvider) around [`login_fn`](crate::login_fn) or your own [`Login`](crate::Login) |
-//! | is in a file that somebody replaces | the same; reading the file is the login ([example](crate::guide::migrating#from-kube)) |
+//! | is in a file that is replaced from time to time | the same; reading the file is the login ([example](crate::guide::migrating#from-kube)) |
 //! | comes from an SDK that does not cache | the same; calling the SDK is the login |
 //! | comes from an SDK that caches | your own [`CredentialProvider`](crate::CredentialProvider#examples) |
 //! | is pushed to you | your own, [below](#a-token-that-is-pushed-to-you) |
@@ -25,7 +25,8 @@
 //! | is not always configured | `Option<P>` of any provider |
 //!
 //! A refresh token is no reason for a provider of your own: a [`Login`](crate::Login) takes it from
-//! its [`LoginRequest`](crate::LoginRequest::take_refresh_token), and `JsonLogin` can spend it.
+//! its [`LoginRequest`](crate::LoginRequest::take_refresh_token), and `JsonLogin` spends it with
+//! [`refresh_by`].
 //!
 //! # A JSON login
 //!
@@ -97,13 +98,13 @@
 //! # Ok::<_, tower_bearer::BoxError>(())
 //! ```
 //!
-//! The price is an indirect call for each request, and an allocation for each that waits. Keep a
-//! clone of the `CachedProvider` if you need its `snapshot`: the box has no such method.
+//! The price is an indirect call for each request, and an allocation for each request that waits. Keep
+//! a clone of the `CachedProvider` if you need its `snapshot`: the box has no such method.
 //!
 //! # A token that is pushed to you
 //!
-//! A sidecar, a vault or another task renews the token, and you always hold the current one. Then a
-//! provider has three short methods. Make one [`Authorization`](crate::Authorization) for each
+//! A sidecar, a vault or another task renews the token, and your code always holds the current one.
+//! Then a provider has three short methods. Make one [`Authorization`](crate::Authorization) for each
 //! token and hand out clones: each `Authorization::new` counts as a new login.
 //!
 //! ```
@@ -152,6 +153,7 @@
 //! each; [its documentation](crate::CredentialProvider#examples) has it in full. Give each a
 //! [number](crate::CachedProviderBuilder::account), so that a rejection reaches its own account alone.
 //!
+//! [`refresh_by`]: https://docs.rs/tower-bearer/latest/tower_bearer/struct.JsonLogin.html#method.refresh_by
 //! [`JsonLogin`]: https://docs.rs/tower-bearer/latest/tower_bearer/struct.JsonLogin.html
 //! [`presets::Quable`]: https://docs.rs/tower-bearer/latest/tower_bearer/presets/struct.Quable.html
 //! [`presets::Teletracker`]: https://docs.rs/tower-bearer/latest/tower_bearer/presets/struct.Teletracker.html

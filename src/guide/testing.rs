@@ -6,17 +6,17 @@
 //! [dev-dependencies]
 //! tokio = { version = "1", features = ["macros", "rt", "test-util", "time"] }
 //! tower = { version = "0.5", features = ["util"] }
-//! tower-bearer = { version = "0.1", features = ["test-util"] }
+//! tower-bearer = { version = "0.2", features = ["test-util"] }
 //! ```
 //!
 //! | to test | use |
 //! | --- | --- |
-//! | that your requests carry a token | [`ScriptedProvider`], or a [`StaticProvider`](crate::StaticProvider) |
-//! | what your code does with a replay | [`ScriptedProvider`] with two tokens |
+//! | whether your requests carry a token | [`ScriptedProvider`], or a [`StaticProvider`](crate::StaticProvider) |
+//! | a replay | [`ScriptedProvider`] with two tokens |
 //! | expiry, logins and their failures | [`CachedProvider`](crate::CachedProvider) with a [`ScriptedLogin`] and a clock |
 //! | your own [`Login`](crate::Login) | call it, with a [`LoginRequest`](crate::LoginRequest::with_refresh_token) |
 //!
-//! Each example below is the body of a test. In place of the API stands tower's `service_fn`.
+//! Each example below is the body of a test. Tower's `service_fn` stands in for the API.
 //!
 //! # A rejected token and its replay
 //!
@@ -85,7 +85,7 @@
 //! let error = provider.acquire().await.unwrap_err();
 //! assert!(error.is_login_failed());
 //!
-//! login.recover(); // the password is right again, but nobody asks yet
+//! login.recover(); // the password is right again, but the pause lasts
 //! clock.advance(Duration::from_secs(14 * 60));
 //! assert!(provider.acquire().await.is_err());
 //! login.assert_logins(1);
@@ -123,14 +123,14 @@
 //! | tokens expire, pauses end | [`TestClock`] |
 //! | a login takes long, hangs or times out | Tokio's paused time, and the default clock |
 //! | both | Tokio's paused time, and the default clock; move it by `tokio::time::advance` |
-//! | the machine sleeps, or somebody sets the time | [`TestClock::jump_wall`] |
+//! | the machine sleeps, or its wall clock is set | [`TestClock::jump_wall`] |
 //!
 //! # Common traps
 //!
 //! - *The two clocks do not know each other.* A `TestClock` moves no Tokio timer, such as the login's
-//!   timeout. Paused time moves no `TestClock`. Use one of them in a test.
+//!   timeout. Paused time moves no `TestClock`. Use only one of them in each test.
 //! - *Paused time runs ahead.* If every task waits, Tokio jumps to the next timer. A [gated] login
-//!   whose gate nobody opens then times out at once. Open the gate, or do not pause time.
+//!   then times out at once if its gate stays closed. Open the gate, or do not pause time.
 //! - *A login is a task of its own.* A background login starts with a request and ends later: call
 //!   `tokio::task::yield_now().await` before you look at the count.
 //! - *The wall clock is not paused.* The default clock reads the system's wall clock even if Tokio's
@@ -140,7 +140,7 @@
 //!   tests run side by side.
 //! - *A foreign origin gets no token.* If `headers()["authorization"]` panics in your stand-in, the
 //!   request's URI is not among the [`Origins`](crate::Origins).
-//! - *A `401` without a replay policy* reaches the caller, and only the next request logs in.
+//! - *A 401 without a replay policy* reaches the caller, and only the next request logs in.
 //!
 //! Two other pages have tests of this kind: [exclusive or
 //! concurrent](crate::guide::exclusive_or_concurrent), and [contention](crate::guide::contention), which
