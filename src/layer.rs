@@ -169,8 +169,8 @@ impl<P, R> BearerAuthLayer<P, R> {
 
     /// Sends the authorization in another header. Defaults to `authorization`.
     ///
-    /// A redirect policy inside of this layer does not know such a header, and forwards it to other
-    /// hosts. Put this layer inside of the one that follows redirects.
+    /// A redirect policy inside this layer does not know such a header, and forwards it to other
+    /// hosts. Put this layer inside the layer that follows redirects.
     #[must_use]
     pub fn with_header_name(self, header_name: HeaderName) -> Self {
         self.map(|settings| settings.with_header_name(header_name))

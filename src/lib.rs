@@ -6,8 +6,8 @@
 //! [`CachedProvider`], calls your [`Login`] when a token is missing, expired or rejected.
 //!
 //! Why it exists: at many APIs **each login revokes the previous token**, or a refresh token works
-//! only once. Two logins at once, a late 401 or an abandoned login then log every request out. So
-//! there is one login in flight, no request cancels it, and a 401 invalidates only the token that
+//! only once. Two logins at once, a late 401 or an abandoned login then cost every request its token.
+//! So there is one login in flight, no request cancels it, and a 401 invalidates only the token that
 //! the request carried.
 //!
 //! [Tower]: https://docs.rs/tower
@@ -32,7 +32,7 @@
 //! #     Ok::<_, std::convert::Infallible>(Response::new(request.headers()["authorization"].clone()))
 //! # });
 //! let provider = CachedProvider::new(login_fn(log_in));
-//! let origins = Origins::new(["https://api.example.com"])?; // nobody else sees the token
+//! let origins = Origins::new(["https://api.example.com"])?; // no other host sees the token
 //! let mut client = ServiceBuilder::new()
 //!     .layer(BearerAuthLayer::new(provider, origins))
 //!     .service(http); // your client
@@ -70,7 +70,7 @@
 //! | say what counts as a rejection | [`BearerAuthLayer::rejected_if`], [`rejection`] |
 //! | treat one request differently | [`PerRequest`] |
 //! | learn why a rejected request was not replayed | [`RejectionReport`] |
-//! | store refresh tokens and start with one | [`RefreshToken`], [`CachedProviderBuilder`] |
+//! | store refresh tokens, and start with one | [`RefreshToken`], [`CachedProviderBuilder`] |
 //! | observe logins and rejections | [`CachedProvider::snapshot`], [`CredentialEvent`], feature `tracing` |
 //! | change timeouts, margins and pauses | [`CachePolicy`] |
 //! | test your code | `test_util`, feature `test-util` |
@@ -78,7 +78,7 @@
 //! # Guide
 //!
 //! The [`guide`] explains the rest, one question per page. Begin with
-//! [getting started](guide::getting_started), and answer one question before you go to production:
+//! [getting started](guide::getting_started). Answer one question before you go to production:
 //! [is the session exclusive or concurrent?](guide::exclusive_or_concurrent)
 //!
 //! # Features

@@ -1,7 +1,7 @@
 //! After this page you can look up any event, error or log line, and know what to do about it.
 //!
-//! Each text stands here as it is printed; `…` is a part that differs. A test fails for a text that
-//! is missing here. [The page on defaults](super::defaults) has the pauses that the texts speak of.
+//! Each text stands here as it is printed; `…` is a part that differs. A test fails if a text is
+//! missing here. [The page on defaults](super::defaults) lists the pauses.
 //!
 //! To see everything: print errors with their sources, and pass an observer to
 //! [`on_event`](crate::CachedProviderBuilder::on_event) or enable the feature `tracing`.
@@ -40,7 +40,7 @@
 //! | [`CredentialEvent::LoggedIn`] | A login brought a credential, which is now in use. | Nothing. Count them: more than one per lifetime means that tokens are revoked. |
 //! | [`CredentialEvent::LoginFailed`] | A login failed or was lost; all waiting requests got this error. | Look up the error and its sources below. |
 //! | [`CredentialEvent::LoginDiscarded`] | A [`reset`](crate::CachedProvider::reset) came during this login, so its outcome does not count. | Nothing. |
-//! | [`CredentialEvent::RefreshFailed`] | A refresh token was refused, or its answer was lost. The login went on without it. | Nothing, if it is rare. Otherwise see whether two processes share the refresh token. |
+//! | [`CredentialEvent::RefreshFailed`] | The server rejected a refresh token, or its answer was lost. The login went on without it. | Nothing, if it is rare. Otherwise see whether two processes share the refresh token. |
 //! | [`CredentialEvent::Rejected`] | A server rejected the current credential. `is_kept` says whether it stays in use. | Nothing, if it is rare: the next request logs in. |
 //! | [`CredentialEvent::LoginHeldBack`] | A rejected credential stays in use until `next_login`, since logins have not helped. Sent once per pause. | Look up `reason` below. Often an endpoint is forbidden for this account. |
 //! | [`CredentialEvent::Contended`] | For the third time in a row, a token was revoked within seconds of its login. | Look for another program or person that uses this account: see [contention](super::contention). |
@@ -91,9 +91,9 @@
 //! # Errors of a login
 //!
 //! [`LoginError::is_permanent`] says whether the next attempt waits for 15 minutes or more. All
-//! others are tried again after a minute at most, or after the server's `Retry-After`, of which five
-//! minutes count. The first three texts are of a [`LoginError`] that you make, the others of
-//! `JsonLogin` and the presets. Those add `(…: …, …, … bytes)`, as far as known: origin, status,
+//! others are tried again after a minute at most, or after the server's `Retry-After`, capped at five
+//! minutes. The first three texts come from a [`LoginError`] that you create, the others
+//! from `JsonLogin` and the presets. Those add `(…: …, …, … bytes)`, as far as known: origin, status,
 //! media type and length of the answer.
 //!
 //! | text | meaning, and what to do |
@@ -138,17 +138,17 @@
 //! | `the token has a character that is not allowed at byte …` | Trim the line break of a file. For an odd API use [`Token::visible_ascii`](crate::Token::visible_ascii). |
 //! | `the token is longer than 64 KiB, which few servers accept in a header: check that it is only the token` | Often the whole answer was taken for the token. |
 //!
-//! # Why a rejection was not cured
+//! # Why a rejected request was not replayed
 //!
 //! Each rejected response that reaches you has a [`RejectionReport`](crate::RejectionReport) among
-//! its extensions. [`not_replayed`](crate::RejectionReport::not_replayed) says why it was not sent
-//! again:
+//! its extensions. [`not_replayed`](crate::RejectionReport::not_replayed) says why the request was not
+//! replayed:
 //!
 //! | [`NotReplayed`] | what to do |
 //! | --- | --- |
 //! | [`NotReplayed::NoPolicy`] | Set a policy with [`replay`](crate::BearerAuthLayer::replay), or send the request again yourself. |
 //! | [`NotReplayed::BodyNotKept`] | Choose a [policy](crate::Replay) that keeps this kind of body. |
-//! | [`NotReplayed::AlreadyReplayed`] | A fresh token was rejected as well: check permission and account. |
+//! | [`NotReplayed::AlreadyReplayed`] | A fresh token was rejected too: check permission and account. |
 //! | [`NotReplayed::LoginHeldBack`] | Check permission; do not retry before [`next_login`](crate::RejectionReport::next_login). |
 //! | [`NotReplayed::LoginFailed`] | Repair the login; do not retry before [`next_login`](crate::RejectionReport::next_login). |
 //! | [`NotReplayed::NoOtherCredential`] | Replace the token by hand: the provider has no other. |

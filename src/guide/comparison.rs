@@ -2,7 +2,7 @@
 //!
 //! The authors of this crate wrote it, so it is not neutral. Each statement about another crate was
 //! read in its source, at the version that the first table names. Later versions may differ: please
-//! report what is wrong.
+//! report mistakes.
 //!
 //! # Which crate for whom
 //!
@@ -74,8 +74,7 @@
 //! **reqwest-auth**. It asks a `TokenSource` for each request and writes the header. Caching,
 //! renewal and concurrency are up to that source.
 //!
-//! **oauth2**, 5.0.0. It speaks the protocol and caches nothing, so it is no rival: call it in a
-//! login.
+//! **oauth2**, 5.0.0. It implements the protocol and caches nothing. Call it in a login.
 //!
 //! # What this crate lacks
 //!

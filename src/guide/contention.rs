@@ -1,7 +1,7 @@
 //! After this page you can tell when another client logs your sessions out, and stop it.
 //!
 //! At an API with [exclusive](crate::guide::exclusive_or_concurrent) sessions, each login revokes the
-//! account's previous token. Two clients with one account then revoke each other's tokens for ever:
+//! account's previous token. Two clients with one account then revoke each other's tokens without end:
 //!
 //! | | client A | client B |
 //! | --- | --- | --- |
@@ -10,7 +10,7 @@
 //! | 3 | gets a 401 and logs in: token 3, which revokes token 2 | |
 //! | 4 | | gets a 401 and logs in: token 4, which revokes token 3 |
 //!
-//! The other client is seldom a stranger. Usual ones:
+//! The other client is seldom a stranger. It is usually one of these:
 //!
 //! - two providers in one process, where one was meant;
 //! - a second replica, or the previous release during a rolling deployment;
@@ -30,8 +30,7 @@
 //! | the rejected response | a [`RejectionReport`](crate::RejectionReport) with [`Reason::RevokedQuickly`](crate::Reason::RevokedQuickly) |
 //!
 //! It stays a suspicion: an API that accepts and rejects the same token at random looks the same.
-//! Below,
-//! the API stands in for a second client that logs in right after each of our requests:
+//! Below, the API acts like a second client that logs in right after each of our requests:
 //!
 //! ```
 //! use std::{collections::HashSet, sync::{Arc, Mutex, atomic::{AtomicBool, Ordering}}, time::Duration};
@@ -55,7 +54,7 @@
 //! let provider = CachedProvider::builder(ScriptedLogin::new())
 //!     .on_event(move |event| {
 //!         if let CredentialEvent::Contended { .. } = event {
-//!             raise.store(true, Ordering::Relaxed); // page somebody
+//!             raise.store(true, Ordering::Relaxed); // send an alert
 //!         }
 //!     })
 //!     .build();
@@ -79,8 +78,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A slower client, such as one that logs in every 30 seconds, raises no suspicion: the provider
-//! logs in once for each loss, and replays hide it. Look at the
+//! A slower client, such as one that logs in every 30 seconds, raises no suspicion. The provider logs
+//! in once for each revoked token, and replays hide it from the callers. Look at the
 //! [age](crate::RejectionReport::age) of rejected tokens, and at how fast
 //! [`rejections`](crate::Snapshot::rejections) grows:
 //!
@@ -90,7 +89,7 @@
 //! | are much younger than their lifetime, at varying ages | succeed | another client with a schedule of its own, or a person |
 //! | always have the same age | succeed | a shorter lifetime than announced, or another client on a timer |
 //! | are of any age, always at one method and path | succeed with the same token | the account may not do this: no login helps |
-//! | are of any age, everywhere | fail as well | the API is broken, or the account may do nothing |
+//! | are of any age, everywhere | fail too | the API is broken, or the account has no permissions |
 //!
 //! [What happens on a 401](crate::guide::rejections) has the rest. For the third row, set a lifetime
 //! that ends earlier, with [`with_lifetime`](crate::Credential::with_lifetime). If rejections go on
@@ -131,13 +130,13 @@
 //! # Ok::<_, tower_bearer::InvalidUrl>(())
 //! ```
 //!
-//! 2. **Give each process an account**, and each person another one. That is the cure at most APIs.
+//! 2. **Give each process an account**, and each person another one. That solves it at most APIs.
 //! 3. **Use a token without sessions** if the API has one, such as Quable's generic token, with a
 //!    [`StaticProvider`](crate::StaticProvider).
 //! 4. **Let one process log in** if there can be only one account. It pushes its token to the others,
-//!    which use a [provider for that](crate::guide::providers#a-token-that-is-pushed-to-you). They
-//!    must report rejections to it, and never log in. This crate has no store that processes share.
+//!    which use a [provider for that](crate::guide::providers#a-token-that-is-pushed-to-you). These
+//!    processes must report rejections to it, and never log in. This crate has no store that processes share.
 //! 5. **Stop the old release before the new one starts**, if a deployment must keep the account.
 //!
-//! Until then a [replay policy](crate::Replay) hides the losses from most callers, but each login for
-//! one logs the other client out.
+//! Until then, a [replay policy](crate::Replay) hides the losses from most callers. But each login logs
+//! the other client out.

@@ -37,7 +37,7 @@
 //! | background login of a concurrent session | at random from 70 to 90 % of the use | Late enough to be worth it, and spread over a fleet. | in tests: `random`, feature `test-util` |
 //! | background login of an exclusive session | none | It would revoke the token in use. | [`Session`](crate::Session) |
 //! | clock | [`SystemClock`](crate::SystemClock) | Both clocks count: expired is what either says. | [`clock`](crate::CachedProviderBuilder::clock) |
-//! | look at the wall clock | every 30 s, where a timer stands in for the clock | It finds a suspended machine at a low price. | [`runs_by_itself`](crate::Clock::runs_by_itself) |
+//! | reading of the wall clock | every 30 s, where a timer replaces the clock | It finds a suspended machine at a low price. | [`runs_by_itself`](crate::Clock::runs_by_itself) |
 //!
 //! ```
 //! use std::time::Duration;
@@ -104,7 +104,7 @@
 //!
 //! | what | default | why | change it with |
 //! | --- | --- | --- | --- |
-//! | rejection | a 401, or `grpc-status: 16` in the headers | A 403 is about permission, which no login cures. | [`rejected_if`](crate::BearerAuthLayer::rejected_if) |
+//! | rejection | a 401, or `grpc-status: 16` in the headers | A 403 is about permission, which no login changes. | [`rejected_if`](crate::BearerAuthLayer::rejected_if) |
 //! | pause after a login that did not help | 1 s, doubling to 5 min | A forbidden endpoint must not cause a login per call. | [`rejection_pauses`](crate::CachePolicy::rejection_pauses) |
 //! | longest pause while nothing is accepted | 30 s, for ten minutes | A broken API may be repaired at any moment. | [`outage_pause`](crate::CachePolicy::outage_pause) |
 //! | longest pause while tokens are revoked within 3 s | 1 min, from the third time in a row on | Two clients must not log each other out without end. | [`contention_pause`](crate::CachePolicy::contention_pause) |
@@ -116,12 +116,12 @@
 //! | what | default | why | change it with |
 //! | --- | --- | --- | --- |
 //! | replay | [`NoReplay`](crate::NoReplay) | It costs a copy of the head, and no body is safe to copy unasked. | [`replay`](crate::BearerAuthLayer::replay) |
-//! | times that a request is sent | twice at most | A fresh token that is rejected as well is not the cause. | fixed |
+//! | times that a request is sent | twice at most | If a fresh token is rejected too, the token is not the cause. | fixed |
 //! | header | `authorization` | [RFC 6750, section 2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1) | [`with_header_name`](crate::BearerAuthLayer::with_header_name) |
 //! | scheme | [`Scheme::BEARER`](crate::Scheme::BEARER) | the same | [`with_scheme`](crate::Credential::with_scheme) |
 //! | characters of a token | those of RFC 6750 | Other characters are often a line break or a whole answer. | [`Token::visible_ascii`](crate::Token::visible_ascii) |
 //! | longest token | 64 KiB | Few servers take as much in one header. | fixed |
-//! | origins | none: you name them | A token must not go where nobody sent it. | [`Origins`](crate::Origins) |
+//! | origins | none: you name them | No host gets the token by accident. | [`Origins`](crate::Origins) |
 //! | request to another origin | sent bare, and counted | Redirects to other hosts go on working. | [`strict`](crate::Origins::strict) |
 //! | header that the caller has set | kept | The caller knows better; its rejection is not the provider's. | [`replacing_callers_header`](crate::BearerAuthLayer::replacing_callers_header) |
 //!
@@ -161,6 +161,6 @@
 //! | place of a refresh token | none is read | A refresh token needs a URL to spend it at. |
 //! | time of a refresh | half of the login's | The other half is for the full login that follows. |
 //! | longest answer that is read | 64 KiB | A page or an endless answer must not fill memory. |
-//! | permanent refusals | 400, 401, 403, 422 | They mean a wrong password or body; an `error` in the answer may say otherwise. |
+//! | permanent failures | 400, 401, 403, 422 | They mean a wrong password or body; an `error` in the answer may say otherwise. |
 //! | redirects | not followed | They would take the password to another host. |
 //! | features | none | A feature adds API, and `tracing` adds log lines. |

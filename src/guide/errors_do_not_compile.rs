@@ -1,8 +1,8 @@
 //! After this page you can tell from the compiler's message which error type goes where.
 //!
 //! Each entry quotes the first lines of a message of Rust 1.95, shortened with `…`. Then come the
-//! cause, the code that does not compile, and the same code corrected. The neighbours have the
-//! messages about [services and layers](super::does_not_compile) and about
+//! cause, the code that does not compile, and the same code corrected. Two other pages
+//! have the messages about [services and layers](super::does_not_compile) and about
 //! [logins](super::login_does_not_compile).
 //!
 //! # A login ends with another error
@@ -12,7 +12,7 @@
 //! `Result<Credential, Box<dyn Error + Send + Sync>>`, but it resolves to `Result<Credential, InvalidToken>`
 //! ```
 //!
-//! A login ends with a [`BoxError`](crate::BoxError), which `?` makes of any error, those of anyhow
+//! A login fails with a [`BoxError`](crate::BoxError). `?` converts any error into it, those of anyhow
 //! and eyre included. So end with `Ok(…?)`.
 //!
 //! ```compile_fail,E0271
@@ -36,7 +36,8 @@
 //!    | … cannot infer type of the type parameter `E` declared on the enum `Result`
 //! ```
 //!
-//! `?` inside and outside of a block leaves the block's error open. Name it:
+//! With a `?` inside and another outside a block, the compiler cannot infer the block's error type.
+//! Name it:
 //!
 //! ```compile_fail,E0283
 //! # use tower_bearer::{Credential, login_fn};
@@ -87,7 +88,7 @@
 //! # }
 //! ```
 //!
-//! # The error was the client's own, and is boxed now
+//! # The client's error is boxed now
 //!
 //! ```text
 //! error[E0599]: no method named `kind` found for struct `Box<dyn std::error::Error + Send + Sync>` …
@@ -95,9 +96,9 @@
 //! error[E0277]: the trait bound `Twice: Policy<…, …, Box<dyn Error + Send + Sync>>` is not satisfied
 //! ```
 //!
-//! As with tower's `Timeout` and `Buffer`, what stands above this layer sees a
-//! [`BoxError`](crate::BoxError). It holds the client's error itself: find it with `downcast_ref`.
-//! A type or a retry policy that names the client's error goes beneath the layer, or is changed.
+//! As with tower's `Timeout` and `Buffer`, code above this layer sees a
+//! [`BoxError`](crate::BoxError). The client's error is inside: find it with `downcast_ref`. Move a
+//! type or a retry policy that names the client's error beneath the layer, or change it.
 //!
 //! ```compile_fail,E0599
 //! # use tower_bearer::BoxError;
@@ -114,7 +115,7 @@
 //! }
 //! ```
 //!
-//! # The client's error is no error
+//! # The client's error does not implement `Error`
 //!
 //! ```text
 //! error[E0277]: the trait bound `Failed: std::error::Error` is not satisfied

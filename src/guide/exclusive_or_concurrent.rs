@@ -2,7 +2,7 @@
 //!
 //! It is the first choice that you make, and many APIs do not document the answer. In an
 //! **exclusive** session each login revokes the previous token. In a **concurrent** one the previous
-//! token stays valid until its own end. If you cannot find out, keep the default,
+//! token stays valid until its own expiry. If you cannot find out, keep the default,
 //! [`Session::Exclusive`](crate::Session::Exclusive).
 //!
 //! # Find out
@@ -32,7 +32,7 @@
 //! | is rejected | the login revoked it | `Exclusive` |
 //! | works, and is rejected a minute later | the login revoked it, and some servers noticed late | `Exclusive` |
 //! | works, also a minute later | a login leaves the previous token alone | `Concurrent` |
-//! | works, and both tokens are the same | the API hands out one token until it ends | `Exclusive`: an early login would bring nothing new |
+//! | works, and both tokens are the same | the API returns one token until it expires | `Exclusive`: an early login would bring nothing new |
 //! | the second login fails | one session at a time, or a limit on logins | `Exclusive`, and ask the vendor how a session ends |
 //!
 //! Call an endpoint that needs the account, not a health check: some endpoints never look at the
@@ -41,14 +41,14 @@
 //! # Three more questions
 //!
 //! **Refresh tokens.** A refresh is a login too. Repeat the recipe with a refresh as the second
-//! login. If either the login or the refresh revokes the first token, choose `Exclusive`. Whether the
-//! *refresh token* rotates is another matter: one that works once is spent by its first use, in
-//! either kind of session. The provider makes one login at a time and never sends a refresh token
+//! login. If either the login or the refresh revokes the first token, choose `Exclusive`. Rotation
+//! of the *refresh token* is a separate question: a refresh token that works once is spent by its first
+//! use, in either kind of session. The provider makes one login at a time and never sends a refresh token
 //! twice, unless the login [puts it back](crate::LoginRequest::put_back_refresh_token).
 //!
 //! **Limits on sessions.** Some APIs allow several sessions for each account and end the oldest one.
 //! Run `login` more often than the limit, and call with each token. Around a login a provider uses
-//! two tokens, so reckon with two sessions for each process that shares the account. If the limit
+//! two tokens, so count two sessions for each process that shares the account. If the limit
 //! leaves no room, choose `Exclusive` and give each process an account.
 //!
 //! **People.** Sign in to the web interface with the same account, then call with `$SECOND`. If it
@@ -125,9 +125,9 @@
 //! | OAuth 2.0 token endpoints (RFC 6749) | try it | the answer may bring a new refresh token, and then the old one must be discarded |
 //! | Kubernetes service account token file | concurrent | reading a file revokes nothing |
 //!
-//! # Say it
+//! # Set it
 //!
-//! The login says which it is: [`LoginFn::with_session`](crate::LoginFn::with_session) for a closure,
+//! The login declares its kind of session: [`LoginFn::with_session`](crate::LoginFn::with_session) for a closure,
 //! `JsonLogin::with_session`, or [`Login::session`](crate::Login::session) in your own:
 //!
 //! ```

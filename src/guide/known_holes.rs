@@ -1,9 +1,9 @@
-//! After this page you know the usual holes of token handling, and which test shows each of them
-//! closed.
+//! After this page you know the usual holes in token handling, this crate's answers, and the tests that
+//! check them.
 //!
-//! Clients of many languages have had these holes; some have a CVE. Each entry says what goes
-//! wrong, what this crate does instead, and which of its tests shows it. A test fails if one of
-//! those names is wrong. [What stays open](#what-stays-open) is at the
+//! Clients in many languages have had these holes; some have a CVE. Each entry says what goes wrong,
+//! what this crate does instead, and which of its tests checks that. A test fails if one of those
+//! names is wrong. [What stays open](#what-stays-open) is at the
 //! end; [the page on limits](super::limits) has more.
 //!
 //! # Logins
@@ -60,7 +60,7 @@
 //! assert_eq!(verdict.reason(), Reason::Current);
 //! let second = provider.acquire().await?.generation();
 //!
-//! let verdict = provider.reject(&Rejected::by_hand(receipt)); // the same news again, late
+//! let verdict = provider.reject(&Rejected::by_hand(receipt)); // the same rejection again, late
 //! assert_eq!(verdict.reason(), Reason::Late);
 //! assert_eq!(provider.current().unwrap().generation(), second);
 //! # Ok::<_, tower_bearer::Error>(()) })?;

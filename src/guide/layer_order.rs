@@ -1,5 +1,5 @@
-//! After this page you can put each layer of your stack on the right side of this one, and say what the
-//! other side would change.
+//! After this page you can put each layer of your stack on the right side of this one, and say what
+//! changes on the other side.
 //!
 //! ```text
 //! request
@@ -7,14 +7,14 @@
 //! Trace              one span for each call, its wait for a login included
 //! Timeout            bounds the whole call, waits and retries included
 //! Retry              each attempt gets the token that is current then
-//! LoadShed           sheds what the next layer cannot take now
+//! LoadShed           sheds requests that the next layer cannot take now
 //! ConcurrencyLimit   bounds all calls, waiting ones included
 //! FollowRedirect     each hop is a request of its own for the layer below
 //!   │
 //! BearerAuth         outside: no layer sees the token
 //!   │                inside: every layer sees it, marked as sensitive
-//! ConcurrencyLimit   bounds what the API gets; a waiting request holds no place
-//! RateLimit          as well; a Buffer around it makes it `Clone`
+//! ConcurrencyLimit   bounds the requests at the API; a waiting request holds no slot
+//! RateLimit          the same; a Buffer around it makes it `Clone`
 //! Timeout            bounds each exchange with the API, and no login
 //! Trace              one span for each exchange, a replay included
 //!   │
@@ -25,22 +25,22 @@
 //! Retry and RateLimit work (`tests/stacks.rs`). The order decides what each layer counts, bounds and
 //! sees:
 //!
-//! | layer | outside of `BearerAuth` | inside |
+//! | layer | outside `BearerAuth` | inside |
 //! | --- | --- | --- |
 //! | FollowRedirect | **right**: each hop is checked against the [origins](crate::guide::origins) | its policy decides whether the token travels on; a 401 of the other host counts as a rejection |
 //! | Retry | **right**: a retry gets the current token | a retry carries the first attempt's token |
 //! | Timeout | covers the wait for a login; the login itself goes on for others | covers each exchange only; [`login_timeout`](crate::CachePolicy::login_timeout) bounds the wait |
-//! | ConcurrencyLimit, RateLimit | counts waiting requests, and a replay as part of its request | counts what is sent: a replay is one more |
-//! | LoadShed | **right**: sheds what a limit beneath has no place for | sheds the crowd that a login has just set free |
+//! | ConcurrencyLimit, RateLimit | counts waiting requests, and a replay as part of its request | counts what is sent: a replay counts as another request |
+//! | LoadShed | **right**: sheds requests beyond the limit beneath it | sheds requests that have just waited for a login |
 //! | Buffer | its worker never waits for a login, and a failed login never closes it | **right** where a service is not `Clone` |
 //! | Trace | one span; no token in sight | a span for each exchange; the token prints as `Sensitive` |
 //! | a cache of responses | sees no `authorization`, so it may mix accounts | **right**: it sees the header |
 //!
 //! # Retry
 //!
-//! A retry inside copies a request that has its header already. Where the token is replaced between two
-//! attempts, the second carries the old one. A retry outside copies the caller's request, and each
-//! attempt asks for the token anew. Here the token is replaced with each answer:
+//! A retry inside copies a request that already has its header. If the token is replaced between two
+//! attempts, the second attempt carries the old token. A retry outside copies the caller's request, and
+//! each attempt gets the current token. In this example each answer replaces the token:
 //!
 //! ```
 //! # use std::future::{Ready, ready}; use http::{Request, Response}; use tower::{Layer, ServiceExt, retry::{Policy, Retry}};
@@ -73,9 +73,9 @@
 //!
 //! # LoadShed and limits
 //!
-//! Twenty requests come at once, before there is a token. The limit is five, login and answers take a
-//! second each. The stacks below say how many were answered, and after how many seconds the others
-//! failed:
+//! Twenty requests come at once, before there is a token. The limit is five. The login takes a second,
+//! and so does each answer. The results are the number of answers, and the seconds after which the
+//! other requests failed:
 //!
 //! ```
 //! # use http::{Request, Response}; use tower::{Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer};
@@ -95,11 +95,11 @@
 //! # let bearer = || BearerAuthLayer::new(CachedProvider::new(ScriptedLogin::new().with_delay(SECOND)), Origins::any_https());
 //! # let client = tower::service_fn(|_: Request<()>| async { sleep(SECOND).await; Ok::<_, BoxError>(Response::new(())) });
 //! # let (shed, limit) = (LoadShedLayer::new(), ConcurrencyLimitLayer::new(5));
-//! // Waiting requests hold no place: all are admitted, and queue for the API after the login.
+//! // Waiting requests hold no slot: all are admitted, and queue for the API after the login.
 //! let queues = ServiceBuilder::new().layer(shed.clone()).layer(bearer()).layer(limit.clone());
 //! assert_eq!(send_20(queues.service(client)).await, (20, None));
 //!
-//! // Waiting requests hold a place: fifteen fail at once.
+//! // Waiting requests hold a slot: fifteen fail at once.
 //! let bounded = ServiceBuilder::new().layer(shed.clone()).layer(limit.clone()).layer(bearer());
 //! assert_eq!(send_20(bounded.service(client)).await, (5, Some(0)));
 //!
@@ -109,8 +109,8 @@
 //! # Ok::<_, BoxError>(()) })?; Ok::<_, BoxError>(())
 //! ```
 //!
-//! A request that must wait gives back the place that `poll_ready` reserved. So a login may go through
-//! the same limit, even one of a single place, without a deadlock. It must not go through `BearerAuth`
+//! A request that must wait gives back the slot that `poll_ready` reserved. So a login may go through
+//! the same limit, even one with a single slot, without a deadlock. It must not go through `BearerAuth`
 //! itself: that is an error.
 //!
 //! # Timeout
@@ -120,7 +120,7 @@
 //!
 //! # Buffer
 //!
-//! `BearerAuth` asks its inner service to be `Clone`. tower's Buffer makes that of any other:
+//! The inner service of `BearerAuth` must be `Clone`. Put tower's Buffer around any other service:
 //! RateLimit, `BoxService`, an HTTP/1 sender. Over a client whose error is not
 //! [`BoxError`](crate::BoxError), `option_layer` needs a `map_err(BoxError::from)` beneath.
 //!
@@ -136,7 +136,7 @@
 //! # while login.started() == 0 { tokio::task::yield_now().await; }
 //! let mut bare = Request::new(());
 //! bare.extensions_mut().insert(PerRequest::bare());
-//! outside.oneshot(bare).await?; // and holds nobody up
+//! outside.oneshot(bare).await?; // and delays no other request
 //! assert!(!waits.is_finished());
 //! # Ok(()) }
 //! ```

@@ -8,7 +8,7 @@
 //! | metrics | count [`CredentialEvent`]s in an [observer](crate::CachedProviderBuilder::on_event), and export [`Snapshot`] |
 //! | one session for many processes | each process logs in for itself. If your API revokes the other's token, give each process its own account, or write a [`CredentialProvider`] over a shared store. |
 //! | a credential that survives a restart | [`on_credential`] to store it, [`starting_with`] to begin with it |
-//! | logins that nobody asks for | call [`CachedProvider::acquire`] at start; no timer renews an unused credential |
+//! | logins without a request | call [`CachedProvider::acquire`] at start; no timer renews an unused credential |
 //! | cookies, request signing, mutual TLS | another layer, or the client |
 //! | other executors than Tokio for logins | enter a Tokio runtime; [`runtimes`](crate::guide::runtimes) shows how |
 //!
@@ -17,8 +17,8 @@
 //! - **gRPC status in trailers.** The layer reads `grpc-status` in headers only, since it passes bodies
 //!   on untouched. A server that sends headers or a message first says `UNAUTHENTICATED` in its
 //!   trailers. Mark the request with [`PerRequest::judged_by_caller`] and reject by hand.
-//! - **Rejections in a body**, as with GraphQL or an HTML login page at status 200. The same cure.
-//! - **Redirects inside of the layer.** It sees their last answer only: see
+//! - **Rejections in a body**, as with GraphQL or an HTML login page at status 200. The same remedy.
+//! - **Redirects inside the layer.** The layer sees only their last answer: see
 //!   [`layer_order`](crate::guide::layer_order).
 //! - **Other clients of the account.** [`CredentialEvent::Contended`] is a suspicion, never a fact. A
 //!   client that logs in less often than every three seconds looks like a short session.
@@ -27,22 +27,21 @@
 //!
 //! - A body is replayed only if a policy kept it. [`ReplayReady`] keeps what is there at once, up to a
 //!   size. A streaming body passes untouched, and a rejection of it goes to the caller.
-//! - That a body is `Clone` does not prove that it can be sent twice: clones may share one stream. So
-//!   no policy replays a body because it is `Clone`.
+//! - A body that is `Clone` cannot always be sent twice: clones may share one stream. So no policy
+//!   replays a body only because it is `Clone`.
 //! - A server should reject a credential before it acts. If yours acts first, keep nothing for requests
 //!   that change something: a [`Replay`] of your own sees method and path.
 //! - A request is replayed at most once, and never replayed under another account.
 //!
 //! # Rejections
 //!
-//! - A target is method and path. What the query or the body decides, the provider cannot tell apart.
-//!   Such a target is accepted and rejected by turns, and has its own rule in
-//!   [`rejections`](crate::guide::rejections).
+//! - A target is method and path. If the query or the body decides, the provider sees one target that
+//!   is both accepted and rejected. [`rejections`](crate::guide::rejections) has a rule for it.
 //! - Two targets may share a 32-bit fingerprint, by chance or by intent. Then they count as one target.
 //!   Of a path longer than 64 bytes, the length and both ends count. No fingerprint decides who sees a
 //!   token.
-//! - At most 64 targets are remembered, each for ten minutes after its last rejection. Of more, the one
-//!   rejected least recently is forgotten, and is new when it comes again.
+//! - At most 64 targets are remembered, each for ten minutes after its last rejection. If there are
+//!   more, the provider forgets the one rejected least recently.
 //! - A provider knows its last 64 generations. A rejection of an older one changes nothing.
 //! - Logins that did not help are tried again, after pauses. Where an endpoint is forbidden for good,
 //!   each of them costs an exclusive session its token. Do not call that endpoint, or use

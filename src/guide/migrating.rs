@@ -36,11 +36,11 @@
 //! | `Debug` and HTTP/2 compression | show and index the token, unless `as_sensitive(true)` | never |
 //! | a header that the caller has set | replaced | kept, unless [`replacing_callers_header`](crate::BearerAuthLayer::replacing_callers_header) |
 //! | the service's error | the wrapped service's own type | [`BoxError`](crate::BoxError), with the wrapped service's error inside, unchanged |
-//! | the wrapped service | any | `Clone`; a tower `BufferLayer` between makes one of any other |
+//! | the wrapped service | any | `Clone`; put a tower `BufferLayer` around any other |
 //! | a 401 | passes | passes with a [`RejectionReport`](crate::RejectionReport) |
 //!
-//! The error's type is what breaks the build most often. Code that matched on the client's error now
-//! asks `error.downcast_ref::<hyper_util::client::legacy::Error>()`.
+//! The error's type breaks the build most often. Code that matched on the client's error now calls
+//! `error.downcast_ref::<hyper_util::client::legacy::Error>()`.
 //!
 //! # From kube
 //!
@@ -144,7 +144,7 @@
 //! | a caller that gives up cancels the login, which may have revoked the token already | the login is a task that no caller cancels |
 //! | an endpoint that always answers 401 causes a login for each call | logins that do not help are [rate-limited](crate::guide::rejections) |
 //! | a failing login is tried again by each request | a pause, with the last error for all callers |
-//! | an expired token is found out by a 401 | the login comes before the expiry, or the request waits for it |
+//! | a 401 is the first sign of an expired token | the login comes before the expiry, or the request waits for it |
 //! | each request formats a header, and nothing marks it as sensitive | a ready-made, sensitive value |
 //!
 //! Keep your `log_in`, and throw away the rest:

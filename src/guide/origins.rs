@@ -64,9 +64,9 @@
 //!
 //! # Strict, or bare
 //!
-//! Bare is the default, because redirects to other hosts then go on working and learn nothing.
+//! Bare is the default: redirects to other hosts then still work, and the other hosts get no token.
 //! [`Origins::strict`] makes such a request an error instead, with [`Error::is_foreign_origin`]. Use it
-//! for a client that has no business elsewhere.
+//! for a client that calls no other host.
 //!
 //! # Redirects
 //!
@@ -95,7 +95,7 @@
 //!
 //! `http` origins are allowed for loopback only: `127.0.0.0/8`, `[::1]` and `localhost`. Any other is
 //! an error when the origins are made. [`Origins::dangerously_in_the_clear`] is the exception, for
-//! networks where nobody else listens. The crate's own logins, such as `JsonLogin`, have no such
+//! networks that no stranger can read. The crate's own logins, such as `JsonLogin`, have no such
 //! exception.
 //!
 //! ```
@@ -106,8 +106,8 @@
 //! assert!(Origins::new(["https://api.example.com/v1"]).is_err()); // an origin has no path
 //! ```
 //!
-//! [`Origins::any_https`] allows every `https` origin. Whoever chooses the URI of a request, a redirect
-//! included, then also chooses who sees the token.
+//! [`Origins::any_https`] allows every `https` origin. The URI of a request then decides which host sees
+//! the token, even if the URI comes from a redirect or from user input.
 //!
 //! # The header
 //!

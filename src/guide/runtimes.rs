@@ -10,7 +10,7 @@
 //! | situation | what happens |
 //! | --- | --- |
 //! | a request needs no login | any executor will do, and no runtime at all |
-//! | a request needs a login, outside of a Tokio runtime | an error: [`Error::is_no_runtime`] |
+//! | a request needs a login, outside a Tokio runtime | an error: [`Error::is_no_runtime`] |
 //! | the same on a runtime without `enable_time` | a panic in that request |
 //! | the login's runtime is dropped | requests that wait on another runtime try once more there, and share that login |
 //! | the login's runtime is no longer driven | the login counts as lost one second after its [timeout]; the next request starts another |
@@ -46,7 +46,7 @@
 //!
 //! # Threads that block
 //!
-//! A synchronous caller takes what is current, or enters a runtime to wait:
+//! A synchronous caller takes the current authorization, or enters a runtime to wait:
 //!
 //! ```
 //! use tokio::runtime::{Builder, Handle};
@@ -74,12 +74,12 @@
 //!
 //! # Reading the time
 //!
-//! A clock costs about as much as the rest of a request. So requests are spared it where possible:
+//! Reading a clock costs about as much as the rest of a request. So requests avoid it where possible:
 //!
 //! - On a runtime of many threads, a small task holds a timer for as long as the credential is in use.
 //! - On a `current_thread` runtime there is no such task, and each request reads the monotonic clock.
 //! - When the task's runtime is gone, each request reads the clock again.
-//! - The wall clock is read every 30 seconds in all three cases. It tells of a suspended machine.
+//! - The wall clock is read every 30 seconds in all three cases. That detects a suspended machine.
 //!
 //! # Paused time in tests
 //!
@@ -122,8 +122,8 @@
 //! instructions. Through a clone per request it costs 828. Neither allocates. (Measured with four
 //! headers and a token of 1,024 bytes, on two cores; `cargo bench` measures it again.)
 //!
-//! A service that rests keeps its copy of an old token until it has sent two requests with a newer one,
-//! or is dropped.
+//! An idle service keeps its copy of an old token until it has sent two requests with a newer one, or is
+//! dropped.
 //!
 //! A clone of a service also clones the client inside, which may cost more than all of this.
 //! [`internals`] explains how the sharing works.

@@ -31,6 +31,7 @@ use crate::{
 /// let report = response.extensions().get::<RejectionReport>().expect("it is a 401");
 /// assert_eq!(report.not_replayed(), NotReplayed::NoPolicy);
 /// assert!(!report.is_acted_upon()); // there is no other token
+/// assert_eq!(report.next_login(), None); // otherwise an `Instant`: wait until then
 /// # Ok::<_, tower_bearer::BoxError>(()) })?;
 /// # Ok::<_, tower_bearer::BoxError>(())
 /// ```
