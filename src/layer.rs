@@ -35,13 +35,13 @@ use crate::{
 /// client ─────────────┘          client ─────────────┘ forwards the header, or removes it
 /// ```
 ///
-/// - *Outside* of layers that limit or delay requests (a concurrency limit, a buffer). A request
+/// - *Outside* layers that limit or delay requests (a concurrency limit, a buffer). A request
 ///   that waits for a login then occupies none of their slots.
-/// - *Inside* of the layer that follows redirects. Each hop is then a request of its own, and a hop
-///   to a foreign origin is sent bare. Outside of it, this layer sees one request and one response.
+/// - *Inside* the layer that follows redirects. Each hop is then a request of its own, and a hop to a
+///   foreign origin is sent bare. Outside that layer, this one sees one request and one response.
 ///   The redirect policy then decides whether the token travels on: tower-http's default removes
 ///   `authorization`, but no header of another name. A 401 from the foreign host counts as a
-///   rejection.
+///   rejection. [The guide](crate::guide::layer_order) has the other layers.
 /// - Around a service that is `Clone`. If yours is not, put a tower `BufferLayer` between the two.
 /// - Over a client whose error differs from [`BoxError`](crate::BoxError), tower's `option_layer`
 ///   needs a `map_err(BoxError::from)` beneath this layer.
