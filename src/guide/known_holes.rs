@@ -31,7 +31,7 @@
 //!
 //! **A failed early refresh displaces a good token.** Here the current credential stays in use
 //! until its own expiry.
-//! `tests/lifetimes.rs::a_failed_background_login_displaces_nothing_and_is_not_repeated_per_request`
+//! `tests/expiry.rs::a_failed_background_login_displaces_nothing_and_is_not_repeated_per_request`
 //!
 //! **Request without a token.** The login fails, and the request is sent bare. Here it is not sent.
 //! `tests/failures.rs::no_request_is_sent_without_what_it_waits_for`
@@ -85,18 +85,18 @@
 //!
 //! **Expiry by one clock.** The monotonic clock stops while a machine sleeps, and the wall clock
 //! jumps. Here a credential is expired as soon as either says so.
-//! `tests/lifetimes.rs::expired_is_what_either_clock_says`
+//! `tests/expiry.rs::expired_is_what_either_clock_says`
 //!
 //! **The server's clock is wrong.** An absolute expiry then lies in the past, and each request logs
 //! in. Here a lifetime counts from the sending of the login, and an expiry that is already over is
-//! ignored. `tests/lifetimes.rs::a_server_clock_that_is_off_makes_no_storm`
+//! ignored. `tests/expiry.rs::a_server_clock_that_is_off_makes_no_storm`
 //!
 //! **Short lifetimes.** A token of 5 s and a margin of 10 s are a login per request. Here the
 //! margin is at most half of the lifetime, and each token is used for a second at least.
-//! `tests/lifetimes.rs::a_short_lifetime_makes_no_hot_loop`
+//! `tests/expiry.rs::a_short_lifetime_makes_no_hot_loop`
 //!
 //! **A fleet renews at one instant.** Here the moment is random within a fifth of the token's use.
-//! `tests/lifetimes.rs::refresh_ahead_is_spread_over_a_fleet`
+//! `tests/expiry.rs::refresh_ahead_is_spread_over_a_fleet`
 //!
 //! # Where the token goes
 //!
@@ -113,7 +113,7 @@
 //!
 //! **Token in a log.** `Debug` of a request or an error prints it. Here the header is sensitive,
 //! each secret has a `Debug` of its own, and a search at level TRACE finds none.
-//! `tests/canaries.rs::no_secret_is_ever_printed`
+//! `tests/secrets_in_output.rs::no_secret_is_ever_printed`
 //!
 //! **Token in a compression table.** HTTP/2 intermediaries may index headers. Here it is never
 //! indexed. `tests/on_the_wire.rs::http2_never_indexes_the_authorization`
