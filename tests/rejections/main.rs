@@ -11,6 +11,7 @@
 //! With `--release` it is 12 variants of each row and 2,000 seeds. Without, it is 1 variant, the shortest,
 //! and 5 seeds; or 2 and 50 with `TESTS=full`.
 
+mod bounds;
 mod client;
 #[allow(dead_code, reason = "it has sizes of its own")]
 #[path = "../support/extent.rs"]
