@@ -32,7 +32,7 @@ fn number(value: &HeaderValue) -> usize {
 
 // F17, I8
 #[test]
-fn no_reader_sees_a_torn_or_a_stale_authorization() {
+fn no_reader_sees_a_torn_or_stale_authorization() {
     const THREADS: usize = 8;
     const READS: usize = 125_000;
     without_dead_lock(|| {
@@ -100,7 +100,7 @@ fn no_reader_sees_a_torn_or_a_stale_authorization() {
 
 // F15
 #[tokio::test]
-async fn a_waiter_that_is_never_polled_again_keeps_nobody() {
+async fn a_waiter_that_is_never_polled_again_blocks_no_other() {
     let issuer = Issuer::gated();
     let provider = CachedProvider::new(issuer.clone());
     let mut never = task::spawn(provider.acquire());
@@ -119,7 +119,7 @@ async fn a_waiter_that_is_never_polled_again_keeps_nobody() {
 
 // F16
 #[test]
-fn ten_thousand_waiters_leave_nothing_behind() {
+fn ten_thousand_waiters_leak_nothing() {
     const WAITERS: usize = 10_000;
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     let issuer = Issuer::new();
@@ -176,7 +176,7 @@ impl CredentialProvider for Tenants {
 
 // F20, trap 15
 #[tokio::test]
-async fn accounts_of_one_process_have_nothing_in_common() {
+async fn accounts_in_one_process_are_isolated() {
     let names = ["one", "two", "three"];
     let issuers = names.map(|name| (name, Issuer::new()));
     let provider = |name| {
@@ -227,7 +227,7 @@ async fn accounts_of_one_process_have_nothing_in_common() {
 
 // F8: a background login that blocks its thread. The other thread goes on with what is valid.
 #[test]
-fn a_login_that_blocks_its_thread_keeps_nobody_with_a_valid_token() {
+fn a_login_that_blocks_its_thread_delays_no_request_with_a_valid_token() {
     without_dead_lock(|| {
         let (release, blocked) = mpsc::channel::<()>();
         let (start, has_started) = mpsc::channel();

@@ -18,7 +18,7 @@ use tower_bearer::{CachePolicy, CachedProvider, Clock, CredentialEvent, Credenti
 
 // Whoever has waited for a login finds that it was told.
 #[test]
-fn a_login_is_told_before_its_waiters_wake_up() {
+fn a_login_is_reported_before_its_waiters_wake_up() {
     const LOGINS: usize = 2_000;
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
@@ -57,7 +57,7 @@ fn a_login_is_told_before_its_waiters_wake_up() {
 }
 
 #[test]
-fn an_observer_that_blocks_delays_waiters_to_their_deadline_at_most() {
+fn a_blocking_observer_delays_waiters_until_their_deadline_at_most() {
     without_dead_lock(|| {
         let runtime = Builder::new_multi_thread()
             .worker_threads(3)
@@ -91,7 +91,7 @@ fn an_observer_that_blocks_delays_waiters_to_their_deadline_at_most() {
 }
 
 #[tokio::test]
-async fn rejections_that_cause_no_login_show_in_the_snapshot_and_once_in_the_events() {
+async fn rejections_held_back_show_in_the_snapshot_and_once_in_the_events() {
     let capture = Capture::default();
     let _default = tracing::subscriber::set_default(capture.clone());
     let clock = HandClock::new();
@@ -170,7 +170,7 @@ impl Clock for Ahead {
 // Until its timer fires, the fast path says that the credential is fresh; a blocked worker makes the
 // timer late. After a snapshot it says what the snapshot says.
 #[test]
-fn the_snapshot_and_what_is_current_never_disagree_about_an_expiry() {
+fn the_snapshot_and_current_agree_about_the_expiry() {
     const HOUR: Duration = Duration::from_secs(3600);
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)

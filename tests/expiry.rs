@@ -53,7 +53,7 @@ async fn assert_used_for(lifetime: Duration, policy: CachePolicy, end: Duration)
 }
 
 #[tokio::test]
-async fn a_credential_is_used_until_its_margin_and_not_then() {
+async fn a_credential_is_used_until_its_margin_begins() {
     let secs = Duration::from_secs;
     let default = CachePolicy::default();
     assert_used_for(secs(3600), default, secs(3590)).await;
@@ -80,7 +80,7 @@ async fn a_lifetime_of_less_than_a_second_counts_as_one() {
 
 // E4: an expiry that is over when it arrives is the server's clock, not the credential's end.
 #[tokio::test]
-async fn a_server_clock_that_is_off_makes_no_storm() {
+async fn a_wrong_server_clock_causes_no_login_storm() {
     let offsets = [-3600_i64, -600, -301, -299, -292, -60, 0, 60, 600];
     let mut in_an_hour = Vec::new();
     for offset in offsets {
@@ -126,7 +126,7 @@ async fn a_server_clock_that_is_off_makes_no_storm() {
 
 // E3
 #[tokio::test]
-async fn a_lifetime_that_no_clock_can_hold_is_no_expiry() {
+async fn a_lifetime_beyond_the_clock_means_no_expiry() {
     let mut cases = 0;
     for shift in 0..64 {
         for lifetime in [
@@ -166,7 +166,7 @@ async fn a_credential_without_expiry_is_used_until_rejected() {
 }
 
 #[tokio::test]
-async fn an_expiry_by_the_wall_clock_is_second_choice() {
+async fn a_lifetime_takes_precedence_over_a_wall_clock_expiry() {
     let clock = HandClock::new();
     let expires_at = tower_bearer::Clock::wall(&clock) + Duration::from_secs(100);
     let login = move |lifetime: Option<Duration>| {
@@ -195,7 +195,7 @@ async fn an_expiry_by_the_wall_clock_is_second_choice() {
 
 // L16
 #[tokio::test]
-async fn a_lifetime_counts_from_the_sending_of_the_login() {
+async fn a_lifetime_counts_from_the_start_of_the_login() {
     let clock = HandClock::new();
     let slow = {
         let clock = clock.clone();
@@ -215,7 +215,7 @@ async fn a_lifetime_counts_from_the_sending_of_the_login() {
 
 // E5, E6, trap 26
 #[tokio::test]
-async fn expired_is_what_either_clock_says() {
+async fn a_credential_expires_by_whichever_clock_is_first() {
     let issuer = Issuer::new().with_lifetime(HOUR);
     let (provider, clock) = logged_in(&issuer, CachePolicy::default()).await;
     clock.jump_wall_back(24 * HOUR);
@@ -245,7 +245,7 @@ async fn expired_is_what_either_clock_says() {
 }
 
 #[tokio::test]
-async fn in_a_concurrent_session_one_background_login_renews_what_is_served() {
+async fn in_a_concurrent_session_one_background_login_renews_the_credential() {
     fastrand::seed(13);
     for _ in 0..50 {
         let issuer = Issuer::gated().concurrent().with_lifetime(1000 * HOUR);
@@ -274,7 +274,7 @@ async fn in_a_concurrent_session_one_background_login_renews_what_is_served() {
 }
 
 #[tokio::test]
-async fn who_only_ever_acquires_has_it_renewed_ahead_as_well() {
+async fn acquire_starts_the_background_login_too() {
     fastrand::seed(17);
     let issuer = Issuer::new().concurrent().with_lifetime(HOUR);
     let (provider, clock) = logged_in(&issuer, CachePolicy::default()).await;
@@ -286,7 +286,7 @@ async fn who_only_ever_acquires_has_it_renewed_ahead_as_well() {
 
 // A request that found it aging may be given up before it is sent.
 #[tokio::test]
-async fn what_is_gone_is_not_renewed_ahead() {
+async fn no_background_login_starts_after_a_reset() {
     let issuer = Issuer::new().concurrent().with_lifetime(HOUR);
     let (provider, clock) = logged_in(&issuer, CachePolicy::default()).await;
     clock.advance(Duration::from_secs(3300));
@@ -329,7 +329,7 @@ async fn refresh_ahead_is_spread_over_a_fleet() {
 }
 
 #[tokio::test]
-async fn a_closure_can_say_that_its_session_is_concurrent() {
+async fn a_closure_login_can_declare_a_concurrent_session() {
     let login = || login_fn(|_| async { Ok(Credential::new("abc")?) });
     assert_eq!(login().session(), Session::Exclusive);
     assert_eq!(
@@ -339,7 +339,7 @@ async fn a_closure_can_say_that_its_session_is_concurrent() {
 }
 
 #[test]
-fn a_provider_says_by_which_policy_it_lives() {
+fn a_provider_exposes_its_policy() {
     let policy = CachePolicy::default().margin(Duration::from_secs(7));
     let builder = CachedProvider::builder(Issuer::new()).policy(policy);
     let policy = format!("{policy:?}");
@@ -349,7 +349,7 @@ fn a_provider_says_by_which_policy_it_lives() {
 
 // A start that is near its end says nothing of what a login brings.
 #[tokio::test]
-async fn a_start_that_does_not_last_is_logged_in_for() {
+async fn a_short_starting_credential_is_replaced_by_a_login() {
     let issuer = Issuer::new().with_lifetime(24 * HOUR);
     let provider = CachedProvider::builder(issuer.clone())
         .starting_with(Credential::new("stored").unwrap().with_lifetime(HOUR))
@@ -359,7 +359,7 @@ async fn a_start_that_does_not_last_is_logged_in_for() {
 }
 
 #[tokio::test]
-async fn in_an_exclusive_session_nothing_is_done_ahead() {
+async fn an_exclusive_session_has_no_background_login() {
     let issuer = Issuer::new().with_lifetime(HOUR);
     let (provider, clock) = logged_in(&issuer, CachePolicy::default()).await;
     clock.advance(Duration::from_millis(3_589_999));
@@ -372,7 +372,7 @@ async fn in_an_exclusive_session_nothing_is_done_ahead() {
 
 // Traps 8 and 9
 #[tokio::test]
-async fn a_failed_background_login_displaces_nothing_and_is_not_repeated_per_request() {
+async fn a_failed_background_login_keeps_the_credential_and_is_not_retried_per_request() {
     let issuer = Issuer::new().concurrent().with_lifetime(HOUR);
     let clock = HandClock::new();
     let builder = CachedProvider::builder(issuer.clone()).clock(clock.clone());
@@ -406,7 +406,7 @@ async fn a_failed_background_login_displaces_nothing_and_is_not_repeated_per_req
 
 // E8: what the login says of the password says nothing of the token.
 #[tokio::test]
-async fn a_background_login_that_fails_for_good_ends_nothing_before_the_expiry() {
+async fn a_permanently_failed_background_login_keeps_the_credential_until_it_expires() {
     let issuer = Issuer::new().concurrent().with_lifetime(HOUR);
     let clock = HandClock::new();
     // The pause after such a failure is longer than what is left of the hour.
@@ -435,7 +435,7 @@ async fn a_background_login_that_fails_for_good_ends_nothing_before_the_expiry()
 
 // E9, trap 10
 #[tokio::test]
-async fn a_short_lifetime_makes_no_hot_loop() {
+async fn a_short_lifetime_causes_no_login_loop() {
     const SECONDS: usize = 60;
     fastrand::seed(9);
     let mut found = Vec::new();
@@ -473,7 +473,7 @@ async fn a_short_lifetime_makes_no_hot_loop() {
 }
 
 #[tokio::test]
-async fn one_valid_for_longer_is_logged_in_for_once() {
+async fn acquire_valid_for_logs_in_once() {
     let issuer = Issuer::new().with_lifetime(HOUR);
     let (provider, clock) = logged_in(&issuer, CachePolicy::default()).await;
     let half = HOUR / 2;
@@ -520,7 +520,7 @@ async fn one_valid_for_longer_is_logged_in_for_once() {
 }
 
 #[tokio::test]
-async fn a_start_from_an_existing_credential_costs_no_login() {
+async fn a_starting_credential_saves_the_first_login() {
     let clock = HandClock::new();
     let issuer = Issuer::new();
     let provider = CachedProvider::builder(issuer.clone())
@@ -549,7 +549,7 @@ async fn a_start_from_an_existing_credential_costs_no_login() {
 
 // The credential was good for long enough when it landed, and is still good for others.
 #[tokio::test]
-async fn who_looks_late_is_not_told_that_no_login_lasts() {
+async fn a_waiter_polled_late_gets_another_login_and_no_error() {
     let issuer = Issuer::gated().with_lifetime(HOUR);
     let clock = HandClock::new();
     let provider = CachedProvider::builder(issuer.clone())

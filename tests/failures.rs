@@ -39,7 +39,7 @@ fn pause(error: &Error, clock: &HandClock) -> Duration {
 
 // L5, F12: nobody sleeps, and nobody logs in before the time.
 #[tokio::test]
-async fn a_transient_failure_is_tried_again_when_a_request_asks_for_it_after_the_pause() {
+async fn a_transient_failure_is_retried_by_the_first_request_after_the_pause() {
     let issuer = Issuer::new();
     let (provider, clock) = provider(&issuer);
     issuer.fail("503");
@@ -74,7 +74,7 @@ async fn a_transient_failure_is_tried_again_when_a_request_asks_for_it_after_the
 }
 
 #[tokio::test]
-async fn an_error_says_what_since_when_and_until_when() {
+async fn an_error_says_how_many_attempts_failed_and_when_the_next_is_due() {
     let issuer = Issuer::new();
     let (provider, clock) = provider(&issuer);
     issuer.fail("503");
@@ -134,7 +134,7 @@ async fn a_wrong_password_is_tried_twice_in_half_an_hour() {
 
 // L4
 #[tokio::test]
-async fn a_server_that_wants_to_be_left_alone_is_left_alone() {
+async fn a_retry_after_is_respected() {
     let start = HandClock::new();
     let wall = {
         use tower_bearer::Clock;
@@ -194,7 +194,7 @@ async fn a_server_that_wants_to_be_left_alone_is_left_alone() {
 
 // Nor is it called at another door.
 #[tokio::test]
-async fn a_refresh_that_is_to_come_back_later_is_not_followed_by_a_login() {
+async fn a_refresh_with_retry_after_is_not_followed_by_a_full_login() {
     for (status, retry_after, expected) in [
         (429, Some("120"), vec!["/refresh", "/refresh"]),
         (503, Some("120"), vec!["/refresh", "/login"]),
@@ -238,7 +238,7 @@ async fn a_refresh_that_is_to_come_back_later_is_not_followed_by_a_login() {
 
 // What a JSON login takes for permanent.
 #[tokio::test]
-async fn a_refusal_is_permanent_unless_it_says_otherwise() {
+async fn a_refused_login_is_permanent_unless_the_answer_says_otherwise() {
     for (status, body, expected) in [
         (400, "", true),
         (400, r#"{"error":"invalid_grant"}"#, true),
@@ -274,7 +274,7 @@ async fn a_refusal_is_permanent_unless_it_says_otherwise() {
 
 // However deep it is.
 #[tokio::test]
-async fn what_a_login_knows_is_found_in_its_chain_of_causes() {
+async fn a_login_error_is_found_in_the_chain_of_causes() {
     #[derive(Debug)]
     struct Wrapped(LoginError);
     impl std::fmt::Display for Wrapped {
@@ -306,7 +306,7 @@ async fn what_a_login_knows_is_found_in_its_chain_of_causes() {
 }
 
 #[tokio::test]
-async fn a_login_of_ones_own_may_say_until_when_it_is_to_be_left_alone() {
+async fn a_custom_login_can_set_the_time_of_the_next_attempt() {
     let issuer = Issuer::new();
     let (provider, clock) = provider(&issuer);
     let date = tower_bearer::Clock::wall(&clock) + 2 * MINUTE;
@@ -322,7 +322,7 @@ async fn a_login_of_ones_own_may_say_until_when_it_is_to_be_left_alone() {
 
 // A provider of one's own that chooses by the request.
 #[tokio::test]
-async fn a_request_that_there_is_no_authorization_for_is_not_sent() {
+async fn a_request_without_an_authorization_is_not_sent() {
     struct Nobody;
     impl CredentialProvider for Nobody {
         type Acquire = std::future::Ready<Result<Authorization, Error>>;
@@ -349,7 +349,7 @@ async fn a_request_that_there_is_no_authorization_for_is_not_sent() {
 
 // L18: every attempt fails at once, and requests come all the time.
 #[tokio::test]
-async fn attempts_in_an_outage_are_few_by_whatever_chance() {
+async fn attempts_in_an_outage_are_few_whatever_the_jitter() {
     for seed in 0..20 {
         let issuer = Issuer::new();
         issuer.fail("connection refused");
@@ -372,7 +372,7 @@ async fn attempts_in_an_outage_are_few_by_whatever_chance() {
 
 // Trap 25
 #[tokio::test]
-async fn no_request_is_sent_without_what_it_waits_for() {
+async fn no_request_is_sent_without_its_authorization() {
     let issuer = Issuer::new();
     issuer.fail("down");
     let (inner, mut handle) = mock::pair::<Request<()>, Response<()>>();
@@ -386,7 +386,7 @@ async fn no_request_is_sent_without_what_it_waits_for() {
 
 // L17: what was under way when all began anew is no news.
 #[tokio::test]
-async fn a_reset_during_a_login_discards_what_it_brings() {
+async fn a_reset_discards_the_outcome_of_the_login_under_way() {
     for fails in [false, true] {
         let issuer = Issuer::gated();
         let (provider, _clock) = provider(&issuer);
@@ -483,7 +483,7 @@ async fn a_reset_forgets_the_credential_and_keeps_the_refresh_token() {
 
 // Nobody waits for ever: a waiter sees one login more after a reset, and no third.
 #[tokio::test(start_paused = true)]
-async fn resets_without_end_keep_nobody() {
+async fn endless_resets_do_not_block_a_waiter() {
     let issuer = Issuer::new().with_delay(Duration::from_secs(1));
     let provider = CachedProvider::new(issuer.clone());
     let waiter = tokio::spawn(provider.acquire());
@@ -498,7 +498,7 @@ async fn resets_without_end_keep_nobody() {
 
 // What was refused before it, and what was learnt from that, is forgotten as well.
 #[tokio::test]
-async fn a_reset_forgets_all_refusals() {
+async fn a_reset_forgets_all_rejections() {
     let issuer = Issuer::new();
     let (provider, _clock) = provider(&issuer);
     let doubtful = async || {
@@ -561,7 +561,7 @@ async fn a_refresh_token_that_a_discarded_login_did_not_take_is_kept() {
 
 // Whatever chance says: nothing panics, nothing hangs, and no good login is lost for it.
 #[tokio::test]
-async fn chance_may_be_anything() {
+async fn any_random_source_works() {
     for chance in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -5.0, 1e300, 0.5] {
         let issuer = Issuer::new().concurrent().with_lifetime(MINUTE);
         let clock = HandClock::new();
@@ -579,7 +579,7 @@ async fn chance_may_be_anything() {
 
 // A provider under a provider: the pause of the one is not the other's as well.
 #[tokio::test]
-async fn a_pause_of_another_provider_ends_when_it_ends() {
+async fn a_nested_provider_passes_on_the_pause_of_the_inner_one() {
     let issuer = Issuer::new();
     let (inner, clock) = provider(&issuer);
     issuer.fail_with(|| LoginError::permanent("wrong password").into());
@@ -602,7 +602,7 @@ async fn a_pause_of_another_provider_ends_when_it_ends() {
 
 // A provider is dropped while its login runs: the login ends, and nothing is left.
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_is_dropped_leaves_its_login_to_end() {
+async fn a_login_outlives_its_dropped_provider_and_ends() {
     let issuer = Issuer::gated();
     let provider = CachedProvider::new(issuer.clone());
     let mut waiter = task::spawn(provider.acquire());
@@ -626,7 +626,7 @@ async fn a_provider_that_is_dropped_leaves_its_login_to_end() {
 }
 
 #[tokio::test]
-async fn a_snapshot_tells_what_the_next_request_would_find() {
+async fn a_snapshot_shows_what_the_next_request_would_find() {
     let lifetime = Duration::from_secs(1_000);
     let issuer = Issuer::gated().concurrent().with_lifetime(lifetime);
     let (provider, clock) = provider(&issuer);
@@ -689,7 +689,7 @@ async fn a_snapshot_tells_what_the_next_request_would_find() {
 }
 
 #[tokio::test]
-async fn a_layer_counts_what_it_replays_and_sends_bare() {
+async fn a_layer_counts_replays_and_bare_requests() {
     let provider = ScriptedProvider::new(["first", "second"]).unwrap();
     let layer = BearerAuthLayer::new(provider.clone(), origins())
         .replay(tower_bearer::ReplayWith(|(): &()| Some(())));
@@ -734,7 +734,7 @@ async fn a_layer_counts_what_it_replays_and_sends_bare() {
 
 // Trap 29: a failure that nobody waits for is told.
 #[tokio::test]
-async fn a_failed_background_login_is_told_to_who_listens() {
+async fn a_failed_background_login_reaches_the_observer() {
     let issuer = Issuer::new()
         .concurrent()
         .with_lifetime(Duration::from_secs(1_000));

@@ -125,7 +125,7 @@ fn ask() -> HealthCheckRequest {
 }
 
 #[tokio::test]
-async fn a_status_of_16_in_the_headers_is_a_rejection_and_the_next_call_is_good() {
+async fn status_16_in_the_headers_is_a_rejection_and_the_next_call_succeeds() {
     let scene = Scene::new().await;
     let mut client = scene.client();
     client.check(ask()).await.unwrap();
@@ -146,7 +146,7 @@ async fn a_status_of_16_in_the_headers_is_a_rejection_and_the_next_call_is_good(
 
 // A status of the service's own is none: 5, NOT_FOUND, for a service that it does not know.
 #[tokio::test]
-async fn another_status_is_no_rejection() {
+async fn other_statuses_are_no_rejection() {
     let scene = Scene::new().await;
     let unknown = HealthCheckRequest {
         service: "unknown".to_owned(),
@@ -162,7 +162,7 @@ async fn next(stream: &mut Streaming<HealthCheckResponse>) -> i32 {
 }
 
 #[tokio::test]
-async fn a_streaming_call_is_untouched() {
+async fn a_streaming_call_is_not_interrupted() {
     let scene = Scene::new().await;
     let mut client = scene.client();
     let mut stream = client.watch(ask()).await.unwrap().into_inner();
@@ -180,7 +180,7 @@ async fn a_streaming_call_is_untouched() {
 
 // A body of tonic's cannot be copied; one that is collected first can.
 #[tokio::test]
-async fn a_policy_that_copies_nothing_does_no_harm() {
+async fn a_replay_policy_without_copies_leaves_calls_working() {
     use tonic::body::Body;
     struct Nothing;
     impl Replay<Body> for Nothing {
@@ -205,7 +205,7 @@ async fn a_policy_that_copies_nothing_does_no_harm() {
 
 // 100 calls at a revocation: each is sent twice, none fails.
 #[tokio::test]
-async fn unary_calls_are_replayed_and_streams_pass_untouched() {
+async fn unary_calls_are_replayed_and_streams_are_not() {
     let scene = Scene::new().await;
     let policy = ReplayReady::new(64 * 1024, tonic::body::Body::new);
     let channel = scene.endpoint.connect_lazy();

@@ -57,7 +57,7 @@ fn assert_one(headers: &HeaderMap, name: impl AsRef<str>, value: &str) {
 
 // S4, K4, trap 21: the header of a warm request and of one that waited.
 #[tokio::test]
-async fn one_sensitive_header_goes_out() {
+async fn one_sensitive_header_is_sent() {
     let recorder = Recorder::default();
     let layer = BearerAuthLayer::new(CachedProvider::new(Issuer::new()), origins());
     for kind in ["cold", "warm"] {
@@ -97,7 +97,7 @@ async fn header_name_and_scheme_can_be_chosen() {
 
 // K8, U16, trap 20
 #[tokio::test]
-async fn a_header_of_the_callers_own_is_left_alone() {
+async fn the_callers_own_header_is_left_alone() {
     let issuer = Issuer::new();
     let recorder = Recorder::default();
     let service = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins())
@@ -122,7 +122,7 @@ async fn a_header_of_the_callers_own_is_left_alone() {
 
 // K9: it is neither appended to nor chosen from.
 #[tokio::test]
-async fn a_request_that_brings_two_is_not_sent() {
+async fn a_request_with_two_authorizations_is_not_sent() {
     let issuer = Issuer::new();
     let recorder = Recorder::default();
     let service = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins())
@@ -143,7 +143,7 @@ async fn a_request_that_brings_two_is_not_sent() {
 
 // I9; R2, R5, R7, R10, R13, R14 in part: a foreign origin gets a request untouched and at once.
 #[tokio::test]
-async fn a_request_to_a_foreign_origin_goes_bare_without_a_login() {
+async fn a_request_to_a_foreign_origin_is_sent_bare_without_a_login() {
     let issuer = Issuer::gated();
     let recorder = Recorder::default();
     let service = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins())
@@ -239,7 +239,7 @@ async fn the_rest_of_the_request_and_the_response_are_untouched() {
 
 // K12
 #[tokio::test]
-async fn a_proxy_or_an_upgrade_gets_what_its_uri_says() {
+async fn the_uri_decides_for_connect_upgrades_and_proxies() {
     let cases = [
         // For the proxy: it has an authority, and no scheme.
         (Method::CONNECT, "api.example.com:443", false),

@@ -118,7 +118,7 @@ impl Future for Packed {
 }
 
 #[tokio::test]
-async fn the_response_future_is_as_small_around_one_that_has_no_bit_to_spare() {
+async fn the_response_future_stays_small_around_a_future_without_a_niche() {
     let client = tower::service_fn(|_: Request<()>| Packed([u64::MAX; 4]));
     let provider = StaticProvider::new("abc").unwrap();
     let mut service = BearerAuthLayer::new(provider, origins()).layer(client);

@@ -45,7 +45,7 @@ async fn a_static_token_and_a_login_fit_one_field() {
 }
 
 #[tokio::test]
-async fn a_boxed_provider_says_what_the_one_inside_says() {
+async fn a_boxed_provider_answers_like_the_inner_one() {
     let cached = CachedProvider::new(Issuer::new());
     let boxed = BoxProvider::new(cached.clone());
     let request = request();
@@ -117,7 +117,7 @@ fn authorization() -> Authorization {
 }
 
 #[tokio::test]
-async fn a_provider_around_another_passes_on_each_call() {
+async fn a_provider_around_another_forwards_each_call() {
     async fn check(told: &Told, provider: impl CredentialProvider) {
         let request = request();
         let head = RequestHead::of(&request);
@@ -154,7 +154,7 @@ async fn a_provider_around_another_passes_on_each_call() {
 }
 
 #[test]
-fn a_token_that_never_changes_is_fixed() {
+fn a_static_token_is_fixed() {
     let provider = StaticProvider::new("abc").unwrap();
     let request = request();
     let head = RequestHead::of(&request);
@@ -166,7 +166,7 @@ fn a_token_that_never_changes_is_fixed() {
 }
 
 #[tokio::test]
-async fn without_a_provider_requests_go_bare() {
+async fn without_a_provider_requests_are_sent_bare() {
     let api = Api::new();
     let layer = BearerAuthLayer::new(None::<CachedProvider>, origins());
     let service = layer.layer(api.service());
@@ -198,7 +198,7 @@ async fn without_a_provider_requests_go_bare() {
 }
 
 #[tokio::test]
-async fn without_a_provider_the_errors_of_the_layer_are_errors_as_ever() {
+async fn without_a_provider_the_layer_still_returns_its_errors() {
     let send = async |origins, is_replacing, url: &str, own: &[&str]| {
         let layer = BearerAuthLayer::new(None::<CachedProvider>, origins);
         let layer = match is_replacing {
@@ -230,7 +230,7 @@ async fn without_a_provider_the_errors_of_the_layer_are_errors_as_ever() {
 }
 
 #[tokio::test]
-async fn no_provider_has_no_authorization_and_no_say() {
+async fn an_absent_provider_has_no_authorization_and_ignores_reports() {
     let none = None::<CachedProvider>;
     let request = request();
     let error = none.acquire_for(RequestHead::of(&request)).await;

@@ -46,7 +46,7 @@ async fn status<P: CredentialProvider>(
 }
 
 #[tokio::test]
-async fn a_crowd_on_a_cold_cache_costs_one_login() {
+async fn a_crowd_without_a_token_causes_one_login() {
     const REQUESTS: usize = 100;
     let gate = Arc::new(Semaphore::new(0));
     let api = StandIn::start_with(Settings {
@@ -94,7 +94,7 @@ async fn all_products_are_listed_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_an_error_that_holds_no_secret() {
+async fn a_wrong_password_is_an_error_without_secrets() {
     let api = StandIn::start().await;
     let http = http_client();
     let quable = Quable::base_url(&api.base_url()).unwrap();
@@ -132,7 +132,7 @@ async fn a_wrong_password_is_an_error_that_holds_no_secret() {
 }
 
 #[tokio::test]
-async fn a_session_ended_by_somebody_else_costs_one_refusal_and_one_login() {
+async fn a_session_ended_by_someone_else_costs_one_rejection_and_one_login() {
     let api = StandIn::start().await;
     let client = logged_in_client(&api, PASSWORD);
     assert_eq!(status(&client, get(&api.products(1))).await, StatusCode::OK);
@@ -160,7 +160,7 @@ async fn a_second_client_with_the_same_account_revokes_the_first() {
 }
 
 /// Requests over the session's end, by a clock moved by hand: how many logins, how many refused.
-async fn over_the_end(lifetime: Lifetime, hours: u32) -> (usize, usize) {
+async fn across_the_expiry(lifetime: Lifetime, hours: u32) -> (usize, usize) {
     let clock = HandClock::new();
     let api = StandIn::start_with(Settings {
         clock: Box::new(clock.clone()),
@@ -183,15 +183,18 @@ async fn over_the_end(lifetime: Lifetime, hours: u32) -> (usize, usize) {
 }
 
 #[tokio::test]
-async fn the_lifetime_to_believe_decides_how_often_it_logs_in() {
-    assert_eq!(over_the_end(Lifetime::Announced, 3).await, (4, 0));
+async fn the_configured_lifetime_decides_how_often_it_logs_in() {
+    assert_eq!(across_the_expiry(Lifetime::Announced, 3).await, (4, 0));
     let ten_minutes = Duration::from_secs(600);
-    assert_eq!(over_the_end(Lifetime::Fixed(ten_minutes), 1).await, (7, 0));
-    assert_eq!(over_the_end(Lifetime::UntilRejected, 3).await, (3, 2));
+    assert_eq!(
+        across_the_expiry(Lifetime::Fixed(ten_minutes), 1).await,
+        (7, 0)
+    );
+    assert_eq!(across_the_expiry(Lifetime::UntilRejected, 3).await, (3, 2));
 }
 
 #[tokio::test]
-async fn generic_tokens_need_no_login_and_the_reading_one_cannot_write() {
+async fn generic_tokens_need_no_login_and_the_read_only_one_cannot_write() {
     let api = StandIn::start().await;
     let quable = Quable::base_url(&api.base_url()).unwrap();
     let with_token = |token| {
@@ -212,7 +215,7 @@ async fn generic_tokens_need_no_login_and_the_reading_one_cannot_write() {
 }
 
 #[tokio::test]
-async fn the_token_goes_to_the_instance_alone() {
+async fn the_token_is_sent_to_the_instance_only() {
     let (api, other) = (StandIn::start().await, StandIn::start().await);
     let client = logged_in_client(&api, PASSWORD);
     assert_eq!(status(&client, get(&api.products(1))).await, StatusCode::OK);

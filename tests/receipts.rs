@@ -172,7 +172,7 @@ async fn a_long_lived_service_names_its_account() {
 
 // A response that only the caller can judge is neither an acceptance nor a rejection.
 #[tokio::test]
-async fn the_layer_reports_nothing_of_a_request_that_its_caller_judges() {
+async fn the_layer_reports_nothing_for_a_request_judged_by_its_caller() {
     for status in [200, 401] {
         let provider = ScriptedProvider::new(["one", "two"]).unwrap();
         let api = service_fn(move |_: Request<()>| async move {
@@ -228,7 +228,7 @@ impl Replay<&'static str> for ByPath {
 }
 
 #[tokio::test]
-async fn a_policy_sees_the_head_takes_the_body_and_may_fail_to_give_it_back() {
+async fn a_policy_sees_the_head_takes_the_body_and_can_decline_the_replay() {
     let send = async |path: &str, body| {
         let sent = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&sent);
@@ -271,7 +271,7 @@ impl Replay<()> for Counting {
 }
 
 #[tokio::test]
-async fn nothing_is_kept_of_a_request_that_its_caller_judges() {
+async fn nothing_is_kept_of_a_request_judged_by_its_caller() {
     let kept = Counting::default();
     let provider = CachedProvider::new(Issuer::new());
     let layer = BearerAuthLayer::new(provider.clone(), origins()).replay(kept.clone());
@@ -323,7 +323,7 @@ async fn a_policy_that_keeps_nothing_is_never_called() {
 }
 
 #[tokio::test]
-async fn a_function_infers_its_argument() {
+async fn a_closure_needs_no_type_annotation() {
     let api = Api::new();
     api.accept_login(2);
     let provider = CachedProvider::new(Issuer::new());

@@ -140,7 +140,7 @@ async fn no_redirect_takes_the_token_to_another_origin() {
 
 // R8: a POST whose body travels.
 #[tokio::test]
-async fn a_post_that_is_redirected_takes_no_token_along() {
+async fn a_redirected_post_takes_no_token_to_another_origin() {
     let mut cases = Cases::of("R8-with_a_body");
     for redirects in BOTH {
         for status in [301, 302, 303, 307, 308] {
@@ -182,7 +182,7 @@ async fn a_chain_never_restores_the_token_at_a_foreign_origin() {
 
 // R6: back at an allowed origin each hop is asked anew; a header once stripped stays away.
 #[tokio::test]
-async fn a_chain_that_comes_home_has_the_token_there_if_the_layer_sees_each_hop() {
+async fn a_redirect_back_has_the_token_if_the_layer_sees_each_hop() {
     let mut cases = Cases::of("R6-back");
     for (redirects, at_home) in [(Redirects::Outside, 2), (Redirects::Inside, 1)] {
         let servers = Servers::start().await;
@@ -208,7 +208,7 @@ async fn a_redirect_within_the_origin_keeps_the_token() {
 
 // R3, in memory: there is no TLS on loopback.
 #[tokio::test]
-async fn a_redirect_from_https_to_http_goes_without_the_token() {
+async fn a_redirect_from_https_to_http_loses_the_token() {
     let mut cases = Cases::of("R3");
     for redirects in BOTH {
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -254,7 +254,7 @@ async fn a_redirect_from_https_to_http_goes_without_the_token() {
 
 // R9, R13
 #[tokio::test]
-async fn an_absolute_uri_to_a_foreign_host_goes_bare_and_is_counted() {
+async fn an_absolute_uri_to_a_foreign_host_is_sent_bare_and_counted() {
     let mut cases = Cases::of("R9-bare R13-bare");
     let servers = Servers::start().await;
     let layer = layer(servers.origins());
@@ -268,7 +268,7 @@ async fn an_absolute_uri_to_a_foreign_host_goes_bare_and_is_counted() {
 }
 
 #[tokio::test]
-async fn strict_origins_make_a_foreign_request_an_error_that_names_it() {
+async fn strict_origins_turn_a_foreign_request_into_an_error_that_names_it() {
     let mut cases = Cases::of("R9-strict R13-strict");
     let servers = Servers::start().await;
     servers.a.redirect("/", 302, &servers.b.url("/"));
@@ -307,7 +307,7 @@ async fn strict_origins_make_a_foreign_request_an_error_that_names_it() {
 
 // What the header names may be a stranger's choice: it is not repeated.
 #[tokio::test]
-async fn strict_origins_go_by_the_host_header_where_that_decides() {
+async fn strict_origins_use_the_host_header_where_it_decides() {
     let layer = layer(support::origins().strict());
     let service = layer.layer(tower::service_fn(|_: Request<()>| async {
         Ok::<_, Infallible>(Response::new(()))
@@ -366,7 +366,7 @@ async fn no_other_header_and_no_uri_ever_holds_the_token() {
 
 // R15: a challenge never says where to log in.
 #[tokio::test]
-async fn a_challenge_sends_nothing_anywhere() {
+async fn a_challenge_causes_no_request_to_another_host() {
     let mut cases = Cases::of("R15");
     let servers = Servers::start().await;
     let b = servers.b.origin();
@@ -437,7 +437,7 @@ async fn two_accounts_over_one_client_are_never_mixed_up() {
 
 // Each of them is as good as if it were the only one.
 #[tokio::test]
-async fn a_relative_uri_may_go_to_any_of_several_origins() {
+async fn a_relative_uri_is_allowed_at_each_of_several_origins() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&seen);
     let client = tower::service_fn(move |request: Request<()>| {
@@ -456,7 +456,7 @@ async fn a_relative_uri_may_go_to_any_of_several_origins() {
 
 // For a URI without authority the `Host` header, where there is one, decides.
 #[tokio::test]
-async fn a_relative_uri_goes_by_its_host_header() {
+async fn a_relative_uri_is_judged_by_its_host_header() {
     let mut cases = Cases::of("R13-by_host_header");
     let seen = Arc::new(Mutex::new(None));
     let client = {

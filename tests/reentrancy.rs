@@ -89,7 +89,7 @@ fn use_it(provider: &CachedProvider) {
 
 // Trap 12
 #[test]
-fn a_login_that_landed_meanwhile_is_not_made_again() {
+fn a_login_that_ended_meanwhile_is_not_repeated() {
     without_dead_lock(|| {
         let issuer = Issuer::new().with_lifetime(Duration::from_secs(3600));
         let clock = HookedClock::new();
@@ -110,7 +110,7 @@ fn a_login_that_landed_meanwhile_is_not_made_again() {
 
 // Trap 13
 #[test]
-fn a_background_login_that_landed_meanwhile_is_not_made_again() {
+fn a_background_login_that_ended_meanwhile_is_not_repeated() {
     without_dead_lock(|| {
         let issuer = Issuer::new()
             .concurrent()
@@ -140,7 +140,7 @@ fn a_background_login_that_landed_meanwhile_is_not_made_again() {
 }
 
 #[test]
-fn a_clock_may_use_the_provider_whenever_it_is_read() {
+fn a_clock_may_call_the_provider_at_any_reading() {
     without_dead_lock(|| {
         let mut readings = 0;
         loop {
@@ -174,7 +174,7 @@ fn a_clock_may_use_the_provider_whenever_it_is_read() {
 }
 
 #[test]
-fn a_clock_that_panics_costs_one_login_and_not_the_process() {
+fn a_panicking_clock_fails_one_login_and_not_the_process() {
     without_dead_lock(|| {
         let clock = HookedClock::new();
         let builder = CachedProvider::builder(Issuer::new());
@@ -190,7 +190,7 @@ fn a_clock_that_panics_costs_one_login_and_not_the_process() {
 }
 
 #[test]
-fn a_waker_may_use_the_provider() {
+fn a_waker_may_call_the_provider() {
     struct UsesIt(CachedProvider);
     impl Wake for UsesIt {
         fn wake(self: Arc<Self>) {
@@ -214,7 +214,7 @@ fn a_waker_may_use_the_provider() {
 }
 
 #[test]
-fn an_observer_may_use_the_provider() {
+fn an_observer_may_call_the_provider() {
     without_dead_lock(|| {
         let used: Arc<Mutex<Option<CachedProvider>>> = Arc::default();
         let observed = Arc::clone(&used);
@@ -237,7 +237,7 @@ fn an_observer_may_use_the_provider() {
 }
 
 #[test]
-fn an_error_may_use_the_provider_when_it_is_dropped() {
+fn an_error_may_call_the_provider_when_it_is_dropped() {
     struct UsesIt(Weak<CachedProvider>);
     impl Drop for UsesIt {
         fn drop(&mut self) {
@@ -279,7 +279,7 @@ fn an_error_may_use_the_provider_when_it_is_dropped() {
 
 // A waiter that is polled late does not go out with what was refused since.
 #[tokio::test(start_paused = true)]
-async fn a_late_poll_gets_what_is_current_then() {
+async fn a_late_poll_gets_the_credential_that_is_current_then() {
     let reject = async |provider: &CachedProvider, refused: &Authorization| {
         // Long after the login, when a refusal is no reason for doubt.
         tokio::time::advance(Duration::from_secs(600)).await;

@@ -135,7 +135,7 @@ async fn next_login(provider: &CachedProvider) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_login_is_offered_the_token_of_the_one_before() {
+async fn each_login_is_offered_the_previous_refresh_token() {
     let login = Scripted::new(&[
         Act::Rotate(Some("one")),
         Act::Rotate(Some("two")),
@@ -152,7 +152,7 @@ async fn each_login_is_offered_the_token_of_the_one_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_may_bring_one() {
+async fn a_starting_credential_can_have_a_refresh_token() {
     let login = Scripted::new(&[Act::Rotate(None)]);
     let stored = Credential::new("stored")
         .unwrap()
@@ -166,7 +166,7 @@ async fn a_start_may_bring_one() {
 
 // Trap 4
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_rotated_while_nobody_waits_is_the_next_logins() {
+async fn a_token_rotated_while_nobody_waits_is_offered_to_the_next_login() {
     let login = Scripted::new(&[
         Act::Rotate(Some("one")),
         Act::WaitAndRotate("two"),
@@ -192,7 +192,7 @@ async fn a_token_that_is_rotated_while_nobody_waits_is_the_next_logins() {
 
 // I2
 #[tokio::test(start_paused = true)]
-async fn taken_is_spent_however_the_login_ends() {
+async fn a_taken_token_is_spent_however_the_login_ends() {
     for act in [Act::TakeAndFail, Act::TakeAndPanic, Act::TakeAndHang] {
         let login = Scripted::new(&[Act::Rotate(Some("one")), act, Act::Rotate(None)]);
         let provider = CachedProvider::new(login.clone());
@@ -205,7 +205,7 @@ async fn taken_is_spent_however_the_login_ends() {
 
 // A login that was declared lost has no claim on the token of the next.
 #[test]
-fn a_lost_login_takes_nothing_from_the_next() {
+fn a_lost_login_cannot_take_the_token_of_the_next() {
     without_dead_lock(|| {
         let login = Scripted::new(&[
             Act::Rotate(Some("one")),
@@ -289,7 +289,7 @@ impl Body for Answer {
 
 // L6: the server may have rotated it, whatever of the answer came through.
 #[tokio::test]
-async fn a_token_is_spent_where_the_answer_breaks_off() {
+async fn a_token_is_spent_if_the_answer_breaks_off() {
     let login = refreshing(service_fn(|request: Request<Full<Bytes>>| async move {
         let breaks = request.uri().path() == "/refresh";
         let bytes = match breaks {
@@ -329,7 +329,7 @@ async fn a_token_is_spent_where_the_answer_breaks_off() {
 
 // Nothing has left the process: nor does a full login, through the same client.
 #[tokio::test]
-async fn a_token_is_kept_where_the_client_never_gets_ready() {
+async fn a_token_is_kept_if_the_client_never_gets_ready() {
     let (client, mut handle) = mock::pair::<Request<Full<Bytes>>, Response<Answer>>();
     handle.send_error("pool closed");
     let login = refreshing(client);
@@ -345,7 +345,7 @@ async fn a_token_is_kept_where_the_client_never_gets_ready() {
 }
 
 #[test]
-fn a_request_made_for_a_test_has_its_token_once() {
+fn a_login_request_made_for_a_test_yields_its_token_once() {
     let mut request = LoginRequest::with_refresh_token("canary");
     assert!(!format!("{request:?}").contains("canary"));
     let mut clone = request.clone();

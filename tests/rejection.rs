@@ -24,7 +24,7 @@ use tower_test::mock;
 
 // Trap 27: without an expiry a token is used until it is refused, and no longer.
 #[tokio::test]
-async fn a_refusal_goes_to_its_caller_and_the_next_request_is_good() {
+async fn a_rejection_reaches_its_caller_and_the_next_request_succeeds() {
     let issuer = Issuer::new();
     let api = Api::new();
     let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
@@ -55,7 +55,7 @@ async fn a_refusal_goes_to_its_caller_and_the_next_request_is_good() {
 
 // A cold request, refused with the very credential it waited for.
 #[tokio::test]
-async fn a_refusal_of_a_request_that_waited_counts_as_well() {
+async fn a_rejection_of_a_request_that_waited_counts_too() {
     let issuer = Issuer::new();
     let api = Api::new();
     api.accept_login(2);
@@ -72,7 +72,7 @@ async fn a_refusal_of_a_request_that_waited_counts_as_well() {
 
 // U2, trap 1
 #[tokio::test]
-async fn a_late_refusal_of_an_old_generation_is_harmless() {
+async fn a_late_rejection_of_an_old_generation_is_harmless() {
     const LATE: usize = 50;
     let issuer = Issuer::new();
     let provider = CachedProvider::new(issuer.clone());
@@ -118,7 +118,7 @@ async fn a_late_refusal_of_an_old_generation_is_harmless() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_during_the_background_login_joins_it() {
+async fn a_rejection_during_the_background_login_joins_it() {
     let issuer = Issuer::gated()
         .concurrent()
         .with_lifetime(Duration::from_secs(1000));
@@ -162,7 +162,7 @@ async fn is_rejection(
 
 // U5, U6, U9, S6, S7
 #[tokio::test]
-async fn what_a_rejection_is_can_be_set() {
+async fn what_counts_as_a_rejection_can_be_configured() {
     let forbidding: Rejection = rejection::unauthorized_or_forbidden;
     let by_challenge: Rejection = rejection::invalid_token;
     let own: Rejection = |status, headers| status.as_u16() == 498 || headers.contains_key("x-gone");
@@ -219,7 +219,7 @@ async fn what_a_rejection_is_can_be_set() {
 }
 
 #[tokio::test]
-async fn the_status_of_grpc_is_looked_for_where_the_exchange_can_be_grpc() {
+async fn the_grpc_status_counts_only_if_the_exchange_can_be_grpc() {
     let grpc = |status: &'static str, version| {
         move || {
             let response = Response::builder()
@@ -295,7 +295,7 @@ fn api_with_a_forbidden_endpoint(
 
 // U4, U4b
 #[tokio::test(start_paused = true)]
-async fn a_401_that_is_about_permission_costs_a_dozen_logins_and_no_healthy_call() {
+async fn a_401_for_lack_of_permission_costs_few_logins_and_no_healthy_call() {
     for (pace, with_replay) in [(0, false), (0, true), (20, false), (20, true)] {
         let issuer = Issuer::new();
         let provider = CachedProvider::new(issuer.clone());
@@ -340,7 +340,7 @@ async fn a_401_that_is_about_permission_costs_a_dozen_logins_and_no_healthy_call
 
 // Trap 2, with and without replay.
 #[tokio::test]
-async fn two_revocations_back_to_back_are_both_cured_at_once() {
+async fn two_consecutive_revocations_are_both_recovered_at_once() {
     for with_replay in [false, true] {
         let issuer = Issuer::new();
         let api = Api::new();
@@ -367,7 +367,7 @@ async fn two_revocations_back_to_back_are_both_cured_at_once() {
 
 // L15, trap 30
 #[tokio::test]
-async fn a_login_that_brings_the_refused_token_again_is_no_progress() {
+async fn a_login_that_returns_the_rejected_token_is_no_progress() {
     for with_replay in [false, true] {
         let logins = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&logins);
@@ -399,7 +399,7 @@ async fn a_login_that_brings_the_refused_token_again_is_no_progress() {
 
 // The same, at an API whose rejections come and go: each login seems to help, for an instant.
 #[tokio::test]
-async fn logins_that_help_for_an_instant_are_held_back() {
+async fn logins_that_help_only_for_a_moment_are_held_back() {
     let logins = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&logins);
     let login = login_fn(move |_| {
@@ -426,7 +426,7 @@ async fn logins_that_help_for_an_instant_are_held_back() {
 }
 
 /// A provider whose last login was for a rejection and has cured nothing yet.
-async fn doubtful(issuer: &Issuer) -> (CachedProvider, Generation) {
+async fn after_a_login_without_effect(issuer: &Issuer) -> (CachedProvider, Generation) {
     let provider = CachedProvider::new(issuer.clone());
     let first = provider.acquire().await.unwrap();
     tokio::time::advance(Duration::from_secs(301)).await;
@@ -439,12 +439,12 @@ async fn doubtful(issuer: &Issuer) -> (CachedProvider, Generation) {
 
 // Where a login is under way or due anyway, it costs nothing to wait for it.
 #[tokio::test(start_paused = true)]
-async fn a_doubtful_refusal_waits_for_a_login_that_is_made_anyway() {
+async fn a_rejection_held_back_waits_for_a_login_that_is_due_anyway() {
     let lifetime = Duration::from_secs(1_000);
     let issuer = Issuer::gated().concurrent().with_lifetime(lifetime);
     issuer.step();
     issuer.step();
-    let (provider, second) = doubtful(&issuer).await;
+    let (provider, second) = after_a_login_without_effect(&issuer).await;
     tokio::time::advance(Duration::from_millis(999)).await;
     assert!(!provider.reject(&by_hand(second)).is_log_in());
     // `acquire_valid_for` has a login made.
@@ -476,7 +476,7 @@ async fn a_doubtful_refusal_waits_for_a_login_that_is_made_anyway() {
 
 // There is nothing to send a late one again with, and no login can be made now.
 #[tokio::test]
-async fn a_late_refusal_in_an_outage_goes_to_its_caller() {
+async fn a_late_rejection_in_an_outage_reaches_its_caller() {
     let lifetime = Duration::from_secs(1_000);
     let issuer = Issuer::new().with_lifetime(lifetime);
     let clock = HandClock::new();
@@ -502,7 +502,7 @@ async fn a_late_refusal_in_an_outage_goes_to_its_caller() {
 
 // E7: while no login can be made, what is refused stays: perhaps it was about permission.
 #[tokio::test(start_paused = true)]
-async fn a_refusal_after_a_failed_background_login_changes_nothing() {
+async fn a_rejection_after_a_failed_background_login_changes_nothing() {
     let issuer = Issuer::new()
         .concurrent()
         .with_lifetime(Duration::from_secs(1000));
@@ -519,7 +519,7 @@ async fn a_refusal_after_a_failed_background_login_changes_nothing() {
 
 // Trap 8: what may be good is not thrown away for want of a better one.
 #[tokio::test(start_paused = true)]
-async fn a_forbidden_endpoint_and_a_login_that_is_down_are_no_outage() {
+async fn a_forbidden_endpoint_and_a_failing_login_cause_no_outage() {
     for concurrent in [false, true] {
         let issuer = match concurrent {
             false => Issuer::new(),
@@ -578,7 +578,7 @@ async fn a_forbidden_endpoint_and_a_login_that_is_down_are_no_outage() {
 
 // Trap 15, I8: a generation is one account's, whoever else is asked.
 #[tokio::test]
-async fn a_provider_knows_nothing_of_anothers_generations() {
+async fn a_provider_ignores_the_generations_of_another() {
     let (one, other) = (Issuer::new(), Issuer::new());
     let (one, other) = (CachedProvider::new(one), CachedProvider::new(other));
     let held = one.acquire().await.unwrap();
@@ -609,7 +609,7 @@ async fn a_provider_knows_its_last_64_generations() {
 
 // The rules must hear of it: acceptances of a target that was rejected just now are reported.
 #[tokio::test]
-async fn a_target_that_one_generation_rejects_and_accepts_is_not_cured_by_the_next() {
+async fn a_target_that_one_generation_rejects_and_accepts_is_not_helped_by_the_next() {
     let provider = CachedProvider::new(Issuer::new());
     let accept =
         |generation, path| provider.accept(Receipt::new(generation, 0, &Method::GET, path));
@@ -629,7 +629,7 @@ async fn a_target_that_one_generation_rejects_and_accepts_is_not_cured_by_the_ne
 
 // U4b in bursts: two forbidden calls at once, time and again.
 #[tokio::test(start_paused = true)]
-async fn forbidden_calls_in_bursts_cost_no_more() {
+async fn bursts_of_forbidden_calls_cost_no_more_logins() {
     let mut most = 0;
     for with_replay in [false, true] {
         for pace in [0, 100, 500, 1_000] {
@@ -665,7 +665,7 @@ async fn forbidden_calls_in_bursts_cost_no_more() {
 
 // P5: a rival on the account, whose every login ends our token as ours ends his.
 #[tokio::test(start_paused = true)]
-async fn a_rival_on_the_account_is_noticed_told_and_no_longer_fought() {
+async fn another_client_on_the_account_is_reported_and_no_longer_logged_out() {
     for with_replay in [false, true] {
         let issuer = Issuer::new();
         let ours = Arc::new(AtomicUsize::new(0)); // the login whose token is good, 0 for the rival's
@@ -725,7 +725,7 @@ async fn a_rival_on_the_account_is_noticed_told_and_no_longer_fought() {
 
 // What fails is told as well, and what is late is not.
 #[tokio::test]
-async fn events_and_counts_tell_what_happened() {
+async fn events_and_counts_show_what_happened() {
     let issuer = Issuer::new();
     let events = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&events);
@@ -775,7 +775,7 @@ async fn events_and_counts_tell_what_happened() {
 }
 
 #[tokio::test]
-async fn a_static_token_stays_in_use_after_a_refusal() {
+async fn a_static_token_stays_in_use_after_a_rejection() {
     let api = Api::new();
     let provider = StaticProvider::new("revoked").unwrap();
     let mut service = BearerAuthLayer::new(provider, origins()).layer(api.service());
@@ -794,7 +794,7 @@ async fn a_static_token_stays_in_use_after_a_refusal() {
 }
 
 #[test]
-fn a_layer_and_its_services_say_what_a_rejection_is() {
+fn debug_output_shows_what_counts_as_a_rejection() {
     let layer = BearerAuthLayer::new(StaticProvider::new("abc").unwrap(), origins());
     let own = layer
         .clone()
@@ -846,7 +846,7 @@ impl CredentialProvider for Recorder {
 }
 
 #[tokio::test]
-async fn a_provider_is_told_of_what_was_accepted_and_refused_and_of_nothing_else() {
+async fn a_provider_gets_acceptances_and_rejections_and_nothing_else() {
     let authorization = Authorization::new(Scheme::BEARER, &Token::new("abc").unwrap());
     let generation = authorization.generation();
     let told = Arc::default();

@@ -44,7 +44,7 @@ where
 }
 
 #[tokio::test]
-async fn without_a_policy_a_rejection_says_so_and_what_the_provider_does() {
+async fn without_a_replay_policy_the_report_says_so_and_what_the_provider_does() {
     let clock = HandClock::new();
     let provider = CachedProvider::builder(Issuer::new())
         .clock(clock.clone())
@@ -69,7 +69,7 @@ async fn without_a_policy_a_rejection_says_so_and_what_the_provider_does() {
 }
 
 #[tokio::test]
-async fn a_body_that_was_not_kept_is_told_apart() {
+async fn a_body_that_was_not_kept_has_its_own_reason() {
     let layer = BearerAuthLayer::new(CachedProvider::new(Issuer::new()), origins());
     let layer = layer.replay(NEVER_COPIED);
     let report = rejected(&layer, request()).await;
@@ -78,7 +78,7 @@ async fn a_body_that_was_not_kept_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_replay_that_is_rejected_too_and_a_pause_are_told_apart() {
+async fn a_rejected_replay_and_a_pause_have_their_own_reasons() {
     let clock = HandClock::new();
     let provider = CachedProvider::builder(Issuer::new())
         .clock(clock.clone())
@@ -98,7 +98,7 @@ async fn a_replay_that_is_rejected_too_and_a_pause_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_login_that_failed_is_told_with_the_time_of_the_next() {
+async fn a_failed_login_is_reported_with_the_time_of_the_next_attempt() {
     let clock = HandClock::new();
     let issuer = Issuer::new();
     let provider = CachedProvider::builder(issuer.clone())
@@ -119,7 +119,7 @@ async fn a_login_that_failed_is_told_with_the_time_of_the_next() {
 }
 
 #[tokio::test]
-async fn a_token_that_never_changes_and_the_callers_own_header_are_told_apart() {
+async fn a_static_token_and_the_callers_own_header_have_their_own_reasons() {
     let provider = StaticProvider::new("abc").unwrap();
     let layer = BearerAuthLayer::new(provider, Origins::any_https()).replay(COPIED);
     let report = rejected(&layer, request()).await;
@@ -143,7 +143,7 @@ async fn a_token_that_never_changes_and_the_callers_own_header_are_told_apart() 
 
 // Another function of status and headers decides for the caller's own header as well.
 #[tokio::test]
-async fn a_report_is_there_where_the_response_is_a_rejection_and_nowhere_else() {
+async fn only_rejections_carry_a_report() {
     let provider = CachedProvider::new(Issuer::new());
     let layer = BearerAuthLayer::new(provider, origins());
     let odd = layer.clone().rejected_if(|status, _| status == 403);

@@ -56,7 +56,7 @@ const REFUSED: StatusCode = StatusCode::UNAUTHORIZED;
 
 // U1, T1, T2, trap 28: the mock panics when it is called unready.
 #[tokio::test]
-async fn a_thousand_refusals_in_flight_cost_one_login_and_no_request() {
+async fn a_thousand_rejections_in_flight_cost_one_login_and_no_request() {
     const REQUESTS: usize = 1_000;
     let issuer = Issuer::new();
     let (inner, mut handle) = mock::pair();
@@ -91,7 +91,7 @@ async fn a_thousand_refusals_in_flight_cost_one_login_and_no_request() {
 
 // U2, U3, trap 1
 #[tokio::test(start_paused = true)]
-async fn late_refusals_are_replayed_with_what_is_current_and_cost_no_login() {
+async fn late_rejections_are_replayed_with_the_current_token_without_a_login() {
     let issuer = Issuer::new();
     let (inner, mut handle) = mock::pair();
     let service = layer(&issuer).layer(inner);
@@ -123,7 +123,7 @@ async fn late_refusals_are_replayed_with_what_is_current_and_cost_no_login() {
 
 // U12, S11, trap 21, trap 23
 #[tokio::test]
-async fn a_replay_differs_in_its_authorization_alone() {
+async fn a_replay_differs_only_in_its_authorization() {
     #[derive(Clone, Debug, PartialEq)]
     struct Mark(u32);
 
@@ -183,7 +183,7 @@ async fn a_replay_differs_in_its_authorization_alone() {
 
 // U11: what is sent how often, by policy. The policy is asked for each request, whatever its method.
 #[tokio::test]
-async fn a_policy_says_what_is_sent_again() {
+async fn the_policy_decides_what_is_replayed() {
     async fn sends<R>(policy: R, method: Method, body: &'static str) -> usize
     where
         R: tower_bearer::Replay<Body> + Clone,
@@ -253,7 +253,7 @@ impl http_body::Body for Stream {
 
 // U10, trap 23
 #[tokio::test]
-async fn a_stream_is_sent_once_and_the_next_request_is_good() {
+async fn a_stream_is_sent_once_and_the_next_request_succeeds() {
     let policy = ReplayWith(|_: &Stream| None);
     let issuer = Issuer::new();
     let api = Api::new();
@@ -312,7 +312,7 @@ async fn answered_with(answers: &[(StatusCode, &'static str)]) -> (usize, usize,
 
 // S6, S7, U5
 #[tokio::test]
-async fn an_expired_token_is_cured_and_an_insufficient_scope_is_told() {
+async fn an_expired_token_is_replaced_and_an_insufficient_scope_is_returned() {
     let expired = (REFUSED, r#"Bearer error="invalid_token""#);
     let (sends, logins, status) = answered_with(&[expired]).await;
     println!("figure: S7 logins={logins} replays={}", sends - 1);
@@ -332,7 +332,7 @@ async fn an_expired_token_is_cured_and_an_insufficient_scope_is_told() {
 
 // S5, U14, I3, trap 30
 #[tokio::test]
-async fn a_second_refusal_is_the_callers_with_its_body_intact() {
+async fn a_second_rejection_reaches_its_caller_with_its_body_intact() {
     let issuer = Issuer::new();
     let api = Api::new();
     api.accept_login(1_000);
@@ -350,7 +350,7 @@ async fn a_second_refusal_is_the_callers_with_its_body_intact() {
 }
 
 #[tokio::test]
-async fn a_request_that_waited_for_its_credential_is_replayed_as_well() {
+async fn a_request_that_waited_for_its_credential_is_replayed_too() {
     let issuer = Issuer::new();
     let api = Api::new();
     api.accept_login(2);
@@ -365,7 +365,7 @@ async fn a_request_that_waited_for_its_credential_is_replayed_as_well() {
 
 // E10, U15: the login that an expiry has started revokes what is in flight.
 #[tokio::test(start_paused = true)]
-async fn what_is_in_flight_at_an_expiry_joins_its_login() {
+async fn requests_in_flight_at_an_expiry_join_its_login() {
     const REQUESTS: usize = 100;
     let issuer = Issuer::gated().with_lifetime(Duration::from_secs(100));
     issuer.step();
@@ -485,7 +485,7 @@ fn authorization(token: &str) -> Authorization {
 }
 
 #[tokio::test]
-async fn the_provider_is_asked_before_the_refusal_is_dropped_and_that_before_the_login() {
+async fn the_rejection_is_reported_then_dropped_then_the_login_starts() {
     let recorder = Recorder::new(authorization("first"), authorization("second"));
     let told = Arc::clone(&recorder.told);
     let body = Arc::clone(&told);
@@ -540,7 +540,7 @@ async fn a_request_is_sent_twice_at_most() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_twice_under_one_generation() {
+async fn nothing_is_sent_twice_with_one_generation() {
     let same = authorization("same");
     let recorder = Recorder::new(same.clone(), same);
     let api = Api::new();
@@ -558,7 +558,7 @@ async fn nothing_is_sent_twice_under_one_generation() {
 }
 
 #[tokio::test]
-async fn a_login_that_fails_after_the_refusal_is_gone_is_an_error() {
+async fn a_login_that_fails_after_the_rejection_was_dropped_is_an_error() {
     let issuer = Issuer::new();
     let api = Api::new();
     let service = layer(&issuer).layer(api.service());
@@ -573,7 +573,7 @@ async fn a_login_that_fails_after_the_refusal_is_gone_is_an_error() {
 
 // While no login can be made, a refusal that comes late is worth more than an error.
 #[tokio::test]
-async fn a_refusal_that_cannot_be_cured_now_goes_to_its_caller() {
+async fn a_rejection_during_a_pause_reaches_its_caller() {
     let issuer = Issuer::new();
     let (inner, mut handle) = mock::pair();
     let service = layer(&issuer).layer(inner);
@@ -597,7 +597,7 @@ async fn a_refusal_that_cannot_be_cured_now_goes_to_its_caller() {
 
 // U16, K8, and what is bare.
 #[tokio::test]
-async fn what_did_not_get_its_authorization_here_is_not_replayed() {
+async fn requests_that_the_layer_did_not_authorize_are_not_replayed() {
     let issuer = Issuer::new();
     let api = Api::new();
     api.accept_login(9);
@@ -641,7 +641,7 @@ impl CredentialProvider for Asked {
 
 // Whoever has many accounts would hand out the refused one again.
 #[tokio::test]
-async fn a_replay_says_what_was_refused_as_long_as_it_waits_for_its_slot() {
+async fn a_replay_names_the_rejected_generation_while_it_waits_for_its_slot() {
     let held = [authorization("first"), authorization("second")];
     let (first, refusals) = (held[0].generation(), Arc::default());
     let provider = Asked {
@@ -759,7 +759,7 @@ fn give_up_after(polls: usize, way: Way) -> bool {
 
 // T3, T8
 #[test]
-fn a_request_may_be_given_up_at_any_point() {
+fn a_request_can_be_dropped_at_any_point() {
     let ways = [Way::Warm, Way::Cold, Way::Replayed, Way::ColdAndReplayed];
     let points = ways.map(|way| {
         let mut polls = 0..100;
@@ -775,7 +775,7 @@ fn a_request_may_be_given_up_at_any_point() {
 
 // The policy fits bodies without a type of their own.
 #[tokio::test]
-async fn an_empty_body_is_no_body() {
+async fn an_empty_body_counts_as_no_body() {
     let api = Api::new();
     api.accept_login(2);
     let layer = BearerAuthLayer::new(CachedProvider::new(Issuer::new()), origins());
@@ -801,7 +801,7 @@ async fn a_service_with_replay_can_be_named_and_boxed() {
 }
 
 #[tokio::test]
-async fn what_a_rejection_is_may_be_said_after_a_policy_that_cannot_be_cloned() {
+async fn rejected_if_can_follow_a_policy_that_is_not_clone() {
     let copies = Mutex::new(0); // not `Clone`, and with it the policy
     let policy = ReplayWith(move |body: &Body| {
         *copies.lock().unwrap() += 1;

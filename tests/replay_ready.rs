@@ -150,7 +150,7 @@ fn kept(body: Scripted) -> (Vec<String>, Option<Vec<String>>) {
 }
 
 #[test]
-fn what_is_there_at_once_is_kept_up_to_the_limit() {
+fn a_body_that_is_ready_at_once_is_kept_up_to_the_limit() {
     let whole = |text: &str| (vec![text.to_owned()], Some(vec![text.to_owned()]));
     assert_eq!(kept(Scripted::new([Data("1234")])), whole("1234"));
     assert_eq!(kept(Scripted::new([Data("12345678")])), whole("12345678"));
@@ -162,7 +162,7 @@ fn what_is_there_at_once_is_kept_up_to_the_limit() {
 }
 
 #[test]
-fn all_other_bodies_go_on_frame_for_frame_and_are_not_kept() {
+fn all_other_bodies_pass_frame_by_frame_and_are_not_kept() {
     let untouched = |frames: &[&str]| {
         let frames = frames.iter().map(|&frame| frame.to_owned());
         (frames.collect::<Vec<_>>(), None)
@@ -192,7 +192,7 @@ fn all_other_bodies_go_on_frame_for_frame_and_are_not_kept() {
 }
 
 #[test]
-fn a_body_that_says_it_is_too_long_is_not_read() {
+fn a_body_whose_size_hint_is_too_large_is_not_read() {
     for (told, polls) in [(9, 0), (8, 1)] {
         let body = Scripted::new([Wait]).of_size(told, Some(told));
         let polled = Arc::clone(&body.polls);
@@ -204,7 +204,7 @@ fn a_body_that_says_it_is_too_long_is_not_read() {
 }
 
 #[test]
-fn a_row_of_empty_frames_is_not_read_for_ever() {
+fn endless_empty_frames_are_not_read_for_ever() {
     let body = Scripted::new((0..100).map(|_| Data("")));
     let polls = Arc::clone(&body.polls);
     let (_, kept) = keep(body);
@@ -225,7 +225,7 @@ fn a_body_that_ends_beyond_the_limit_is_not_kept() {
 }
 
 #[test]
-fn a_body_that_ends_at_another_size_than_it_said_is_not_kept() {
+fn a_body_that_contradicts_its_size_hint_is_not_kept() {
     for (lower, upper, is_kept) in [
         (0, None, true),
         (4, None, true),
@@ -277,7 +277,7 @@ fn a_whole_body_has_an_exact_size() {
 }
 
 #[test]
-fn a_part_has_the_size_that_the_body_said_less_what_was_passed_on() {
+fn the_size_hint_shrinks_by_what_was_passed_on() {
     let body = |acts: Vec<Act>| Scripted::new(acts).of_size(5, Some(9));
     let of = |lower, upper| (lower, Some(upper), false);
     // The rest, which is a body whose size does not shrink, says its own size.
@@ -296,7 +296,7 @@ fn a_part_has_the_size_that_the_body_said_less_what_was_passed_on() {
 
 // What was read is not the end while an error, or an end too soon, is still to come.
 #[test]
-fn a_body_ends_after_all_that_was_read() {
+fn a_body_ends_after_its_last_frame_was_read() {
     let ends = |acts| {
         let body = Scripted::new(acts).of_size(5, None).knowing_its_end();
         sizes(body).iter().map(|size| size.2).collect::<Vec<_>>()
@@ -307,7 +307,7 @@ fn a_body_ends_after_all_that_was_read() {
 }
 
 #[test]
-fn one_frame_is_shared_and_not_copied() {
+fn a_single_frame_is_shared_and_not_copied() {
     let bytes = Bytes::from(vec![7; LIMIT]);
     let body = Full::new(bytes.clone()).map_err(|never| match never {});
     let request = Request::new(());
@@ -362,7 +362,7 @@ where
 
 // A failure that the policy hid would be an upload that is cut off and looks whole.
 #[tokio::test]
-async fn a_body_with_a_wrong_size_does_on_the_wire_what_it_does_without_the_policy() {
+async fn a_body_with_a_wrong_size_fails_as_it_does_without_the_policy() {
     type Body = fn() -> Scripted;
     let whole = (Some("4".to_owned()), Bytes::from("1234"));
     let ends_short: Body = || Scripted::new([Data("12")]).of_size(4, Some(4));
@@ -414,7 +414,7 @@ where
 }
 
 #[tokio::test]
-async fn bodies_of_axum_and_tonic_are_replayed_in_one_line() {
+async fn bodies_of_axum_and_tonic_are_replayed() {
     let twice = (StatusCode::OK, vec![Bytes::from_static(b"hello"); 2]);
     let policy = ReplayReady::new(64 * 1024, axum::body::Body::new);
     assert_eq!(sends(policy, axum::body::Body::from("hello")).await, twice);
@@ -438,7 +438,7 @@ async fn an_empty_body_is_replayed_boxed_or_not() {
 }
 
 #[tokio::test]
-async fn what_is_not_empty_is_copied_by_the_function() {
+async fn the_function_copies_a_body_that_is_not_empty() {
     type Body = BoxBody<Bytes, Infallible>;
     fn short(body: &Body) -> Option<Body> {
         (body.size_hint().exact()? < 3).then(|| Full::from("hi").boxed())

@@ -36,7 +36,7 @@ fn echo()
 
 // K8, K9, trap 20
 #[tokio::test]
-async fn a_callers_own_header_is_left_alone_or_replaced() {
+async fn the_callers_own_header_is_kept_or_replaced() {
     async fn sent(
         layer: &BearerAuthLayer<StaticProvider>,
         url: &str,
@@ -69,7 +69,7 @@ async fn a_callers_own_header_is_left_alone_or_replaced() {
 }
 
 #[tokio::test]
-async fn a_request_may_go_bare() {
+async fn a_request_can_be_sent_bare() {
     let issuer = Issuer::new();
     let api = Api::new();
     let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
@@ -88,7 +88,7 @@ async fn a_request_may_go_bare() {
 }
 
 #[tokio::test]
-async fn a_request_that_its_caller_judges_may_go_bare_or_ask_for_a_fresh_credential() {
+async fn a_request_judged_by_its_caller_can_be_bare_or_fresh() {
     let (bare, fresh) = (
         PerRequest::bare().judged_by_caller(),
         PerRequest::fresh().judged_by_caller(),
@@ -112,7 +112,7 @@ async fn a_request_that_its_caller_judges_may_go_bare_or_ask_for_a_fresh_credent
 
 // The wish is for the origin that the next hop may lead to.
 #[tokio::test]
-async fn what_goes_bare_still_wants_a_fresh_credential() {
+async fn a_request_sent_bare_still_asks_for_a_fresh_credential() {
     let provider = CachedProvider::new(Issuer::new());
     provider.acquire().await.unwrap();
     let service = BearerAuthLayer::new(provider, origins()).layer(echo());
@@ -129,7 +129,7 @@ async fn what_goes_bare_still_wants_a_fresh_credential() {
 
 // To ask what it carries is no reason to wait: it goes out through the slot that is reserved for it.
 #[tokio::test]
-async fn a_request_that_asks_for_nothing_else_is_sent_at_once() {
+async fn a_request_with_default_settings_is_sent_at_once() {
     let (inner, mut handle) = mock::pair::<Request<()>, Response<()>>();
     let provider = StaticProvider::new("abc").unwrap();
     let mut service = BearerAuthLayer::new(provider, origins()).layer(inner);
@@ -141,7 +141,7 @@ async fn a_request_that_asks_for_nothing_else_is_sent_at_once() {
 }
 
 #[tokio::test]
-async fn a_request_may_ask_for_a_fresh_credential() {
+async fn a_request_can_ask_for_a_fresh_credential() {
     let issuer = Issuer::new();
     let api = Api::new();
     api.accept_all();
@@ -162,7 +162,7 @@ async fn a_request_may_ask_for_a_fresh_credential() {
 }
 
 #[tokio::test]
-async fn a_token_that_never_changes_is_as_fresh_as_any() {
+async fn a_static_token_counts_as_fresh() {
     let layer = BearerAuthLayer::new(StaticProvider::new("abc").unwrap(), origins());
     let service = layer.layer(echo());
     let (fresh, usual) = (PerRequest::fresh(), PerRequest::new());
@@ -177,7 +177,7 @@ async fn a_token_that_never_changes_is_as_fresh_as_any() {
 
 // Those who ask at the same time share a login, and so does who asks while one is under way.
 #[tokio::test]
-async fn fresh_credentials_are_one_login_as_well() {
+async fn concurrent_fresh_requests_share_one_login() {
     let issuer = Issuer::gated();
     issuer.step();
     let provider = CachedProvider::new(issuer.clone());
@@ -208,7 +208,7 @@ async fn fresh_credentials_are_one_login_as_well() {
 
 // A fresh one that is refused all the same needs no other than the others do.
 #[tokio::test]
-async fn a_replay_of_a_fresh_request_asks_for_no_second_login() {
+async fn the_replay_of_a_fresh_request_needs_no_second_fresh_login() {
     let issuer = Issuer::new();
     let api = Api::new();
     api.accept_login(3);
@@ -231,7 +231,7 @@ async fn a_replay_of_a_fresh_request_asks_for_no_second_login() {
 
 // By the time of its refusal the others have a newer one, which is fresh enough.
 #[tokio::test]
-async fn a_late_refusal_of_a_fresh_request_costs_no_login() {
+async fn a_late_rejection_of_a_fresh_request_causes_no_login() {
     let issuer = Issuer::new();
     let (inner, mut handle) = mock::pair::<Request<()>, Response<()>>();
     let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
@@ -259,7 +259,7 @@ async fn a_late_refusal_of_a_fresh_request_costs_no_login() {
 }
 
 #[tokio::test]
-async fn a_failed_fresh_login_leaves_the_others_their_credential() {
+async fn a_failed_fresh_login_keeps_the_credential_of_other_requests() {
     let issuer = Issuer::new();
     let api = Api::new();
     let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
@@ -275,7 +275,7 @@ async fn a_failed_fresh_login_leaves_the_others_their_credential() {
 
 // Those who ask together share a login, also where they are polled one after the other.
 #[tokio::test]
-async fn fresh_requests_made_together_are_one_login() {
+async fn fresh_requests_created_together_share_one_login() {
     let issuer = Issuer::new();
     let provider = CachedProvider::new(issuer.clone());
     let api = Api::new();
@@ -300,7 +300,7 @@ async fn fresh_requests_made_together_are_one_login() {
 
 // A redirect copies the extension: the wish is fulfilled by then.
 #[tokio::test]
-async fn a_fresh_request_is_one_login_however_often_it_is_redirected() {
+async fn a_redirected_fresh_request_causes_one_login() {
     let issuer = Issuer::new();
     let provider = CachedProvider::new(issuer.clone());
     let layer = BearerAuthLayer::new(provider, origins());
@@ -331,7 +331,7 @@ async fn a_fresh_request_is_one_login_however_often_it_is_redirected() {
 }
 
 #[tokio::test]
-async fn what_went_bare_last_carries_nothing() {
+async fn a_request_last_sent_bare_has_no_receipt() {
     let layer = BearerAuthLayer::new(StaticProvider::new("abc").unwrap(), origins());
     let service = layer.layer(echo());
     let per_request = PerRequest::new();
@@ -344,7 +344,7 @@ async fn what_went_bare_last_carries_nothing() {
 
 // For a refusal that is in a body, or in trailers.
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_told_by_hand_with_the_generation_that_was_carried() {
+async fn a_rejection_can_be_reported_by_hand_with_the_generation_sent() {
     let issuer = Issuer::new();
     let provider = CachedProvider::new(issuer.clone());
     let service = BearerAuthLayer::new(provider.clone(), origins()).layer(echo());
@@ -370,7 +370,7 @@ async fn a_refusal_is_told_by_hand_with_the_generation_that_was_carried() {
 }
 
 #[tokio::test]
-async fn a_provider_of_ones_own_sees_the_wish() {
+async fn a_custom_provider_sees_that_a_request_is_fresh() {
     let provider = CachedProvider::new(Issuer::new());
     provider.acquire().await.unwrap();
     let plain = request();

@@ -61,7 +61,7 @@ fn drive(runtime: &Runtime) {
 
 // F9, trap 7
 #[test]
-fn a_login_lost_with_its_runtime_is_made_anew_on_another() {
+fn a_login_lost_with_its_runtime_is_repeated_on_another() {
     let issuer = Issuer::gated();
     let (first, second) = (paused_runtime(), paused_runtime());
     let provider = logging_in_on(&first, &issuer);
@@ -80,7 +80,7 @@ fn a_login_lost_with_its_runtime_is_made_anew_on_another() {
 }
 
 #[test]
-fn a_waiter_tries_once_more_and_no_third_time() {
+fn a_waiter_retries_a_lost_login_once() {
     let issuer = Issuer::gated();
     let (first, second, third) = (paused_runtime(), paused_runtime(), paused_runtime());
     let provider = logging_in_on(&first, &issuer);
@@ -148,7 +148,7 @@ fn a_login_whose_runtime_is_no_longer_driven_is_lost_at_the_waiters_deadline() {
 // F8 in part: a login that blocks its thread cannot be stopped. What it brings late is discarded,
 // while another is on its way.
 #[test]
-fn what_a_lost_login_brings_late_is_discarded() {
+fn the_late_outcome_of_a_lost_login_is_discarded() {
     without_dead_lock(|| {
         let (release, blocked) = mpsc::channel::<()>();
         let (start, has_started) = mpsc::channel();
@@ -198,7 +198,7 @@ fn what_a_lost_login_brings_late_is_discarded() {
 
 /// A provider whose first login blocks its thread until the sender is gone, and ought to be over at
 /// once.
-fn blocked() -> (CachedProvider, mpsc::Sender<()>) {
+fn blocking_login() -> (CachedProvider, mpsc::Sender<()>) {
     let (release, blocked) = mpsc::channel::<()>();
     let blocked = Mutex::new(Some(blocked));
     let login = login_fn(move |_| {
@@ -245,10 +245,10 @@ fn wait_for(provider: &CachedProvider) -> Result<Authorization, Error> {
 
 // The workers that are left drive the timer, whoever has begun it.
 #[test]
-fn a_login_that_blocks_its_worker_is_lost_also_where_its_waiter_blocks_another() {
+fn a_login_that_blocks_its_worker_is_lost_even_if_its_waiter_blocks_another() {
     without_dead_lock(|| {
         let runtime = workers(3);
-        let (provider, _release) = blocked();
+        let (provider, _release) = blocking_login();
         let (tell, told) = mpsc::channel();
         runtime.spawn(async move { tell.send(wait_for(&provider)).unwrap() });
         assert!(told.recv().unwrap().unwrap_err().is_login_lost());
@@ -256,10 +256,10 @@ fn a_login_that_blocks_its_worker_is_lost_also_where_its_waiter_blocks_another()
 }
 
 #[test]
-fn who_waits_is_told_also_where_who_came_first_blocks_his_worker() {
+fn a_waiter_sees_a_lost_login_even_if_the_first_waiter_blocks_its_worker() {
     without_dead_lock(|| {
         let runtime = workers(3);
-        let (provider, _release) = blocked();
+        let (provider, _release) = blocking_login();
         let (is_waiting, waits) = mpsc::channel();
         let (_free, busy) = mpsc::channel::<()>();
         let first = provider.clone();
@@ -280,7 +280,7 @@ fn who_waits_is_told_also_where_who_came_first_blocks_his_worker() {
 fn a_login_that_blocks_one_of_two_workers_is_lost() {
     without_dead_lock(|| {
         let runtime = workers(2);
-        let (provider, _release) = blocked();
+        let (provider, _release) = blocking_login();
         let waiter = provider.clone();
         let outcome = runtime.block_on(async move {
             let waiter = tokio::spawn(async move { waiter.acquire().await });
@@ -295,7 +295,7 @@ fn a_login_that_blocks_one_of_two_workers_is_lost() {
 
 // Whoever began to wait on the login's runtime has no timer, and hears of its end all the same.
 #[test]
-fn a_waiter_that_has_moved_is_told_when_the_logins_runtime_is_dropped() {
+fn a_waiter_on_another_runtime_wakes_when_the_logins_runtime_is_dropped() {
     let issuer = Issuer::gated();
     let (first, second) = (paused_runtime(), paused_runtime());
     let provider = CachedProvider::new(issuer.clone());
@@ -314,7 +314,7 @@ fn a_waiter_that_has_moved_is_told_when_the_logins_runtime_is_dropped() {
 
 // Its timer would be on the runtime where it was polled first.
 #[test]
-fn a_waiter_that_has_moved_ends_in_time_where_the_logins_runtime_is_no_longer_driven() {
+fn a_waiter_on_another_runtime_ends_in_time_if_the_logins_runtime_is_not_driven() {
     for is_first_poll_in_a_task in [false, true] {
         let issuer = Issuer::gated();
         let (first, second) = (paused_runtime(), paused_runtime());
@@ -346,7 +346,7 @@ fn a_waiter_that_has_moved_ends_in_time_where_the_logins_runtime_is_no_longer_dr
 
 // Nobody need have the patience to see the flight's end.
 #[test]
-fn a_lost_login_is_found_by_callers_of_any_patience() {
+fn impatient_callers_recover_from_a_lost_login() {
     let issuer = Issuer::gated();
     let (first, second) = (paused_runtime(), paused_runtime());
     let provider = logging_in_on(&first, &issuer);
@@ -368,7 +368,7 @@ fn a_lost_login_is_found_by_callers_of_any_patience() {
 
 // Who comes when it is overdue need not be told: a login is started for him.
 #[test]
-fn a_lost_login_is_none_of_the_business_of_who_comes_later() {
+fn a_caller_after_a_lost_login_starts_its_own() {
     let issuer = Issuer::gated();
     let (first, second) = (paused_runtime(), paused_runtime());
     let provider = logging_in_on(&first, &issuer);
@@ -381,7 +381,7 @@ fn a_lost_login_is_none_of_the_business_of_who_comes_later() {
 
 // The same in the background: aging requests find it, and none of them waits.
 #[test]
-fn a_background_login_that_is_lost_is_made_anew() {
+fn a_lost_background_login_is_repeated() {
     let issuer = Issuer::gated()
         .concurrent()
         .with_lifetime(Duration::from_secs(3600));
@@ -436,7 +436,7 @@ fn a_background_login_that_is_due_waits_for_a_runtime() {
 }
 
 #[test]
-fn a_login_that_was_lost_before_it_began_is_never_made() {
+fn a_login_lost_before_it_began_never_runs() {
     let issuer = Issuer::new();
     let (first, second) = (paused_runtime(), paused_runtime());
     let provider = CachedProvider::new(issuer.clone());
@@ -476,7 +476,7 @@ fn a_lost_login_that_fails_late_causes_no_pause() {
 
 // A runtime that is shut down drops a task while it is being spawned.
 #[test]
-fn a_login_that_cannot_be_spawned_any_more_is_lost_and_not_a_deadlock() {
+fn a_login_that_cannot_be_spawned_is_lost_without_a_deadlock() {
     without_dead_lock(|| {
         let issuer = Issuer::new();
         let provider = CachedProvider::new(issuer.clone());
@@ -528,7 +528,7 @@ fn a_login_without_a_runtime_is_an_error_that_says_so() {
 
 // F10
 #[test]
-fn it_is_made_without_a_runtime_and_works_on_each_kind() {
+fn a_provider_is_built_without_a_runtime_and_works_on_each_kind() {
     let made_without = || {
         let issuer = Issuer::new();
         let layer = BearerAuthLayer::new(CachedProvider::new(issuer), origins());
@@ -572,7 +572,7 @@ fn it_is_made_without_a_runtime_and_works_on_each_kind() {
 }
 
 #[test]
-fn a_runtime_without_a_time_driver_is_a_panic_for_who_waits() {
+fn waiting_on_a_runtime_without_a_time_driver_panics() {
     let runtime = Builder::new_current_thread().build().unwrap();
     let provider = CachedProvider::new(Issuer::gated());
     let acquiring = AssertUnwindSafe(|| runtime.block_on(provider.acquire()));

@@ -110,7 +110,7 @@ impl Search {
 }
 
 #[test]
-fn nothing_is_left_of_a_secret_once_its_owners_are_gone() {
+fn no_secret_outlives_its_owners_in_memory() {
     let _turn = ONE_AT_A_TIME.lock().unwrap();
     tokio_test::block_on(secrets());
 }
@@ -239,7 +239,7 @@ fn frames(pieces: usize, write: impl FnOnce(&mut String)) -> Frames {
 // The login's document and its answer: in one frame and in three, with an escape in the token, and
 // with a secret in a field that nobody reads.
 #[test]
-fn nothing_is_left_of_a_login_over_http() {
+fn a_login_over_http_leaves_no_secret_in_memory() {
     let _turn = ONE_AT_A_TIME.lock().unwrap();
     let mut search = Search::new();
     let mut residues = 0;

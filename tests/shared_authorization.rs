@@ -65,7 +65,7 @@ async fn settled<P: CredentialProvider>(service: &BearerAuth<Echo, P>) -> Bearer
 
 // I8
 #[tokio::test]
-async fn no_copy_is_sent_once_its_generation_is_refused_replaced_or_expired() {
+async fn no_copy_is_sent_after_its_generation_was_rejected_replaced_or_expired() {
     let clock = HandClock::new();
     let provider = CachedProvider::builder(Issuer::new().with_lifetime(HOUR))
         .clock(clock.clone())
@@ -170,7 +170,7 @@ fn request_of(account: usize) -> Request<()> {
 }
 
 #[tokio::test]
-async fn a_request_carries_its_own_account_whatever_the_one_before_it_carried() {
+async fn consecutive_requests_each_carry_their_own_account() {
     for knows in [true, false] {
         let accounts = Accounts::new(knows);
         let mut service = BearerAuthLayer::new(accounts, origins()).layer(Echo);
@@ -191,7 +191,7 @@ async fn a_request_carries_its_own_account_whatever_the_one_before_it_carried() 
 }
 
 #[tokio::test]
-async fn a_provider_that_says_what_is_current_is_asked_for_it_twice_by_each_service() {
+async fn a_service_asks_a_caching_provider_for_an_authorization_twice() {
     let accounts = Accounts::new(true);
     let service = BearerAuthLayer::new(accounts.clone(), origins()).layer(Echo);
     let mut long_lived = service.clone();
@@ -222,7 +222,7 @@ async fn a_provider_that_says_what_is_current_is_asked_for_it_twice_by_each_serv
 
 // It says no of every copy, since it was not told how to say more.
 #[tokio::test]
-async fn a_provider_that_only_says_what_is_current_is_asked_by_each_request() {
+async fn a_provider_without_is_current_is_asked_for_each_request() {
     let provider = ScriptedProvider::new(["one", "two"]).unwrap();
     let service = BearerAuthLayer::new(provider.clone(), origins()).layer(Echo);
     let mut settled = settled(&service).await;
@@ -235,7 +235,7 @@ async fn a_provider_that_only_says_what_is_current_is_asked_by_each_request() {
 
 // A token is copied for rows of requests with one generation, and not for those in turns.
 #[tokio::test]
-async fn accounts_in_turns_cost_no_copies() {
+async fn alternating_accounts_cause_no_copies() {
     for row in [&[0, 1][..], &[0, 0, 1], &[0, 0, 0, 1]] {
         let mut service = BearerAuthLayer::new(Accounts::new(true), origins()).layer(Silent);
         let send = |service: &mut BearerAuth<Silent, Accounts>, request| {
@@ -287,7 +287,7 @@ impl Service<Request<()>> for Silent {
 
 // Bytes in common have a reference count in common, which threads would fight for.
 #[tokio::test]
-async fn services_that_are_used_again_have_no_bytes_in_common() {
+async fn reused_services_share_no_header_bytes() {
     let provider = CachedProvider::new(Issuer::new());
     let service = BearerAuthLayer::new(provider, origins()).layer(Silent);
     let mut used = service.clone();
@@ -339,7 +339,7 @@ async fn a_request_with_its_own_authorization_starts_no_background_login() {
 }
 
 #[tokio::test]
-async fn a_provider_behind_a_pointer_says_what_is_current_too() {
+async fn a_provider_behind_a_pointer_forwards_is_current() {
     let fixed = StaticProvider::new("abc").unwrap();
     let request = request();
     let head = RequestHead::of(&request);
@@ -377,7 +377,7 @@ impl Clock for Going {
 }
 
 #[test]
-fn a_timer_stands_in_for_the_clock_as_long_as_its_runtime_lives() {
+fn a_timer_replaces_clock_reads_while_its_runtime_lives() {
     let going = Going(HandClock::new());
     let provider = CachedProvider::builder(Issuer::new().with_lifetime(HOUR))
         .clock(going.clone())
@@ -412,7 +412,7 @@ fn a_timer_stands_in_for_the_clock_as_long_as_its_runtime_lives() {
 // Before its timers, such a runtime polls what was waiting: a request after an hour's rest would be
 // told that all is fresh.
 #[test]
-fn a_runtime_of_one_thread_gets_no_timer() {
+fn a_single_threaded_runtime_gets_no_timer() {
     let going = Going(HandClock::new());
     let provider = CachedProvider::builder(Issuer::new().with_lifetime(HOUR))
         .clock(going.clone())
@@ -429,7 +429,7 @@ fn a_runtime_of_one_thread_gets_no_timer() {
 
 // The hook on a credential runs before it is used, and may take longer than it lives.
 #[test]
-fn a_timer_counts_from_when_it_begins() {
+fn the_timer_counts_from_its_start() {
     support::without_dead_lock(|| {
         let going = Going(HandClock::new());
         let clock = going.0.clone();

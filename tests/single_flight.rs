@@ -26,7 +26,7 @@ async fn let_others_run() {
 
 // F1
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_requests_at_once_cost_one_login() {
+async fn ten_thousand_requests_at_once_cause_one_login() {
     const REQUESTS: usize = 10_000;
     let issuer = Issuer::new().with_delay(Duration::from_millis(50));
     let api = Api::new();
@@ -108,7 +108,7 @@ async fn a_leader_dropped_at_any_await_does_not_stop_the_login() {
 
 // F3
 #[tokio::test]
-async fn a_login_that_all_have_left_finishes_and_its_token_is_used() {
+async fn a_login_that_lost_all_waiters_finishes_and_its_token_is_used() {
     let issuer = Issuer::gated();
     let provider = CachedProvider::new(issuer.clone());
     let mut waiters: Vec<_> = (0..10).map(|_| task::spawn(provider.acquire())).collect();
@@ -129,7 +129,7 @@ async fn a_login_that_all_have_left_finishes_and_its_token_is_used() {
 
 // F5, trap 16
 #[tokio::test(start_paused = true)]
-async fn callers_with_less_patience_than_the_login_are_served_by_it_later() {
+async fn callers_that_time_out_before_the_login_are_served_by_it_later() {
     let issuer = Issuer::new().with_delay(Duration::from_millis(500));
     let api = Api::new();
     let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
@@ -207,7 +207,7 @@ impl Login for Panicky {
 
 // F6, trap 6
 #[tokio::test(start_paused = true)]
-async fn a_panic_is_an_error_for_the_waiters_and_not_the_end() {
+async fn a_panicking_login_is_an_error_for_its_waiters_and_the_next_one_runs() {
     for place in [
         "in the call",
         "before the first await",
@@ -351,7 +351,7 @@ async fn after_a_failure_requests_fail_at_once_with_the_same_error() {
 
 // Trap 14: the waiter of an old flight has no say in a new one.
 #[tokio::test(start_paused = true)]
-async fn a_waiter_left_over_from_a_failed_flight_does_not_touch_the_next() {
+async fn a_waiter_of_a_failed_flight_does_not_affect_the_next() {
     let issuer = Issuer::gated();
     issuer.fail("down");
     let provider = CachedProvider::new(issuer.clone());

@@ -363,7 +363,7 @@ fn runtime() -> Runtime {
 }
 
 #[test]
-fn nothing_is_lost_and_nothing_is_left_under_full_load() {
+fn under_full_load_no_request_is_lost_and_nothing_leaks() {
     let seconds = extent::amount("SOAK_SECONDS", "seconds", 3, 10);
     let length = Duration::from_secs(seconds);
     // The client's tasks are counted: the server has others.

@@ -242,7 +242,7 @@ async fn it_fits_around_and_under_other_layers_in_every_order() {
 
 // T6: a load shedder sheds nothing for want of a token, and one layer goes around another.
 #[tokio::test(start_paused = true)]
-async fn it_fits_around_and_under_a_load_shedder_and_another_of_its_kind() {
+async fn it_fits_around_and_under_a_load_shedder_and_another_bearer_layer() {
     let issuer = || Issuer::new().with_delay(Duration::from_millis(50));
     let api = Api::new();
 
@@ -326,7 +326,7 @@ async fn a_library_names_its_client_in_a_struct() {
 
 // STACKS.md, lesson 13: `&Client` is a service too, and lives less than 'static.
 #[tokio::test]
-async fn it_goes_around_a_borrowed_client() {
+async fn it_wraps_a_borrowed_client() {
     let api = StandIn::start().await;
     let http = http_client();
     let quable = Quable::base_url(&api.base_url()).unwrap();
@@ -362,7 +362,7 @@ impl<'a> Service<Request<(Rc<str>, &'a str)>> for Local<'a> {
 }
 
 #[tokio::test]
-async fn it_asks_neither_send_nor_static_of_service_and_body() {
+async fn services_and_bodies_need_not_be_send_or_static() {
     let owned = String::from("borrowed");
     let mut service = layer(&Issuer::new()).layer(Local(PhantomData));
     for _ in 0..2 {
@@ -423,7 +423,7 @@ async fn an_axum_handler_keeps_the_client_in_its_state() {
 }
 
 #[tokio::test]
-async fn it_goes_around_a_tonic_channel_whose_uris_are_paths() {
+async fn it_wraps_a_tonic_channel_whose_uris_are_paths() {
     let app = Router::new().route(
         "/package.Service/Method",
         axum::routing::post(|headers: HeaderMap| async move {
@@ -453,7 +453,7 @@ async fn it_goes_around_a_tonic_channel_whose_uris_are_paths() {
 }
 
 #[tokio::test]
-async fn it_goes_around_a_client_of_another_body() {
+async fn it_wraps_a_client_with_another_body_type() {
     let client: Client<_, axum::body::Body> =
         Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
     let service = layer(&Issuer::new()).layer(client);
@@ -464,7 +464,7 @@ async fn it_goes_around_a_client_of_another_body() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_not_clone_needs_a_buffer_and_nothing_else() {
+async fn a_service_that_is_not_clone_needs_only_a_buffer() {
     struct NotClone;
     impl Service<Request<()>> for NotClone {
         type Response = Response<String>;

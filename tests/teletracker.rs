@@ -108,7 +108,7 @@ async fn a_401_and_a_403_are_both_rejections() {
 }
 
 #[tokio::test]
-async fn the_header_is_the_guides_or_the_other() {
+async fn both_documented_headers_work() {
     for header_name in [AUTHENTICATION, AUTHORIZATION] {
         let named = header_name.clone();
         let scene = Scene::new(|settings| settings.header_name = named).await;
@@ -124,7 +124,7 @@ async fn the_header_is_the_guides_or_the_other() {
 }
 
 #[tokio::test]
-async fn a_session_is_bound_to_an_account_where_it_is_told() {
+async fn a_session_is_bound_to_the_configured_account() {
     let scene = Scene::new(|settings| settings.account = Some(4711)).await;
     let client = scene.client(scene.builder().build());
     let request = Request::get(scene.api.reports())
@@ -280,7 +280,7 @@ async fn a_stored_refresh_token_survives_a_restart() {
 }
 
 #[tokio::test]
-async fn a_storm_of_refusals_is_one_refresh() {
+async fn a_storm_of_rejections_causes_one_refresh() {
     const REQUESTS: usize = 200;
     let scene = Arc::new(Scene::new(|settings| settings.refusal = StatusCode::FORBIDDEN).await);
     let client = scene.client(scene.builder().build());

@@ -12,7 +12,7 @@ use tower_bearer::{
 };
 
 #[tokio::test]
-async fn gates_hold_logins_back_and_let_them_through() {
+async fn a_gate_holds_logins_until_it_opens() {
     let login = ScriptedLogin::new();
     let provider = CachedProvider::new(login.clone());
     login.open();
@@ -36,12 +36,12 @@ async fn gates_hold_logins_back_and_let_them_through() {
 
 #[test]
 #[should_panic(expected = "logins")]
-fn an_assertion_of_logins_can_fail() {
+fn assert_logins_can_fail() {
     ScriptedLogin::new().assert_logins(1);
 }
 
 #[test]
-fn a_clock_moves_as_it_is_told() {
+fn a_clock_moves_only_by_hand() {
     let clock = TestClock::new();
     let (now, wall) = (clock.now(), clock.wall());
     let minute = Duration::from_secs(60);
@@ -53,7 +53,7 @@ fn a_clock_moves_as_it_is_told() {
 }
 
 #[tokio::test]
-async fn a_scripted_provider_goes_through_its_tokens() {
+async fn a_scripted_provider_returns_its_tokens_in_order() {
     let provider = ScriptedProvider::new(["one", "two"]).unwrap();
     assert!(ScriptedProvider::new(["a b"]).is_err());
     let layer = BearerAuthLayer::new(provider.clone(), support::origins());

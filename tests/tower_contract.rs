@@ -33,7 +33,7 @@ fn layered(issuer: &Issuer) -> (BearerAuth<Mock>, mock::Handle<Request<()>, Resp
 
 // T1: the mock panics when it is called without having been ready.
 #[tokio::test]
-async fn a_warm_request_goes_through_the_service_that_was_ready() {
+async fn a_request_with_a_token_uses_the_service_that_was_ready() {
     let issuer = Issuer::new();
     let (service, mut handle) = layered(&issuer);
     service.provider().acquire().await.unwrap();
@@ -50,7 +50,7 @@ async fn a_warm_request_goes_through_the_service_that_was_ready() {
 
 // T1, T2
 #[tokio::test]
-async fn a_cold_request_gives_its_readiness_back_and_waits_for_its_own() {
+async fn a_request_that_waits_gives_its_slot_back_and_gets_another() {
     let issuer = Issuer::gated();
     let (mut service, mut handle) = layered(&issuer);
     handle.allow(1);
@@ -144,7 +144,7 @@ async fn queue_up(issuer: &Issuer, api: &Api) -> Vec<(String, StatusCode)> {
 
 // What was acquired is not kept while a request waits for its slot.
 #[tokio::test(start_paused = true)]
-async fn a_request_that_queues_for_its_slot_goes_out_with_what_is_current_then() {
+async fn a_request_queued_for_its_slot_is_sent_with_the_token_current_then() {
     // Each token is used for 9 s.
     let issuer = Issuer::new().with_lifetime(Duration::from_secs(10));
     let api = Api::new();
@@ -198,7 +198,7 @@ async fn a_slot_is_given_back_before_a_second_wait_for_a_login() {
 
 // Each clone of the service takes longer to get ready than a credential lives.
 #[tokio::test(start_paused = true)]
-async fn a_slot_that_takes_longer_than_a_credential_lives_is_no_endless_login() {
+async fn a_slot_slower_than_the_lifetime_causes_no_endless_logins() {
     struct Slow(Pin<Box<tokio::time::Sleep>>);
     impl Slow {
         fn new() -> Self {
@@ -231,7 +231,7 @@ async fn a_slot_that_takes_longer_than_a_credential_lives_is_no_endless_login() 
 
 // A provider that cannot be asked without waiting is asked once for each request.
 #[tokio::test]
-async fn what_is_not_shared_is_kept_until_there_is_a_slot() {
+async fn an_authorization_that_cannot_be_asked_for_again_is_kept_until_a_slot_is_free() {
     struct Unshared(AtomicUsize);
     impl CredentialProvider for Unshared {
         type Acquire = std::future::Ready<Result<Authorization, tower_bearer::Error>>;
@@ -266,7 +266,7 @@ async fn what_is_not_shared_is_kept_until_there_is_a_slot() {
 
 // The answer may take long, and what it waited with is not needed any more.
 #[tokio::test]
-async fn a_request_that_has_waited_keeps_no_service_once_it_is_sent() {
+async fn a_request_that_waited_drops_its_service_once_it_is_sent() {
     let issuer = Issuer::gated();
     let alive = Arc::new(());
     let held = Arc::clone(&alive);
@@ -287,7 +287,7 @@ async fn a_request_that_has_waited_keeps_no_service_once_it_is_sent() {
 
 // T3
 #[tokio::test]
-async fn permits_return_when_a_request_is_dropped_at_any_point() {
+async fn a_request_dropped_at_any_point_returns_its_permit() {
     let issuer = Issuer::gated();
     let permits = Arc::new(Semaphore::new(1));
     let (inner, mut handle) = mock::pair::<Request<()>, Response<()>>();
@@ -340,7 +340,7 @@ async fn permits_return_when_a_request_is_dropped_at_any_point() {
 
 // T3: what the layer refuses does not keep others from the slot.
 #[tokio::test]
-async fn a_request_that_is_not_sent_gives_its_slot_back() {
+async fn a_request_that_is_not_sent_returns_its_slot() {
     let permits = Arc::new(Semaphore::new(1));
     let (inner, mut handle) = mock::pair::<Request<()>, Response<()>>();
     handle.allow(2);
@@ -367,7 +367,7 @@ async fn an_unready_service_is_an_error_without_a_login() {
 
 // T4 again: it was ready when it was called, and fails before its turn comes.
 #[tokio::test]
-async fn a_service_that_fails_while_a_request_waits_is_that_requests_error() {
+async fn a_service_that_fails_while_a_request_waits_fails_that_request() {
     let issuer = Issuer::gated();
     let (mut service, mut handle) = layered(&issuer);
     handle.allow(1);
@@ -396,7 +396,7 @@ impl Wake for Woken {
 }
 
 /// Polls what is pending by ever other wakers, for no reason, and returns the last of them.
-fn poll_in_vain<F: Future + Unpin>(future: &mut F) -> Arc<Woken> {
+fn poll_repeatedly<F: Future + Unpin>(future: &mut F) -> Arc<Woken> {
     let mut last = Arc::default();
     for _ in 0..3 {
         last = Arc::<Woken>::default();
@@ -426,18 +426,18 @@ async fn the_waker_of_the_last_poll_is_woken() {
     let mut waits = 0;
     for status in [StatusCode::UNAUTHORIZED, StatusCode::OK] {
         // For the login.
-        let last = poll_in_vain(&mut response);
+        let last = poll_repeatedly(&mut response);
         issuer.step();
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
         assert!(last.0.load(SeqCst) > 0, "{status}: by the login");
         // For the service to be ready.
-        let last = poll_in_vain(&mut response);
+        let last = poll_repeatedly(&mut response);
         handle.allow(1);
         assert!(last.0.load(SeqCst) > 0, "{status}: by the service");
         // For the answer.
-        let last = poll_in_vain(&mut response);
+        let last = poll_repeatedly(&mut response);
         let (_, answer) = handle.next_request().await.unwrap();
         let mut answered = Response::new(());
         *answered.status_mut() = status;

@@ -8,7 +8,7 @@ use support::{Capture, HandClock, Issuer, by_hand};
 use tower_bearer::{CachedProvider, login_fn};
 
 #[tokio::test]
-async fn a_login_has_a_span_and_what_happens_is_told() {
+async fn a_login_has_a_span_and_events_are_logged() {
     let capture = Capture::default();
     let _default = tracing::subscriber::set_default(capture.clone());
     let issuer = Issuer::new();

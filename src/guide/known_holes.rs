@@ -11,7 +11,7 @@
 //! **Login stampede.** The token expires, and each waiting request logs in. At an API with one
 //! session per account those logins revoke each other. Here there is one login in flight, and all
 //! requests share its outcome.
-//! `tests/single_flight.rs::ten_thousand_requests_at_once_cost_one_login`
+//! `tests/single_flight.rs::ten_thousand_requests_at_once_cause_one_login`
 //!
 //! **Waiters fail one by one.** A login fails, and the next waiter tries again, and the next. Here
 //! all get the same error at once, with the time of the next attempt.
@@ -23,7 +23,8 @@
 //!
 //! **Refresh token spent twice.** Two refreshes at once, or a second try after a lost answer, look
 //! like theft to a server that rotates tokens. Here a login takes the refresh token out; once
-//! taken, no other login gets it. `tests/refresh_tokens.rs::taken_is_spent_however_the_login_ends`
+//! taken, no other login gets it.
+//! `tests/refresh_tokens.rs::a_taken_token_is_spent_however_the_login_ends`
 //!
 //! **Account locked by a wrong password.** A service tries it once per request until the server
 //! locks the account. Here a [permanent](crate::LoginError::permanent) failure is tried again after
@@ -31,21 +32,21 @@
 //!
 //! **A failed early refresh displaces a good token.** Here the current credential stays in use
 //! until its own expiry.
-//! `tests/expiry.rs::a_failed_background_login_displaces_nothing_and_is_not_repeated_per_request`
+//! `tests/expiry.rs::a_failed_background_login_keeps_the_credential_and_is_not_retried_per_request`
 //!
 //! **Request without a token.** The login fails, and the request is sent bare. Here it is not sent.
-//! `tests/failures.rs::no_request_is_sent_without_what_it_waits_for`
+//! `tests/failures.rs::no_request_is_sent_without_its_authorization`
 //!
 //! **Panicking login.** It poisons a mutex, or leaves its waiters hanging. Here it is an error for
 //! the waiters, and the next request logs in after the pause.
-//! `tests/single_flight.rs::a_panic_is_an_error_for_the_waiters_and_not_the_end`
+//! `tests/single_flight.rs::a_panicking_login_is_an_error_for_its_waiters_and_the_next_one_runs`
 //!
 //! # Rejections
 //!
 //! **A late 401 invalidates the new token.** The request was sent with the previous token, and its
 //! answer comes after the login. The client throws the new token away. Here each request carries
 //! the [generation](crate::Generation) of its login, and a rejection counts for that one alone.
-//! `tests/rejection.rs::a_late_refusal_of_an_old_generation_is_harmless`
+//! `tests/rejection.rs::a_late_rejection_of_an_old_generation_is_harmless`
 //!
 //! ```
 //! use http::Method;
@@ -70,30 +71,30 @@
 //! **Hot login loop.** An endpoint is forbidden for this account and answers 401. Each 401 causes a
 //! login, and each login revokes what others send. Here logins that do not help are paused, for
 //! that endpoint alone.
-//! `tests/rejection.rs::a_401_that_is_about_permission_costs_a_dozen_logins_and_no_healthy_call`
+//! `tests/rejection.rs::a_401_for_lack_of_permission_costs_few_logins_and_no_healthy_call`
 //!
 //! **No login ever again.** A throttle that is too simple keeps a dead token for hours. Here a login
 //! is tried after five minutes at the latest, and the pause of a failed login.
-//! `tests/rejections/main.rs::no_history_makes_a_login_impossible`
+//! `tests/rejections/main.rs::no_history_prevents_all_logins`
 //!
 //! **Two clients on one account.** Each login revokes the other client's token, without end. Here
 //! that is noticed, reported as [`Contended`](crate::CredentialEvent::Contended), and no longer
 //! answered at once.
-//! `tests/rejection.rs::a_rival_on_the_account_is_noticed_told_and_no_longer_fought`
+//! `tests/rejection.rs::another_client_on_the_account_is_reported_and_no_longer_logged_out`
 //!
 //! # Lifetimes
 //!
 //! **Expiry by one clock.** The monotonic clock stops while a machine sleeps, and the wall clock
 //! jumps. Here a credential is expired as soon as either says so.
-//! `tests/expiry.rs::expired_is_what_either_clock_says`
+//! `tests/expiry.rs::a_credential_expires_by_whichever_clock_is_first`
 //!
 //! **The server's clock is wrong.** An absolute expiry then lies in the past, and each request logs
 //! in. Here a lifetime counts from the sending of the login, and an expiry that is already over is
-//! ignored. `tests/expiry.rs::a_server_clock_that_is_off_makes_no_storm`
+//! ignored. `tests/expiry.rs::a_wrong_server_clock_causes_no_login_storm`
 //!
 //! **Short lifetimes.** A token of 5 s and a margin of 10 s are a login per request. Here the
 //! margin is at most half of the lifetime, and each token is used for a second at least.
-//! `tests/expiry.rs::a_short_lifetime_makes_no_hot_loop`
+//! `tests/expiry.rs::a_short_lifetime_causes_no_login_loop`
 //!
 //! **A fleet renews at one instant.** Here the moment is random within a fifth of the token's use.
 //! `tests/expiry.rs::refresh_ahead_is_spread_over_a_fleet`
@@ -120,13 +121,13 @@
 //!
 //! **Two `Authorization` headers.** A layer appends where it should insert, and the server picks
 //! one. Here one goes out; a request that brings two is an error.
-//! `tests/header.rs::a_request_that_brings_two_is_not_sent`
+//! `tests/header.rs::a_request_with_two_authorizations_is_not_sent`
 //!
 //! # Replay
 //!
 //! **Half a stream is sent again.** Clones of some bodies share one stream, so that the second
 //! request is empty and succeeds. Here nothing is replayed unless a [policy](crate::Replay) keeps
-//! the body. `tests/replay.rs::a_stream_is_sent_once_and_the_next_request_is_good`
+//! the body. `tests/replay.rs::a_stream_is_sent_once_and_the_next_request_succeeds`
 //!
 //! **Replay without end.** The new token is rejected as well, and the client tries again. Here a
 //! request is sent twice at most. `tests/replay.rs::a_request_is_sent_twice_at_most`
@@ -146,7 +147,7 @@
 //!
 //! **The runtime of the login is gone.** Its waiters hang. Here the login counts as lost, and
 //! another runtime makes a new one.
-//! `tests/runtimes.rs::a_login_lost_with_its_runtime_is_made_anew_on_another`
+//! `tests/runtimes.rs::a_login_lost_with_its_runtime_is_repeated_on_another`
 //!
 //! # What stays open
 //!

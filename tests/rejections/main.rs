@@ -212,7 +212,7 @@ fn each_row_holds() {
 }
 
 #[test]
-fn no_history_makes_a_login_impossible() {
+fn no_history_prevents_all_logins() {
     let most = Extent::Release.seeds();
     let seeds = extent::number("REJECTION_SEEDS").unwrap_or_else(|| {
         let seeds = Extent::asked_for().seeds();

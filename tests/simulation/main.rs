@@ -54,7 +54,7 @@ fn report(seed: u64, violations: &[String]) -> String {
 }
 
 #[test]
-fn whatever_befalls_them_the_invariants_hold_and_all_recover() {
+fn the_invariants_hold_under_all_faults_and_every_process_recovers() {
     if let Some(seed) = number("SIMULATION_SEED") {
         let history = run::run(seed);
         println!("{}", history.lines.join("\n"));
@@ -121,7 +121,7 @@ fn whatever_befalls_them_the_invariants_hold_and_all_recover() {
 }
 
 #[test]
-fn one_seed_is_one_history() {
+fn a_seed_reproduces_its_history() {
     for seed in 0..8 {
         let (one, other) = (run::run(seed), run::run(seed));
         let differs = one.lines.iter().zip(&other.lines).find(|(a, b)| a != b);

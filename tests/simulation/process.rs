@@ -91,7 +91,7 @@ impl Process {
             let longest = u64::try_from(self.host.pace.longest_pause.as_millis());
             let pause = chance.u64(0..longest.unwrap_or(1_000));
             time::sleep(Duration::from_millis(pause)).await;
-            let errand = self.errand(&mut chance);
+            let errand = self.next_task(&mut chance);
             if chance.u16(0..400) == 0 {
                 self.host.record.count(|counts| counts.resets += 1);
                 self.host.record.write(&self.logbook.who, "reset");
@@ -126,7 +126,7 @@ impl Process {
         }
     }
 
-    fn errand(&self, chance: &mut Rng) -> Errand {
+    fn next_task(&self, chance: &mut Rng) -> Errand {
         let uri = match chance.u8(0..100) {
             0..20 if self.host.forbids => "https://api/forbidden",
             0..5 => "https://api/moved",

@@ -95,13 +95,13 @@ impl Course<'_> {
         while self.sim.elapsed() < plan.pace.troubled {
             self.record.set_now(self.sim.elapsed());
             while let Some((_, fault)) = faults.next_if(|(at, _)| *at <= self.sim.elapsed()) {
-                self.befall(fault);
+                self.inject(fault);
             }
             self.step();
         }
     }
 
-    fn befall(&mut self, fault: &Fault) {
+    fn inject(&mut self, fault: &Fault) {
         self.record.write("fault", format!("{fault:?}"));
         let sim = &mut self.sim;
         let is_client = |name: &str| name.starts_with("client");

@@ -32,7 +32,7 @@ const SEED: u64 = 1;
 const TRANSITIONS: std::ops::Range<usize> = 1..400;
 
 #[test]
-fn the_invariants_hold_whatever_happens() {
+fn the_invariants_hold_after_each_step() {
     let cases = amount(
         "STATE_MACHINE_CASES",
         "cases",

@@ -58,7 +58,7 @@ fn explore(name: &str, row: Option<&str>, model: impl Fn() + Send + Sync + 'stat
         builder.preemption_bound = Some(number("MODEL_PREEMPTIONS", 2));
         builder.max_branches = 100_000;
         builder.check(model);
-        tell("loom", name, row, "interleavings", schedules.load(SeqCst));
+        report("loom", name, row, "interleavings", schedules.load(SeqCst));
     }
     #[cfg(feature = "shuttle")]
     {
@@ -69,11 +69,11 @@ fn explore(name: &str, row: Option<&str>, model: impl Fn() + Send + Sync + 'stat
         let again = Arc::clone(&model);
         shuttle::check_random(move || model(), half);
         shuttle::check_pct(move || again(), half, 3);
-        tell("shuttle", name, row, "schedules", schedules.load(SeqCst));
+        report("shuttle", name, row, "schedules", schedules.load(SeqCst));
     }
 }
 
-fn tell(checker: &str, name: &str, row: Option<&str>, what: &str, count: usize) {
+fn report(checker: &str, name: &str, row: Option<&str>, what: &str, count: usize) {
     let row = row.map_or_else(String::new, |row| format!("{row}-{checker} "));
     println!("figure: {row}models-{checker}-{name} {what}~={count}");
 }
@@ -144,7 +144,7 @@ fn is_current(provider: &CachedProvider, held: &tower_bearer::Authorization) -> 
 
 // F14: no waiter is forgotten, whenever it began to wait, and there is one login for all.
 #[test]
-fn all_who_wait_are_told_by_one_login() {
+fn one_login_serves_all_waiters() {
     explore("one_flight", Some("F14"), || {
         let issuer = Issuer::default();
         let provider = issuer.provider(None).build();
@@ -159,7 +159,7 @@ fn all_who_wait_are_told_by_one_login() {
 
 // F13: a caller that gives up, at whatever point, takes nothing from another.
 #[test]
-fn a_waiter_that_gives_up_takes_nothing_from_others() {
+fn a_dropped_waiter_does_not_affect_the_others() {
     explore("abandoned", Some("F13"), || {
         let issuer = Issuer::default();
         let provider = issuer.provider(None).build();
@@ -178,7 +178,7 @@ fn a_waiter_that_gives_up_takes_nothing_from_others() {
 
 // One rejection of a generation counts, whoever is first.
 #[test]
-fn a_generation_that_two_reject_at_once_costs_one_login() {
+fn two_rejections_of_one_generation_cause_one_login() {
     explore("rejected_twice", None, || {
         let issuer = Issuer::default();
         let provider = issuer.provider(None).build();
@@ -224,7 +224,7 @@ fn an_acceptance_under_a_new_generation_is_never_missed() {
 
 // I8
 #[test]
-fn nobody_is_told_of_an_older_generation_once_a_newer_one_is_published() {
+fn no_waiter_gets_a_generation_older_than_the_published_one() {
     explore("no_stale_publish", None, || {
         let issuer = Issuer::default();
         let provider = issuer.provider(None).build();
@@ -250,7 +250,7 @@ fn nobody_is_told_of_an_older_generation_once_a_newer_one_is_published() {
 
 // Whoever has seen a newer one is never told that an older one is current, in the midst of it all.
 #[test]
-fn who_has_seen_a_newer_generation_sees_no_older_one() {
+fn generations_never_go_backwards_for_a_reader() {
     explore("no_way_back", None, || {
         let issuer = Issuer::default();
         let provider = issuer.provider(None).build();
@@ -271,7 +271,7 @@ fn who_has_seen_a_newer_generation_sees_no_older_one() {
 
 // A reset while a login is under way: its outcome is nobody's.
 #[test]
-fn a_login_before_a_reset_is_used_by_nobody_after_it() {
+fn a_login_from_before_a_reset_is_never_used_after_it() {
     explore("reset", None, || {
         let issuer = Issuer::default();
         let provider = issuer.provider(None).build();
@@ -294,7 +294,7 @@ fn a_login_before_a_reset_is_used_by_nobody_after_it() {
 // `loom`.
 #[cfg(feature = "shuttle")]
 #[test]
-fn a_login_that_hangs_keeps_nobody() {
+fn a_hanging_login_blocks_no_waiter() {
     explore("hanging", None, || {
         let login = login_fn(|_| std::future::pending());
         let provider = CachedProvider::builder(login)
@@ -326,7 +326,7 @@ fn a_login_that_hangs_keeps_nobody() {
 // The timer's word and the life of what it stands for: the timer of the first finds that its time is
 // over while the first is replaced.
 #[test]
-fn the_timers_word_is_never_about_another_generation() {
+fn the_timer_never_expires_another_generation() {
     explore("watch", None, || {
         let issuer = Issuer::default();
         let provider = issuer.provider(Some(Duration::from_secs(100))).build();
