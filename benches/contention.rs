@@ -133,7 +133,7 @@ fn main() {
         times.iter_mut().for_each(|time| *time /= REQUESTS as f64);
         times
     };
-    let mut tell = |title: String, times: Vec<f64>| {
+    let mut add = |title: String, times: Vec<f64>| {
         let mut table = Table::new(title, &["ns over bare", "x floor"]);
         let (bare, floor) = (times[0], times[1]);
         for ((name, _), time) in contenders.iter().zip(times) {
@@ -144,11 +144,11 @@ fn main() {
     for used in Use::ALL {
         for threads in [1, 2] {
             let title = format!("{threads} threads, {}", used.name());
-            tell(title, of(threads, used));
+            add(title, of(threads, used));
         }
     }
     let (times, logins) = refreshing(&provider, || of(2, Use::LongLived));
-    tell("2 threads, long-lived, with a refresher".to_owned(), times);
+    add("2 threads, long-lived, with a refresher".to_owned(), times);
     println!(
         "\n{cores} cores, {ROUNDS} rounds of {REQUESTS} requests; {logins} logins by the refresher"
     );

@@ -149,12 +149,12 @@ fn instructions(run: &[&str], count: usize) -> f64 {
         .arg(count.to_string())
         .output()
         .expect("valgrind was there");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
-    let mut lines = told.lines();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    let mut lines = text.lines();
     let collected = lines.find_map(|line| line.split_once("Collected :"));
-    let (_, count) = collected.unwrap_or_else(|| panic!("{told}"));
-    count.trim().parse().unwrap_or_else(|_| panic!("{told}"))
+    let (_, count) = collected.unwrap_or_else(|| panic!("{text}"));
+    count.trim().parse().unwrap_or_else(|_| panic!("{text}"))
 }
 
 /// What valgrind looks at, as it does at [`hot_loop`].

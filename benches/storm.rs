@@ -239,7 +239,7 @@ where
     )
 }
 
-fn cold(report: &mut Report) {
+fn cold_start(report: &mut Report) {
     let mut table = Table::new(
         format!("Cold start, {CROWD} requests at once"),
         &["logins", "drain", "bytes", "allocations"],
@@ -432,7 +432,7 @@ fn expiry(report: &mut Report) {
 
 fn main() {
     let mut report = Report::new("storm");
-    cold(&mut report);
+    cold_start(&mut report);
     expiry(&mut report);
     revoked(&mut report);
     println!(

@@ -25,8 +25,8 @@ fn a_login_is_reported_before_its_waiters_wake_up() {
         .enable_time()
         .build()
         .unwrap();
-    let told = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&told);
+    let reported = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&reported);
     let issuer = Issuer::new();
     let provider = CachedProvider::builder(issuer.clone())
         .on_event(move |event| {
@@ -48,10 +48,10 @@ fn a_login_is_reported_before_its_waiters_wake_up() {
             }
             let waiter = provider.clone();
             let outcome = tokio::spawn(async move { waiter.acquire().await }).await;
-            late += usize::from(told.load(SeqCst) < login);
+            late += usize::from(reported.load(SeqCst) < login);
             assert_eq!(outcome.unwrap().is_err(), is_to_fail);
         }
-        println!("figure: events logins={LOGINS} told_late={late}");
+        println!("figure: events logins={LOGINS} reported_late={late}");
         assert_eq!(late, 0);
     });
 }
@@ -96,10 +96,10 @@ async fn rejections_held_back_show_in_the_snapshot_and_once_in_the_events() {
     let _default = tracing::subscriber::set_default(capture.clone());
     let clock = HandClock::new();
     let events = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&events);
+    let recorded = Arc::clone(&events);
     let provider = CachedProvider::builder(Issuer::new())
         .clock(clock.clone())
-        .on_event(move |event| told.lock().unwrap().push(event.clone()))
+        .on_event(move |event| recorded.lock().unwrap().push(event.clone()))
         .build();
     let first = provider.acquire().await.unwrap().generation();
     assert_eq!(provider.snapshot().state(), CredentialState::Fresh);

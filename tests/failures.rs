@@ -738,8 +738,8 @@ async fn a_failed_background_login_reaches_the_observer() {
     let issuer = Issuer::new()
         .concurrent()
         .with_lifetime(Duration::from_secs(1_000));
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let events = Arc::clone(&told);
+    let errors = Arc::new(Mutex::new(Vec::new()));
+    let events = Arc::clone(&errors);
     let clock = HandClock::new();
     let provider = CachedProvider::builder(issuer.clone())
         .clock(clock.clone())
@@ -758,6 +758,6 @@ async fn a_failed_background_login_reaches_the_observer() {
     assert!(provider.current().is_some());
     yield_now().await;
     yield_now().await;
-    println!("figure: trap29 told={}", told.lock().unwrap().len());
-    assert_eq!(*told.lock().unwrap(), ["down"]);
+    println!("figure: trap29 reported={}", errors.lock().unwrap().len());
+    assert_eq!(*errors.lock().unwrap(), ["down"]);
 }

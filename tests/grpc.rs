@@ -132,9 +132,9 @@ async fn status_16_in_the_headers_is_a_rejection_and_the_next_call_succeeds() {
     assert_eq!(scene.seen(), ["Bearer token-1"]);
 
     scene.guard.good.store(2, SeqCst);
-    let refused = client.check(ask()).await.unwrap_err();
-    assert_eq!(refused.code(), Code::Unauthenticated);
-    assert_eq!(refused.message(), "who are you?");
+    let rejected = client.check(ask()).await.unwrap_err();
+    assert_eq!(rejected.code(), Code::Unauthenticated);
+    assert_eq!(rejected.message(), "who are you?");
     client.check(ask()).await.unwrap();
     assert_eq!(scene.seen(), ["Bearer token-1", "Bearer token-2"]);
     println!("figure: grpc logins={}", scene.issuer.logins());
@@ -151,8 +151,8 @@ async fn other_statuses_are_no_rejection() {
     let unknown = HealthCheckRequest {
         service: "unknown".to_owned(),
     };
-    let refused = scene.client().check(unknown).await.unwrap_err();
-    assert_eq!(refused.code(), Code::NotFound);
+    let failed = scene.client().check(unknown).await.unwrap_err();
+    assert_eq!(failed.code(), Code::NotFound);
     assert_eq!(scene.rejections.load(SeqCst), 0);
     assert!(scene.provider.current().is_some());
 }
@@ -171,9 +171,9 @@ async fn a_streaming_call_is_not_interrupted() {
     scene.guard.good.store(2, SeqCst);
     assert!(client.check(ask()).await.is_err());
     client.check(ask()).await.unwrap();
-    for (status, told) in [(ServingStatus::NotServing, 2), (ServingStatus::Serving, 1)] {
+    for (status, expected) in [(ServingStatus::NotServing, 2), (ServingStatus::Serving, 1)] {
         scene.reporter.set_service_status("", status).await;
-        assert_eq!(next(&mut stream).await, told);
+        assert_eq!(next(&mut stream).await, expected);
     }
     assert_eq!(scene.issuer.logins(), 2);
 }

@@ -60,7 +60,7 @@ fn assert_one(headers: &HeaderMap, name: impl AsRef<str>, value: &str) {
 async fn one_sensitive_header_is_sent() {
     let recorder = Recorder::default();
     let layer = BearerAuthLayer::new(CachedProvider::new(Issuer::new()), origins());
-    for kind in ["cold", "warm"] {
+    for kind in ["waiting", "immediate"] {
         let service = layer.layer(recorder.service());
         service.oneshot(get(support::URL)).await.unwrap();
         let headers = recorder.headers();

@@ -67,15 +67,15 @@ async fn a_boxed_provider_answers_like_the_inner_one() {
 
 /// Writes down each call, and answers each question with a yes.
 #[derive(Default)]
-struct Told(Mutex<Vec<&'static str>>);
+struct Recorder(Mutex<Vec<&'static str>>);
 
-impl Told {
+impl Recorder {
     fn note(&self, what: &'static str) {
         self.0.lock().unwrap().push(what);
     }
 }
 
-impl CredentialProvider for Told {
+impl CredentialProvider for Recorder {
     type Acquire = Ready<Result<Authorization, Error>>;
 
     fn current_for(&self, _: RequestHead<'_>) -> Option<Authorization> {
@@ -118,7 +118,7 @@ fn authorization() -> Authorization {
 
 #[tokio::test]
 async fn a_provider_around_another_forwards_each_call() {
-    async fn check(told: &Told, provider: impl CredentialProvider) {
+    async fn check(recorder: &Recorder, provider: impl CredentialProvider) {
         let request = request();
         let head = RequestHead::of(&request);
         let held = provider.current_for(head).unwrap();
@@ -130,7 +130,7 @@ async fn a_provider_around_another_forwards_each_call() {
         provider.accept(receipt);
         let verdict = provider.reject(&Rejected::by_hand(receipt));
         assert_eq!(verdict.reason(), Reason::LoginsDidNotHelp);
-        let calls = std::mem::take(&mut *told.0.lock().unwrap());
+        let calls = std::mem::take(&mut *recorder.0.lock().unwrap());
         assert_eq!(
             calls,
             [
@@ -144,13 +144,13 @@ async fn a_provider_around_another_forwards_each_call() {
             ]
         );
     }
-    let told = Arc::new(Told::default());
-    check(&told, Arc::clone(&told)).await;
-    check(&told, &*told).await;
-    check(&told, Box::new(Arc::clone(&told))).await;
-    check(&told, Some(Arc::clone(&told))).await;
-    check(&told, BoxProvider::new(Arc::clone(&told))).await;
-    check(&told, BoxProvider::new(Some(Arc::clone(&told)))).await;
+    let recorder = Arc::new(Recorder::default());
+    check(&recorder, Arc::clone(&recorder)).await;
+    check(&recorder, &*recorder).await;
+    check(&recorder, Box::new(Arc::clone(&recorder))).await;
+    check(&recorder, Some(Arc::clone(&recorder))).await;
+    check(&recorder, BoxProvider::new(Arc::clone(&recorder))).await;
+    check(&recorder, BoxProvider::new(Some(Arc::clone(&recorder)))).await;
 }
 
 #[test]

@@ -311,7 +311,7 @@ async fn a_thousand_requests_in_flight_survive_a_revocation() {
         let counts = api.counts();
         let logins = counts.logins - 1;
         println!(
-            "figure: U1-over_sockets_with_{}_bytes requests={REQUESTS} refused={} logins={logins} failed={failed}",
+            "figure: U1-over_sockets_with_{}_bytes requests={REQUESTS} rejected={} logins={logins} failed={failed}",
             body.len(),
             counts.unauthorized
         );

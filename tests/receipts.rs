@@ -28,23 +28,23 @@ fn authorization(token: &str) -> Authorization {
 #[derive(Clone)]
 struct Recorder {
     held: [Authorization; 2],
-    told: Arc<Mutex<Vec<(&'static str, Receipt)>>>,
+    calls: Arc<Mutex<Vec<(&'static str, Receipt)>>>,
 }
 
 impl Recorder {
     fn new(held: [Authorization; 2]) -> Self {
         Self {
             held,
-            told: Arc::default(),
+            calls: Arc::default(),
         }
     }
 
-    fn tell(&self, what: &'static str, receipt: Receipt) {
-        self.told.lock().unwrap().push((what, receipt));
+    fn record(&self, what: &'static str, receipt: Receipt) {
+        self.calls.lock().unwrap().push((what, receipt));
     }
 
-    fn told(&self) -> Vec<(&'static str, Receipt)> {
-        std::mem::take(&mut self.told.lock().unwrap())
+    fn take_calls(&self) -> Vec<(&'static str, Receipt)> {
+        std::mem::take(&mut self.calls.lock().unwrap())
     }
 }
 
@@ -56,20 +56,20 @@ impl CredentialProvider for Recorder {
     }
 
     fn acquire_for(&self, head: RequestHead<'_>) -> Self::Acquire {
-        self.tell("acquire", head.rejected.unwrap());
+        self.record("acquire", head.rejected.unwrap());
         ready(Ok(self.held[1].clone()))
     }
 
     fn sent(&self, receipt: Receipt) {
-        self.tell("sent", receipt);
+        self.record("sent", receipt);
     }
 
     fn accept(&self, receipt: Receipt) {
-        self.tell("accept", receipt);
+        self.record("accept", receipt);
     }
 
     fn reject(&self, rejected: &Rejected<'_>) -> Verdict {
-        self.tell("reject", rejected.receipt);
+        self.record("reject", rejected.receipt);
         assert_eq!(rejected.status, Some(StatusCode::UNAUTHORIZED));
         assert_eq!(rejected.headers.unwrap()["x-why"], "expired");
         Verdict::new(Reason::Current)
@@ -99,7 +99,7 @@ async fn a_provider_gets_the_receipt_of_each_request_and_replay() {
     });
     assert_eq!((first.account(), first.target()), (7, second.target()));
     assert_eq!(
-        recorder.told(),
+        recorder.take_calls(),
         [
             ("sent", first),
             ("reject", first),

@@ -439,10 +439,10 @@ async fn two_accounts_over_one_client_are_never_mixed_up() {
 #[tokio::test]
 async fn a_relative_uri_is_allowed_at_each_of_several_origins() {
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&seen);
+    let recorded = Arc::clone(&seen);
     let client = tower::service_fn(move |request: Request<()>| {
         let is_authorized = request.headers().contains_key(AUTHORIZATION);
-        told.lock().unwrap().push(is_authorized);
+        recorded.lock().unwrap().push(is_authorized);
         async { Ok::<_, Infallible>(Response::new(())) }
     });
     let origins = Origins::new(["https://api.example.com", "https://www.example.com"]).unwrap();

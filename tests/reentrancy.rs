@@ -277,13 +277,13 @@ fn an_error_may_call_the_provider_when_it_is_dropped() {
     });
 }
 
-// A waiter that is polled late does not go out with what was refused since.
+// A waiter that is polled late does not go out with what was rejected since.
 #[tokio::test(start_paused = true)]
 async fn a_late_poll_gets_the_credential_that_is_current_then() {
-    let reject = async |provider: &CachedProvider, refused: &Authorization| {
+    let reject = async |provider: &CachedProvider, rejected: &Authorization| {
         // Long after the login, when a refusal is no reason for doubt.
         tokio::time::advance(Duration::from_secs(600)).await;
-        assert!(provider.reject(&by_hand(refused.generation())).is_log_in());
+        assert!(provider.reject(&by_hand(rejected.generation())).is_log_in());
     };
     let issuer = Issuer::gated();
     let provider = CachedProvider::new(issuer.clone());

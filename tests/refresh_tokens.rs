@@ -304,8 +304,8 @@ async fn a_token_is_spent_if_the_answer_breaks_off() {
     assert_eq!(credential.token().expose(), "full");
     assert!(request.take_refresh_token().is_none());
 
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let events = Arc::clone(&told);
+    let failures = Arc::new(Mutex::new(Vec::new()));
+    let events = Arc::clone(&failures);
     let stored = Credential::new("stored").unwrap().with_refresh_token("old");
     let provider = CachedProvider::builder(login)
         .starting_with(stored.with_lifetime(Duration::ZERO))
@@ -316,9 +316,9 @@ async fn a_token_is_spent_if_the_answer_breaks_off() {
         })
         .build();
     assert_eq!(provider.acquire().await.unwrap().value(), "Bearer full");
-    let told = told.lock().unwrap();
-    let [error] = &told[..] else {
-        panic!("{told:?}");
+    let failures = failures.lock().unwrap();
+    let [error] = &failures[..] else {
+        panic!("{failures:?}");
     };
     assert_eq!(
         error.source().unwrap().to_string(),

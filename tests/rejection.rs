@@ -41,10 +41,10 @@ async fn a_rejection_reaches_its_caller_and_the_next_request_succeeds() {
     };
     assert_eq!(send().await.status(), StatusCode::OK);
     api.accept_login(2);
-    let refused = send().await;
-    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    let rejected = send().await;
+    assert_eq!(rejected.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(
-        refused.into_body(),
+        rejected.into_body(),
         "answer to Bearer token-1",
         "S5: its body is intact"
     );
@@ -61,8 +61,8 @@ async fn a_rejection_of_a_request_that_waited_counts_too() {
     api.accept_login(2);
     let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
     let service = layer.layer(api.service());
-    let refused = service.clone().oneshot(request()).await.unwrap();
-    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    let rejected = service.clone().oneshot(request()).await.unwrap();
+    assert_eq!(rejected.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(
         service.oneshot(request()).await.unwrap().status(),
         StatusCode::OK
@@ -90,19 +90,19 @@ async fn a_late_rejection_of_an_old_generation_is_harmless() {
         requests.push(response);
         answers.push(answer);
     }
-    let refusal = || {
+    let rejection = || {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::UNAUTHORIZED;
         response
     };
     // The first refusal is news; the credential is renewed.
-    answers.remove(0).send_response(refusal());
+    answers.remove(0).send_response(rejection());
     assert_ready_ok!(requests.remove(0).poll());
     assert!(provider.current().is_none());
     let renewed = provider.acquire().await.unwrap();
     // The others are late.
     for (answer, mut response) in answers.into_iter().zip(requests) {
-        answer.send_response(refusal());
+        answer.send_response(rejection());
         assert_eq!(
             assert_ready_ok!(response.poll()).status(),
             StatusCode::UNAUTHORIZED
@@ -111,7 +111,7 @@ async fn a_late_rejection_of_an_old_generation_is_harmless() {
         assert_eq!(current.generation(), renewed.generation());
     }
     println!(
-        "figure: U2 trap1 late_refusals={LATE} logins={}",
+        "figure: U2 trap1 late_rejections={LATE} logins={}",
         issuer.logins() - 2
     );
     assert_eq!(issuer.logins(), 2);
@@ -246,11 +246,11 @@ async fn the_grpc_status_counts_only_if_the_exchange_can_be_grpc() {
         (sent(Method::POST, http_2), grpc("0", http_2), false),
         (sent(Method::POST, http_2), grpc("160", http_2), false),
     ] {
-        let told = format!("{request:?}");
+        let described = format!("{request:?}");
         assert_eq!(
             is_rejection(None, request, answer).await,
             expected,
-            "{told}"
+            "{described}"
         );
     }
     // Asked by name, it is looked for everywhere.
@@ -268,7 +268,7 @@ fn with_or_without(replay: bool) -> &'static str {
     }
 }
 
-fn refused() -> Response<()> {
+fn unauthorized() -> Response<()> {
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::UNAUTHORIZED;
     response
@@ -287,7 +287,7 @@ fn api_with_a_forbidden_endpoint(
         async move {
             Ok(match is_good && !is_forbidden {
                 true => Response::new(()),
-                false => refused(),
+                false => unauthorized(),
             })
         }
     })
@@ -328,7 +328,7 @@ async fn a_401_for_lack_of_permission_costs_few_logins_and_no_healthy_call() {
     let issuer = Issuer::new();
     let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins());
     let service = layer.layer(tower::service_fn(|_: Request<()>| async {
-        Ok::<_, Infallible>(refused())
+        Ok::<_, Infallible>(unauthorized())
     }));
     for _ in 0..1_000 {
         let response = service.clone().oneshot(request()).await.unwrap();
@@ -381,7 +381,7 @@ async fn a_login_that_returns_the_rejected_token_is_no_progress() {
         let layer = BearerAuthLayer::new(CachedProvider::new(login), origins()).replay(policy);
         let service = layer.layer(tower::service_fn(move |_: Request<()>| {
             counted.fetch_add(1, SeqCst);
-            async { Ok::<_, Infallible>(refused()) }
+            async { Ok::<_, Infallible>(unauthorized()) }
         }));
         for _ in 0..100 {
             let response = service.clone().oneshot(request()).await.unwrap();
@@ -415,7 +415,7 @@ async fn logins_that_help_only_for_a_moment_are_held_back() {
             Ok::<_, Infallible>(if is_good {
                 Response::new(())
             } else {
-                refused()
+                unauthorized()
             })
         }
     }));
@@ -537,7 +537,7 @@ async fn a_forbidden_endpoint_and_a_failing_login_cause_no_outage() {
             async move {
                 Ok::<_, Infallible>(match is_good && !is_forbidden {
                     true => Response::new(()),
-                    false => refused(),
+                    false => unauthorized(),
                 })
             }
         }));
@@ -670,13 +670,13 @@ async fn another_client_on_the_account_is_reported_and_no_longer_logged_out() {
         let issuer = Issuer::new();
         let ours = Arc::new(AtomicUsize::new(0)); // the login whose token is good, 0 for the rival's
         let events = Arc::new(Mutex::new(Vec::new()));
-        let (told, good) = (Arc::clone(&events), Arc::clone(&ours));
+        let (recorded, good) = (Arc::clone(&events), Arc::clone(&ours));
         let provider = CachedProvider::builder(issuer.clone())
             .on_event(move |event| {
                 if matches!(event, CredentialEvent::LoggedIn { .. }) {
                     good.fetch_add(1_000_000, SeqCst);
                 }
-                told.lock().unwrap().push(event.clone());
+                recorded.lock().unwrap().push(event.clone());
             })
             .build();
         let policy = ReplayWith(move |(): &()| with_replay.then_some(()));
@@ -688,14 +688,14 @@ async fn another_client_on_the_account_is_reported_and_no_longer_logged_out() {
                 Ok::<_, Infallible>(if is_good {
                     Response::new(())
                 } else {
-                    refused()
+                    unauthorized()
                 })
             }
         }));
-        let mut refusals = 0;
+        let mut rejections = 0;
         for second in 0..600 {
             let response = service.clone().oneshot(request()).await.unwrap();
-            refusals += usize::from(response.status() == StatusCode::UNAUTHORIZED);
+            rejections += usize::from(response.status() == StatusCode::UNAUTHORIZED);
             if second % 2 == 1 {
                 ours.store(0, SeqCst);
             }
@@ -708,7 +708,7 @@ async fn another_client_on_the_account_is_reported_and_no_longer_logged_out() {
             .count();
         let snapshot = provider.snapshot();
         println!(
-            "figure: P5-{} logins={} refusals={refusals} contentions={contentions}",
+            "figure: P5-{} logins={} rejections={rejections} contentions={contentions}",
             with_or_without(with_replay),
             issuer.logins()
         );
@@ -728,7 +728,7 @@ async fn another_client_on_the_account_is_reported_and_no_longer_logged_out() {
 async fn events_and_counts_show_what_happened() {
     let issuer = Issuer::new();
     let events = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&events);
+    let recorded = Arc::clone(&events);
     let provider = CachedProvider::builder(issuer.clone())
         .on_event(move |event| {
             let event = match event {
@@ -740,7 +740,7 @@ async fn events_and_counts_show_what_happened() {
                 CredentialEvent::Rejected { is_kept: true, .. } => "kept",
                 _ => "another",
             };
-            told.lock().unwrap().push(event);
+            recorded.lock().unwrap().push(event);
             panic!("scripted: an observer's panic is its own");
         })
         .build();
@@ -799,9 +799,9 @@ fn debug_output_shows_what_counts_as_a_rejection() {
     let own = layer
         .clone()
         .rejected_if(rejection::unauthorized_or_forbidden);
-    for (layer, told) in [(layer, "rejection: Default"), (own, "rejection: If(..)")] {
-        assert!(format!("{layer:?}").contains(told));
-        assert!(format!("{:?}", layer.layer(())).contains(told));
+    for (layer, shown) in [(layer, "rejection: Default"), (own, "rejection: If(..)")] {
+        assert!(format!("{layer:?}").contains(shown));
+        assert!(format!("{:?}", layer.layer(())).contains(shown));
     }
 }
 
@@ -819,7 +819,7 @@ async fn a_request_with_a_static_token_is_not_replayed() {
 /// Writes down what it is told.
 struct Recorder {
     authorization: Authorization,
-    told: Arc<Mutex<Vec<(&'static str, Generation)>>>,
+    calls: Arc<Mutex<Vec<(&'static str, Generation)>>>,
 }
 
 impl CredentialProvider for Recorder {
@@ -835,13 +835,13 @@ impl CredentialProvider for Recorder {
 
     fn reject(&self, rejected: &Rejected<'_>) -> Verdict {
         let generation = rejected.receipt.generation();
-        self.told.lock().unwrap().push(("reject", generation));
+        self.calls.lock().unwrap().push(("reject", generation));
         Verdict::new(Reason::Fixed)
     }
 
     fn accept(&self, receipt: Receipt) {
         let generation = receipt.generation();
-        self.told.lock().unwrap().push(("accept", generation));
+        self.calls.lock().unwrap().push(("accept", generation));
     }
 }
 
@@ -849,10 +849,10 @@ impl CredentialProvider for Recorder {
 async fn a_provider_gets_acceptances_and_rejections_and_nothing_else() {
     let authorization = Authorization::new(Scheme::BEARER, &Token::new("abc").unwrap());
     let generation = authorization.generation();
-    let told = Arc::default();
+    let calls = Arc::default();
     let recorder = Recorder {
         authorization,
-        told: Arc::clone(&told),
+        calls: Arc::clone(&calls),
     };
     let service = BearerAuthLayer::new(Arc::new(recorder), origins()).layer(tower::service_fn(
         |request: Request<()>| async move {
@@ -864,7 +864,7 @@ async fn a_provider_gets_acceptances_and_rejections_and_nothing_else() {
     let send = async |url: &str| {
         let request = Request::get(url).body(()).unwrap();
         service.clone().oneshot(request).await.unwrap();
-        std::mem::take(&mut *told.lock().unwrap())
+        std::mem::take(&mut *calls.lock().unwrap())
     };
     assert_eq!(
         send("https://api.example.com/200").await,

@@ -164,11 +164,11 @@ async fn only_rejections_carry_a_report() {
         (&layer, 401, bare(), false),
         (&layer, 401, judged(), false),
     ] {
-        let told = format!("{status} {request:?}");
+        let described = format!("{status} {request:?}");
         let request = request.body(()).unwrap();
         let response = layer.layer(answering(status)).oneshot(request).await;
         let response = response.unwrap();
         let report = response.extensions().get::<RejectionReport>();
-        assert_eq!(report.is_some(), expected, "{told}");
+        assert_eq!(report.is_some(), expected, "{described}");
     }
 }

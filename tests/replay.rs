@@ -1,4 +1,4 @@
-//! A refused request is sent once more with a newer credential (FAILURES.md, section 3.3).
+//! A rejected request is sent once more with a newer credential (FAILURES.md, section 3.3).
 
 mod support;
 
@@ -52,7 +52,7 @@ fn answer(status: StatusCode) -> Response<&'static str> {
     response
 }
 
-const REFUSED: StatusCode = StatusCode::UNAUTHORIZED;
+const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
 
 // U1, T1, T2, trap 28: the mock panics when it is called unready.
 #[tokio::test]
@@ -66,14 +66,14 @@ async fn a_thousand_rejections_in_flight_cost_one_login_and_no_request() {
     let mut requests: Vec<_> = (0..REQUESTS)
         .map(|_| tokio::spawn(service.clone().oneshot(request())))
         .collect();
-    let mut refused = Vec::new();
+    let mut rejected = Vec::new();
     for _ in 0..REQUESTS {
         let (sent, answer): (Request<Body>, _) = handle.next_request().await.unwrap();
         assert_eq!(sent.headers()[AUTHORIZATION], "Bearer token-1");
-        refused.push(answer);
+        rejected.push(answer);
     }
-    for sent in refused {
-        sent.send_response(answer(REFUSED));
+    for sent in rejected {
+        sent.send_response(answer(UNAUTHORIZED));
     }
     for _ in 0..REQUESTS {
         let (sent, again) = handle.next_request().await.unwrap();
@@ -104,7 +104,7 @@ async fn late_rejections_are_replayed_with_the_current_token_without_a_login() {
         late.push((response, sent));
     }
     for (mut response, sent) in late {
-        sent.send_response(answer(REFUSED));
+        sent.send_response(answer(UNAUTHORIZED));
         assert_pending!(response.poll());
         tokio::task::yield_now().await;
         assert_pending!(response.poll());
@@ -115,7 +115,7 @@ async fn late_rejections_are_replayed_with_the_current_token_without_a_login() {
         tokio::time::advance(Duration::from_secs(1)).await;
     }
     println!(
-        "figure: U3 trap1-with_replay late_refusals=60 logins={}",
+        "figure: U3 trap1-with_replay late_rejections=60 logins={}",
         issuer.logins() - 2
     );
     assert_eq!(issuer.logins(), 2);
@@ -132,7 +132,11 @@ async fn a_replay_differs_only_in_its_authorization() {
     let api = service_fn(move |request: Request<Body>| {
         let is_first = record.lock().unwrap().is_empty();
         record.lock().unwrap().push(request);
-        let status = if is_first { REFUSED } else { StatusCode::OK };
+        let status = if is_first {
+            UNAUTHORIZED
+        } else {
+            StatusCode::OK
+        };
         async move { Ok::<_, Infallible>(answer(status)) }
     });
     let mut headers = HeaderMap::new();
@@ -196,8 +200,8 @@ async fn the_policy_decides_what_is_replayed() {
         let request = request.body(Full::from(body)).unwrap();
         let response = service.clone().oneshot(request).await.unwrap();
         let sends = api.record().len();
-        // U10: refused or not, the next one is good.
-        assert_eq!(response.status() == REFUSED, sends == 1);
+        // U10: rejected or not, the next one is good.
+        assert_eq!(response.status() == UNAUTHORIZED, sends == 1);
         let next = service.oneshot(self::request()).await.unwrap();
         assert_eq!(next.status(), StatusCode::OK);
         sends
@@ -275,9 +279,9 @@ async fn a_stream_is_sent_once_and_the_next_request_succeeds() {
         let request = Request::post(URL).body(Stream(Some(Bytes::from("stream"))));
         service.clone().oneshot(request.unwrap()).await.unwrap()
     };
-    let refused = send().await;
-    assert_eq!(refused.status(), REFUSED);
-    assert_eq!(refused.into_body(), "answer to Bearer token-1");
+    let rejected = send().await;
+    assert_eq!(rejected.status(), UNAUTHORIZED);
+    assert_eq!(rejected.into_body(), "answer to Bearer token-1");
     let sends = api.record().len();
     assert_eq!(send().await.status(), StatusCode::OK);
     println!(
@@ -313,7 +317,7 @@ async fn answered_with(answers: &[(StatusCode, &'static str)]) -> (usize, usize,
 // S6, S7, U5
 #[tokio::test]
 async fn an_expired_token_is_replaced_and_an_insufficient_scope_is_returned() {
-    let expired = (REFUSED, r#"Bearer error="invalid_token""#);
+    let expired = (UNAUTHORIZED, r#"Bearer error="invalid_token""#);
     let (sends, logins, status) = answered_with(&[expired]).await;
     println!("figure: S7 logins={logins} replays={}", sends - 1);
     assert_eq!((sends, logins, status), (2, 1, StatusCode::OK));
@@ -338,7 +342,7 @@ async fn a_second_rejection_reaches_its_caller_with_its_body_intact() {
     api.accept_login(1_000);
     let service = layer(&issuer).layer(api.service());
     let response = service.clone().oneshot(request()).await.unwrap();
-    assert_eq!(response.status(), REFUSED);
+    assert_eq!(response.status(), UNAUTHORIZED);
     assert_eq!(response.into_body(), "answer to Bearer token-2");
     assert_eq!(api.record().len(), 2);
     // And the next one is sent once: the login has cured nothing.
@@ -385,7 +389,7 @@ async fn requests_in_flight_at_an_expiry_join_its_login() {
     assert_eq!(issuer.logins(), 2);
     let mut waiting = Vec::new();
     for (mut response, sent) in in_flight {
-        sent.send_response(answer(REFUSED));
+        sent.send_response(answer(UNAUTHORIZED));
         assert_pending!(response.poll());
         waiting.push(response);
     }
@@ -437,7 +441,7 @@ impl Future for Answer {
 /// Writes down what it is asked, and has what it is given.
 #[derive(Clone)]
 struct Recorder {
-    told: Arc<Mutex<Vec<&'static str>>>,
+    calls: Arc<Mutex<Vec<&'static str>>>,
     first: Authorization,
     second: Authorization,
 }
@@ -445,7 +449,7 @@ struct Recorder {
 impl Recorder {
     fn new(first: Authorization, second: Authorization) -> Self {
         Self {
-            told: Arc::default(),
+            calls: Arc::default(),
             first,
             second,
         }
@@ -464,19 +468,19 @@ impl CredentialProvider for Recorder {
             !head.headers.contains_key(AUTHORIZATION),
             "as it was at first"
         );
-        self.told.lock().unwrap().push("acquire");
+        self.calls.lock().unwrap().push("acquire");
         ready(Ok(self.second.clone()))
     }
 
     fn reject(&self, rejected: &Rejected<'_>) -> Verdict {
-        self.told.lock().unwrap().push("reject");
+        self.calls.lock().unwrap().push("reject");
         assert_eq!(rejected.receipt.generation(), self.first.generation());
         Verdict::new(Reason::Current)
     }
 
     fn accept(&self, receipt: Receipt) {
         assert_eq!(receipt.generation(), self.second.generation());
-        self.told.lock().unwrap().push("accept");
+        self.calls.lock().unwrap().push("accept");
     }
 }
 
@@ -487,12 +491,12 @@ fn authorization(token: &str) -> Authorization {
 #[tokio::test]
 async fn the_rejection_is_reported_then_dropped_then_the_login_starts() {
     let recorder = Recorder::new(authorization("first"), authorization("second"));
-    let told = Arc::clone(&recorder.told);
-    let body = Arc::clone(&told);
+    let calls = Arc::clone(&recorder.calls);
+    let body = Arc::clone(&calls);
     let api = service_fn(move |request: Request<Body>| {
-        let mut response = Response::new(Dropped("refusal dropped", Arc::clone(&body)));
+        let mut response = Response::new(Dropped("rejection dropped", Arc::clone(&body)));
         if request.headers()[AUTHORIZATION] == "Bearer first" {
-            *response.status_mut() = REFUSED;
+            *response.status_mut() = UNAUTHORIZED;
         }
         Answer {
             response: Some(response),
@@ -504,10 +508,10 @@ async fn the_rejection_is_reported_then_dropped_then_the_login_starts() {
         .layer(api);
     let _accepted = service.oneshot(request()).await.unwrap();
     assert_eq!(
-        *told.lock().unwrap(),
+        *calls.lock().unwrap(),
         [
             "reject",
-            "refusal dropped",
+            "rejection dropped",
             "slot given back",
             "acquire",
             "accept",
@@ -535,7 +539,7 @@ async fn a_request_is_sent_twice_at_most() {
     let api = Api::new();
     let layer = BearerAuthLayer::new(Arc::new(AlwaysAnother), origins()).replay(COPIED);
     let response = layer.layer(api.service()).oneshot(request()).await.unwrap();
-    assert_eq!(response.status(), REFUSED);
+    assert_eq!(response.status(), UNAUTHORIZED);
     assert_eq!(api.record().len(), 2);
 }
 
@@ -586,12 +590,12 @@ async fn a_rejection_during_a_pause_reaches_its_caller() {
     };
     let (mut first, first_sent) = send().await;
     let (mut second, second_sent) = send().await;
-    first_sent.send_response(answer(REFUSED));
+    first_sent.send_response(answer(UNAUTHORIZED));
     assert_pending!(first.poll());
     tokio::task::yield_now().await;
     assert!(assert_ready!(first.poll()).is_err());
-    second_sent.send_response(answer(REFUSED));
-    assert_eq!(assert_ready_ok!(second.poll()).status(), REFUSED);
+    second_sent.send_response(answer(UNAUTHORIZED));
+    assert_eq!(assert_ready_ok!(second.poll()).status(), UNAUTHORIZED);
     assert_eq!(issuer.logins(), 2);
 }
 
@@ -608,7 +612,7 @@ async fn requests_that_the_layer_did_not_authorize_are_not_replayed() {
         let response = service
             .clone()
             .oneshot(request.body(Body::default()).unwrap());
-        assert_eq!(response.await.unwrap().status(), REFUSED);
+        assert_eq!(response.await.unwrap().status(), UNAUTHORIZED);
     }
     let sent: Vec<_> = api.record().into_iter().map(|(sent, _)| sent).collect();
     assert_eq!(sent, ["Bearer own", "bare"]);
@@ -618,7 +622,7 @@ async fn requests_that_the_layer_did_not_authorize_are_not_replayed() {
 
 /// Writes down what each question says of a refusal.
 struct Asked {
-    refusals: Arc<Mutex<Vec<Option<Receipt>>>>,
+    rejections: Arc<Mutex<Vec<Option<Receipt>>>>,
     held: [Authorization; 2],
 }
 
@@ -626,7 +630,7 @@ impl CredentialProvider for Asked {
     type Acquire = Ready<Result<Authorization, Error>>;
 
     fn current_for(&self, head: RequestHead<'_>) -> Option<Authorization> {
-        self.refusals.lock().unwrap().push(head.rejected);
+        self.rejections.lock().unwrap().push(head.rejected);
         Some(self.held[usize::from(head.rejected.is_some())].clone())
     }
 
@@ -639,13 +643,13 @@ impl CredentialProvider for Asked {
     }
 }
 
-// Whoever has many accounts would hand out the refused one again.
+// Whoever has many accounts would hand out the rejected one again.
 #[tokio::test]
 async fn a_replay_names_the_rejected_generation_while_it_waits_for_its_slot() {
     let held = [authorization("first"), authorization("second")];
-    let (first, refusals) = (held[0].generation(), Arc::default());
+    let (first, rejections) = (held[0].generation(), Arc::default());
     let provider = Asked {
-        refusals: Arc::clone(&refusals),
+        rejections: Arc::clone(&rejections),
         held,
     };
     let (inner, mut handle) = mock::pair::<Request<Body>, Response<&'static str>>();
@@ -654,14 +658,14 @@ async fn a_replay_names_the_rejected_generation_while_it_waits_for_its_slot() {
     handle.allow(1);
     let mut response = task::spawn(service.ready().await.unwrap().call(request()));
     let (_, answer) = handle.next_request().await.unwrap();
-    answer.send_response(self::answer(REFUSED));
+    answer.send_response(self::answer(UNAUTHORIZED));
     assert_pending!(response.poll());
     handle.allow(1);
     assert_pending!(response.poll());
     let (sent, _) = handle.next_request().await.unwrap();
     assert_eq!(sent.headers()[AUTHORIZATION], "Bearer second");
-    let refusals = refusals.lock().unwrap();
-    let (warm, replayed) = refusals.split_first().unwrap();
+    let rejections = rejections.lock().unwrap();
+    let (warm, replayed) = rejections.split_first().unwrap();
     assert_eq!(*warm, None);
     assert!(
         replayed.len() >= 2,
@@ -812,9 +816,9 @@ async fn rejected_if_can_follow_a_policy_that_is_not_clone() {
     let layer = BearerAuthLayer::new(provider, origins())
         .replay(policy)
         .rejected_if(|status, _| status == StatusCode::FORBIDDEN);
-    let refusals = Arc::new(Mutex::new(vec![StatusCode::OK, StatusCode::FORBIDDEN]));
+    let rejections = Arc::new(Mutex::new(vec![StatusCode::OK, StatusCode::FORBIDDEN]));
     let mut client = layer.layer(service_fn(move |_: Request<Body>| {
-        let status = refusals.lock().unwrap().pop().unwrap();
+        let status = rejections.lock().unwrap().pop().unwrap();
         ready(Ok::<_, Infallible>(answer(status)))
     }));
     let response = client.ready().await.unwrap().call(request()).await;

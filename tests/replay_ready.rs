@@ -193,13 +193,13 @@ fn all_other_bodies_pass_frame_by_frame_and_are_not_kept() {
 
 #[test]
 fn a_body_whose_size_hint_is_too_large_is_not_read() {
-    for (told, polls) in [(9, 0), (8, 1)] {
-        let body = Scripted::new([Wait]).of_size(told, Some(told));
+    for (size, polls) in [(9, 0), (8, 1)] {
+        let body = Scripted::new([Wait]).of_size(size, Some(size));
         let polled = Arc::clone(&body.polls);
         let (sent, kept) = keep(body);
         assert!(kept.is_none());
         assert_eq!(polled.load(SeqCst), polls);
-        assert_eq!(sent.size_hint().exact(), Some(told));
+        assert_eq!(sent.size_hint().exact(), Some(size));
     }
 }
 

@@ -247,9 +247,9 @@ async fn a_late_rejection_of_a_fresh_request_causes_no_login() {
     let second = provider.current().unwrap();
     assert!(provider.reject(&by_hand(second.generation())).is_log_in());
     provider.acquire().await.unwrap();
-    let mut refusal = Response::new(());
-    *refusal.status_mut() = StatusCode::UNAUTHORIZED;
-    answer.send_response(refusal);
+    let mut rejection = Response::new(());
+    *rejection.status_mut() = StatusCode::UNAUTHORIZED;
+    answer.send_response(rejection);
     assert_pending!(response.poll());
     let (sent, answer) = handle.next_request().await.unwrap();
     assert_eq!(sent.headers()[AUTHORIZATION], "Bearer token-3");

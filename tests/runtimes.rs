@@ -249,9 +249,9 @@ fn a_login_that_blocks_its_worker_is_lost_even_if_its_waiter_blocks_another() {
     without_dead_lock(|| {
         let runtime = workers(3);
         let (provider, _release) = blocking_login();
-        let (tell, told) = mpsc::channel();
-        runtime.spawn(async move { tell.send(wait_for(&provider)).unwrap() });
-        assert!(told.recv().unwrap().unwrap_err().is_login_lost());
+        let (sender, outcome) = mpsc::channel();
+        runtime.spawn(async move { sender.send(wait_for(&provider)).unwrap() });
+        assert!(outcome.recv().unwrap().unwrap_err().is_login_lost());
     });
 }
 
@@ -270,9 +270,9 @@ fn a_waiter_sees_a_lost_login_even_if_the_first_waiter_blocks_its_worker() {
             let _ = busy.recv();
         });
         waits.recv().unwrap();
-        let (tell, told) = mpsc::channel();
-        runtime.spawn(async move { tell.send(provider.acquire().await).unwrap() });
-        assert!(told.recv().unwrap().unwrap_err().is_login_lost());
+        let (sender, outcome) = mpsc::channel();
+        runtime.spawn(async move { sender.send(provider.acquire().await).unwrap() });
+        assert!(outcome.recv().unwrap().unwrap_err().is_login_lost());
     });
 }
 
@@ -353,13 +353,13 @@ fn impatient_callers_recover_from_a_lost_login() {
     issuer.open();
     second.block_on(async {
         let start = Instant::now();
-        let mut refused = 0;
+        let mut timeouts = 0;
         while tokio::time::timeout(Duration::from_secs(2), provider.acquire())
             .await
             .is_err()
         {
-            refused += 1;
-            assert!(refused < 10, "an outage without end");
+            timeouts += 1;
+            assert!(timeouts < 10, "an outage without end");
         }
         assert!(start.elapsed() <= Duration::from_secs(12));
         assert_eq!(provider.acquire().await.unwrap().value(), "Bearer token-2");

@@ -79,9 +79,9 @@ async fn no_copy_is_sent_after_its_generation_was_rejected_replaced_or_expired()
     services[0] = services[1].clone();
     let mut last = send(&mut services[0], request()).await;
 
-    for change in ["refused", "reset", "expired", "replaced"] {
+    for change in ["rejected", "reset", "expired", "replaced"] {
         match change {
-            "refused" => assert!(
+            "rejected" => assert!(
                 provider
                     .reject(&by_hand(provider.current().unwrap().generation()))
                     .is_log_in()

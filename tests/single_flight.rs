@@ -243,8 +243,8 @@ async fn a_login_that_never_ends_is_dropped_at_its_timeout() {
     for waiter in waiters {
         let error = waiter.await.unwrap().unwrap_err();
         assert!(error.is_login_timed_out());
-        let told = error.to_string();
-        assert!(told.starts_with("login did not end within 3s; next attempt "));
+        let message = error.to_string();
+        assert!(message.starts_with("login did not end within 3s; next attempt "));
     }
     let late = start.elapsed() - timeout;
     println!("figure: F7 late_ms={}", late.as_millis());

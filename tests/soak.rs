@@ -289,7 +289,7 @@ struct Tally {
     /// The server dropped the connection.
     dropped: u64,
     /// Answers 401, though the request could be sent again.
-    refused: u64,
+    rejected: u64,
     /// Errors of the layer's own.
     errors: u64,
 }
@@ -301,7 +301,7 @@ impl AddAssign for Tally {
         self.server_errors += other.server_errors;
         self.given_up += other.given_up;
         self.dropped += other.dropped;
-        self.refused += other.refused;
+        self.rejected += other.rejected;
         self.errors += other.errors;
     }
 }
@@ -311,7 +311,7 @@ impl Tally {
         self.requests += 1;
         match answer {
             Ok(StatusCode::OK) => self.ok += 1,
-            Ok(StatusCode::UNAUTHORIZED) => self.refused += 1,
+            Ok(StatusCode::UNAUTHORIZED) => self.rejected += 1,
             Ok(_) => self.server_errors += 1,
             Err(error) if error.is::<Elapsed>() => self.given_up += 1,
             Err(error) if error.is::<Error>() => {
@@ -394,7 +394,7 @@ fn under_full_load_no_request_is_lost_and_nothing_leaks() {
     drop(providers);
     let tasks_left = tasks_left(&asking, tasks_before);
 
-    let failed = tally.refused + tally.errors;
+    let failed = tally.rejected + tally.errors;
     let (hangs, drops) = (server.hangs.load(Relaxed), server.drops.load(Relaxed));
     println!(
         "figure: soak seconds={seconds} requests~={} ok~={} logins~={logins} bound~={bound} failed={failed} rss_growth_kib~={} revocations~={revocations} server_errors~={} given_up~={} hangs~={hangs} dropped~={} drops~={drops} tasks_left={tasks_left}",

@@ -96,14 +96,14 @@ async fn a_login_is_followed_by_refreshes() {
 // An expired token is refused with either, and replaced without anybody noticing.
 #[tokio::test]
 async fn a_401_and_a_403_are_both_rejections() {
-    for refusal in [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN] {
-        let scene = Scene::new(|settings| settings.refusal = refusal).await;
+    for status in [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN] {
+        let scene = Scene::new(|settings| settings.rejection = status).await;
         let client = scene.client(scene.builder().build());
         scene.assert_ok(&client).await;
         scene.api.revoke_token();
         scene.assert_ok(&client).await;
-        assert_eq!(scene.calls(), (1, 1, 2), "{refusal}");
-        assert_eq!(scene.api.counts().refused, 1);
+        assert_eq!(scene.calls(), (1, 1, 2), "{status}");
+        assert_eq!(scene.api.counts().rejected, 1);
     }
 }
 
@@ -181,10 +181,10 @@ async fn a_server_clock_that_is_off_changes_nothing() {
 async fn a_lost_answer_leads_to_a_full_login_in_the_same_flight() {
     let scene = Scene::new(|_| {}).await;
     let events = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&events);
+    let recorded = Arc::clone(&events);
     let builder = scene
         .builder()
-        .on_event(move |event| told.lock().unwrap().push(event.clone()));
+        .on_event(move |event| recorded.lock().unwrap().push(event.clone()));
     let client = scene.client(builder.build());
     scene.assert_ok(&client).await;
     scene.api.lose_next_refresh_answer();
@@ -282,7 +282,7 @@ async fn a_stored_refresh_token_survives_a_restart() {
 #[tokio::test]
 async fn a_storm_of_rejections_causes_one_refresh() {
     const REQUESTS: usize = 200;
-    let scene = Arc::new(Scene::new(|settings| settings.refusal = StatusCode::FORBIDDEN).await);
+    let scene = Arc::new(Scene::new(|settings| settings.rejection = StatusCode::FORBIDDEN).await);
     let client = scene.client(scene.builder().build());
     scene.assert_ok(&client).await;
     scene.api.revoke_token();

@@ -312,15 +312,15 @@ async fn a_request_dropped_at_any_point_returns_its_permit() {
     drop(ready);
     assert_eq!(permits.available_permits(), 1, "dropped when ready");
 
-    let mut cold = service.clone();
-    let unpolled = cold.ready().await.unwrap().call(request());
+    let mut second = service.clone();
+    let unpolled = second.ready().await.unwrap().call(request());
     assert_eq!(
         permits.available_permits(),
         1,
-        "a cold request holds no permit"
+        "a waiting request holds no permit"
     );
     drop(unpolled);
-    let mut waiting = task::spawn(cold.ready().await.unwrap().call(request()));
+    let mut waiting = task::spawn(second.ready().await.unwrap().call(request()));
     assert_pending!(waiting.poll());
     assert_eq!(permits.available_permits(), 1);
     drop(waiting);

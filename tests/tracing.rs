@@ -31,9 +31,9 @@ async fn a_login_has_a_span_and_events_are_logged() {
     drop(provider.acquire().await);
 
     let said = capture.said();
-    let tell = |what: &str| said.iter().filter(|line| line.contains(what)).count();
+    let count = |what: &str| said.iter().filter(|line| line.contains(what)).count();
     assert_eq!(
-        tell("tower_bearer::provider::cache::login_task login"),
+        count("tower_bearer::provider::cache::login_task login"),
         2,
         "{said:#?}"
     );
@@ -44,7 +44,7 @@ async fn a_login_has_a_span_and_events_are_logged() {
     assert!(within.len() == 2 && within.iter().all(|line| line.ends_with("in 1 spans")));
     let logged_in = said.iter().find(|line| line.contains("logged in"));
     assert!(logged_in.unwrap().ends_with("in 0 spans"));
-    assert_eq!(tell("logged in"), 1);
-    assert_eq!(tell("credential rejected"), 1);
-    assert_eq!(tell("login failed; next attempt"), 1);
+    assert_eq!(count("logged in"), 1);
+    assert_eq!(count("credential rejected"), 1);
+    assert_eq!(count("login failed; next attempt"), 1);
 }

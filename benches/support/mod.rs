@@ -197,9 +197,9 @@ impl<F: Future<Output = Result<Response<()>, Infallible>>> Future for LeastFutur
         if let (Ok(response), Some(shared)) = (&answer, this.shared)
             && response.status() == StatusCode::UNAUTHORIZED
         {
-            let refused = *this.generation;
+            let rejected = *this.generation;
             let (same, relaxed) = (Ordering::Relaxed, Ordering::Relaxed);
-            let _ = shared.current.compare_exchange(refused, 0, same, relaxed);
+            let _ = shared.current.compare_exchange(rejected, 0, same, relaxed);
         }
         Poll::Ready(answer.map_err(Into::into))
     }

@@ -169,7 +169,7 @@ pub(crate) fn run(setup: Setup, world: World, requests: &[Request], resets: &[Mi
             random: Mutex::new(Random(setup.seed)),
         }));
         let suspected_at = Arc::new(Mutex::new(None));
-        let told = Arc::clone(&suspected_at);
+        let first = Arc::clone(&suspected_at);
         let (chance, observed) = (server.clone(), server.clone());
         let provider = CachedProvider::builder(server.clone())
             .policy(CachePolicy::default().login_timeout(Duration::from_secs(60)))
@@ -177,8 +177,8 @@ pub(crate) fn run(setup: Setup, world: World, requests: &[Request], resets: &[Mi
             .random(move || chance.random_below(1_000) as f64 / 1_000.0)
             .on_event(move |event| {
                 if matches!(event, CredentialEvent::Contended { .. }) {
-                    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-                    told.get_or_insert(observed.now());
+                    let mut first = first.lock().unwrap_or_else(PoisonError::into_inner);
+                    first.get_or_insert(observed.now());
                 }
             })
             .build();

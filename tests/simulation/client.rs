@@ -72,13 +72,13 @@ pub(crate) async fn live(host: Host) -> turmoil::Result {
         logbook: logbook.clone(),
         account: host.plan.account.clone(),
         session: host.plan.session,
-        told: host.plan.told,
+        expiry_form: host.plan.expiry_form,
     };
     // Gone when the last that holds the provider is gone.
     let canary = Arc::new(());
     let held = Arc::clone(&canary);
     let random = Mutex::new(chance.fork());
-    let (telling, keeping) = (logbook.clone(), logbook.clone());
+    let (observing, keeping) = (logbook.clone(), logbook.clone());
     let (store, record) = (Arc::clone(&host.store), host.record.clone());
     let persists = host.plan.persists;
     let mut builder = CachedProvider::builder(login)
@@ -88,7 +88,7 @@ pub(crate) async fn live(host: Host) -> turmoil::Result {
             let _held = &held;
             random.lock().unwrap().f64()
         })
-        .on_event(move |event| telling.told(event))
+        .on_event(move |event| observing.observe(event))
         .on_credential(move |credential| {
             keeping.handed(credential);
             if persists {

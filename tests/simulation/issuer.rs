@@ -27,10 +27,10 @@ pub(crate) struct Ledger {
     record: Record,
     mode: Mode,
     lifetimes: Lifetimes,
-    books: Arc<Mutex<Books>>,
+    state: Arc<Mutex<State>>,
 }
 
-struct Books {
+struct State {
     chance: fastrand::Rng,
     weather: Weather,
     /// How much later the API learns what the issuer knows.
@@ -63,7 +63,7 @@ impl Ledger {
             record,
             mode,
             lifetimes,
-            books: Arc::new(Mutex::new(Books {
+            state: Arc::new(Mutex::new(State {
                 chance: fastrand::Rng::with_seed(seed),
                 weather: Weather::Fair,
                 lag: Duration::ZERO,
@@ -75,52 +75,52 @@ impl Ledger {
         }
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap()
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
     }
 
     pub(crate) fn set_weather(&self, weather: Weather) {
-        self.books().weather = weather;
+        self.state().weather = weather;
     }
 
     pub(crate) fn set_lag(&self, lag: Duration) {
-        self.books().lag = lag;
+        self.state().lag = lag;
     }
 
     /// Whether the issuer itself would still vouch for the token.
     pub(crate) fn is_alive(&self, token: &str) -> bool {
         let now = self.record.now();
-        self.books().tokens.get(token).is_some_and(|token| {
+        self.state().tokens.get(token).is_some_and(|token| {
             token.revoked_at.is_none() && token.expires_at.is_none_or(|at| now < at)
         })
     }
 
     fn is_accepted(&self, token: &str) -> bool {
-        let (now, books) = (self.record.now(), self.books());
-        books.tokens.get(token).is_some_and(|token| {
-            now >= token.issued_at + books.lag
+        let (now, state) = (self.record.now(), self.state());
+        state.tokens.get(token).is_some_and(|token| {
+            now >= token.issued_at + state.lag
                 && token.expires_at.is_none_or(|at| now < at)
-                && token.revoked_at.is_none_or(|at| now < at + books.lag)
+                && token.revoked_at.is_none_or(|at| now < at + state.lag)
         })
     }
 
     /// By hand, all of an account. Returns whether there were any.
     pub(crate) fn revoke(&self, account: &str, with_refresh_tokens: bool) -> bool {
-        let (now, mut books) = (self.record.now(), self.books());
+        let (now, mut state) = (self.record.now(), self.state());
         if with_refresh_tokens {
-            let tokens = books.refresh_tokens.values_mut();
+            let tokens = state.refresh_tokens.values_mut();
             for token in tokens.filter(|token| token.account == account) {
                 token.is_revoked = true;
             }
         }
-        books.revoke(now, |token| token.account == account)
+        state.revoke(now, |token| token.account == account)
     }
 
     /// A login and its answer.
     pub(crate) async fn log_in(self, question: String) -> Option<String> {
-        let weather = self.books().weather;
+        let weather = self.state().weather;
         let early = match weather {
-            Weather::Slow(slowness) => self.books().chance.f64() * slowness.as_secs_f64(),
+            Weather::Slow(slowness) => self.state().chance.f64() * slowness.as_secs_f64(),
             _ => 0.0,
         };
         time::sleep(Duration::from_secs_f64(early)).await;
@@ -133,7 +133,7 @@ impl Ledger {
         // The work is done by now: who gives up here has lost what was before.
         match weather {
             Weather::Slow(slowness) => {
-                let late = self.books().chance.f64() * slowness.as_secs_f64();
+                let late = self.state().chance.f64() * slowness.as_secs_f64();
                 time::sleep(Duration::from_secs_f64(late)).await;
                 Some(answer)
             }
@@ -150,14 +150,14 @@ impl Ledger {
         let mut words = question.split(' ').map(str::to_owned);
         let mut word = || words.next().unwrap_or_default();
         let (grant, client, account, proof) = (word(), word(), word(), word());
-        let mut books = self.books();
+        let mut state = self.state();
         let family = match grant.as_str() {
             "refresh" => {
-                let is_first = books.refreshes.insert((client.clone(), proof.clone()));
-                match books.spend(&account, &proof, now) {
+                let is_first = state.refreshes.insert((client.clone(), proof.clone()));
+                match state.spend(&account, &proof, now) {
                     Some(family) => family,
                     None => {
-                        drop(books);
+                        drop(state);
                         if !is_first {
                             self.record
                                 .violation(&client, "I2: a spent refresh token is sent again");
@@ -168,16 +168,16 @@ impl Ledger {
                     }
                 }
             }
-            _ => books.issued + 1,
+            _ => state.issued + 1,
         };
         if self.mode == Mode::Exclusive {
-            books.revoke(now, |token| token.account == account);
+            state.revoke(now, |token| token.account == account);
         }
-        books.issued += 1;
-        let number = books.issued;
+        state.issued += 1;
+        let number = state.issued;
         let token = format!("token-{SECRET}-{number}");
-        let lifetime = self.lifetimes.draw(&mut books.chance);
-        books.tokens.insert(
+        let lifetime = self.lifetimes.draw(&mut state.chance);
+        state.tokens.insert(
             token.clone(),
             Token {
                 account: account.clone(),
@@ -196,12 +196,12 @@ impl Ledger {
                     is_spent: false,
                     is_revoked: false,
                 };
-                books.refresh_tokens.insert(refresh_token.clone(), entry);
+                state.refresh_tokens.insert(refresh_token.clone(), entry);
                 refresh_token
             }
             _ => String::new(),
         };
-        drop(books);
+        drop(state);
         self.record
             .write(ISSUER, format!("{client}: {grant} login {number}"));
         let lifetime = lifetime.map_or(String::new(), |it| it.as_millis().to_string());
@@ -242,7 +242,7 @@ impl Ledger {
     }
 }
 
-impl Books {
+impl State {
     fn revoke(&mut self, now: Duration, which: impl Fn(&Token) -> bool) -> bool {
         let mut any = false;
         for token in self.tokens.values_mut().filter(|token| which(token)) {

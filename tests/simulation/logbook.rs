@@ -18,11 +18,11 @@ pub(crate) struct Logbook {
     pub(crate) clock: HostClock,
     ledger: Ledger,
     session: Session,
-    pages: Arc<Mutex<Pages>>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
-struct Pages {
+struct State {
     /// In order.
     published: Vec<Published>,
     /// By a login that has not landed yet.
@@ -33,7 +33,7 @@ struct Pages {
     has_failed: bool,
     /// The end of the pause after a failure.
     not_before: Option<Instant>,
-    told_to_wait_until: Option<Instant>,
+    must_wait_until: Option<Instant>,
     was_reset: bool,
     resets: u64,
     /// As many as there were when the last login began.
@@ -50,7 +50,7 @@ pub(crate) struct InFlight(Logbook);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.pages().in_flight -= 1;
+        self.0.state().in_flight -= 1;
     }
 }
 
@@ -68,12 +68,12 @@ impl Logbook {
             clock,
             ledger,
             session,
-            pages: Arc::default(),
+            state: Arc::default(),
         }
     }
 
-    fn pages(&self) -> MutexGuard<'_, Pages> {
-        self.pages.lock().unwrap()
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
     }
 
     fn violation(&self, what: impl std::fmt::Display) {
@@ -85,34 +85,34 @@ impl Logbook {
         let now = (self.clock.now(), self.clock.wall());
         let mut published = Published::new(credential, now, now, true);
         published.generation = generation;
-        self.pages().published.push(published);
+        self.state().published.push(published);
     }
 
     pub(crate) fn resets(&self) -> u64 {
-        self.pages().resets
+        self.state().resets
     }
 
     pub(crate) fn reset(&self) {
-        let mut pages = self.pages();
-        pages.resets += 1;
-        pages.was_reset = true;
-        pages.not_before = None;
-        pages.told_to_wait_until = None;
+        let mut state = self.state();
+        state.resets += 1;
+        state.was_reset = true;
+        state.not_before = None;
+        state.must_wait_until = None;
     }
 
     pub(crate) fn wants_fresh(&self) {
-        self.pages().wants_fresh = true;
+        self.state().wants_fresh = true;
     }
 
     /// The server wants to be left alone for so long.
-    pub(crate) fn is_told_to_wait(&self, time: Duration) {
+    pub(crate) fn must_wait(&self, time: Duration) {
         let until = self.clock.now() + time;
-        self.pages().told_to_wait_until = Some(until);
+        self.state().must_wait_until = Some(until);
     }
 
     /// How many credentials have been published so far.
     pub(crate) fn published(&self) -> usize {
-        self.pages().published.len()
+        self.state().published.len()
     }
 
     /// The number of the credential that a request is sent with, from 1 on. A token that is over, or
@@ -121,16 +121,16 @@ impl Logbook {
         let now = self.clock.now();
         // Clocks that run by themselves are spared: the wall clock is looked at every 30 seconds.
         let wall = (!self.clock.runs_by_itself()).then(|| self.clock.wall());
-        let pages = self.pages();
-        let number = pages.published.iter().rposition(|it| it.token == token);
+        let state = self.state();
+        let number = state.published.iter().rposition(|it| it.token == token);
         let Some(number) = number else {
-            drop(pages);
+            drop(state);
             self.violation("I8: a token is sent that was never published");
             return 0;
         };
-        let published = &pages.published[number];
+        let published = &state.published[number];
         let is_over = published.is_over(now, wall);
-        drop(pages);
+        drop(state);
         if is_over {
             self.violation("a token is sent that is over");
         }
@@ -140,16 +140,16 @@ impl Logbook {
     /// A login begins: I1, and a cause for each of I4.
     pub(crate) fn takes_off(&self) -> InFlight {
         let now = (self.clock.now(), self.clock.wall());
-        let mut pages = self.pages();
-        pages.in_flight += 1;
-        pages.sent = Some(now);
-        pages.resets_before = pages.resets;
-        let in_flight = pages.in_flight;
-        let cause = pages.cause(now, self.session);
-        let pauses = [pages.not_before, pages.told_to_wait_until];
+        let mut state = self.state();
+        state.in_flight += 1;
+        state.sent = Some(now);
+        state.resets_before = state.resets;
+        let in_flight = state.in_flight;
+        let cause = state.cause(now, self.session);
+        let pauses = [state.not_before, state.must_wait_until];
         let is_early = pauses.into_iter().flatten().any(|until| now.0 < until);
-        pages.is_unneeded &= cause == Some("refusal");
-        drop(pages);
+        state.is_unneeded &= cause == Some("rejection");
+        drop(state);
         self.record.count(|counts| counts.logins += 1);
         self.record.write(
             &self.who,
@@ -174,36 +174,36 @@ impl Logbook {
         let answered = (self.clock.now(), self.clock.wall());
         self.record
             .must_hide_secrets(&self.who, &format!("{credential:?} {credential:#?}"));
-        let mut pages = self.pages();
-        let sent = pages.sent.unwrap_or(answered);
-        pages.handed = Some(Published::new(credential, sent, answered, false));
+        let mut state = self.state();
+        let sent = state.sent.unwrap_or(answered);
+        state.handed = Some(Published::new(credential, sent, answered, false));
     }
 
-    pub(crate) fn told(&self, event: &CredentialEvent) {
+    pub(crate) fn observe(&self, event: &CredentialEvent) {
         self.record
             .must_hide_secrets(&self.who, &format!("{event:?} {event:#?}"));
         match event {
             CredentialEvent::LoggedIn { generation, .. } => self.logged_in(*generation),
             CredentialEvent::LoginFailed { error, .. } => {
-                let mut pages = self.pages();
-                pages.has_failed = true;
+                let mut state = self.state();
+                state.has_failed = true;
                 // What is lost has no pause, and no clock where its runtime is gone.
                 if !error.is_login_lost() {
                     let shortest = self.clock.now() + Duration::from_millis(100);
-                    pages.not_before = error.next_attempt().max(Some(shortest));
+                    state.not_before = error.next_attempt().max(Some(shortest));
                 }
-                drop(pages);
+                drop(state);
                 self.record.count(|counts| counts.failed_logins += 1);
-                let told = self.read(error);
+                let text = self.read(error);
                 self.record
-                    .write(&self.who, format!("login failed: {told}"));
+                    .write(&self.who, format!("login failed: {text}"));
             }
             CredentialEvent::LoginDiscarded { error, .. } => {
-                let mut pages = self.pages();
-                pages.handed = None;
+                let mut state = self.state();
+                state.handed = None;
                 // Nor is its failure news.
-                pages.told_to_wait_until = None;
-                drop(pages);
+                state.must_wait_until = None;
+                drop(state);
                 if let Some(error) = error {
                     self.read(error);
                 }
@@ -228,28 +228,28 @@ impl Logbook {
 
     fn logged_in(&self, generation: Generation) {
         let now = self.clock.now();
-        let mut pages = self.pages();
-        let handed = pages.handed.take();
+        let mut state = self.state();
+        let handed = state.handed.take();
         let is_handed = handed.is_some();
-        let is_stale = pages.resets_before != pages.resets;
+        let is_stale = state.resets_before != state.resets;
         if let Some(handed) = handed {
-            pages.published.push(Published {
+            state.published.push(Published {
                 generation: Some(generation),
                 ..handed
             });
         }
-        if !pages.is_unneeded {
-            pages.unneeded = 0;
-            pages.unneeded_since = Some(now);
+        if !state.is_unneeded {
+            state.unneeded = 0;
+            state.unneeded_since = Some(now);
         }
-        pages.is_unneeded = false;
-        pages.is_taken_out = false;
-        pages.has_failed = false;
-        pages.was_reset = false;
-        pages.wants_fresh = false;
-        pages.not_before = None;
-        let number = pages.published.len();
-        drop(pages);
+        state.is_unneeded = false;
+        state.is_taken_out = false;
+        state.has_failed = false;
+        state.was_reset = false;
+        state.wants_fresh = false;
+        state.not_before = None;
+        let number = state.published.len();
+        drop(state);
         self.record
             .write(&self.who, format!("has credential {number}"));
         if is_stale {
@@ -262,29 +262,29 @@ impl Logbook {
 
     fn rejected(&self, generation: Generation, is_kept: bool) {
         let now = self.clock.now();
-        let pages = self.pages();
-        let current = pages.published.last();
+        let state = self.state();
+        let current = state.published.last();
         let is_current = current.is_some_and(|it| it.generation == Some(generation));
         let token = current.map(|current| current.token.clone());
-        drop(pages);
-        let fate = if is_kept { "kept" } else { "taken out" };
-        self.record.write(&self.who, format!("refused: {fate}"));
+        drop(state);
+        let outcome = if is_kept { "kept" } else { "taken out" };
+        self.record.write(&self.who, format!("rejected: {outcome}"));
         if !is_current {
             self.violation("late news about a credential is believed");
         }
         if is_kept {
-            self.record.count(|counts| counts.kept_refusals += 1);
+            self.record.count(|counts| counts.kept_rejections += 1);
             return;
         }
         let is_alive = token.is_some_and(|token| self.ledger.is_alive(&token));
-        let mut pages = self.pages();
-        pages.is_taken_out = true;
-        pages.is_unneeded = is_alive;
-        pages.unneeded += u32::from(is_alive);
-        let since = *pages.unneeded_since.get_or_insert(now);
+        let mut state = self.state();
+        state.is_taken_out = true;
+        state.is_unneeded = is_alive;
+        state.unneeded += u32::from(is_alive);
+        let since = *state.unneeded_since.get_or_insert(now);
         let seconds = now.saturating_duration_since(since).as_secs_f64();
-        let unneeded = pages.unneeded;
-        drop(pages);
+        let unneeded = state.unneeded;
+        drop(state);
         // Some for each target until it is known, and then one for each pause, which doubles: the bound
         // for many forbidden targets at once (REJECTIONS.md, row 9c).
         if f64::from(unneeded) > 16.0 + seconds / 60.0 {
@@ -296,26 +296,26 @@ impl Logbook {
 
     /// What an error tells, without secrets: I5.
     pub(crate) fn read(&self, error: &Error) -> String {
-        let mut told = error.to_string();
+        let mut text = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
-            told += &format!(": {cause}");
+            text += &format!(": {cause}");
             source = cause.source();
         }
         self.record
-            .must_hide_secrets(&self.who, &format!("{told} {error:?} {error:#?}"));
-        told
+            .must_hide_secrets(&self.who, &format!("{text} {error:?} {error:#?}"));
+        text
     }
 }
 
-impl Pages {
+impl State {
     /// Why a login may begin now.
     fn cause(&self, (now, wall): (Instant, SystemTime), session: Session) -> Option<&'static str> {
         let Some(current) = self.published.last() else {
             return Some(if self.has_failed { "retry" } else { "first" });
         };
         if self.is_taken_out {
-            return Some("refusal");
+            return Some("rejection");
         }
         if self.has_failed {
             return Some("retry");

@@ -8,7 +8,7 @@ use crate::{
     clock::EPOCH,
     issuer::{HTTPS, ISSUER},
     logbook::Logbook,
-    plan::Told,
+    plan::ExpiryForm,
     record::SECRET,
     wire,
 };
@@ -17,7 +17,7 @@ pub(crate) struct SimulatedLogin {
     pub(crate) logbook: Logbook,
     pub(crate) account: String,
     pub(crate) session: Session,
-    pub(crate) told: Told,
+    pub(crate) expiry_form: ExpiryForm,
 }
 
 impl SimulatedLogin {
@@ -28,7 +28,7 @@ impl SimulatedLogin {
             "200" => {}
             "429" => {
                 let after = Duration::from_millis(line().parse()?);
-                self.logbook.is_told_to_wait(after);
+                self.logbook.must_wait(after);
                 return Err(LoginError::retry_after("issuer answered 429", after).into());
             }
             status => return Err(format!("issuer answered {status}").into()),
@@ -37,13 +37,13 @@ impl SimulatedLogin {
         let mut credential = Credential::new(token)?;
         if let Ok(lifetime) = lifetime.parse().map(Duration::from_millis) {
             let now = Duration::from_millis(now.parse()?);
-            credential = match self.told {
-                Told::Lifetime => credential.with_lifetime(lifetime),
-                Told::Expiry => {
+            credential = match self.expiry_form {
+                ExpiryForm::Lifetime => credential.with_lifetime(lifetime),
+                ExpiryForm::Expiry => {
                     let epoch = SystemTime::UNIX_EPOCH + EPOCH;
                     credential.with_expires_at(epoch + now + lifetime)
                 }
-                Told::Nothing => credential,
+                ExpiryForm::Nothing => credential,
             };
         }
         Ok(match refresh_token {

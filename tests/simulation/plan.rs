@@ -48,7 +48,7 @@ impl Lifetimes {
 
 /// How the answer of a login says when the token ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum ExpiryForm {
     Lifetime,
     /// By the wall clock of the issuer, which those of its clients need not agree with.
     Expiry,
@@ -108,7 +108,7 @@ pub(crate) struct ClientPlan {
     pub(crate) name: String,
     pub(crate) account: String,
     pub(crate) session: Session,
-    pub(crate) told: Told,
+    pub(crate) expiry_form: ExpiryForm,
     pub(crate) replay: ReplayPolicy,
     pub(crate) workers: usize,
     /// Whether credentials survive a crash.
@@ -210,10 +210,10 @@ impl ClientPlan {
                 Mode::Rotating if chance.bool() => Session::Exclusive,
                 _ => Session::Concurrent,
             },
-            told: match chance.u8(0..10) {
-                0 => Told::Nothing,
-                1 | 2 => Told::Expiry,
-                _ => Told::Lifetime,
+            expiry_form: match chance.u8(0..10) {
+                0 => ExpiryForm::Nothing,
+                1 | 2 => ExpiryForm::Expiry,
+                _ => ExpiryForm::Lifetime,
             },
             replay: match chance.u8(0..5) {
                 0 => ReplayPolicy::No,

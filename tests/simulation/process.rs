@@ -32,7 +32,7 @@ pub(crate) struct Process {
 
 /// One request to make.
 #[derive(Clone, Copy)]
-struct Errand {
+struct Task {
     uri: &'static str,
     text: Option<&'static str>,
     can_be_copied: bool,
@@ -41,7 +41,7 @@ struct Errand {
     gives_up_after: Option<Duration>,
 }
 
-const ERRAND: Errand = Errand {
+const ERRAND: Task = Task {
     uri: "https://api/things",
     text: None,
     can_be_copied: true,
@@ -91,7 +91,7 @@ impl Process {
             let longest = u64::try_from(self.host.pace.longest_pause.as_millis());
             let pause = chance.u64(0..longest.unwrap_or(1_000));
             time::sleep(Duration::from_millis(pause)).await;
-            let errand = self.next_task(&mut chance);
+            let task = self.next_task(&mut chance);
             if chance.u16(0..400) == 0 {
                 self.host.record.count(|counts| counts.resets += 1);
                 self.host.record.write(&self.logbook.who, "reset");
@@ -101,14 +101,14 @@ impl Process {
             // One long-lived service, which keeps a copy of its own; at times a crowd of clones.
             if chance.u8(0..20) != 0 {
                 let name = format!("{}/{number}", self.logbook.who);
-                let answer = self.ask(&name, &mut service, errand).await;
+                let answer = self.ask(&name, &mut service, task).await;
                 if answer.is_some_and(|answer| answer.status() == StatusCode::FOUND) {
                     // Through the layer, as whoever follows redirects outside of it does.
-                    let errand = Errand {
+                    let task = Task {
                         uri: "https://foreign/elsewhere",
                         ..ERRAND
                     };
-                    self.ask(&name, &mut service, errand).await;
+                    self.ask(&name, &mut service, task).await;
                 }
                 continue;
             }
@@ -116,7 +116,7 @@ impl Process {
             for _ in 0..5 {
                 let (process, mut service) = (self.clone(), service.clone());
                 let name = format!("{}/{number}", self.logbook.who);
-                requests.spawn_local(async move { process.ask(&name, &mut service, errand).await });
+                requests.spawn_local(async move { process.ask(&name, &mut service, task).await });
             }
             while let Some(ended) = requests.join_next().await {
                 if ended.is_err() {
@@ -126,7 +126,7 @@ impl Process {
         }
     }
 
-    fn next_task(&self, chance: &mut Rng) -> Errand {
+    fn next_task(&self, chance: &mut Rng) -> Task {
         let uri = match chance.u8(0..100) {
             0..20 if self.host.forbids => "https://api/forbidden",
             0..5 => "https://api/moved",
@@ -136,7 +136,7 @@ impl Process {
             _ => ERRAND.uri,
         };
         let patience = self.host.pace.patience;
-        Errand {
+        Task {
             uri,
             text: (chance.u8(0..5) == 0).then_some("a thing"),
             can_be_copied: chance.bool(),
@@ -150,29 +150,29 @@ impl Process {
         &self,
         name: &str,
         service: &mut BearerAuth<Wire, CachedProvider, R>,
-        errand: Errand,
+        task: Task,
     ) -> Option<http::Response<String>>
     where
         R: Replay<Payload>,
     {
         let record = &self.host.record;
-        let is_ours = errand.uri.starts_with("https://api/");
+        let is_ours = task.uri.starts_with("https://api/");
         let is_kept = is_ours
             && match self.host.plan.replay {
                 ReplayPolicy::No => false,
-                ReplayPolicy::Empty => errand.text.is_none(),
-                ReplayPolicy::With => errand.can_be_copied,
+                ReplayPolicy::Empty => task.text.is_none(),
+                ReplayPolicy::With => task.can_be_copied,
             };
         let ticket = Ticket::new(self.logbook.published(), if is_kept { 2 } else { 1 });
-        let method = errand.text.map_or(Method::GET, |_| Method::POST);
+        let method = task.text.map_or(Method::GET, |_| Method::POST);
         let mut request = Request::new(Payload {
-            text: errand.text,
-            can_be_copied: errand.can_be_copied,
+            text: task.text,
+            can_be_copied: task.can_be_copied,
         });
         *request.method_mut() = method;
-        *request.uri_mut() = errand.uri.parse().unwrap();
+        *request.uri_mut() = task.uri.parse().unwrap();
         request.extensions_mut().insert(ticket.clone());
-        if errand.wants_fresh && is_ours {
+        if task.wants_fresh && is_ours {
             self.logbook.wants_fresh();
             request.extensions_mut().insert(PerRequest::fresh());
         }
@@ -186,7 +186,7 @@ impl Process {
         let pace = self.host.pace;
         let wait = pace.login_timeout + Duration::from_secs(1);
         let (deadline, after_reset) = (2 * (wait + pace.patience), 2 * (2 * wait + pace.patience));
-        let gives_up_after = errand.gives_up_after.unwrap_or(after_reset);
+        let gives_up_after = task.gives_up_after.unwrap_or(after_reset);
         let answer = time::timeout(gives_up_after, calling).await;
         let took = begun.elapsed();
         if took > deadline && self.logbook.resets() == resets || took >= after_reset {
@@ -194,24 +194,24 @@ impl Process {
         }
         let Ok(answer) = answer else {
             record.count(|counts| counts.given_up += 1);
-            record.write(name, format!("gives up on {}", errand.uri));
+            record.write(name, format!("gives up on {}", task.uri));
             return None;
         };
-        let told = match &answer {
+        let text = match &answer {
             Ok(answer) => answer.status().as_u16().to_string(),
             Err(error) => self.read(error),
         };
         record.write(
             name,
             format!(
-                "{} after {took:?}, sent {}: {told}",
-                errand.uri,
+                "{} after {took:?}, sent {}: {text}",
+                task.uri,
                 ticket.sent()
             ),
         );
         record.count(|counts| match &answer {
             Ok(answer) if answer.status() == StatusCode::OK => counts.answered += 1,
-            Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => counts.refused += 1,
+            Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => counts.rejected += 1,
             Ok(_) => {}
             Err(_) => counts.failed += 1,
         });
@@ -280,11 +280,11 @@ impl Process {
         self.host
             .record
             .must_hide_secrets(&self.logbook.who, &printed);
-        let errand = Errand {
+        let task = Task {
             wants_fresh: true,
             gives_up_after: Some(Duration::ZERO),
             ..ERRAND
         };
-        self.ask(&self.logbook.who, service, errand).await;
+        self.ask(&self.logbook.who, service, task).await;
     }
 }

@@ -13,10 +13,10 @@ pub(crate) const SECRET: &str = "SECRET";
 
 /// The history of one seed. Clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Record(Arc<Mutex<Pages>>);
+pub(crate) struct Record(Arc<Mutex<Entries>>);
 
 #[derive(Default)]
-struct Pages {
+struct Entries {
     now: Duration,
     lines: Vec<String>,
     violations: Vec<String>,
@@ -40,8 +40,8 @@ macro_rules! counts {
 }
 
 counts! {
-    requests, answered, refused, failed, given_up, replays, waits,
-    logins, failed_logins, background_logins, refreshes, refused_refreshes, kept_refusals,
+    requests, answered, rejected, failed, given_up, replays, waits,
+    logins, failed_logins, background_logins, refreshes, refused_refreshes, kept_rejections,
     contentions, resets, restarts_with_a_credential,
     partitions, oneway_partitions, holds, lossy_spells, crashes, client_crashes, revocations,
     clock_jumps, outages, rate_limits, slow_spells, lost_answers, lagging_spells,
@@ -49,34 +49,34 @@ counts! {
 }
 
 impl Record {
-    fn pages(&self) -> MutexGuard<'_, Pages> {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap()
     }
 
     /// The time of the network. Hosts have clocks of their own.
     pub(crate) fn now(&self) -> Duration {
-        self.pages().now
+        self.entries().now
     }
 
     pub(crate) fn set_now(&self, now: Duration) {
-        self.pages().now = now;
+        self.entries().now = now;
     }
 
     pub(crate) fn write(&self, who: &str, what: impl Display) {
-        let mut pages = self.pages();
-        let line = format!("{:>9.3} {who}: {what}", pages.now.as_secs_f64());
-        pages.lines.push(line);
+        let mut entries = self.entries();
+        let line = format!("{:>9.3} {who}: {what}", entries.now.as_secs_f64());
+        entries.lines.push(line);
     }
 
     pub(crate) fn count(&self, count: impl FnOnce(&mut Counts)) {
-        count(&mut self.pages().counts);
+        count(&mut self.entries().counts);
     }
 
     pub(crate) fn violation(&self, who: &str, what: impl Display) {
         self.write(who, format!("VIOLATION {what}"));
-        let mut pages = self.pages();
-        let line = pages.lines.last().unwrap().clone();
-        pages.violations.push(line);
+        let mut entries = self.entries();
+        let line = entries.lines.last().unwrap().clone();
+        entries.violations.push(line);
     }
 
     /// I5: looks for a secret in what anybody may print.
@@ -87,11 +87,11 @@ impl Record {
     }
 
     pub(crate) fn close(&self) -> History {
-        let mut pages = self.pages();
+        let mut entries = self.entries();
         History {
-            lines: std::mem::take(&mut pages.lines),
-            violations: std::mem::take(&mut pages.violations),
-            counts: pages.counts,
+            lines: std::mem::take(&mut entries.lines),
+            violations: std::mem::take(&mut entries.violations),
+            counts: entries.counts,
         }
     }
 }

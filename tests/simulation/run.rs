@@ -60,28 +60,28 @@ pub(crate) fn run(seed: u64) -> History {
         host
     });
     let hosts = hosts.collect();
-    let mut course = Course {
+    let mut simulation = Simulation {
         sim,
         record: record.clone(),
         ledger,
         hosts,
     };
-    course.trouble(&plan);
-    course.heal(&plan);
+    simulation.run_with_faults(&plan);
+    simulation.end_faults(&plan);
     is_healed.store(true, SeqCst);
-    course.wait_for_all(&plan);
-    drop(course);
+    simulation.wait_for_all(&plan);
+    drop(simulation);
     record.close()
 }
 
-struct Course<'a> {
+struct Simulation<'a> {
     sim: Sim<'a>,
     record: Record,
     ledger: Ledger,
     hosts: Vec<Host>,
 }
 
-impl Course<'_> {
+impl Simulation<'_> {
     fn step(&mut self) {
         self.record.set_now(self.sim.elapsed());
         if let Err(error) = self.sim.step() {
@@ -90,7 +90,7 @@ impl Course<'_> {
         }
     }
 
-    fn trouble(&mut self, plan: &Plan) {
+    fn run_with_faults(&mut self, plan: &Plan) {
         let mut faults = plan.faults.iter().peekable();
         while self.sim.elapsed() < plan.pace.troubled {
             self.record.set_now(self.sim.elapsed());
@@ -165,7 +165,7 @@ impl Course<'_> {
         }
     }
 
-    fn heal(&mut self, plan: &Plan) {
+    fn end_faults(&mut self, plan: &Plan) {
         self.record.write("fault", "none from here on");
         self.sim.set_fail_rate(0.0);
         let names = plan.hosts();

@@ -12,7 +12,7 @@ pub(crate) struct Counts {
     pub(crate) logins: u64,
     pub(crate) rejections: u64,
     /// Answers 401.
-    pub(crate) refused: u64,
+    pub(crate) rejected: u64,
     pub(crate) replays: u64,
     pub(crate) cancelled: u64,
     /// Requests that ended with an error of the crate.
@@ -34,7 +34,7 @@ impl AddAssign for Counts {
         self.requests += other.requests;
         self.logins += other.logins;
         self.rejections += other.rejections;
-        self.refused += other.refused;
+        self.rejected += other.rejected;
         self.replays += other.replays;
         self.cancelled += other.cancelled;
         self.failed += other.failed;

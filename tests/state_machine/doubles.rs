@@ -176,7 +176,7 @@ impl Drop for InFlight {
 
 impl Login for Server {
     async fn login(&self, mut request: LoginRequest) -> Result<Credential, BoxError> {
-        let (told, outcome) = oneshot::channel();
+        let (sender, outcome) = oneshot::channel();
         // One in four leaves the refresh token where it is.
         let takes = self.with_model(|model| model.case.is_rotating && model.counts.logins % 4 != 3);
         let taken = if takes {
@@ -186,7 +186,7 @@ impl Login for Server {
         };
         let number = {
             let mut state = self.state();
-            state.login = Some(told);
+            state.login = Some(sender);
             let offered = taken.as_ref().map(|taken| taken.expose());
             state.model.login_begins(offered, takes)
         };

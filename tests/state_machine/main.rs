@@ -80,13 +80,13 @@ fn the_invariants_hold_after_each_step() {
     let counts = counts.into_inner();
     let rarest = counts.transitions.values().min().unwrap_or(&0);
     println!(
-        "figure: state_machine transitions~={} idle~={} kinds={} rarest~={rarest} cases={cases} requests~={} logins~={} refused~={} replays~={} cancelled~={} told_of_failed_logins~={} violations=0 seed~={seed}",
+        "figure: state_machine transitions~={} idle~={} kinds={} rarest~={rarest} cases={cases} requests~={} logins~={} rejected~={} replays~={} cancelled~={} failed_logins_seen~={} violations=0 seed~={seed}",
         counts.total(),
         counts.idle,
         counts.transitions.len(),
         counts.requests,
         counts.logins,
-        counts.refused,
+        counts.rejected,
         counts.replays,
         counts.cancelled,
         counts.failed,

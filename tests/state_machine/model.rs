@@ -36,7 +36,7 @@ pub(crate) struct Model {
     /// The one of them that is in use, expired or not.
     in_use: Option<usize>,
     /// The one that was taken out, until another is published, and whether a login was under way.
-    refused: Option<(usize, bool)>,
+    rejected: Option<(usize, bool)>,
     logins_begun: usize,
     flight: Option<Flight>,
     /// The login that has brought a credential, until that is published or discarded.
@@ -53,7 +53,7 @@ pub(crate) struct Model {
     refresh_token: Option<String>,
     spent: BTreeSet<String>,
     /// Late rejections included: they tell of their targets.
-    pub(crate) refused_since_reset: bool,
+    pub(crate) rejected_since_reset: bool,
     /// The tokens of what was rejected by the last poll, and of what was in use before it.
     pub(crate) last_rejected: Option<usize>,
     pub(crate) was_in_use: Option<usize>,
@@ -77,7 +77,7 @@ pub(crate) struct Published {
     ages: Option<Instant>,
     /// The step in which it could be used last.
     usable_in: usize,
-    is_for_refusal: bool,
+    is_for_rejection: bool,
     was_accepted: bool,
     was_refused: bool,
 }
@@ -93,7 +93,7 @@ struct Brought {
     sent: Moment,
     answered: Moment,
     refresh_token: Option<String>,
-    is_for_refusal: bool,
+    is_for_rejection: bool,
 }
 
 impl Model {
@@ -105,7 +105,7 @@ impl Model {
             honoured: BTreeMap::new(),
             published: Vec::new(),
             in_use: None,
-            refused: None,
+            rejected: None,
             logins_begun: 0,
             flight: None,
             brought: None,
@@ -118,7 +118,7 @@ impl Model {
             discards: Vec::new(),
             refresh_token: None,
             spent: BTreeSet::new(),
-            refused_since_reset: false,
+            rejected_since_reset: false,
             last_rejected: None,
             was_in_use: None,
             barren: 0,
@@ -243,7 +243,7 @@ impl Model {
             sent,
             answered: self.moment(),
             refresh_token,
-            is_for_refusal: self.refused.is_some_and(|(_, during_login)| !during_login),
+            is_for_rejection: self.rejected.is_some_and(|(_, during_login)| !during_login),
         });
     }
 
@@ -270,11 +270,11 @@ impl Model {
 
     pub(crate) fn reset(&mut self) {
         self.in_use = None;
-        self.refused = None;
+        self.rejected = None;
         self.next_attempt = None;
         (self.failures, self.permanent) = (0, 0);
         self.barren = 0;
-        self.refused_since_reset = false;
+        self.rejected_since_reset = false;
         if let Some(flight) = &mut self.flight {
             flight.is_stale = true;
         }

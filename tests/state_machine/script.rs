@@ -25,7 +25,7 @@ pub(crate) struct Case {
 /// What there is more of than usual.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Mood {
-    Calm,
+    Usual,
     Crowd,
     Outage,
     Rejections,
@@ -164,7 +164,7 @@ impl ReferenceStateMachine for Script {
             Just(3_600_000)
         ];
         let mood = prop_oneof![
-            Just(Mood::Calm),
+            Just(Mood::Usual),
             Just(Mood::Crowd),
             Just(Mood::Outage),
             Just(Mood::Rejections)
@@ -186,8 +186,8 @@ impl ReferenceStateMachine for Script {
     }
 
     fn transitions(case: &Case) -> BoxedStrategy<Transition> {
-        let (starts, failures, refusals) = match case.mood {
-            Mood::Calm => (40, 3, 1),
+        let (starts, failures, rejections) = match case.mood {
+            Mood::Usual => (40, 3, 1),
             Mood::Crowd => (80, 3, 1),
             Mood::Outage => (40, 16, 1),
             Mood::Rejections => (40, 3, 12),
@@ -199,7 +199,7 @@ impl ReferenceStateMachine for Script {
             20 => Just(Transition::PollAll),
             3 => which().prop_map(Transition::PollIdly),
             4 => which().prop_map(Transition::Drop),
-            30 + refusals => (which(), answer(refusals))
+            30 + rejections => (which(), answer(rejections))
                 .prop_map(|(which, answer)| Transition::Answer(which, answer)),
             5 => Just(Transition::AnswerAll),
             16 => Just(Transition::EndLogin(Outcome::Success)),
@@ -208,7 +208,7 @@ impl ReferenceStateMachine for Script {
             12 => pause().prop_map(Transition::Advance),
             1 => seconds().prop_map(Transition::JumpWall),
             1 => seconds().prop_map(Transition::JumpWallBack),
-            refusals => Just(Transition::RejectCurrent),
+            rejections => Just(Transition::RejectCurrent),
             1 => which().prop_map(Transition::RejectOlder),
             1 => Just(Transition::RejectStranger),
             1 => Just(Transition::Reset),
@@ -247,10 +247,10 @@ fn start() -> impl Strategy<Value = Transition> {
     })
 }
 
-fn answer(refusals: u32) -> impl Strategy<Value = Answer> {
+fn answer(rejections: u32) -> impl Strategy<Value = Answer> {
     prop_oneof![
         12 => Just(Answer::Honest),
-        refusals => Just(Answer::Unauthorized),
+        rejections => Just(Answer::Unauthorized),
         1 => Just(Answer::Forbidden),
         1 => Just(Answer::ServerError),
         1 => Just(Answer::Broken),

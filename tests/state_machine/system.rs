@@ -66,7 +66,7 @@ impl System {
         let mut builder = CachedProvider::builder(server.clone())
             .clock(clock.clone())
             .random(|| CHANCE)
-            .on_event(move |event| events.with_model(|model| model.told(event)));
+            .on_event(move |event| events.with_model(|model| model.observe(event)));
         let refresh_token = case.is_rotating.then(|| format!("{SECRET}-refresh-0"));
         if case.starts_with_a_token {
             let mut credential = Credential::new(token(0)).unwrap();
@@ -237,7 +237,7 @@ impl System {
         });
         let is_worth_it = self.provider.reject(&by_hand(generation)).is_log_in();
         self.server.with_model(|model| {
-            model.refused_since_reset = true;
+            model.rejected_since_reset = true;
             let is_event = model.counts.rejections > before;
             let is_out = model.usable().is_none();
             let expected = match usable {

@@ -46,7 +46,7 @@ pub(crate) const REFRESH_LIFETIME: Duration = Duration::from_secs(29 * 24 * 60 *
 pub(crate) struct Counts {
     /// Logins that were let in.
     pub(crate) logins: usize,
-    /// Logins that were refused.
+    /// Logins that were rejected.
     pub(crate) refused_logins: usize,
     /// Refreshes that brought a new pair, lost answers included.
     pub(crate) refreshes: usize,
@@ -59,7 +59,7 @@ pub(crate) struct Counts {
     /// Answers with a 2xx, logins aside.
     pub(crate) ok: usize,
     /// Refusals, logins aside.
-    pub(crate) refused: usize,
+    pub(crate) rejected: usize,
 }
 
 impl Counts {
@@ -78,7 +78,7 @@ pub(crate) struct Settings {
     /// `tokenLifetime`, in seconds.
     pub(crate) token_lifetime: u64,
     /// What an expired token is answered with.
-    pub(crate) refusal: StatusCode,
+    pub(crate) rejection: StatusCode,
     /// The header that the token is looked for in.
     pub(crate) header_name: HeaderName,
     /// How far the server's wall clock is ahead, in seconds.
@@ -93,7 +93,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             token_lifetime: 3600,
-            refusal: StatusCode::UNAUTHORIZED,
+            rejection: StatusCode::UNAUTHORIZED,
             header_name: AUTHENTICATION,
             clock_offset: 0,
             account: None,
@@ -223,7 +223,7 @@ impl Shared {
             refresh_token: format!("dff78899-{number:04}"),
             refresh_token_until: now + REFRESH_LIFETIME,
         };
-        let told = |lifetime: Duration| {
+        let expires_at = |lifetime: Duration| {
             let server = OffsetDateTime::from(clock.wall() + lifetime);
             rfc_3339(server + time::Duration::seconds(*clock_offset))
         };
@@ -231,10 +231,10 @@ impl Shared {
             "success": true,
             "guid": "71067212-0000",
             "token": pair.token,
-            "tokenExpiration": told(lifetime),
+            "tokenExpiration": expires_at(lifetime),
             "tokenLifetime": token_lifetime,
             "refreshToken": pair.refresh_token,
-            "refreshTokenExpiration": told(REFRESH_LIFETIME),
+            "refreshTokenExpiration": expires_at(REFRESH_LIFETIME),
         });
         accounts.pair = Some(pair);
         answer
@@ -244,8 +244,8 @@ impl Shared {
 /// As the vendor writes it: `2018-04-01T21:39:12+00:00`.
 fn rfc_3339(instant: OffsetDateTime) -> String {
     let second = instant.replace_nanosecond(0).expect("a second begins");
-    let told = second.format(&Rfc3339).expect("a year of four digits");
-    told.replace('Z', "+00:00")
+    let text = second.format(&Rfc3339).expect("a year of four digits");
+    text.replace('Z', "+00:00")
 }
 
 /// A login or refresh under way; one whose client goes away counts down as well.
@@ -347,8 +347,8 @@ async fn authenticate(State(shared): State<Arc<Shared>>, request: Request, next:
         pair.is_some_and(|pair| token == Some(&pair.token) && now < pair.token_until)
     };
     if !is_good {
-        shared.accounts().counts.refused += 1;
-        return shared.settings.refusal.into_response();
+        shared.accounts().counts.rejected += 1;
+        return shared.settings.rejection.into_response();
     }
     let response = next.run(request).await;
     shared.accounts().counts.ok += 1;

@@ -150,8 +150,8 @@ fn one_login_serves_all_waiters() {
         let provider = issuer.provider(None).build();
         let other = provider.clone();
         let waiter = thread::spawn(move || acquire(&other));
-        let own = acquire(&provider);
-        assert_eq!(waiter.join().unwrap(), own);
+        let acquired = acquire(&provider);
+        assert_eq!(waiter.join().unwrap(), acquired);
         assert_eq!(issuer.logins(), 1);
         assert_eq!(provider.snapshot().state(), CredentialState::Fresh);
     });
@@ -189,9 +189,9 @@ fn two_rejections_of_one_generation_cause_one_login() {
         };
         let other = provider.clone();
         let rejecting = thread::spawn(move || reject_and_acquire(&other));
-        let own = reject_and_acquire(&provider);
-        assert_eq!(rejecting.join().unwrap(), own);
-        assert_ne!(own, first);
+        let acquired = reject_and_acquire(&provider);
+        assert_eq!(rejecting.join().unwrap(), acquired);
+        assert_ne!(acquired, first);
         assert_eq!(issuer.logins(), 2);
     });
 }
@@ -256,13 +256,13 @@ fn generations_never_go_backwards_for_a_reader() {
         let provider = issuer.provider(None).build();
         let first = block_on(provider.acquire()).unwrap();
         let other = provider.clone();
-        let refused = first.generation();
+        let rejected = first.generation();
         let renewing = thread::spawn(move || {
-            assert!(reject(&other, refused));
+            assert!(reject(&other, rejected));
             acquire(&other)
         });
         let seen = provider.current().map(|current| current.generation());
-        if seen != Some(refused) {
+        if seen != Some(rejected) {
             assert!(!is_current(&provider, &first), "it is gone, or replaced");
         }
         renewing.join().unwrap();
@@ -279,13 +279,13 @@ fn a_login_from_before_a_reset_is_never_used_after_it() {
         let waiting = thread::spawn(move || acquire(&other));
         let before = issuer.logins();
         provider.reset();
-        let own = block_on(provider.acquire()).unwrap();
-        let token = own.value().to_str().unwrap();
+        let acquired = block_on(provider.acquire()).unwrap();
+        let token = acquired.value().to_str().unwrap();
         let number: usize = token.rsplit('-').next().unwrap().parse().unwrap();
         assert!(number > before, "login {number} began before the reset");
         waiting.join().unwrap();
         assert!(issuer.logins() <= 2);
-        assert!(is_current(&provider, &own));
+        assert!(is_current(&provider, &acquired));
     });
 }
 
@@ -302,15 +302,15 @@ fn a_hanging_login_blocks_no_waiter() {
             .clock(ModelClock)
             .random(|| 0.5)
             .build();
-        let told = Arc::new(checker::sync::atomic::AtomicUsize::new(0));
+        let finished = Arc::new(checker::sync::atomic::AtomicUsize::new(0));
         let waiters = [0, 1].map(|_| {
-            let (provider, told) = (provider.clone(), Arc::clone(&told));
+            let (provider, finished) = (provider.clone(), Arc::clone(&finished));
             thread::spawn(move || {
                 block_on(provider.acquire()).unwrap_err();
-                told.fetch_add(1, Ordering::SeqCst);
+                finished.fetch_add(1, Ordering::SeqCst);
             })
         });
-        while told.load(Ordering::SeqCst) < waiters.len() {
+        while finished.load(Ordering::SeqCst) < waiters.len() {
             model::pass(Duration::from_secs(3));
             thread::yield_now();
         }

@@ -8,7 +8,7 @@ use super::{CHANCE, Model, Moment, Published};
 use crate::script::Outcome;
 
 impl Model {
-    pub(crate) fn told(&mut self, event: &CredentialEvent) {
+    pub(crate) fn observe(&mut self, event: &CredentialEvent) {
         match event {
             CredentialEvent::LoggedIn { generation, .. } => self.logged_in(*generation),
             CredentialEvent::LoginFailed { error, .. } => self.login_failed(error),
@@ -38,13 +38,13 @@ impl Model {
         self.last_outcome = None;
         let (sent, answered) = (brought.sent, brought.answered.0);
         let shortest = Duration::from_secs(1);
-        let is_for_refusal = brought.is_for_refusal;
+        let is_for_rejection = brought.is_for_rejection;
         self.publish(
             brought.token,
             generation,
             sent,
             answered,
-            is_for_refusal,
+            is_for_rejection,
             shortest,
         );
     }
@@ -55,7 +55,7 @@ impl Model {
         generation: Generation,
         sent: Moment,
         answered: Instant,
-        is_for_refusal: bool,
+        is_for_rejection: bool,
         shortest: Duration,
     ) {
         // The margin is a tenth of the lifetime, and ten seconds at most.
@@ -78,12 +78,12 @@ impl Model {
                 (sent.0 + used_for.mul_f64(0.7 + 0.2 * CHANCE)).max(answered + shortest)
             }),
             usable_in: 0,
-            is_for_refusal,
+            is_for_rejection,
             was_accepted: false,
             was_refused: false,
         });
         self.in_use = Some(self.published.len() - 1);
-        self.refused = None;
+        self.rejected = None;
         self.note_what_is_usable();
     }
 
@@ -123,8 +123,8 @@ impl Model {
             self.violated("the next attempt is another than is documented");
         }
         // For want of a better one.
-        if let Some((refused, _)) = self.refused.take() {
-            self.in_use = Some(refused);
+        if let Some((rejected, _)) = self.rejected.take() {
+            self.in_use = Some(rejected);
             self.note_what_is_usable();
         }
     }
@@ -158,7 +158,7 @@ impl Model {
         if !is_cheap && !self.published[at].was_refused {
             let it = &mut self.published[at];
             it.was_refused = true;
-            let is_barren = it.is_for_refusal && !it.was_accepted;
+            let is_barren = it.is_for_rejection && !it.was_accepted;
             self.barren = if is_barren { self.barren + 1 } else { 0 };
         }
         let is_pausing = self.next_attempt.is_some_and(|at| now < at);
@@ -168,7 +168,7 @@ impl Model {
             if !is_pausing && age > Duration::from_secs(301) {
                 self.violated(format!("I4: no login for {age:?}, and a rejection is kept"));
             }
-            if !is_pausing && !self.refused_since_reset {
+            if !is_pausing && !self.rejected_since_reset {
                 self.violated("the first refusal of all changes nothing");
             }
             if is_cheap && !is_pausing {
@@ -186,9 +186,9 @@ impl Model {
                 ));
             }
             self.in_use = None;
-            self.refused = Some((at, self.flight.is_some()));
+            self.rejected = Some((at, self.flight.is_some()));
         }
-        self.refused_since_reset = true;
+        self.rejected_since_reset = true;
         self.counts.rejections += 1;
     }
 }

@@ -16,12 +16,12 @@ use crate::{
 };
 
 impl System {
-    /// A refusal of what is in use is told, and nothing else is.
+    /// A refusal of what is in use is text, and nothing else is.
     pub(super) fn rejected_by(&self, number: usize, answered: Option<Answered>) {
-        let refused = answered.filter(|it| it.status == Some(StatusCode::UNAUTHORIZED));
-        let refused = refused.and_then(|it| it.token);
+        let rejected = answered.filter(|it| it.status == Some(StatusCode::UNAUTHORIZED));
+        let rejected = rejected.and_then(|it| it.token);
         self.server.with_model(|model| {
-            let expected = refused.filter(|_| model.was_in_use == refused);
+            let expected = rejected.filter(|_| model.was_in_use == rejected);
             if model.last_rejected != expected {
                 model.violated(format!(
                     "request {number}: {:?} rejected, and not {expected:?}",
@@ -62,7 +62,7 @@ impl System {
                 return;
             };
             if status == StatusCode::UNAUTHORIZED {
-                model.counts.refused += 1;
+                model.counts.rejected += 1;
                 let is_newer_there = usable.is_some_and(|usable| usable != token);
                 let is_taken_out = usable == Some(token) && model.usable_token() != Some(token);
                 if is_kept && attempts == 1 && (is_newer_there || is_taken_out) {
@@ -86,9 +86,9 @@ impl System {
         let Some(error) = error.downcast_ref::<Error>() else {
             return self.violated(format!("request {number}: an error of nobody's"));
         };
-        let mut told = format!("{error} {error:?}");
+        let mut text = format!("{error} {error:?}");
         if let Some(source) = error.source() {
-            told += &format!("{source} {source:?}");
+            text += &format!("{source} {source:?}");
         }
         self.server.with_model(|model| {
             model.counts.failed += 1;
@@ -107,7 +107,7 @@ impl System {
                     "request {number}: {error}, and no login has failed"
                 ));
             }
-            if told.contains(SECRET) {
+            if text.contains(SECRET) {
                 model.violated("I5: a secret in an error");
             }
         });
@@ -187,13 +187,13 @@ impl System {
 
     /// I6: nothing is left, not even of a login under way.
     fn let_go(self) -> Result<Counts, String> {
-        let told = format!(
+        let text = format!(
             "{:?} {:?} {:?}",
             self.services[0],
             self.provider,
             self.provider.snapshot()
         );
-        if told.contains(SECRET) {
+        if text.contains(SECRET) {
             self.violated("I5: a secret in what is printed");
         }
         let replays = self.layer.replays();

@@ -108,7 +108,7 @@ impl System {
         self.rejected_by(number, answered);
         if answered.is_some_and(|it| it.status == Some(StatusCode::UNAUTHORIZED)) {
             self.server
-                .with_model(|model| model.refused_since_reset = true);
+                .with_model(|model| model.rejected_since_reset = true);
         }
         if is_first && polled.is_pending() {
             self.waits_for_good_reason(number, usable);
