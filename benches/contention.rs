@@ -1,12 +1,12 @@
-//! What two threads pay that send at the same time: who writes a reference count or a lock that the
-//! other writes too, waits for the other's cache.
+//! The overhead of two threads that send at the same time. If both write the same reference count
+//! or lock, each waits for the other's cache.
 //!
 //! ```text
 //! cargo bench --bench contention
 //! ```
 //!
-//! The overhead over the bare service as a multiple of the floor's, with as many threads. The floor's
-//! header bytes have one reference count for all threads.
+//! The overhead over the bare service is given as a multiple of the floor's, with the same number
+//! of threads. All threads share the reference count of the floor's header bytes.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -22,7 +22,7 @@ use std::{
 
 use http::{Request, Response};
 use support::{
-    Bare, Body, ByHand, Floor, Least, Life, Report, Table, Use, hot_loop, medians, origins,
+    Bare, Body, ByHand, Floor, Life, Minimal, Report, Table, Use, hot_loop, medians, origins,
     provider, request, requests, tower_http,
 };
 use tokio::runtime::Builder;
@@ -33,7 +33,7 @@ const ROUNDS: usize = 101;
 const REQUESTS: usize = 2_000;
 const TOKEN: usize = 1_024;
 
-/// A refresher makes a login about so often, which is far more often than anybody does.
+/// The pause between two logins of the refresher: far shorter than in practice.
 const PAUSE: Duration = Duration::from_millis(1);
 
 trait Contender {
@@ -44,18 +44,18 @@ impl<S> Contender for S
 where
     S: Service<Request<Body>, Response = Response<()>> + Clone + Send + Sync,
 {
-    /// The mean of the threads' times for one batch each, begun together.
+    /// The mean time of one batch per thread. All batches start together.
     fn time(&self, threads: usize, used: Use) -> Duration {
         let barrier = Barrier::new(threads);
         let batch = || {
             let requests = requests(REQUESTS);
-            let mut own = self.clone();
-            hot_loop(&mut own, support::requests(2), used);
+            let mut service = self.clone();
+            hot_loop(&mut service, support::requests(2), used);
             barrier.wait();
             let start = Instant::now();
             match used {
-                Use::LongLived => hot_loop(&mut own, requests, used),
-                // All clone the same one, as handlers do with their state.
+                Use::LongLived => hot_loop(&mut service, requests, used),
+                // All threads clone the same service, as handlers do with their state.
                 Use::Cloned => requests
                     .into_iter()
                     .for_each(|request| hot_loop(&mut self.clone(), vec![request], Use::LongLived)),
@@ -71,7 +71,7 @@ where
     }
 }
 
-/// Logs in again and again, with a credential there all the time, while `act` runs.
+/// Logs in repeatedly while `act` runs. There is a credential at every moment.
 fn refreshing<T>(provider: &CachedProvider, act: impl FnOnce() -> T) -> (T, u64) {
     let is_over = AtomicBool::new(false);
     let logins = provider.snapshot().logins();
@@ -115,10 +115,7 @@ fn main() {
         ("bare service", Box::new(Bare)),
         ("floor", Box::new(Floor::new(TOKEN))),
         ("tower-http, a fixed token", Box::new(tower_http(TOKEN))),
-        (
-            "by hand: the least of its kind",
-            Box::new(Least::new(TOKEN)),
-        ),
+        ("by hand: minimal", Box::new(Minimal::new(TOKEN))),
         ("by hand: RwLock and format!", Box::new(ByHand::new(TOKEN))),
         ("tower-bearer", Box::new(ours)),
         ("tower-bearer, 64 targets remembered", Box::new(remembering)),

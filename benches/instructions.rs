@@ -1,12 +1,12 @@
-//! Instructions per request while the credential is fresh, counted by valgrind: exact, and
-//! undisturbed by whatever else the machine does.
+//! Instructions per request while the credential is fresh, counted by valgrind. The counts are
+//! exact: other load on the machine does not change them.
 //!
 //! ```text
 //! cargo bench --bench instructions
 //! ```
 //!
-//! It fails where a request of ours costs more than [`LIMITS`] beyond the floor's: a tenth more than
-//! was reached. Without valgrind it says that nothing was measured.
+//! The bench fails if a request exceeds the floor by more than [`LIMITS`]: 10 % above the best
+//! result so far. Without valgrind it reports that nothing was measured.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -19,19 +19,19 @@ use std::{
 
 use http::Method;
 use support::{
-    Bare, ByHand, Floor, Least, Life, Report, Table, Use, hot_loop, origins, ours,
+    Bare, ByHand, Floor, Life, Minimal, Report, Table, Use, hot_loop, origins, ours,
     ours_remembering, ours_with_replay, requests, tower_http,
 };
 use tower_bearer::{Generation, Origins, Receipt};
 
-/// What a request of ours may cost beyond the floor's, the fingerprint of its target included. It
-/// depends a little on the compiler.
+/// The limit of a request beyond the floor, the fingerprint of its target included. It depends a
+/// little on the compiler.
 const LIMITS: [(Use, f64); 2] = [(Use::LongLived, 341.0), (Use::Cloned, 460.0)];
 
-/// What the receipt of a request may cost, most of it the fingerprint.
+/// The limit of a receipt. Most of it is the fingerprint.
 const LIMIT_OF_A_RECEIPT: f64 = 60.0;
 
-/// What an accepted request may cost more while rejected targets are remembered.
+/// The additional limit of an accepted request while rejected targets are remembered.
 const LIMIT_OF_REMEMBERING: f64 = 10.0;
 
 /// A path of 25 bytes.
@@ -39,7 +39,7 @@ const PATH: &str = "/v1/things/42/comments/17";
 
 const TOKENS: [usize; 2] = [64, 1_024];
 
-/// How many requests make the difference between two runs, which is all that is counted.
+/// The number of requests by which two runs differ. Only the difference is counted.
 const COUNTED: usize = 1_000;
 const WARM_UP: usize = 100;
 
@@ -48,7 +48,7 @@ enum Contender {
     Bare,
     Floor,
     TowerHttp,
-    Least,
+    Minimal,
     ByHand,
     Ours,
     OursWithoutExpiry,
@@ -68,7 +68,7 @@ impl Contender {
         TheBare,
         TheFloor,
         TowerHttp,
-        Self::Least,
+        Self::Minimal,
         Self::ByHand,
         Ours,
         OursWithoutExpiry,
@@ -83,7 +83,7 @@ impl Contender {
             TheBare => "bare service",
             TheFloor => "floor",
             TowerHttp => "tower-http, a fixed token",
-            Self::Least => "by hand: the least of its kind",
+            Self::Minimal => "by hand: minimal",
             Self::ByHand => "by hand: RwLock and format!",
             Ours => "tower-bearer",
             OursWithoutExpiry => "tower-bearer, no expiry",
@@ -94,9 +94,9 @@ impl Contender {
         }
     }
 
-    /// What valgrind looks at.
+    /// Valgrind counts this function only.
     fn run(self, used: Use, token: usize, count: usize) {
-        // Many threads, so that a timer stands in for the clock, as it does in a server.
+        // Several threads, so that a timer replaces clock reads, as in a server.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_time()
@@ -109,7 +109,7 @@ impl Contender {
             TheBare => hot_loop(&mut Bare, batch, used),
             TheFloor => hot_loop(&mut Floor::new(token), batch, used),
             TowerHttp => hot_loop(&mut tower_http(token), batch, used),
-            Self::Least => hot_loop(&mut Least::new(token), batch, used),
+            Self::Minimal => hot_loop(&mut Minimal::new(token), batch, used),
             Self::ByHand => hot_loop(&mut ByHand::new(token), batch, used),
             Ours => hot_loop(&mut ours(Life::Long, origins(1)), batch, used),
             OursWithoutExpiry => hot_loop(&mut ours(Life::Endless, origins(1)), batch, used),
@@ -131,24 +131,24 @@ impl Contender {
     }
 }
 
-/// Instructions of one more turn of a run.
+/// The instructions of one more iteration of a run.
 fn instructions_each(run: &[&str]) -> f64 {
     let more = instructions(run, WARM_UP + COUNTED);
     let fewer = instructions(run, WARM_UP);
     (more - fewer) / COUNTED as f64
 }
 
-/// Runs this program again, under valgrind.
+/// Runs this program again under valgrind.
 fn instructions(run: &[&str], count: usize) -> f64 {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg("--toggle-collect=*hot_loop*")
-        .arg(env::current_exe().expect("a program"))
+        .arg(env::current_exe().expect("the path of this program"))
         .arg(RUN)
         .args(run)
         .arg(count.to_string())
         .output()
-        .expect("valgrind was there");
+        .expect("valgrind is installed");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
     let mut lines = text.lines();
@@ -157,7 +157,7 @@ fn instructions(run: &[&str], count: usize) -> f64 {
     count.trim().parse().unwrap_or_else(|_| panic!("{text}"))
 }
 
-/// What valgrind looks at, as it does at [`hot_loop`].
+/// Valgrind counts this function only, like [`hot_loop`].
 #[inline(never)]
 fn hot_loop_of_receipts(generation: Generation, count: usize) {
     for _ in 0..count {
@@ -228,7 +228,7 @@ fn main() -> ExitCode {
     if is_within_limits {
         ExitCode::SUCCESS
     } else {
-        println!("\nToo many: a request of ours is over its limit.");
+        println!("\nA request of tower-bearer exceeds its limit.");
         ExitCode::FAILURE
     }
 }

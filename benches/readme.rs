@@ -1,5 +1,5 @@
-//! Redraws `benches/README.md` and its chart from the last run of the benches, so that they never
-//! state a figure that was not measured.
+//! Redraws `benches/README.md` and its chart from the last run of the benches, so all figures in
+//! them are measured.
 //!
 //! ```text
 //! cargo bench && cargo bench --bench readme
@@ -15,7 +15,7 @@ use support::{Report, Table, Use};
 const BEGIN: &str = "<!-- Measured: -->\n";
 const END: &str = "<!-- End of measured. -->";
 
-/// What is shown, and under which name it was measured.
+/// The displayed contenders: the name in the report, and the name on the page.
 const CONTENDERS: [(&str, &str); 7] = [
     (
         "tower-http, a fixed token",
@@ -23,8 +23,8 @@ const CONTENDERS: [(&str, &str); 7] = [
     ),
     ("floor", "floor: a layer that inserts a ready-made value"),
     (
-        "by hand: the least of its kind",
-        "by hand: the least of its kind: one origin, nothing renewed, nothing sent again",
+        "by hand: minimal",
+        "by hand, minimal: one origin, no renewal, no replay",
     ),
     ("tower-bearer", "tower-bearer"),
     ("tower-bearer, any https", "tower-bearer, any https origin"),
@@ -89,7 +89,7 @@ fn request_table() -> Outcome<String> {
 fn crowd_table() -> Outcome<String> {
     let (storm, contention) = (report("storm")?, report("contention")?);
     let cold = Measured::of(&storm, "Cold start, 10000 requests at once")?;
-    let revoked = Measured::of(&storm, "Revoked, 10000 requests on their way, replay")?;
+    let revoked = Measured::of(&storm, "Revoked, 10000 requests in flight, replay")?;
     let expiry = Measured::of(&storm, "Expiry under load, counted")?;
     let latency = Measured::of(&storm, "Expiry under load, concurrent session, 2 workers")?;
     let threads = Measured::of(&contention, "2 threads, long-lived")?;
@@ -104,13 +104,13 @@ fn crowd_table() -> Outcome<String> {
     )?;
     writeln!(
         text,
-        "| bytes and allocations of each that waits, its task and itself included | {:.0}, {:.1} |",
+        "| bytes and allocations of each waiting request, its task included | {:.0}, {:.1} |",
         cold.cell(ours, "bytes")?,
         cold.cell(ours, "allocations")?,
     )?;
     writeln!(
         text,
-        "| 10,000 on their way when their token is revoked, replay: logins, failed | {:.0}, {:.0} |",
+        "| 10,000 requests in flight when their token is revoked, replay: logins, failed | {:.0}, {:.0} |",
         revoked.cell(ours, "logins")?,
         revoked.cell(ours, "failed")?,
     )?;
@@ -123,21 +123,21 @@ fn crowd_table() -> Outcome<String> {
     )?;
     writeln!(
         text,
-        "| 99 % of requests beside that login, and without: faster than | {:.0} ns, {:.0} ns |",
+        "| 99th percentile of a request during that login, and without it | {:.0} ns, {:.0} ns |",
         latency.cell("during the background login", "p99 ns")?,
         latency.cell("quiet", "p99 ns")?,
     )?;
     writeln!(
         text,
-        "| overhead with two threads, a service each (the floor's, the least by hand's, whose threads share a count) | {:.0} ns ({:.0} ns, {:.0} ns) |",
+        "| overhead with two threads, a service each (floor; by hand, minimal, with a shared count) | {:.0} ns ({:.0} ns, {:.0} ns) |",
         threads.cell(ours, "ns over bare")?,
         threads.cell("floor", "ns over bare")?,
-        threads.cell("by hand: the least of its kind", "ns over bare")?,
+        threads.cell("by hand: minimal", "ns over bare")?,
     )?;
     Ok(text)
 }
 
-/// Bars of instructions, for light and dark pages.
+/// A bar chart of instructions, for light and dark pages.
 fn chart() -> Outcome<String> {
     const ROW: usize = 34;
     const TOP: usize = 44;
@@ -202,10 +202,10 @@ fn main() -> Outcome<()> {
     let readme = fs::read_to_string(&page)?;
     let (before, rest) = readme
         .split_once(BEGIN)
-        .ok_or("benches/README.md has lost its mark")?;
+        .ok_or("benches/README.md lacks its marker")?;
     let (_, after) = rest
         .split_once(END)
-        .ok_or("benches/README.md has lost its mark")?;
+        .ok_or("benches/README.md lacks its marker")?;
     let measured = format!("{}\n{}\n", request_table()?, crowd_table()?);
     fs::write(&page, format!("{before}{BEGIN}\n{measured}{END}{after}"))?;
     fs::write(page.with_file_name("request.svg"), chart()?)?;

@@ -1,9 +1,9 @@
-//! What a request pays while the credential is fresh, in time and allocations.
+//! The cost of a request while the credential is fresh, in time and allocations.
 //!
-//! The figure to compare is the overhead over the bare service as a multiple of the *floor's*: a
-//! hand-written layer that inserts a ready-made header value. The layout of the code alone makes
-//! such small functions 10 ns slower or faster, so that a multiple is good to ± 0.25: nothing is
-//! asserted here. `instructions` counts what can be.
+//! Compare the overhead over the bare service as a multiple of the *floor's*. The floor is a
+//! hand-written layer that inserts a ready-made header value. Code layout alone changes the time of
+//! such small functions by 10 ns, so a multiple is good to ± 0.25, and nothing is asserted here.
+//! `instructions` asserts what can be counted.
 //!
 //! ```text
 //! cargo bench --bench request_path
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use support::{
-    Bare, Body, ByHand, Floor, Least, Life, Report, Table, Use, hot_loop, medians, origins, ours,
+    Bare, Body, ByHand, Floor, Life, Minimal, Report, Table, Use, hot_loop, medians, origins, ours,
     ours_with_replay, requests, tower_http,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -27,7 +27,7 @@ const ROUNDS: usize = 101;
 const REQUESTS: usize = 2_000;
 const TOKEN: usize = 1_024;
 
-/// A service, by what is done with it.
+/// A service under measurement.
 trait Contender {
     fn run(&mut self, requests: Vec<Request<Body>>, used: Use);
 }
@@ -47,10 +47,7 @@ fn contenders(server: &Runtime, single: &Runtime) -> Vec<(&'static str, Box<dyn 
         ("bare service", Box::new(Bare)),
         ("floor", Box::new(Floor::new(TOKEN))),
         ("tower-http, a fixed token", Box::new(tower_http(TOKEN))),
-        (
-            "by hand: the least of its kind",
-            Box::new(Least::new(TOKEN)),
-        ),
+        ("by hand: minimal", Box::new(Minimal::new(TOKEN))),
         ("by hand: RwLock and format!", Box::new(ByHand::new(TOKEN))),
         ("tower-bearer", Box::new(ours(Life::Long, origins(1)))),
         (
@@ -65,7 +62,7 @@ fn contenders(server: &Runtime, single: &Runtime) -> Vec<(&'static str, Box<dyn 
             "tower-bearer, any https",
             Box::new(ours(Life::Long, Origins::any_https())),
         ),
-        // Without a timer the clock is read.
+        // On one thread there is no timer: the clock is read.
         (
             "tower-bearer, one thread",
             Box::new(single.block_on(support::ours(TOKEN, Life::Long, origins(1)))),
@@ -86,7 +83,7 @@ fn time(contender: &mut dyn Contender, used: Use) -> Duration {
 }
 
 fn allocations(contender: &mut dyn Contender, used: Use) -> f64 {
-    contender.run(requests(2), used); // what is made once
+    contender.run(requests(2), used); // one-time initialization
     let requests = requests(REQUESTS);
     let counted = allocation_counter::measure(|| contender.run(requests, used));
     counted.count_total as f64 / REQUESTS as f64

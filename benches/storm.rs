@@ -1,11 +1,11 @@
-//! What a crowd pays: when there is no credential yet, when it expires, when it is revoked.
+//! The cost of many requests at once: at a cold start, at an expiry, after a revocation.
 //!
 //! ```text
 //! cargo bench --bench storm
 //! ```
 //!
-//! A login takes 20 ms. `drain` is when the last request has its answer, as a multiple of that.
-//! Requests go to a service in memory, so that the crowd alone is measured.
+//! A login takes 20 ms. `drain` is the time of the last response, as a multiple of that. Requests
+//! go to a service in memory, so only the waiting is measured.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -38,7 +38,7 @@ const CROWD: usize = 10_000;
 const LOGIN: Duration = Duration::from_millis(20);
 const ROUNDS: usize = 11;
 
-/// What all contenders log in with: an API that is slow, and counts.
+/// The login of all contenders: a slow API that counts.
 #[derive(Clone, Default)]
 struct Issuer {
     logins: Arc<AtomicUsize>,
@@ -73,7 +73,7 @@ impl Issuer {
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<()>, Infallible>> + Send>>;
 
-/// A single flight by hand: who finds nothing takes the lock and looks again.
+/// A single flight by hand: a request without a token takes the lock and looks again.
 #[derive(Clone)]
 struct ByMutex {
     issuer: Issuer,
@@ -112,7 +112,7 @@ impl Service<Request<Body>> for ByMutex {
     }
 }
 
-/// The best that is to be had ready-made: the first initializes, all others wait for it.
+/// The best ready-made primitive: the first caller initializes, all others wait.
 #[derive(Clone)]
 struct ByOnceCell {
     issuer: Issuer,
@@ -162,7 +162,7 @@ fn two_workers() -> Runtime {
     runtime.expect("a runtime")
 }
 
-/// All at once; returns when the last has its answer.
+/// Sends all requests at once and returns after the last response.
 async fn crowd<S>(service: S) -> Duration
 where
     S: Service<Request<Body>, Response = Response<()>> + Clone + Send + 'static,
@@ -182,7 +182,7 @@ where
     start.elapsed()
 }
 
-/// The time of a crowd on two workers.
+/// The time of all requests on two workers.
 fn drain<S>(service: S) -> Duration
 where
     S: Service<Request<Body>, Response = Response<()>> + Clone + Send + 'static,
@@ -194,15 +194,15 @@ where
         .expect("no panic")
 }
 
-/// Bytes and allocations of each request that waits: its task, the request and all. The request has
-/// no header, so that its map is nothing.
+/// Bytes and allocations of each waiting request, its task included. The request has no header, so
+/// its map allocates nothing.
 fn weight<S>(service: S) -> (f64, f64)
 where
     S: Service<Request<Body>, Response = Response<()>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Send,
 {
-    // One thread, since allocations are counted by thread.
+    // One thread: allocations are counted per thread.
     let runtime = Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -221,7 +221,7 @@ where
                     service.oneshot(request).await.is_ok()
                 }));
             }
-            // Until all have begun to wait.
+            // Let all requests start to wait.
             for _ in 0..CROWD {
                 yield_now().await;
             }
@@ -275,7 +275,7 @@ fn cold_start(report: &mut Report) {
     report.add(table);
 }
 
-/// Refuses what it is told is revoked, and holds its answers while a gate is shut.
+/// Rejects the revoked token, and holds its responses while a gate is closed.
 #[derive(Clone, Default)]
 struct Api {
     revoked: Arc<std::sync::Mutex<Option<HeaderValue>>>,
@@ -356,7 +356,7 @@ fn revoked(report: &mut Report) {
         logins = logins.max(issuer.logins() - 1.0);
     }
     let mut table = Table::new(
-        format!("Revoked, {CROWD} requests on their way, replay"),
+        format!("Revoked, {CROWD} requests in flight, replay"),
         &["logins", "failed", "drain"],
     );
     let login = LOGIN.as_secs_f64() * 1e9;
@@ -364,7 +364,7 @@ fn revoked(report: &mut Report) {
     report.add(table);
 }
 
-/// Latencies of two tasks that send all the time, with a background login and without.
+/// Latencies of two tasks that send continuously, with a background login and without.
 fn expiry(report: &mut Report) {
     const SENT: usize = 200_000;
     let issuer = Issuer::default();
@@ -380,7 +380,7 @@ fn expiry(report: &mut Report) {
         async move {
             let (mut quiet, mut during) = (Vec::new(), Vec::new());
             let mut failed = 0.0;
-            // From before the background login is due until it has landed.
+            // From before the background login is due until it has ended.
             while provider.snapshot().logins() < 2 {
                 let is_logging_in = provider.snapshot().is_logging_in();
                 for request in support::requests(100) {

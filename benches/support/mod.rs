@@ -1,4 +1,4 @@
-//! The contenders, a request for them, and what is made of the figures.
+//! The contenders, their requests, and the measured loop.
 
 #![allow(dead_code, unused_imports, reason = "each bench uses a part of it")]
 
@@ -38,7 +38,7 @@ pub(crate) use self::{
 
 pub(crate) type Body = http_body_util::Empty<bytes::Bytes>;
 
-/// What all contenders are measured over. It answers at once.
+/// The innermost service of all contenders. It responds at once.
 #[derive(Clone)]
 pub(crate) struct Bare;
 
@@ -57,7 +57,7 @@ impl<B> Service<Request<B>> for Bare {
     }
 }
 
-/// Inserts a ready-made value, and does nothing else.
+/// Inserts a ready-made value and does nothing else.
 #[derive(Clone)]
 pub(crate) struct Floor {
     inner: Bare,
@@ -88,32 +88,31 @@ impl<B> Service<Request<B>> for Floor {
     }
 }
 
-/// The least that a layer by hand can do which could take ours' place while nothing is due: one origin,
-/// a word that says whether the token is still current, the caller's own header, somebody who hears of
-/// a refusal, errors of its own, and a state for what has to wait. It renews nothing, and sends
-/// nothing again.
+/// The minimal hand-written layer that could replace tower-bearer while nothing is due: one origin,
+/// an atomic that says whether the token is current, the caller's own header, a hook for
+/// rejections, its own errors, and a state for waiting. It neither renews nor replays.
 #[derive(Clone)]
-pub(crate) struct Least {
+pub(crate) struct Minimal {
     inner: Bare,
     value: HeaderValue,
     generation: u64,
-    shared: Arc<LeastShared>,
+    shared: Arc<MinimalShared>,
 }
 
-struct LeastShared {
+struct MinimalShared {
     scheme: Scheme,
     authority: Box<str>,
     current: AtomicU64,
 }
 
-impl Least {
+impl Minimal {
     pub(crate) fn new(token_length: usize) -> Self {
         let Floor { inner, value } = Floor::new(token_length);
         Self {
             inner,
             value,
             generation: 1,
-            shared: Arc::new(LeastShared {
+            shared: Arc::new(MinimalShared {
                 scheme: Scheme::HTTPS,
                 authority: "api.example.com".into(),
                 current: AtomicU64::new(1),
@@ -122,7 +121,7 @@ impl Least {
     }
 }
 
-impl LeastShared {
+impl MinimalShared {
     fn allows(&self, uri: &Uri) -> bool {
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return false;
@@ -131,10 +130,10 @@ impl LeastShared {
     }
 }
 
-impl<B> Service<Request<B>> for Least {
+impl<B> Service<Request<B>> for Minimal {
     type Response = Response<()>;
     type Error = BoxError;
-    type Future = LeastFuture<Ready<Result<Response<()>, Infallible>>>;
+    type Future = MinimalFuture<Ready<Result<Response<()>, Infallible>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Service::<Request<B>>::poll_ready(&mut self.inner, cx).map_err(Into::into)
@@ -142,7 +141,7 @@ impl<B> Service<Request<B>> for Least {
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         if self.shared.current.load(Ordering::Relaxed) != self.generation {
-            return LeastFuture::later();
+            return MinimalFuture::later();
         }
         let mut shared = None;
         if self.shared.allows(request.uri()) {
@@ -152,7 +151,7 @@ impl<B> Service<Request<B>> for Least {
                 Some(own) => drop(headers.insert(AUTHORIZATION, own)),
             }
         }
-        LeastFuture {
+        MinimalFuture {
             response: Some(self.inner.call(request)),
             generation: self.generation,
             shared,
@@ -164,16 +163,16 @@ impl<B> Service<Request<B>> for Least {
 type Later = Pin<Box<dyn Future<Output = Result<Response<()>, BoxError>> + Send>>;
 
 pin_project! {
-    pub(crate) struct LeastFuture<F> {
+    pub(crate) struct MinimalFuture<F> {
         #[pin]
         response: Option<F>,
         generation: u64,
-        shared: Option<Arc<LeastShared>>,
+        shared: Option<Arc<MinimalShared>>,
         later: Option<Later>,
     }
 }
 
-impl<F> LeastFuture<F> {
+impl<F> MinimalFuture<F> {
     #[cold]
     fn later() -> Self {
         Self {
@@ -185,7 +184,7 @@ impl<F> LeastFuture<F> {
     }
 }
 
-impl<F: Future<Output = Result<Response<()>, Infallible>>> Future for LeastFuture<F> {
+impl<F: Future<Output = Result<Response<()>, Infallible>>> Future for MinimalFuture<F> {
     type Output = Result<Response<()>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -205,7 +204,8 @@ impl<F: Future<Output = Result<Response<()>, Infallible>>> Future for LeastFutur
     }
 }
 
-/// As it is written by hand where a token is renewed: a lock for all, and a header made each time.
+/// The usual hand-written layer that renews a token: one lock for all, and a new header for each
+/// request.
 #[derive(Clone)]
 pub(crate) struct ByHand {
     inner: Bare,
@@ -246,7 +246,7 @@ pub(crate) fn tower_http(token_length: usize) -> AddAuthorization<Bare> {
     AddAuthorization::bearer(Bare, &token(token_length))
 }
 
-/// How long ours is good for.
+/// The lifetime of tower-bearer's token.
 #[derive(Clone, Copy)]
 pub(crate) enum Life {
     Endless,
@@ -278,8 +278,8 @@ pub(crate) async fn ours_with_replay(
     layer.replay(ReplayEmpty).layer(Bare)
 }
 
-/// Has the provider remember 64 rejected targets. The filter in front of them has the bit of the
-/// requests' target too, so that each acceptance is looked at closely.
+/// Makes the provider remember 64 rejected targets. All of them share the filter's bit with the
+/// requests' target, so each acceptance needs a full look-up.
 pub(crate) async fn remembering(provider: CachedProvider) -> CachedProvider {
     let request = request();
     let receipt = |generation, path: &str| Receipt::new(generation, 0, &Method::GET, path);
@@ -303,7 +303,7 @@ pub(crate) async fn ours_remembering(token_length: usize, life: Life) -> BearerA
     BearerAuthLayer::new(provider, origins(1)).layer(Bare)
 }
 
-/// So many origins, of which the last is that of the requests.
+/// `count` origins. The last one is that of the requests.
 pub(crate) fn origins(count: usize) -> Origins {
     let others = (1..count).map(|number| format!("https://api-{number}.example.com"));
     Origins::new(others.chain(["https://api.example.com".to_owned()])).unwrap()
@@ -313,7 +313,7 @@ pub(crate) fn token(length: usize) -> String {
     "x".repeat(length)
 }
 
-/// A request of four headers, with room for the fifth: the header map's own growth is nobody's.
+/// A request with four headers and room for a fifth, so the header map does not grow.
 pub(crate) fn request() -> Request<Body> {
     let mut headers = HeaderMap::with_capacity(8);
     for name in ["accept", "user-agent", "x-request-id", "traceparent"] {
@@ -334,7 +334,7 @@ pub(crate) fn requests(count: usize) -> Vec<Request<Body>> {
 pub(crate) enum Use {
     /// `ready().call()` on one service.
     LongLived,
-    /// `clone().oneshot()`, the habit of handlers.
+    /// `clone().oneshot()`, as in handlers.
     Cloned,
 }
 
@@ -362,7 +362,7 @@ where
     assert!(matches!(black_box(answer), Poll::Ready(Ok(_))));
 }
 
-/// What is measured. It is known to valgrind by its name, so that nothing around it counts.
+/// The measured loop. Valgrind finds it by its name and counts nothing else.
 #[inline(never)]
 pub(crate) fn hot_loop<S>(service: &mut S, requests: Vec<Request<Body>>, used: Use)
 where

@@ -1,10 +1,10 @@
-//! Tables: printed, and written as JSON to where `cargo bench --bench readme` finds them.
+//! Tables, printed and written as JSON for `cargo bench --bench readme`.
 
 use std::{env, fs, path::PathBuf};
 
 use serde_json::{Value, json};
 
-/// What one bench has measured.
+/// The results of one bench.
 pub(crate) struct Report {
     bench: &'static str,
     tables: Vec<Table>,
@@ -13,7 +13,7 @@ pub(crate) struct Report {
 pub(crate) struct Table {
     pub(crate) title: String,
     pub(crate) columns: Vec<String>,
-    /// A cell is `None` where there is nothing to measure.
+    /// A cell is `None` if there is nothing to measure.
     pub(crate) rows: Vec<(String, Vec<Option<f64>>)>,
 }
 
@@ -31,7 +31,7 @@ impl Table {
         self.rows.push((name.into(), cells));
     }
 
-    /// The cell of a row and a column, where it was measured.
+    /// The cell of a row and a column, if it was measured.
     pub(crate) fn cell(&self, row: &str, column: &str) -> Option<f64> {
         let at = self.columns.iter().position(|name| name == column)?;
         let (_, cells) = self.rows.iter().find(|(name, _)| name == row)?;
@@ -98,14 +98,14 @@ impl Report {
 
     pub(crate) fn write(&self) {
         let path = path(self.bench);
-        fs::create_dir_all(path.parent().expect("it is in a folder")).expect("target is ours");
+        fs::create_dir_all(path.parent().expect("it is in a folder")).expect("target is writable");
         let tables: Vec<Value> = self.tables.iter().map(Table::to_json).collect();
         let text = serde_json::to_string_pretty(&tables).expect("finite numbers and text");
-        fs::write(&path, text + "\n").expect("target is ours");
+        fs::write(&path, text + "\n").expect("target is writable");
         println!("\nwritten to {}", path.display());
     }
 
-    /// What a bench has written the last time.
+    /// The results that a bench wrote last.
     pub(crate) fn read(bench: &'static str) -> Option<Self> {
         let text = fs::read_to_string(path(bench)).ok()?;
         let tables: Value = serde_json::from_str(&text).ok()?;

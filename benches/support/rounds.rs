@@ -1,10 +1,10 @@
-//! Contenders take turns in rounds, in another order each time, and the median of the rounds counts:
-//! noise hits all alike, drift is nobody's, and what one leaves in the caches is not always the same
-//! one's to find.
+//! Contenders take turns in rounds, each round in another order, and the median counts. So noise
+//! and drift hit all alike, and no contender always finds the caches as the same other one left
+//! them.
 
 use std::time::Duration;
 
-/// The median time of each contender, over `rounds`. `measure` is given the contender's number.
+/// The median time of each contender over `rounds`. `measure` gets the contender's number.
 pub(crate) fn medians(
     contenders: usize,
     rounds: usize,
