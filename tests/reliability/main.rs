@@ -4,22 +4,22 @@
 //! TESTS=full cargo test -- --nocapture > target/tests.log
 //! cargo test --release --test rejections -- --nocapture >> target/tests.log
 //! cargo test --test reliability -- target/tests.log            # writes
-//! cargo test --test reliability -- --check target/tests.log    # fails where it is not what the run gave
+//! cargo test --test reliability -- --check target/tests.log    # fails if the file differs from the run
 //! ```
 //!
-//! Several logs may be named; without one, standard input is read. A test prints one line for each
-//! row of `rows.rs` that it measures:
+//! It reads the named logs, or standard input. A test prints one line for each row of `rows.rs` that
+//! it measures:
 //!
 //! ```text
 //! figure: F1 requests=10000 logins=1 failed=0
 //! figure: F5 trap16 rounds=5 logins=1        one test for two rows
-//! figure: U1-sockets requests=1000 logins=1  a second test of U1, and what is special about it
-//! figure: F17 reads=1000000 logins~=4780     what varies from run to run: written down, not compared
+//! figure: U1-sockets requests=1000 logins=1  a second test of U1, with its name
+//! figure: F17 reads=1000000 logins~=4780     varies from run to run: recorded, and not compared
 //! figure: public_api not measured: it takes cargo 1.95
 //! ```
 //!
-//! No label is printed twice in a run. A row without a line is `not measured`, and the check fails
-//! where the file has figures of it: only a test may say that it could not measure.
+//! A run prints no label twice. A row without a line is `not measured`, and the check fails if the file
+//! has figures for it. Only a test can report that it could not measure.
 
 mod rows;
 
@@ -41,9 +41,9 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 const INTRODUCTION: &str = "\
 # Reliability
 
-What can go wrong with tokens, logins and the layer between them, and what the tests counted when they made it go
-wrong. Each row is a fault, a leak, a rule or a trap that some client fell into. Its tests name it:
-`grep -rnw F1 tests src` finds them.
+What can go wrong with tokens, logins and the layer between them, and what the tests measured when it did. Each row
+is a fault, a leak, a rule or a trap that some client fell into. Its tests name it: `grep -rnw F1 tests src` finds
+them.
 
 The tests print the figures, and a program writes them here. `.ci/run` fails if a figure differs from its own run.
 Figures after `~` vary from run to run and are not compared. If one row has several tests, a word before the colon
@@ -59,22 +59,22 @@ cargo test --test reliability -- target/tests.log
 
 `cargo test` drives the layer through `tower_test::mock`, which panics if a service is called unready, and through
 stand-in APIs over real sockets. Interleavings are controlled: logins wait at gates, futures are polled by hand and
-dropped at each await, clocks are moved by hand or paused. Five nets look for what nobody thought of:
+dropped at each await, clocks are moved by hand or paused. Five suites search for unforeseen faults:
 
-- `tests/models` compiles the crate's own files over the primitives of `loom` and `shuttle`, and runs every
-  interleaving of small programs and random schedules of larger ones.
-- `tests/rejections` plays what a 401 can mean through the real layer, an hour or more each in paused time, and
-  searches random histories for one in which no login is tried.
+- `tests/models` compiles the crate's files with the primitives of `loom` and `shuttle`, and runs every interleaving
+  of small programs and random schedules of larger ones.
+- `tests/rejections` runs each meaning that a 401 can have through the real layer, for an hour or more of paused time.
+  It also searches random histories for one in which no login is tried.
 - `tests/state_machine` compares random steps with a reference model.
 - `tests/simulation` simulates several services, an issuer and an API on a network that fails.
 - `tests/soak.rs` sends at full load over sockets.
 ";
 
-/// Written by hand, since no test of the gate measures it.
+/// Written by hand: no test in CI measures these.
 const HEAVIER_RUNS: &str = "
 ## Heavier runs
 
-These runs are too long for the gate. They were made by hand, most of them before the rules for rejections changed in
+These runs are too long for CI. They were started by hand, most of them before the rules for rejections changed in
 0.2.0.
 
 | run | figures |
@@ -86,21 +86,21 @@ These runs are too long for the gate. They were made by hand, most of them befor
 | fuzz executions: origins against the `url` crate / login answers / tokens / challenges against `http-auth` | 580,813 / 182,853 / 3,547,542 / 1,661,802 |
 ";
 
-/// What one line says of a row.
+/// The content of one line about a row.
 enum Line {
     Measured(Vec<(String, String)>),
-    /// And why.
+    /// With the reason.
     Unmeasured(String),
 }
 
-/// What a run has printed: by row, and within it by what tells its lines apart.
+/// The lines of a run: by row, and within a row by the name after the label.
 #[derive(Default)]
 struct Run(BTreeMap<String, BTreeMap<String, Line>>);
 
 impl Run {
     fn read(log: &str) -> Outcome<Self> {
         let mut run = Self::default();
-        // The harness may have written the name of a test before it.
+        // The harness may print the name of a test before the figure.
         for line in log
             .lines()
             .filter_map(|line| Some(line.split_once("figure: ")?.1))
@@ -115,7 +115,7 @@ impl Run {
     }
 
     fn add(&mut self, line: &str) -> Outcome<()> {
-        let (labels, said) = match line.split_once(" not measured: ") {
+        let (labels, content) = match line.split_once(" not measured: ") {
             Some((labels, reason)) => (labels, Err(reason)),
             None => {
                 let pair = line.split(' ').position(|word| word.contains('='));
@@ -132,29 +132,29 @@ impl Run {
             match rows::find(row) {
                 None => return Err(format!("no row {row}: describe it in rows.rs").into()),
                 Some(Figures::Struck(_)) => {
-                    return Err(format!("{row} is struck, and yet measured").into());
+                    return Err(format!("{row} is struck, but measured").into());
                 }
                 Some(Figures::OfTheTests) => {}
             }
-            let said = match said {
+            let content = match content {
                 Ok(pairs) => Line::Measured(pairs.split(' ').map(pair).collect::<Outcome<_>>()?),
                 Err(reason) => Line::Unmeasured(reason.trim().to_owned()),
             };
             let lines = self.0.entry(row.to_owned()).or_default();
-            if lines.insert(which.to_owned(), said).is_some() {
+            if lines.insert(which.to_owned(), content).is_some() {
                 return Err(format!("{label} is printed twice").into());
             }
         }
         Ok(())
     }
 
-    /// What is written of a row.
+    /// The cell of a row.
     fn cell(&self, row: &str) -> String {
         let Some(lines) = self.0.get(row) else {
             return "not measured".to_owned();
         };
         let cells = lines.iter().map(|(which, line)| {
-            let said = match line {
+            let content = match line {
                 Line::Unmeasured(reason) => format!("not measured: {reason}"),
                 Line::Measured(pairs) => pairs
                     .iter()
@@ -163,14 +163,14 @@ impl Run {
                     .join(", "),
             };
             match which.as_str() {
-                "" => said,
-                which => format!("{}: {said}", which.replace('_', " ")),
+                "" => content,
+                which => format!("{}: {content}", which.replace('_', " ")),
             }
         });
         cells.collect::<Vec<_>>().join("; ").replace('|', "\\|")
     }
 
-    /// Whether a test of this row has said that it could not measure.
+    /// Whether a test of this row has reported that it could not measure.
     fn is_unmeasured(&self, row: &str) -> bool {
         self.0.get(row).is_some_and(|lines| {
             lines
@@ -180,23 +180,23 @@ impl Run {
     }
 }
 
-/// A name and a value; that of a name which ends in `~` is marked as varying.
+/// A name and a value. If the name ends in `~`, the value is marked as varying.
 fn pair(word: &str) -> Outcome<(String, String)> {
     let (name, value) = word
         .split_once('=')
-        .ok_or_else(|| format!("{word:?} is no name=value"))?;
+        .ok_or_else(|| format!("{word:?} is not name=value"))?;
     let (name, mark) = match name.strip_suffix('~') {
         Some(name) => (name, "~"),
         None => (name, ""),
     };
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if name.is_empty() || !name.bytes().all(is_word) || value.is_empty() || value.contains('~') {
-        return Err(format!("{word:?} is no name=value").into());
+        return Err(format!("{word:?} is not name=value").into());
     }
     Ok((name.to_owned(), format!("{mark}{value}")))
 }
 
-/// The beginning of a row's line, which is the same whatever was measured.
+/// The beginning of a row's line, which does not depend on the figures.
 fn head(row: &str, what: &str) -> String {
     format!("| {row} | {what} | ")
 }
@@ -221,7 +221,7 @@ fn page(run: &Run) -> Outcome<String> {
     Ok(page)
 }
 
-/// A line without what varies from run to run.
+/// A line without the values that vary from run to run.
 fn compared(line: &str) -> String {
     let words = line.split(' ').map(|word| match word.strip_prefix('~') {
         Some(value) => {
@@ -233,7 +233,7 @@ fn compared(line: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// What the file says, and what it would say after this run, line by line where they differ.
+/// The lines in which the file differs from the page of this run.
 fn differences(file: &str, run: &Run) -> Outcome<Vec<String>> {
     let page = page(run)?;
     let rows = SECTIONS.iter().flat_map(|section| section.rows);
@@ -243,7 +243,7 @@ fn differences(file: &str, run: &Run) -> Outcome<Vec<String>> {
         .collect();
     let lines = |text: &str| {
         let lines = text.lines().map(|line| {
-            // The file may know what this run could not measure.
+            // The file may have figures that this run could not measure.
             match heads.iter().find(|head| line.starts_with(*head)) {
                 Some(head) => head.clone(),
                 None => compared(line),
@@ -289,15 +289,15 @@ fn act() -> Outcome<ExitCode> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("RELIABILITY.md");
     if !is_check {
         fs::write(path, page(&run)?)?;
-        println!("RELIABILITY.md says what the run gave");
+        println!("RELIABILITY.md equals the run");
         return Ok(ExitCode::SUCCESS);
     }
     let differences = differences(&fs::read_to_string(path)?, &run)?;
     if differences.is_empty() {
-        println!("RELIABILITY.md says what the run gave");
+        println!("RELIABILITY.md equals the run");
         return Ok(ExitCode::SUCCESS);
     }
-    println!("RELIABILITY.md (-) is not what the run gave (+):");
+    println!("RELIABILITY.md (-) differs from the run (+):");
     for line in differences {
         println!("{line}");
     }

@@ -1,10 +1,10 @@
-//! The rows of `RELIABILITY.md`: what happens, in one sentence each.
+//! The rows of `RELIABILITY.md`, one sentence each.
 
-/// Where the figures of a row come from.
+/// The source of a row's figures.
 pub(crate) enum Figures {
-    /// From the lines that tests print.
+    /// The lines that tests print.
     OfTheTests,
-    /// There are none, and why.
+    /// None, for this reason.
     Struck(&'static str),
 }
 
@@ -19,7 +19,7 @@ pub(crate) struct Section {
     pub(crate) rows: &'static [Row],
 }
 
-/// Where the figures of a row come from, if there is such a row.
+/// The source of a row's figures, if there is such a row.
 pub(crate) fn find(name: &str) -> Option<&'static Figures> {
     let mut rows = SECTIONS.iter().flat_map(|section| section.rows);
     rows.find(|row| row.name == name).map(|row| &row.figures)
@@ -49,44 +49,47 @@ pub(crate) const SECTIONS: &[Section] = &[
         rows: &[
             row(
                 "S1",
-                "A plain http origin that is not loopback is named (RFC 6750, 5.3).",
+                "A plain http origin that is not loopback is configured (RFC 6750, 5.3).",
             ),
             row(
                 "S2",
-                "The request's URI, and all else but one header, goes out as it came in (RFC 6750, 5.3).",
+                "Except for one header, the request reaches the service unchanged, its URI included (RFC 6750, 5.3).",
             ),
             row(
                 "S3",
-                "Each byte is tried as a token (b64token: RFC 6750, 2.1).",
+                "Each byte value appears in a token (b64token: RFC 6750, 2.1).",
             ),
             row(
                 "S4",
-                "A request that brings none goes out with one authorization (RFC 9110, 5.5).",
+                "A request without an authorization is sent with exactly one (RFC 9110, 5.5).",
             ),
             row(
                 "S5",
-                "The request is refused a second time, with the new token (RFC 9110, 15.5.2).",
+                "The replay with the new token is rejected too (RFC 9110, 15.5.2).",
             ),
-            row("S6", "403 is answered (RFC 9110, 15.5.4)."),
+            row("S6", "The response is a 403 (RFC 9110, 15.5.4)."),
             row(
                 "S7",
-                "401 is answered with `invalid_token` (RFC 6750, 3.1).",
+                "The response is a 401 with `invalid_token` (RFC 6750, 3.1).",
             ),
             row(
                 "S8",
-                "A request goes to another server than the token is for (RFC 9110, 11.5).",
+                "A request goes to a server that the token is not for (RFC 9110, 11.5).",
             ),
-            row("S9", "A redirect leads elsewhere (RFC 9110, 15.4)."),
+            row("S9", "A redirect leads to another host (RFC 9110, 15.4)."),
             row(
                 "S10",
-                "A login is sent past caches (OAuth 2.1: `no-store`).",
+                "A login passes through caches (OAuth 2.1: `no-store`).",
             ),
             row(
                 "S11",
                 "HTTP/2 compresses headers, on the first send and on the replay (RFC 7541, 7.1.3).",
             ),
-            row("S12", "`expires_in` is no number of seconds."),
-            row("S13", "A refresh brings a new refresh token (RFC 6749, 6)."),
+            row("S12", "`expires_in` is not a number of seconds."),
+            row(
+                "S13",
+                "A refresh returns a new refresh token (RFC 6749, 6).",
+            ),
             struck(
                 "S14",
                 "Two processes spend the same refresh token (RFC 9700, 4.14.2).",
@@ -94,16 +97,16 @@ pub(crate) const SECTIONS: &[Section] = &[
             ),
             row(
                 "S15",
-                "The login is answered with a redirect (RFC 9700, 4.12).",
+                "The response to a login is a redirect (RFC 9700, 4.12).",
             ),
             struck(
                 "S16",
-                "A new API is designed around the password grant (RFC 9700, 2.4).",
-                "advice to those who design APIs; nothing runs",
+                "A new API uses the password grant (RFC 9700, 2.4).",
+                "advice for API design; there is nothing to run",
             ),
             row(
                 "S17",
-                "A token has bytes that a header takes and the grammar does not.",
+                "A token has bytes that a header allows and the token grammar does not.",
             ),
         ],
     },
@@ -112,7 +115,7 @@ pub(crate) const SECTIONS: &[Section] = &[
         rows: &[
             row(
                 "R1",
-                "A redirect leads to another host (CVE-2018-1000007), or stays.",
+                "A redirect leads to another host (CVE-2018-1000007), or to the same one.",
             ),
             row("R2", "A redirect leads to another port (CVE-2022-27774)."),
             row(
@@ -121,39 +124,36 @@ pub(crate) const SECTIONS: &[Section] = &[
             ),
             row(
                 "R4",
-                "The caller's header is spelled in odd case (CVE-2018-25091).",
+                "The caller's header has unusual capital letters (CVE-2018-25091).",
             ),
             row(
                 "R5",
-                "A port is the default one, or is not (CVE-2022-31091).",
+                "The URI names the default port, or another one (CVE-2022-31091).",
             ),
             row(
                 "R6",
-                "A chain of redirects leads away and on, or back (CVE-2024-45336).",
+                "A chain of redirects leads to a foreign host and on, or back (CVE-2024-45336).",
             ),
             row(
                 "R7",
-                "A host looks like the allowed one, or is beneath it (CVE-2023-45289).",
+                "A host resembles an allowed one, or is its subdomain (CVE-2023-45289).",
             ),
-            row(
-                "R8",
-                "Every status that redirects, with and without a body.",
-            ),
+            row("R8", "Every redirect status, with and without a body."),
             row(
                 "R9",
-                "The layer sees each hop, and could add the token to each.",
+                "The layer sees each hop of a redirect, and could add the token to each.",
             ),
             row(
                 "R10",
-                "The URI has another scheme, or none that is known (CVE-2026-3783).",
+                "The URI has another scheme, or an unknown one (CVE-2026-3783).",
             ),
             row(
                 "R11",
-                "A header of another name is forwarded by who follows redirects (CVE-2026-40895).",
+                "A client that follows redirects forwards a header with another name (CVE-2026-40895).",
             ),
             row(
                 "R12",
-                "A cookie, a proxy's credential or another header could hold the token.",
+                "A cookie, a proxy credential or another header could contain the token.",
             ),
             row(
                 "R13",
@@ -163,7 +163,7 @@ pub(crate) const SECTIONS: &[Section] = &[
                 "R14",
                 "Two parsers read a URI differently (CVE-2024-47081).",
             ),
-            row("R15", "An answer says where to log in (CVE-2020-15157)."),
+            row("R15", "A response says where to log in (CVE-2020-15157)."),
             row(
                 "R16",
                 "Two accounts share a connection pool (CVE-2022-22576).",
@@ -175,23 +175,23 @@ pub(crate) const SECTIONS: &[Section] = &[
             row("R19", "R1 to R3 in the variants of four other clients."),
             row(
                 "R20",
-                "A failed login is told with its URL (RUSTSEC-2024-0358).",
+                "The error of a failed login contains its URL (RUSTSEC-2024-0358).",
             ),
-            row("R21", "Everything is logged (RUSTSEC-2022-0086)."),
+            row("R21", "Logging is on at every level (RUSTSEC-2022-0086)."),
             struck(
                 "R22",
                 "A malformed token is parsed (CVE-2025-22868).",
-                "no token is looked into",
+                "tokens are not parsed",
             ),
             struck(
                 "R23",
-                "A connection is reused in spite of what TLS asks for (CVE-2026-4873).",
-                "connections are the client's",
+                "A connection is reused although TLS forbids it (CVE-2026-4873).",
+                "connections belong to the client",
             ),
             struck(
                 "R24",
                 "A dependency is unsound.",
-                "no test holds it: `unsafe_code` is forbidden by the manifest, versions by `deny.toml`",
+                "no test: the manifest forbids `unsafe_code`, and `deny.toml` checks versions",
             ),
         ],
     },
@@ -200,40 +200,49 @@ pub(crate) const SECTIONS: &[Section] = &[
         rows: &[
             row(
                 "F1",
-                "Requests come all at once, and there is no token yet.",
+                "Many requests start at once, and there is no token yet.",
             ),
             row(
                 "F2",
                 "The request that started the login is dropped, at each point.",
             ),
-            row("F3", "All who wait are dropped while the login runs."),
+            row("F3", "All waiters are dropped while the login runs."),
             row(
                 "F5",
-                "Callers time out sooner than the login answers, round after round.",
+                "Callers time out before the login ends, several times in a row.",
             ),
             row("F6", "The login panics, in each of four places."),
             row("F7", "The login never ends."),
             row("F8", "The login blocks its thread."),
-            row("F9", "The runtime is dropped under the login."),
+            row("F9", "The runtime is dropped while the login runs."),
             row("F9b", "The runtime is no longer driven."),
             row(
                 "F10",
-                "One thread, many threads, a local set, no runtime when it is made.",
+                "One thread, many threads, a local set, and no runtime when the provider is built.",
             ),
-            row("F11", "The login fails, and a hundred wait for it."),
-            row("F12", "A request comes within the pause after a failure."),
             row(
-                "F13",
-                "The login ends while one that waits is being dropped.",
+                "F11",
+                "The login fails while a hundred requests wait for it.",
             ),
+            row(
+                "F12",
+                "A request arrives in the pause after a failed login.",
+            ),
+            row("F13", "The login ends while a waiter is being dropped."),
             row(
                 "F14",
-                "One begins to wait between the login's end and its being told.",
+                "A request starts to wait between the end of the login and the wake-up of its waiters.",
             ),
-            row("F15", "One of a thousand that wait is never polled."),
-            row("F16", "Ten thousand wait: what they take, and leave."),
-            row("F17", "Threads read while logins replace what they read."),
-            row("F18", "A snapshot is held over an await."),
+            row("F15", "One of a thousand waiters is never polled."),
+            row(
+                "F16",
+                "Ten thousand requests wait: memory used, and memory leaked.",
+            ),
+            row(
+                "F17",
+                "Threads read the authorization while logins replace it.",
+            ),
+            row("F18", "A snapshot is held across an await."),
             row("F19", "Clones of a service share one provider."),
             row("F20", "Several accounts in one process."),
             row("F21", "The size of a request's future."),
@@ -243,71 +252,77 @@ pub(crate) const SECTIONS: &[Section] = &[
         title: "Lifetimes and clocks",
         rows: &[
             row("E1", "The token has expired when it arrives."),
-            row("E2", "A lifetime is spelled in every odd way."),
-            row("E3", "A lifetime is longer than any clock."),
+            row("E2", "Lifetimes in unusual notations."),
+            row("E3", "A lifetime is longer than the clock can represent."),
             row(
                 "E4",
-                "The server's clock is off, by so many seconds: logins in an hour.",
+                "The server's clock is off by this many seconds: logins in an hour.",
             ),
-            row("E5", "The wall clock jumps a day."),
+            row("E5", "The wall clock jumps by a day."),
             row("E6", "The machine sleeps for hours."),
             row("E7", "Background logins fail for a while."),
-            row("E8", "Background logins fail, and the old token is good."),
+            row(
+                "E8",
+                "Background logins fail, and the old token is still valid.",
+            ),
             row(
                 "E9",
                 "The token lives for 0, 1, 2 and 5 s: logins in a minute.",
             ),
-            row("E10", "A renewal revokes what is in flight."),
-            row("E11", "A fleet starts together."),
+            row("E10", "A renewal revokes the token of requests in flight."),
+            row("E11", "Many processes start at the same time."),
         ],
     },
     Section {
-        title: "Refusals",
+        title: "Rejections",
         rows: &[
             row("U1", "The token of requests in flight is revoked."),
-            row("U2", "Refusals of the old token come late."),
-            row("U3", "Refusals of the old token trickle in for a minute."),
-            row("U4", "Everything is answered 401, for lack of permission."),
-            row("U4b", "One endpoint among healthy ones is answered 401."),
+            row("U2", "Rejections of the old token arrive late."),
+            row(
+                "U3",
+                "Rejections of the old token arrive one by one for a minute.",
+            ),
+            row("U4", "Every response is a 401, for lack of permission."),
+            row("U4b", "One endpoint among healthy ones returns 401."),
             row("U5", "403 `insufficient_scope`."),
             row(
                 "U6",
-                "An API says 403 where it means expiry, and the client was told so.",
+                "An API returns 403 for an expired token, and the layer is configured for it.",
             ),
             row(
                 "U8",
-                "A challenge is missing, for another scheme, or garbage.",
+                "The challenge is missing, malformed, or for another scheme.",
             ),
-            row("U9", "Other statuses of the family: 407, 419, 440, 498."),
+            row(
+                "U9",
+                "Other statuses about authentication: 407, 419, 440, 498.",
+            ),
             row(
                 "U10",
-                "The refused body is a stream, and cannot be sent twice.",
+                "The body of a rejected request is a stream and cannot be sent twice.",
             ),
-            row("U11", "What is sent again, by policy and method."),
-            row("U12", "What the two sends of a replay differ in."),
-            row("U14", "The replay is refused as well."),
-            row("U15", "A refusal comes while a background login runs."),
-            row(
-                "U16",
-                "A refused request had brought its own authorization.",
-            ),
+            row("U11", "Which requests are replayed, by policy and method."),
+            row("U12", "The differences between the two sends of a replay."),
+            row("U14", "The replay is rejected too."),
+            row("U15", "A rejection arrives while a background login runs."),
+            row("U16", "The rejected request had its own authorization."),
         ],
     },
     Section {
-        title: "What must come of rejections",
+        title: "Rejection scenarios",
         rows: &[
             row(
                 "row1",
-                "Sessions of 5 to 299 s that do not say so, with replay.",
+                "Sessions of 5 to 299 s without an announced expiry, with replay.",
             ),
             row(
                 "row2",
-                "The same without replay: one or two requests are lost at each end.",
+                "The same without replay: one or two requests are lost at each expiry.",
             ),
             row("row3", "The same, with another path for each request."),
             row(
                 "row4",
-                "Sessions that end when they are idle, polled a second too slowly.",
+                "Sessions that end when they are idle, polled a second too late.",
             ),
             row(
                 "row5",
@@ -320,7 +335,7 @@ pub(crate) const SECTIONS: &[Section] = &[
             row("row7", "Three revocations in a row, 5 to 180 s apart."),
             row(
                 "row8",
-                "The API rejects everything for 10 to 600 s, then all but new tokens.",
+                "The API rejects everything for 10 to 600 s, and then all tokens but new ones.",
             ),
             row(
                 "row8b",
@@ -328,7 +343,7 @@ pub(crate) const SECTIONS: &[Section] = &[
             ),
             row(
                 "row9",
-                "An endpoint that is forbidden for this account, called every 1 to 60 s beside healthy ones: logins in ten minutes.",
+                "An endpoint is forbidden for this account, and called every 1 to 60 s beside healthy ones: logins in ten minutes.",
             ),
             row("row9b", "The same, and the account gets the permission."),
             row(
@@ -337,17 +352,17 @@ pub(crate) const SECTIONS: &[Section] = &[
             ),
             row(
                 "row10",
-                "Another forbidden path each second, with replay: logins in an hour.",
+                "Another forbidden path every second, with replay: logins in an hour.",
             ),
             row("row11", "The same without replay."),
             row(
                 "row12",
-                "The same every 3 s or more, without replay: a login for each call at most.",
+                "The same every 3 s or more, without replay: at most one login per call.",
             ),
-            row("row13", "Rows 9 to 11 and a real revocation."),
+            row("row13", "Rows 9 to 11, and a real revocation."),
             row(
                 "row14",
-                "The account may do nothing at all: logins in any later hour.",
+                "The account has no permission at all: logins in any later hour.",
             ),
             row(
                 "row15",
@@ -355,56 +370,59 @@ pub(crate) const SECTIONS: &[Section] = &[
             ),
             row(
                 "row16",
-                "Another client logs in every 30 s: one login for each loss.",
+                "Another client logs in every 30 s: one login for each lost token.",
             ),
             row(
                 "row17",
-                "The caller reports what only the body says, and the token dies every two minutes.",
+                "The caller reports rejections that only the body shows, and the token expires every two minutes.",
             ),
-            row("row17b", "The same for an endpoint that is forbidden."),
+            row("row17b", "The same for a forbidden endpoint."),
             row(
                 "row18",
-                "One target accepted and rejected by turns, with replay.",
+                "One target is accepted and rejected alternately, with replay.",
             ),
             row(
                 "row18a",
-                "The same without replay: a login for each rejected call at most.",
+                "The same without replay: at most one login per rejected call.",
             ),
-            row("row18b", "Rows 18 and 18a and a real revocation."),
+            row("row18b", "Rows 18 and 18a, and a real revocation."),
         ],
     },
     Section {
         title: "The login itself",
         rows: &[
-            row("L1", "The login goes through its own layer."),
-            row("L2", "The login needs the one slot that requests need."),
+            row("L1", "The login uses its own layer."),
+            row(
+                "L2",
+                "The login needs the only slot, which requests need too.",
+            ),
             row(
                 "L3",
-                "The password is wrong, and five wrong ones lock the account: three hours.",
+                "The password is wrong, and five failed logins lock the account: three hours.",
             ),
             row(
                 "L4",
-                "The login is told to come back later, in every spelling.",
+                "The server asks the login to wait, in each notation of `Retry-After`.",
             ),
             row("L5", "The login fails three times."),
-            row("L6", "The answer to a refresh is lost."),
+            row("L6", "The response to a refresh is lost."),
             row("L7", "The refresh token has expired."),
-            row("L8", "The answer to a refresh lacks what it should have."),
+            row("L8", "The response to a refresh lacks a field."),
             row("L9", "The login is redirected to another host."),
             row("L10", "The login's URL is plain http."),
+            row("L11", "The response to a login is endless, or very slow."),
             row(
-                "L11",
-                "The login's answer has no end, or comes drop by drop.",
+                "L12",
+                "The token contains bytes that are invalid in a header.",
             ),
-            row("L12", "The token has bytes that would break a header."),
-            row("L13", "The token is of another type."),
-            row("L14", "The login's answer is somebody's web page."),
-            row("L15", "The login brings the refused token again."),
-            row("L16", "The login takes long."),
-            row("L17", "All is reset while a login runs."),
+            row("L13", "The token has another type."),
+            row("L14", "The response to a login is a web page."),
+            row("L15", "The login returns the rejected token again."),
+            row("L16", "The login takes a long time."),
+            row("L17", "The provider is reset while a login runs."),
             row(
                 "L18",
-                "Nobody can be reached, and requests come all the time.",
+                "The login server is unreachable, and requests keep coming.",
             ),
         ],
     },
@@ -420,7 +438,7 @@ pub(crate) const SECTIONS: &[Section] = &[
             struck("P3", "The process that logs in is killed.", NO_STORE),
             struck(
                 "P4",
-                "The process that logs in is stopped, and wakes up late.",
+                "The process that logs in is stopped and continues late.",
                 NO_STORE,
             ),
             row(
@@ -429,13 +447,17 @@ pub(crate) const SECTIONS: &[Section] = &[
             ),
             struck("P6", "The stored file is damaged.", NO_STORE),
             struck("P7", "The power fails while the file is written.", NO_STORE),
-            struck("P8", "Others may read the file.", NO_STORE),
-            struck("P9", "The disk is full or cannot be written.", NO_STORE),
+            struck("P8", "Other users can read the file.", NO_STORE),
+            struck("P9", "The disk is full or read-only.", NO_STORE),
             struck("P10", "The shared cache is down or slow.", NO_STORE),
-            struck("P11", "The processes' clocks differ by an hour.", NO_STORE),
+            struck(
+                "P11",
+                "The clocks of the processes differ by an hour.",
+                NO_STORE,
+            ),
             struck("P12", "Another process has logged in meanwhile.", NO_STORE),
-            struck("P13", "Two accounts have one key.", NO_STORE),
-            struck("P14", "Secrets lie in files.", NO_STORE),
+            struck("P13", "Two accounts have the same key.", NO_STORE),
+            struck("P14", "Secrets are stored in files.", NO_STORE),
             struck("P15", "Two versions of the crate share a store.", NO_STORE),
         ],
     },
@@ -444,36 +466,42 @@ pub(crate) const SECTIONS: &[Section] = &[
         rows: &[
             row(
                 "K1",
-                "All that is logged, at the finest level, is searched for secrets in every encoding.",
+                "All log output, at the finest level, is searched for secrets in every encoding.",
             ),
-            row("K2", "Each public type is printed, and searched."),
-            row("K3", "Each error is printed with its causes, and searched."),
+            row(
+                "K2",
+                "Each public type is formatted, and the output is searched.",
+            ),
+            row(
+                "K3",
+                "Each error is formatted with its causes, and the output is searched.",
+            ),
             row(
                 "K4",
                 "The header is marked sensitive, on the first send and the second.",
             ),
-            row("K5", "HTTP/2 header blocks are looked at on the wire."),
+            row("K5", "HTTP/2 header blocks are inspected on the wire."),
             row(
                 "K6",
-                "The process's memory is searched when the owners of a secret are gone.",
+                "The memory of the process is searched after the owners of a secret are gone.",
             ),
             row(
                 "K7",
-                "The process's memory is searched for the old token after a rotation.",
+                "The memory of the process is searched for the old token after a rotation.",
             ),
-            row("K8", "The caller brings an authorization of his own."),
-            row("K9", "The caller brings two."),
+            row("K8", "The caller sets its own authorization."),
+            row("K9", "The caller sets two authorizations."),
             struck(
                 "K10",
-                "Tokens are compared in time that tells something.",
-                "generations are compared, and never tokens",
+                "The comparison of tokens leaks timing.",
+                "generations are compared, never tokens",
             ),
             struck(
                 "K11",
-                "A metric's label holds a secret.",
+                "A metric label contains a secret.",
                 "not built: metrics",
             ),
-            row("K12", "CONNECT, an upgrade, a request in a proxy's form."),
+            row("K12", "CONNECT, an upgrade, and a request in proxy form."),
         ],
     },
     Section {
@@ -481,125 +509,131 @@ pub(crate) const SECTIONS: &[Section] = &[
         rows: &[
             row(
                 "T1",
-                "The wrapped service is called unready (it panics then).",
+                "The inner service is called without being ready (the mock panics then).",
             ),
-            row("T2", "A clone is called that was not made ready itself."),
+            row("T2", "A clone is called that was not polled ready itself."),
             row(
                 "T3",
                 "A service or a request is dropped while it holds a slot.",
             ),
-            row("T4", "The wrapped service is dead."),
+            row("T4", "The inner service has failed."),
             row(
                 "T6",
-                "Five other layers around it and under it, in every order; the token expired.",
+                "Five other layers around it and under it, in every order, at an expiry.",
             ),
             row(
                 "T7",
-                "Futures are Send and 'static, types have names, and the clients' adapters fit.",
+                "Futures are Send and 'static, types can be named, and the adapters of the clients fit.",
             ),
-            row("T8", "A request is given up after each of its polls."),
+            row("T8", "A request is dropped after each of its polls."),
             row(
                 "T9",
-                "The waker changes between polls, and some polls come for no reason.",
+                "The waker changes between polls, and some polls are spurious.",
             ),
         ],
     },
     Section {
         title: "Traps that other clients fell into",
         rows: &[
-            row("trap1", "A late 401 ends the new token."),
+            row("trap1", "A late 401 invalidates the new token."),
             row(
                 "trap2",
-                "A brake on logins hides the second of two revocations.",
+                "A limit on logins delays the second of two revocations.",
             ),
             row(
                 "trap3",
-                "Who started the login goes away, and with him the login.",
+                "The request that started the login is dropped, and the login with it.",
             ),
-            row("trap4", "A rotated refresh token is lost with a caller."),
-            row("trap5", "Those who wait log in one by one after a failure."),
-            row("trap6", "A panic in the login ends the provider."),
+            row(
+                "trap4",
+                "A rotated refresh token is lost with a dropped caller.",
+            ),
+            row("trap5", "Waiters log in one by one after a failure."),
+            row("trap6", "A panic in the login breaks the provider."),
             row(
                 "trap7",
-                "The runtime of the login is gone, and a valid token with it.",
+                "The login's runtime is dropped, and a valid token with it.",
             ),
-            row("trap8", "A renewal that fails takes the valid token away."),
+            row("trap8", "A failed renewal discards the valid token."),
+            row("trap9", "A failed renewal is repeated for each request."),
+            row("trap10", "A short lifetime causes a loop of logins."),
             row(
-                "trap9",
-                "A renewal that fails is repeated for each request.",
+                "trap11",
+                "Callers sleep during the pause after a failed login.",
             ),
-            row("trap10", "A short lifetime makes a loop of logins."),
-            row("trap11", "Callers sleep while the login is paused."),
-            row("trap12", "Two find no token, and both log in."),
-            row("trap13", "Each of a crowd starts a background login."),
-            row("trap14", "Who waits late clears away the next login."),
+            row("trap12", "Two requests find no token, and both log in."),
+            row("trap13", "Each of many requests starts a background login."),
+            row("trap14", "A late waiter clears the next login."),
             row(
                 "trap15",
-                "Who asks for another account is given this one's token.",
+                "A request for another account gets this account's token.",
             ),
-            row("trap16", "Who waits does not heed his own timeout."),
-            row("trap17", "A clone has a cache of its own."),
-            row("trap18", "The login asks the client that waits for it."),
+            row("trap16", "A waiter ignores its own timeout."),
+            row("trap17", "A clone has a separate cache."),
+            row("trap18", "The login calls the client that waits for it."),
             row("trap19", "A token is printed."),
-            row(
-                "trap20",
-                "A header is appended where it should be replaced.",
-            ),
+            row("trap20", "A header is appended and not replaced."),
             row("trap21", "A header is not marked sensitive."),
-            row("trap22", "A redirect takes the token along."),
+            row("trap22", "A redirect forwards the token."),
             row("trap23", "A replay has no body, or half of it."),
             row(
                 "trap24",
-                "A refresh token is lost for what another field says or leaves out.",
+                "A refresh token is lost because another field is odd or missing.",
             ),
             row(
                 "trap25",
-                "A request goes out without a token when the login has failed.",
+                "A request is sent without a token after the login failed.",
             ),
             row("trap26", "The clock stops while the machine sleeps."),
             row("trap27", "A token without expiry is never renewed."),
             row(
                 "trap28",
-                "A clone is called that is not ready, on the replay too.",
+                "A clone that is not ready is called, also on the replay.",
             ),
             row(
                 "trap29",
-                "A background login fails, and nobody waits for it.",
+                "A background login fails while nobody waits for it.",
             ),
-            row("trap30", "A replay is refused, and replayed."),
+            row("trap30", "A rejected replay is replayed again."),
         ],
     },
     Section {
-        title: "Nets",
+        title: "Other checks",
         rows: &[
-            row("allocations", "A request with a fresh token, counted."),
-            row("events", "Logins, and the events that are told of them."),
+            row(
+                "allocations",
+                "Allocations of a request with a fresh token.",
+            ),
+            row("events", "Logins, and the order of their events."),
             row(
                 "fingerprint",
-                "Paths as they are generated, and those with one fingerprint.",
+                "Generated paths, and those that share a fingerprint.",
             ),
             row("grpc", "A gRPC client over a socket is rejected."),
             row(
                 "models",
-                "Models of the code that threads share, in every order.",
+                "Models of the code that threads share, under every schedule.",
             ),
-            row("public_api", "The public API is what the repository says."),
+            row(
+                "public_api",
+                "The public API equals the listing in the repository.",
+            ),
             row(
                 "reentrancy",
-                "Clocks, wakers and observers of the user's call the provider.",
+                "Clocks, wakers and observers of the user call the provider.",
             ),
             row(
                 "rejections",
-                "Random histories of rejections, in which a login must always be tried in time.",
+                "Random histories of rejections: a login must always be tried in time.",
             ),
             row(
                 "simulation",
-                "Hosts, networks and clocks are simulated, and fail.",
+                "Simulated hosts, networks and clocks, with faults.",
             ),
-            row("soak", "Faults of all kinds, for a long time."),
+            row("soak", "Faults of all kinds under full load."),
             row(
                 "state_machine",
-                "Random histories are held against a model.",
+                "Random histories are compared with a model.",
             ),
         ],
     },
