@@ -1,6 +1,6 @@
 //! The guide's catalogue explains each event, error, reason, state and log line.
 //!
-//! The names come from the listing of the public API, the texts from the sources.
+//! The names come from the listing of the public API, the texts from the source code.
 
 use std::{fs, path::Path};
 
@@ -18,14 +18,14 @@ fn is_explained(name: &str) -> bool {
     rows().any(|row| row.starts_with(&format!("| [`{name}`]")))
 }
 
-/// The names of the public API that begin like this and end with one more word.
+/// The names of the public API that begin with `before` and end with one more word.
 fn listed(start: &str) -> Vec<&'static str> {
     let full = format!("tower_bearer::{start}");
     let names = LISTING.lines().filter_map(|line| {
         let (before, name) = line.split_once(&full)?;
         let is_declared = before.ends_with("pub ") || before.ends_with("pub fn ");
         let is_end = |c: char| !c.is_alphanumeric() && c != '_';
-        // The fields of a variant are no names of their own.
+        // Fields of a variant are not names.
         let word = name.split(is_end).next()?;
         let is_field = name[word.len()..].starts_with("::");
         (is_declared && !is_field).then_some(word)
@@ -54,7 +54,7 @@ fn code_after(mark: &str) -> Vec<String> {
     found
 }
 
-/// What stands between the first bracket and the one that closes it.
+/// The text between the first bracket and its closing counterpart.
 fn bracketed(code: &str) -> &str {
     let start = code.find(['(', '{']).unwrap();
     let (mut depth, mut is_text) = (0, false);
@@ -72,9 +72,9 @@ fn bracketed(code: &str) -> &str {
     panic!("an open bracket: {code}");
 }
 
-/// The string literals of some code as they are printed, with `…` for what is put in.
+/// The string literals of some code as they are printed. Arguments become `…`.
 fn texts(code: &str) -> Vec<String> {
-    // A line that ends with a backslash goes on at the first word of the next line.
+    // After a backslash at the end of a line, the text continues at the next word.
     let mut joined = String::new();
     let lines = code.lines().map(str::trim);
     for line in lines.filter(|line| !line.starts_with("#[")) {
@@ -90,7 +90,7 @@ fn texts(code: &str) -> Vec<String> {
             text + "…" + part.split_once('}').unwrap().1
         })
     });
-    // Brackets and commas alone say nothing.
+    // Brackets and commas alone are no text.
     let texts = texts.filter(|text| text.contains(char::is_alphabetic));
     texts.map(|text| text.trim().to_owned()).collect()
 }
@@ -108,12 +108,18 @@ fn each_variant_and_each_kind_is_explained() {
         let words = listed(&format!("{name}::"));
         let names = words.into_iter().filter(is_variant);
         let names: Vec<_> = names.map(|word| format!("{name}::{word}")).collect();
-        assert!(names.len() >= 7, "the listing has another form: {names:?}");
+        assert!(
+            names.len() >= 7,
+            "the listing has an unexpected form: {names:?}"
+        );
         count += names.len();
         missing.extend(names.into_iter().filter(|name| !is_explained(name)));
     }
     let kinds = listed("Error::is_");
-    assert!(kinds.len() >= 13, "the listing has another form: {kinds:?}");
+    assert!(
+        kinds.len() >= 13,
+        "the listing has an unexpected form: {kinds:?}"
+    );
     count += kinds.len();
     let kinds = kinds.into_iter().map(|word| format!("Error::is_{word}"));
     missing.extend(kinds.filter(|kind| !is_explained(kind)));
@@ -130,9 +136,12 @@ fn each_text_of_an_error_is_explained() {
     for call in code_after("Error::no_authorization") {
         all.extend(texts(bracketed(&call)));
     }
-    assert!(all.len() >= 44, "the sources have another form: {all:#?}");
+    assert!(
+        all.len() >= 44,
+        "the source code has an unexpected form: {all:#?}"
+    );
     let count = all.len();
-    // A text that continues another has no cell of its own.
+    // A text that continues another one has no cell.
     let is_part = |text: &str| text.contains('…') && CATALOGUE.contains(text);
     let is_whole = |text: &str| CATALOGUE.contains(&format!("`{text}`"));
     let is_missing = |text: &String| !is_part(text) && !is_whole(text);
@@ -163,7 +172,10 @@ fn each_log_line_is_explained_with_its_level_and_fields() {
             count += 1;
         }
     }
-    assert!(count >= 8, "the sources have another form: {count}");
+    assert!(
+        count >= 8,
+        "the source code has an unexpected form: {count}"
+    );
     println!("figure: catalogue log_lines={count}");
 }
 
@@ -182,7 +194,7 @@ fn each_test_that_the_guide_names_exists() {
             }
         }
     }
-    assert!(count >= 25, "the guide has another form: {count}");
+    assert!(count >= 25, "the guide has an unexpected form: {count}");
     assert!(missing.is_empty(), "there is no such test: {missing:#?}");
     println!("figure: catalogue tests_named={count}");
 }

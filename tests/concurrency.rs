@@ -1,4 +1,4 @@
-//! Many at once (FAILURES.md, section 3.1).
+//! Many requests, threads and accounts at once (FAILURES.md, section 3.1).
 
 mod support;
 
@@ -24,7 +24,7 @@ use tower_bearer::{
     Generation, PerRequest, Reason, Rejected, RequestHead, Session, Verdict, login_fn,
 };
 
-/// The number of the login that a value came from.
+/// The number of the login that an authorization came from.
 fn number(value: &HeaderValue) -> usize {
     let token = value.to_str().unwrap().strip_prefix("Bearer token-");
     token.unwrap().parse().unwrap()
@@ -40,7 +40,7 @@ fn no_reader_sees_a_torn_or_stale_authorization() {
         let provider = CachedProvider::new(issuer.clone());
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(provider.acquire()).unwrap();
-        // What a reader must see at least: it is raised after a login was published.
+        // A reader must see at least this login. It is raised after a login was published.
         let published = Arc::new(AtomicUsize::new(1));
         let is_over = Arc::new(AtomicBool::new(false));
         let readers: Vec<_> = (0..THREADS)
@@ -148,7 +148,7 @@ fn ten_thousand_waiters_leak_nothing() {
     assert_eq!(issuer.logins(), 2);
 }
 
-/// One account for each tenant.
+/// One account per tenant.
 #[derive(Clone)]
 struct Tenants(Arc<HashMap<&'static str, CachedProvider>>);
 
@@ -225,7 +225,7 @@ async fn accounts_in_one_process_are_isolated() {
     assert_eq!((logins, mix_ups), ([1; 3], 0));
 }
 
-// F8: a background login that blocks its thread. The other thread goes on with what is valid.
+// F8: a background login that blocks its thread. The other thread continues with the valid token.
 #[test]
 fn a_login_that_blocks_its_thread_delays_no_request_with_a_valid_token() {
     without_dead_lock(|| {
@@ -268,7 +268,7 @@ fn a_login_that_blocks_its_thread_delays_no_request_with_a_valid_token() {
         runtime.block_on(async {
             for _ in 0..1_000 {
                 let start = std::time::Instant::now();
-                // In a task, so that it needs the free worker.
+                // In a task, so it needs the free worker.
                 let response = tokio::spawn(service.clone().oneshot(request()));
                 served += usize::from(response.await.unwrap().is_ok());
                 times.push(start.elapsed());

@@ -1,4 +1,4 @@
-//! The fuzzer's checks and its corpora, replayed. The targets in `fuzz` take both from here:
+//! Replays the checks and the corpora of the fuzzer. The targets in `fuzz` use both:
 //!
 //! ```text
 //! RUSTC_BOOTSTRAP=1 cargo fuzz run origins tests/corpus/inputs/origins

@@ -1,5 +1,4 @@
-//! What can be seen of a provider while it works: events in their order, and a snapshot that agrees
-//! with what requests get.
+//! The events of a provider and their order, and a snapshot that agrees with what requests get.
 
 mod support;
 
@@ -16,7 +15,7 @@ use support::{Capture, HandClock, Issuer, by_hand, without_dead_lock};
 use tokio::runtime::Builder;
 use tower_bearer::{CachePolicy, CachedProvider, Clock, CredentialEvent, CredentialState, Reason};
 
-// Whoever has waited for a login finds that it was told.
+// A waiter of a login finds its event already reported.
 #[test]
 fn a_login_is_reported_before_its_waiters_wake_up() {
     const LOGINS: usize = 2_000;
@@ -82,7 +81,7 @@ fn a_blocking_observer_delays_waiters_until_their_deadline_at_most() {
             }
             acquired
         });
-        // They have found the new credential themselves, while the observer still blocks.
+        // They have read the new credential themselves while the observer still blocks.
         for authorization in acquired {
             assert_eq!(authorization.value(), "Bearer token-1");
         }
@@ -149,7 +148,7 @@ async fn rejections_held_back_show_in_the_snapshot_and_once_in_the_events() {
     assert_eq!(warnings.count(), 2, "one for each pause: {said:?}");
 }
 
-/// A clock that is moved by hand and claims to go on by itself: no timer keeps up with it.
+/// A clock that is moved by hand and claims to run by itself. No timer keeps up with it.
 #[derive(Clone)]
 struct Ahead(HandClock);
 
@@ -167,8 +166,8 @@ impl Clock for Ahead {
     }
 }
 
-// Until its timer fires, the fast path says that the credential is fresh; a blocked worker makes the
-// timer late. After a snapshot it says what the snapshot says.
+// Until the timer fires, the fast path says that the credential is fresh. A blocked worker delays
+// the timer. After a snapshot, the fast path agrees with it.
 #[test]
 fn the_snapshot_and_current_agree_about_the_expiry() {
     const HOUR: Duration = Duration::from_secs(3600);

@@ -37,7 +37,7 @@ async fn logged_in(issuer: &Issuer, policy: CachePolicy) -> (CachedProvider, Han
     (provider, clock)
 }
 
-/// Asserts that the current credential is used until `end` after the login, and not then.
+/// Asserts that the current credential is used until `end` after the login, and no longer.
 async fn assert_used_for(lifetime: Duration, policy: CachePolicy, end: Duration) {
     let issuer = Issuer::new().with_lifetime(lifetime);
     let (provider, clock) = logged_in(&issuer, policy).await;
@@ -61,11 +61,11 @@ async fn a_credential_is_used_until_its_margin_begins() {
     assert_used_for(secs(50), default, secs(45)).await;
     assert_used_for(secs(3600), default.margin(secs(60)), secs(3540)).await;
     assert_used_for(secs(3600), default.margin(secs(0)), secs(3600)).await;
-    // No margin takes more than half of a lifetime.
+    // A margin is at most half of the lifetime.
     assert_used_for(secs(40), default.margin(secs(60)), secs(20)).await;
 }
 
-// E1 in part: the counterpart of back-off is a bound on logins.
+// Part of E1: the rate of logins is bounded.
 #[tokio::test]
 async fn a_lifetime_of_less_than_a_second_counts_as_one() {
     for lifetime in [
@@ -78,7 +78,7 @@ async fn a_lifetime_of_less_than_a_second_counts_as_one() {
     println!("figure: E1 lifetimes=3 logins_a_second_at_most=1");
 }
 
-// E4: an expiry that is over when it arrives is the server's clock, not the credential's end.
+// E4: an expiry in the past on arrival means that the server's clock is wrong.
 #[tokio::test]
 async fn a_wrong_server_clock_causes_no_login_storm() {
     let offsets = [-3600_i64, -600, -301, -299, -292, -60, 0, 60, 600];
@@ -114,7 +114,7 @@ async fn a_wrong_server_clock_causes_no_login_storm() {
         support::list(offsets),
         support::list(in_an_hour)
     );
-    // One that is handed in may be as old as it says.
+    // A starting credential may be that old.
     let old = Credential::new("abc")
         .unwrap()
         .with_expires_at(SystemTime::UNIX_EPOCH);
@@ -223,7 +223,7 @@ async fn a_credential_expires_by_whichever_clock_is_first() {
     clock.advance(Duration::from_secs(3590));
     assert!(
         provider.current().is_none(),
-        "a wall clock set back makes nothing immortal"
+        "a wall clock that is set back extends no lifetime"
     );
 
     for hours in [8, 24] {
@@ -231,7 +231,7 @@ async fn a_credential_expires_by_whichever_clock_is_first() {
         clock.jump_wall(hours * HOUR);
         assert!(provider.current().is_none(), "the machine was asleep");
         provider.acquire().await.unwrap();
-        assert!(provider.current().is_some(), "one login cures it");
+        assert!(provider.current().is_some(), "one login is enough");
     }
     println!(
         "figure: E5 E6-jump trap26 jumps_ahead=2 jumps_back=1 logins_after_them={}",
@@ -240,7 +240,7 @@ async fn a_credential_expires_by_whichever_clock_is_first() {
     assert_eq!(
         issuer.logins(),
         5,
-        "one for each provider, and each jump ahead"
+        "one for each provider and for each jump ahead"
     );
 }
 
@@ -255,15 +255,15 @@ async fn in_a_concurrent_session_one_background_login_renews_the_credential() {
         clock.advance(699 * HOUR);
         assert!(provider.current().is_some());
         let_others_run().await;
-        assert_eq!(issuer.logins(), 1, "not before 70 % of its life");
+        assert_eq!(issuer.logins(), 1, "not before 70 % of the lifetime");
 
         clock.advance(202 * HOUR);
-        // Trap 13: a crowd of stale readers at one instant.
+        // Trap 13: a thousand readers of an aging credential at the same instant.
         for _ in 0..1000 {
             assert_eq!(provider.current().unwrap().value(), "Bearer token-1");
         }
         let_others_run().await;
-        assert_eq!(issuer.logins(), 2, "not later than at 90 %");
+        assert_eq!(issuer.logins(), 2, "at 90 % at the latest");
         assert_eq!(provider.current().unwrap().value(), "Bearer token-1");
         issuer.open();
         let_others_run().await;
@@ -284,7 +284,7 @@ async fn acquire_starts_the_background_login_too() {
     assert_eq!(provider.acquire().await.unwrap().value(), "Bearer token-2");
 }
 
-// A request that found it aging may be given up before it is sent.
+// A request that found the credential aging can be dropped before it is sent.
 #[tokio::test]
 async fn no_background_login_starts_after_a_reset() {
     let issuer = Issuer::new().concurrent().with_lifetime(HOUR);
@@ -347,7 +347,7 @@ fn a_provider_exposes_its_policy() {
     assert!(format!("{:?}", builder.build()).contains(&policy));
 }
 
-// A start that is near its end says nothing of what a login brings.
+// A starting credential that ends soon says nothing about the lifetime that a login brings.
 #[tokio::test]
 async fn a_short_starting_credential_is_replaced_by_a_login() {
     let issuer = Issuer::new().with_lifetime(24 * HOUR);
@@ -404,12 +404,12 @@ async fn a_failed_background_login_keeps_the_credential_and_is_not_retried_per_r
     assert_eq!(provider.current().unwrap().value(), "Bearer token-11");
 }
 
-// E8: what the login says of the password says nothing of the token.
+// E8: an error about the password says nothing about the token.
 #[tokio::test]
 async fn a_permanently_failed_background_login_keeps_the_credential_until_it_expires() {
     let issuer = Issuer::new().concurrent().with_lifetime(HOUR);
     let clock = HandClock::new();
-    // The pause after such a failure is longer than what is left of the hour.
+    // The pause after a permanent failure is longer than the rest of the hour.
     let provider = CachedProvider::builder(issuer.clone())
         .clock(clock.clone())
         .random(|| 0.5)
@@ -489,15 +489,18 @@ async fn acquire_valid_for_logs_in_once() {
     assert_eq!(provider.acquire().await.unwrap().value(), "Bearer token-2");
     assert_eq!(issuer.logins(), 2);
 
-    // What no login can give costs none.
+    // A lifetime that no login can provide causes no login.
     for _ in 0..10 {
         let error = provider.acquire_valid_for(HOUR).await.unwrap_err();
         assert!(error.is_short_lived(), "{error}");
     }
     assert_eq!(issuer.logins(), 2);
-    assert!(provider.current().is_some(), "and takes nothing away");
+    assert!(
+        provider.current().is_some(),
+        "and the credential stays in use"
+    );
 
-    // Not even when nothing is known yet.
+    // Not even before the first login.
     let issuer = Issuer::new().with_lifetime(HOUR);
     let provider = CachedProvider::new(issuer.clone());
     for _ in 0..10 {
@@ -515,7 +518,7 @@ async fn acquire_valid_for_logs_in_once() {
     let provider = CachedProvider::new(issuer.clone());
     assert!(
         provider.acquire_valid_for(Duration::MAX).await.is_ok(),
-        "no expiry is for ever"
+        "no expiry means unlimited"
     );
 }
 
@@ -532,7 +535,7 @@ async fn a_starting_credential_saves_the_first_login() {
     clock.advance(HOUR);
     assert_eq!(provider.acquire().await.unwrap().value(), "Bearer token-1");
 
-    // One that is expired by then is never sent.
+    // A starting credential that has expired is never sent.
     let last_week = tower_bearer::Clock::wall(&clock) - 24 * 7 * HOUR;
     let stale = || Credential::new("stale").unwrap();
     for stale in [
@@ -547,7 +550,8 @@ async fn a_starting_credential_saves_the_first_login() {
     }
 }
 
-// The credential was good for long enough when it landed, and is still good for others.
+// The credential was valid for long enough when the login ended, and is still valid for other
+// requests.
 #[tokio::test]
 async fn a_waiter_polled_late_gets_another_login_and_no_error() {
     let issuer = Issuer::gated().with_lifetime(HOUR);

@@ -1,4 +1,4 @@
-//! What happens when the login does not work (FAILURES.md, sections 3.1 and 3.4).
+//! What happens when the login fails (FAILURES.md, sections 3.1 and 3.4).
 
 mod support;
 
@@ -24,20 +24,20 @@ use tower_test::mock;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A provider whose pauses are as long as they can be, and its clock.
+/// A provider with the longest possible pauses, and its clock.
 fn provider(issuer: &Issuer) -> (CachedProvider, HandClock) {
     let clock = HandClock::new();
     let builder = CachedProvider::builder(issuer.clone()).clock(clock.clone());
     (builder.random(|| 1.0).build(), clock)
 }
 
-/// How long after its failure the next attempt may be made.
+/// The time between the failure and the next attempt.
 fn pause(error: &Error, clock: &HandClock) -> Duration {
     use tower_bearer::Clock;
     error.next_attempt().unwrap() - clock.now()
 }
 
-// L5, F12: nobody sleeps, and nobody logs in before the time.
+// L5, F12: no request sleeps, and none logs in before the time.
 #[tokio::test]
 async fn a_transient_failure_is_retried_by_the_first_request_after_the_pause() {
     let issuer = Issuer::new();
@@ -64,7 +64,7 @@ async fn a_transient_failure_is_retried_by_the_first_request_after_the_pause() {
     assert!(provider.acquire().await.is_ok());
     println!("figure: L5 attempts={} waits={waits}", issuer.logins());
     assert_eq!((issuer.logins(), waits), (4, 0));
-    // And a success makes up for all of them.
+    // A success resets the count of failures.
     let current = provider.current().unwrap();
     clock.advance(10 * MINUTE);
     issuer.fail("503");
@@ -90,12 +90,12 @@ async fn an_error_says_how_many_attempts_failed_and_when_the_next_is_due() {
     assert_eq!(second.source().unwrap().to_string(), "503");
 }
 
-// L3: an account that is locked after five wrong passwords is not locked by us.
+// L3: the layer does not lock an account that five wrong passwords would lock.
 #[tokio::test]
 async fn a_wrong_password_is_tried_twice_in_half_an_hour() {
     let issuer = Issuer::new();
     let (provider, clock) = provider(&issuer);
-    // The account is locked at the fifth wrong password within an hour.
+    // The server locks the account after five wrong passwords within an hour.
     let wrong = Arc::new(Mutex::new(Vec::new()));
     let lock_outs = Arc::new(Mutex::new(0));
     let (seen, locked, server) = (Arc::clone(&wrong), Arc::clone(&lock_outs), clock.clone());
@@ -125,7 +125,7 @@ async fn a_wrong_password_is_tried_twice_in_half_an_hour() {
     );
     assert_eq!(lock_outs, 0);
     assert_eq!(attempts, [0, 15, 45, 105, 165]);
-    // It heals by itself once the password is right again, and at once when told.
+    // It recovers by itself once the password is right again, and at once after a reset.
     issuer.recover();
     assert!(provider.acquire().await.is_err());
     provider.reset();
@@ -155,7 +155,7 @@ async fn a_retry_after_is_respected() {
         (429, "soon", seconds(1), seconds(1)),
         (429, "-5", seconds(1), seconds(1)),
         (429, "", seconds(1), seconds(1)),
-        // A wrong password is none the better for it.
+        // A wrong password with `Retry-After` is still a wrong password.
         (401, "120", seconds(900), seconds(900)),
         (401, "0", seconds(900), seconds(900)),
     ] {
@@ -192,7 +192,7 @@ async fn a_retry_after_is_respected() {
     println!("figure: L4 cases=13 attempts_in_window=0");
 }
 
-// Nor is it called at another door.
+// A full login does not bypass the pause either.
 #[tokio::test]
 async fn a_refresh_with_retry_after_is_not_followed_by_a_full_login() {
     for (status, retry_after, expected) in [
@@ -231,12 +231,12 @@ async fn a_refresh_with_retry_after_is_not_followed_by_a_full_login() {
             let error = provider.acquire().await.unwrap_err();
             clock.advance(pause(&error, &clock));
         }
-        // Turned away with 429, the refresh token is unread, and tried again; with 503 it is spent.
+        // After a 429 the refresh token is unused and is tried again. After a 503 it is spent.
         assert_eq!(*calls.lock().unwrap(), expected, "{status} {retry_after:?}");
     }
 }
 
-// What a JSON login takes for permanent.
+// Which answers a JSON login treats as permanent failures.
 #[tokio::test]
 async fn a_refused_login_is_permanent_unless_the_answer_says_otherwise() {
     for (status, body, expected) in [
@@ -272,7 +272,7 @@ async fn a_refused_login_is_permanent_unless_the_answer_says_otherwise() {
     }
 }
 
-// However deep it is.
+// At any depth.
 #[tokio::test]
 async fn a_login_error_is_found_in_the_chain_of_causes() {
     #[derive(Debug)]
@@ -313,14 +313,14 @@ async fn a_custom_login_can_set_the_time_of_the_next_attempt() {
     issuer.fail_with(move || LoginError::retry_at("maintenance", date).into());
     let error = provider.acquire().await.unwrap_err();
     assert_eq!(pause(&error, &clock), 2 * MINUTE);
-    // It goes by the wall clock, and says nothing once it is past.
+    // The time is of the wall clock, and has no effect once it has passed.
     clock.advance(2 * MINUTE);
     let error = provider.acquire().await.unwrap_err();
     assert_eq!(pause(&error, &clock), Duration::from_secs(2));
     issuer.assert_logins(2);
 }
 
-// A provider of one's own that chooses by the request.
+// A custom provider that chooses by the request.
 #[tokio::test]
 async fn a_request_without_an_authorization_is_not_sent() {
     struct Nobody;
@@ -347,7 +347,7 @@ async fn a_request_without_an_authorization_is_not_sent() {
     assert_pending!(handle.poll_request());
 }
 
-// L18: every attempt fails at once, and requests come all the time.
+// L18: every attempt fails at once, and requests keep coming.
 #[tokio::test]
 async fn attempts_in_an_outage_are_few_whatever_the_jitter() {
     for seed in 0..20 {
@@ -384,7 +384,7 @@ async fn no_request_is_sent_without_its_authorization() {
     println!("figure: trap25 requests=10 sent=0");
 }
 
-// L17: what was under way when all began anew is no news.
+// L17: a login from before a reset has no effect.
 #[tokio::test]
 async fn a_reset_discards_the_outcome_of_the_login_under_way() {
     for fails in [false, true] {
@@ -395,7 +395,7 @@ async fn a_reset_discards_the_outcome_of_the_login_under_way() {
         yield_now().await;
         provider.reset();
         provider.reset();
-        // Who comes now waits as well: there is one login at a time.
+        // A new caller waits too: there is one login at a time.
         let mut next = task::spawn(provider.acquire());
         assert_pending!(next.poll());
         if fails {
@@ -404,7 +404,10 @@ async fn a_reset_discards_the_outcome_of_the_login_under_way() {
         issuer.step();
         yield_now().await;
         issuer.recover();
-        assert!(provider.current().is_none(), "stale publishes");
+        assert!(
+            provider.current().is_none(),
+            "the stale login was published"
+        );
         assert_pending!(waiter.poll());
         assert_pending!(next.poll());
         issuer.open();
@@ -418,7 +421,7 @@ async fn a_reset_discards_the_outcome_of_the_login_under_way() {
     println!("figure: L17 stale_publishes=0 logins_at_once=1");
 }
 
-// And what has failed before it, or too late, does not count.
+// Failures from before the reset do not count, and neither do those that arrive after it.
 #[tokio::test]
 async fn a_reset_forgets_all_failures() {
     let issuer = Issuer::gated();
@@ -466,7 +469,7 @@ async fn a_reset_forgets_the_credential_and_keeps_the_refresh_token() {
         assert!(provider.current().is_none());
         assert_eq!(provider.snapshot().state(), CredentialState::Empty);
     }
-    // Also that of a login that came too late.
+    // This includes the refresh token of a login that ended too late.
     let mut waiter = task::spawn(provider.acquire());
     assert_pending!(waiter.poll());
     provider.reset();
@@ -481,7 +484,7 @@ async fn a_reset_forgets_the_credential_and_keeps_the_refresh_token() {
     assert_eq!(*taken.lock().unwrap(), expected);
 }
 
-// Nobody waits for ever: a waiter sees one login more after a reset, and no third.
+// No waiter waits for ever: after a reset it waits for one more login, and not for a third.
 #[tokio::test(start_paused = true)]
 async fn endless_resets_do_not_block_a_waiter() {
     let issuer = Issuer::new().with_delay(Duration::from_secs(1));
@@ -496,7 +499,7 @@ async fn endless_resets_do_not_block_a_waiter() {
     issuer.assert_logins(2);
 }
 
-// What was refused before it, and what was learnt from that, is forgotten as well.
+// The rejections from before the reset, and their consequences, are forgotten too.
 #[tokio::test]
 async fn a_reset_forgets_all_rejections() {
     let issuer = Issuer::new();
@@ -512,7 +515,7 @@ async fn a_reset_forgets_all_rejections() {
     doubtful().await;
     issuer.assert_logins(4);
 
-    // A refused credential is not put back after it.
+    // A rejected credential is not restored after the reset.
     provider.reset();
     let held = provider.acquire().await.unwrap();
     assert!(provider.reject(&by_hand(held.generation())).is_log_in());
@@ -559,7 +562,7 @@ async fn a_refresh_token_that_a_discarded_login_did_not_take_is_kept() {
     assert_eq!(*taken.lock().unwrap(), [Some("kept".to_owned())]);
 }
 
-// Whatever chance says: nothing panics, nothing hangs, and no good login is lost for it.
+// Whatever the random source returns, nothing panics or hangs, and no successful login is lost.
 #[tokio::test]
 async fn any_random_source_works() {
     for chance in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -5.0, 1e300, 0.5] {
@@ -577,7 +580,7 @@ async fn any_random_source_works() {
     }
 }
 
-// A provider under a provider: the pause of the one is not the other's as well.
+// A provider inside a provider: the pause of the inner one does not add to that of the outer one.
 #[tokio::test]
 async fn a_nested_provider_passes_on_the_pause_of_the_inner_one() {
     let issuer = Issuer::new();
@@ -600,7 +603,7 @@ async fn a_nested_provider_passes_on_the_pause_of_the_inner_one() {
     assert_eq!(error.next_attempt(), first.next_attempt());
 }
 
-// A provider is dropped while its login runs: the login ends, and nothing is left.
+// A provider is dropped while its login runs. The login ends, and nothing is leaked.
 #[tokio::test(start_paused = true)]
 async fn a_login_outlives_its_dropped_provider_and_ends() {
     let issuer = Issuer::gated();
@@ -648,7 +651,7 @@ async fn a_snapshot_shows_what_the_next_request_would_find() {
     assert_eq!(snapshot.age(), Some(seconds(100)));
     assert_eq!(snapshot.usable_for(), Some(seconds(890)));
     assert!(!snapshot.is_logging_in());
-    // The clock that leaves less of it counts.
+    // The clock that leaves less time counts.
     clock.jump_wall(seconds(60));
     assert_eq!(provider.snapshot().usable_for(), Some(seconds(830)));
     clock.jump_wall_back(seconds(120));
@@ -658,7 +661,7 @@ async fn a_snapshot_shows_what_the_next_request_would_find() {
     assert_eq!(state(), CredentialState::Aging);
     assert!(provider.current().is_some());
     assert!(provider.snapshot().is_logging_in());
-    assert_eq!(state(), CredentialState::Aging, "it is served meanwhile");
+    assert_eq!(state(), CredentialState::Aging, "it is used meanwhile");
     issuer.fail("down");
     issuer.step();
     yield_now().await;
@@ -725,14 +728,14 @@ async fn a_layer_counts_replays_and_bare_requests() {
         use tower_bearer::CredentialProvider;
         assert!(
             !provider.reject(&Rejected::by_hand(last)).is_log_in(),
-            "the script is at its end"
+            "no scripted login is left"
         );
         service.clone().oneshot(request()).await.unwrap_err()
     };
     assert!(error.downcast_ref::<Error>().unwrap().is_login_failed());
 }
 
-// Trap 29: a failure that nobody waits for is told.
+// Trap 29: a failure that no request waits for is reported.
 #[tokio::test]
 async fn a_failed_background_login_reaches_the_observer() {
     let issuer = Issuer::new()

@@ -23,7 +23,7 @@ use tower_bearer::{
     Replay, ReplayReady, RequestHead,
 };
 
-/// A health service that wants the token of this login, or any good login's for a 0.
+/// A health service that requires the token of this login, or of any login if the number is 0.
 #[derive(Clone)]
 struct Guard {
     good: Arc<AtomicUsize>,
@@ -144,7 +144,7 @@ async fn status_16_in_the_headers_is_a_rejection_and_the_next_call_succeeds() {
     );
 }
 
-// A status of the service's own is none: 5, NOT_FOUND, for a service that it does not know.
+// Another status is no rejection: here 5, NOT_FOUND, for an unknown service.
 #[tokio::test]
 async fn other_statuses_are_no_rejection() {
     let scene = Scene::new().await;
@@ -167,7 +167,7 @@ async fn a_streaming_call_is_not_interrupted() {
     let mut client = scene.client();
     let mut stream = client.watch(ask()).await.unwrap().into_inner();
     assert_eq!(next(&mut stream).await, 1);
-    // The token dies and is replaced while the stream goes on.
+    // The token is revoked and replaced while the stream continues.
     scene.guard.good.store(2, SeqCst);
     assert!(client.check(ask()).await.is_err());
     client.check(ask()).await.unwrap();
@@ -178,7 +178,7 @@ async fn a_streaming_call_is_not_interrupted() {
     assert_eq!(scene.issuer.logins(), 2);
 }
 
-// A body of tonic's cannot be copied; one that is collected first can.
+// A tonic body cannot be copied. A collected one can.
 #[tokio::test]
 async fn a_replay_policy_without_copies_leaves_calls_working() {
     use tonic::body::Body;
@@ -203,7 +203,7 @@ async fn a_replay_policy_without_copies_leaves_calls_working() {
     client.check(ask()).await.unwrap();
 }
 
-// 100 calls at a revocation: each is sent twice, none fails.
+// 100 calls during a revocation: each is sent twice, and none fails.
 #[tokio::test]
 async fn unary_calls_are_replayed_and_streams_are_not() {
     let scene = Scene::new().await;
@@ -229,7 +229,7 @@ async fn unary_calls_are_replayed_and_streams_are_not() {
     assert_eq!(next(&mut stream).await, 1);
 }
 
-// For a status that comes in the trailers: the caller has the generation from its request.
+// For a status in the trailers: the caller gets the generation from its request.
 #[tokio::test]
 async fn an_extension_reaches_the_layer_through_a_generated_client() {
     let scene = Scene::new().await;

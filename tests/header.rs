@@ -1,4 +1,4 @@
-//! What goes out: exactly one header, where it was told to go.
+//! What is sent: exactly one header, to the allowed origins.
 
 mod support;
 
@@ -18,7 +18,7 @@ use tower_bearer::{
     StaticProvider, Token, login_fn,
 };
 
-/// Records the requests that reach it.
+/// Records the requests that arrive.
 #[derive(Clone, Default)]
 struct Recorder(Arc<Mutex<Vec<Request<()>>>>);
 
@@ -35,7 +35,7 @@ impl Recorder {
         })
     }
 
-    /// The headers of the only request since the last look.
+    /// The headers of the only request since the last call.
     #[track_caller]
     fn headers(&self) -> HeaderMap {
         let mut requests = std::mem::take(&mut *self.0.lock().unwrap());
@@ -55,7 +55,7 @@ fn assert_one(headers: &HeaderMap, name: impl AsRef<str>, value: &str) {
     assert!(values[0].is_sensitive(), "K4");
 }
 
-// S4, K4, trap 21: the header of a warm request and of one that waited.
+// S4, K4, trap 21: the header of a request sent at once, and of one that waited.
 #[tokio::test]
 async fn one_sensitive_header_is_sent() {
     let recorder = Recorder::default();
@@ -66,7 +66,7 @@ async fn one_sensitive_header_is_sent() {
         let headers = recorder.headers();
         assert_one(&headers, AUTHORIZATION, "Bearer token-1");
         assert!(!format!("{headers:?}").contains("token-1"), "{kind}");
-        assert_eq!(headers.len(), 1, "{kind}: R12, it adds nothing else");
+        assert_eq!(headers.len(), 1, "{kind}: R12, nothing else is added");
     }
     println!("figure: S4 K4 trap21 requests=2 authorizations_each=1");
 }
@@ -120,7 +120,7 @@ async fn the_callers_own_header_is_left_alone() {
     assert_eq!(issuer.logins(), 0);
 }
 
-// K9: it is neither appended to nor chosen from.
+// K9: the layer neither appends to the headers nor picks one.
 #[tokio::test]
 async fn a_request_with_two_authorizations_is_not_sent() {
     let issuer = Issuer::new();
@@ -141,7 +141,8 @@ async fn a_request_with_two_authorizations_is_not_sent() {
     assert_eq!(issuer.logins(), 0);
 }
 
-// I9; R2, R5, R7, R10, R13, R14 in part: a foreign origin gets a request untouched and at once.
+// I9; part of R2, R5, R7, R10, R13, R14: a request to a foreign origin is sent unchanged and at
+// once.
 #[tokio::test]
 async fn a_request_to_a_foreign_origin_is_sent_bare_without_a_login() {
     let issuer = Issuer::gated();
@@ -241,12 +242,12 @@ async fn the_rest_of_the_request_and_the_response_are_untouched() {
 #[tokio::test]
 async fn the_uri_decides_for_connect_upgrades_and_proxies() {
     let cases = [
-        // For the proxy: it has an authority, and no scheme.
+        // A request for the proxy has an authority and no scheme.
         (Method::CONNECT, "api.example.com:443", false),
-        // WebSockets over HTTP/2 (RFC 8441), and an upgrade: requests like others.
+        // WebSockets over HTTP/2 (RFC 8441), and an upgrade: treated like other requests.
         (Method::CONNECT, "https://api.example.com/chat", true),
         (Method::GET, "https://api.example.com/chat", true),
-        // The absolute form that is sent to a proxy in the clear.
+        // The absolute form, as sent to a proxy without TLS.
         (Method::GET, "http://api.example.com/", false),
     ];
     let recorder = Recorder::default();

@@ -1,4 +1,4 @@
-//! What a request pays while the credential is fresh.
+//! The cost of a request while the credential is fresh.
 
 mod support;
 
@@ -18,7 +18,7 @@ use tower_bearer::{
     BearerAuthLayer, BoxProvider, CachedProvider, Session, StaticProvider, login_fn,
 };
 
-/// Answers at once and allocates nothing.
+/// Responds at once and allocates nothing.
 #[derive(Clone)]
 struct Inner;
 
@@ -37,7 +37,7 @@ impl Service<Request<()>> for Inner {
     }
 }
 
-/// A request of four headers, with room for the fifth: the header map's own growth is not ours.
+/// A request with four headers and room for a fifth, so the header map does not grow.
 fn requests(count: usize) -> Vec<Request<()>> {
     let request = || {
         let mut headers = HeaderMap::with_capacity(8);
@@ -70,7 +70,7 @@ async fn nothing_is_allocated_while_the_credential_is_fresh() {
     for (kind, issuer) in kinds {
         let provider = CachedProvider::new(issuer);
         provider.acquire().await.unwrap();
-        // Neither does a box around the provider allocate.
+        // A boxed provider allocates nothing either.
         let provider = BoxProvider::new(Some(provider));
         let service = BearerAuthLayer::new(provider, origins()).layer(Inner);
         let send = |service: &mut tower_bearer::BearerAuth<Inner, BoxProvider>, request| {
@@ -81,8 +81,8 @@ async fn nothing_is_allocated_while_the_credential_is_fresh() {
         };
 
         let mut long_lived = service.clone();
-        // The first read of a thread registers it with arc-swap, and with the second request the
-        // service takes a copy for itself.
+        // A thread's first read registers it with arc-swap. With the second request the service
+        // makes its own copy.
         for request in requests(2) {
             send(&mut long_lived, request);
         }
@@ -105,7 +105,7 @@ async fn nothing_is_allocated_while_the_credential_is_fresh() {
     println!("figure: allocations a_request=0");
 }
 
-/// A future with no bit to spare.
+/// A future without a niche.
 struct Packed([u64; 4]);
 
 impl Future for Packed {

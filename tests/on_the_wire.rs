@@ -1,4 +1,4 @@
-//! What the bytes on a connection look like (FAILURES.md, K5; RFC 7541, section 7.1.3).
+//! The bytes on a connection (FAILURES.md, K5; RFC 7541, section 7.1.3).
 
 mod support;
 
@@ -22,7 +22,7 @@ const HEADERS: u8 = 1;
 /// A literal that is never indexed, with the name at index 23 of the static table.
 const NEVER_INDEXED_AUTHORIZATION: [u8; 2] = [0x1f, 0x08];
 
-/// An HTTP server behind a relay that records what the client sends.
+/// An HTTP server behind a proxy that records the client's bytes.
 async fn recorded() -> (String, Arc<Mutex<Vec<u8>>>) {
     let app = Router::new().route("/", get(|| async { "hello" }));
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();

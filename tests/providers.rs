@@ -1,4 +1,4 @@
-//! Providers made of others: boxed, and left out.
+//! Providers around others: boxed, and optional.
 
 mod support;
 
@@ -18,7 +18,7 @@ use tower_bearer::{
 
 type CopyFn = fn(&()) -> Option<()>;
 
-/// One field for whatever the configuration says.
+/// One field for either kind of provider, as the configuration says.
 struct Client<S> {
     service: BearerAuth<S, BoxProvider, ReplayWith<CopyFn>>,
 }
@@ -41,7 +41,7 @@ async fn a_static_token_and_a_login_fit_one_field() {
         let response = client.service.oneshot(request()).await.unwrap();
         assert_eq!(response.status().as_u16(), expected);
     }
-    assert_eq!(issuer.logins(), 2, "all news reaches the provider inside");
+    assert_eq!(issuer.logins(), 2, "all reports reach the inner provider");
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn a_boxed_provider_answers_like_the_inner_one() {
     assert_eq!(format!("{boxed:?}"), "BoxProvider { .. }");
 }
 
-/// Writes down each call, and answers each question with a yes.
+/// Records each call, and answers each question with yes.
 #[derive(Default)]
 struct Recorder(Mutex<Vec<&'static str>>);
 
@@ -194,7 +194,7 @@ async fn without_a_provider_requests_are_sent_bare() {
         let response = service.clone().oneshot(request()).await.unwrap();
         assert_eq!(response.status().as_u16(), expected);
     }
-    assert_eq!(issuer.logins(), 2, "a rejection reaches it");
+    assert_eq!(issuer.logins(), 2, "a rejection reaches the provider");
 }
 
 #[tokio::test]
@@ -222,7 +222,7 @@ async fn without_a_provider_the_layer_still_returns_its_errors() {
     let two = send(origins(), false, URL, &["own", "two"]).await;
     assert!(is(two, Error::is_many_headers));
     let two = send(origins(), true, URL, &["own", "two"]).await;
-    assert_eq!(two.unwrap(), 2, "there is nothing to replace them with");
+    assert_eq!(two.unwrap(), 2, "there is no authorization to replace them");
     let foreign = "https://other.example.com/";
     assert_eq!(send(origins(), false, foreign, &[]).await.unwrap(), 0);
     let foreign = send(origins().strict(), false, foreign, &[]).await;

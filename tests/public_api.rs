@@ -1,6 +1,6 @@
 //! The public API is as listed in `tests/public-api.txt`.
 //!
-//! The listing is made by the `public-api` crate from rustdoc's JSON. After a change that is meant:
+//! The `public-api` crate makes the listing from rustdoc's JSON. After an intended change:
 //!
 //! ```text
 //! UPDATE_PUBLIC_API=1 cargo test --test public_api
@@ -10,7 +10,7 @@ use std::{env, fs, path::Path, process::Command};
 
 const LISTING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/public-api.txt");
 
-/// The crates whose types the public API may name, `std`'s own aside.
+/// The crates whose types the public API may name, besides `std`.
 const NAMED: [&str; 6] = [
     "bytes",
     "http",
@@ -20,8 +20,7 @@ const NAMED: [&str; 6] = [
     "tower_service",
 ];
 
-/// The API as it is. It takes a compiler whose JSON the tool can read: 1.95 is the one it was
-/// tried with.
+/// The current API. The tool must be able to read the compiler's JSON: it was tried with 1.95.
 fn listing() -> Option<String> {
     let version = Command::new(env!("CARGO"))
         .arg("--version")
@@ -45,7 +44,7 @@ fn listing() -> Option<String> {
         ])
         .arg(&target)
         .args(["--", "-Zunstable-options", "--output-format", "json"])
-        // The JSON of a stable compiler is only to be had so.
+        // A stable compiler prints JSON only with this variable.
         .env("RUSTC_BOOTSTRAP", "1")
         .env_remove("RUSTDOCFLAGS")
         .output()
@@ -57,7 +56,7 @@ fn listing() -> Option<String> {
         .omit_auto_trait_impls(true)
         .build()
         .unwrap();
-    // The guide is in the docs alone.
+    // The guide exists only in the docs.
     let items = api.to_string();
     let items = items.lines().filter(|line| !line.contains("::guide"));
     Some(items.map(|line| format!("{line}\n")).collect())
@@ -86,7 +85,7 @@ fn the_public_api_is_as_listed() {
     }
     assert!(
         actual == listed,
-        "if it is meant: UPDATE_PUBLIC_API=1 cargo test --test public_api"
+        "if intended: UPDATE_PUBLIC_API=1 cargo test --test public_api"
     );
     println!("figure: public_api items={}", actual.lines().count());
 }
@@ -94,7 +93,7 @@ fn the_public_api_is_as_listed() {
 #[test]
 fn no_other_crate_is_named_in_the_public_api() {
     let listed = fs::read_to_string(LISTING).unwrap();
-    // What a macro writes for itself nobody can name.
+    // Nobody can name what a macro generates for itself.
     let lines: Vec<_> = listed
         .lines()
         .filter(|line| !line.contains("__private"))
@@ -110,7 +109,7 @@ fn no_other_crate_is_named_in_the_public_api() {
         let is_std = ["core", "alloc", "std"].contains(&name);
         assert!(
             !is_crate || is_std || NAMED.contains(&name),
-            "{name} is named"
+            "{name} appears in the public API"
         );
     }
 }

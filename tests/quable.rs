@@ -122,7 +122,7 @@ async fn a_wrong_password_is_an_error_without_secrets() {
     assert!(cause.is_permanent());
     assert!(!format!("{error:?} {error:#?} {client:?}").contains("canary"));
 
-    // Within the pause the next request fails too, without a login.
+    // During the pause the next request fails too, without a login.
     assert!(client.oneshot(get(&api.products(1))).await.is_err());
     let counts = api.counts();
     assert_eq!(
@@ -159,7 +159,8 @@ async fn a_second_client_with_the_same_account_revokes_the_first() {
     );
 }
 
-/// Requests over the session's end, by a clock moved by hand: how many logins, how many refused.
+/// Requests across the end of the session, by a clock moved by hand. Returns the number of logins
+/// and of rejections.
 async fn across_the_expiry(lifetime: Lifetime, hours: u32) -> (usize, usize) {
     let clock = HandClock::new();
     let api = StandIn::start_with(Settings {
@@ -172,7 +173,7 @@ async fn across_the_expiry(lifetime: Lifetime, hours: u32) -> (usize, usize) {
     let login = quable.login(http.clone(), USER, PASSWORD, lifetime);
     let provider = patient(login).clock(clock.clone()).build();
     let client = quable.layer_with(provider).layer(http);
-    // Each step is short of the margin, so that no request falls between margin and expiry.
+    // Each step is shorter than the margin, so no request falls between margin and expiry.
     for _ in 0..hours * 720 {
         status(&client, get(&api.products(1))).await;
         clock.advance(Duration::from_secs(5));
@@ -226,7 +227,7 @@ async fn the_token_is_sent_to_the_instance_only() {
     assert_eq!(
         status(&client, get(&api.products(1))).await,
         StatusCode::OK,
-        "not ours"
+        "a foreign request"
     );
     assert_eq!(api.counts().logins, 1);
 }
@@ -262,7 +263,7 @@ fn an_instance_is_a_label_and_a_base_url_is_checked() {
     }
 }
 
-// U1 over sockets: all requests are on their way when the token is revoked.
+// U1 over sockets: all requests are in flight when the token is revoked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_requests_in_flight_survive_a_revocation() {
     const REQUESTS: usize = 1_000;
@@ -273,12 +274,12 @@ async fn a_thousand_requests_in_flight_survive_a_revocation() {
             ..Settings::default()
         })
         .await;
-        // One connection of HTTP/2 takes them all.
+        // One HTTP/2 connection carries all of them.
         let http: HttpClient = Client::builder(TokioExecutor::new())
             .http2_only(true)
             .build_http();
         let quable = Quable::base_url(&api.base_url()).unwrap();
-        // The login waits for its turn behind the requests.
+        // The login waits in the queue behind the requests.
         let login = quable.login(http.clone(), USER, PASSWORD, Lifetime::Announced);
         let layer = quable.layer_with(patient(login).build());
         let copy = |body: &Full<Bytes>| Some(body.clone());
@@ -294,7 +295,7 @@ async fn a_thousand_requests_in_flight_survive_a_revocation() {
         let mut requests: Vec<_> = (0..REQUESTS)
             .map(|_| Box::pin(client.clone().oneshot(request(&api))))
             .collect();
-        // One poll takes a request to the connection, with the token that is good.
+        // One poll sends a request over the connection, with the valid token.
         for request in &mut requests {
             assert!(poll_once(request).await.is_pending());
         }

@@ -1,4 +1,4 @@
-//! The pages of figures agree with each other, and the README stays short.
+//! The pages with figures agree with each other, and the README stays short.
 
 use std::{fs, path::Path};
 

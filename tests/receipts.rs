@@ -1,4 +1,4 @@
-//! What travels with a request: its generation, its target and its account.
+//! What the provider learns about a request: its generation, target and account.
 
 mod support;
 
@@ -24,7 +24,7 @@ fn authorization(token: &str) -> Authorization {
     Authorization::new(Scheme::BEARER, &Token::new(token).unwrap())
 }
 
-/// Writes down all that it is told.
+/// Records each call.
 #[derive(Clone)]
 struct Recorder {
     held: [Authorization; 2],
@@ -110,7 +110,7 @@ async fn a_provider_gets_the_receipt_of_each_request_and_replay() {
     );
 }
 
-// A request must not be sent as somebody else.
+// A request must not be sent with another account.
 #[tokio::test]
 async fn no_request_is_replayed_under_another_account() {
     let held = [
@@ -147,7 +147,7 @@ async fn a_cached_provider_names_its_account() {
     );
 }
 
-// A service that sends more than two requests has a copy of its own.
+// A service that sends more than two requests makes its own copy.
 #[tokio::test]
 async fn a_long_lived_service_names_its_account() {
     let provider = CachedProvider::builder(Issuer::new()).account(7).build();
@@ -170,7 +170,7 @@ async fn a_long_lived_service_names_its_account() {
     }
 }
 
-// A response that only the caller can judge is neither an acceptance nor a rejection.
+// A response that only the caller can judge counts neither as an acceptance nor as a rejection.
 #[tokio::test]
 async fn the_layer_reports_nothing_for_a_request_judged_by_its_caller() {
     for status in [200, 401] {
@@ -199,14 +199,14 @@ async fn the_layer_reports_nothing_for_a_request_judged_by_its_caller() {
             (provider.accepted(), provider.rejected()),
             (vec![receipt], vec![receipt])
         );
-        // Without the mark the layer judges.
+        // Otherwise the layer judges.
         let judged = Request::get(URL).extension(PerRequest::new()).body(());
         service.oneshot(judged.unwrap()).await.unwrap();
         assert_eq!(provider.accepted().len() + provider.rejected().len(), 3);
     }
 }
 
-/// Keeps a request by its path, and gives its body back or not.
+/// Keeps a request depending on its path, and gives its body back or not.
 struct ByPath;
 
 impl Replay<&'static str> for ByPath {
@@ -253,7 +253,7 @@ async fn a_policy_sees_the_head_takes_the_body_and_can_decline_the_replay() {
     assert_eq!(send("/", "gone").await, (401, vec!["taken apart"]));
 }
 
-/// Gives back what it is given, and counts what it keeps.
+/// Keeps each body, and counts them.
 #[derive(Clone, Default)]
 struct Counting(Arc<AtomicUsize>);
 
@@ -282,7 +282,7 @@ async fn nothing_is_kept_of_a_request_judged_by_its_caller() {
         layer.layer(api.service()).oneshot(request).await.unwrap();
         kept.0.swap(0, SeqCst)
     };
-    // The first request of a pair waits for the login, and the second does not.
+    // The first request of a pair waits for the login, the second does not.
     for _ in 0..2 {
         assert_eq!(send(PerRequest::new().judged_by_caller()).await, 0);
     }
@@ -292,7 +292,7 @@ async fn nothing_is_kept_of_a_request_judged_by_its_caller() {
     }
 }
 
-/// Says that it keeps nothing, and is not to be asked.
+/// Declares that it keeps nothing, and must not be called.
 struct NeverAsked;
 
 impl Replay<()> for NeverAsked {
@@ -301,11 +301,11 @@ impl Replay<()> for NeverAsked {
     const KEEPS: bool = false;
 
     fn keep(&self, _: RequestHead<'_>, (): ()) -> ((), Option<()>) {
-        panic!("it keeps nothing");
+        panic!("called, though it keeps nothing");
     }
 
     fn again(&self, (): ()) -> Option<()> {
-        panic!("it has kept nothing");
+        panic!("called, though it kept nothing");
     }
 }
 
@@ -314,7 +314,8 @@ async fn a_policy_that_keeps_nothing_is_never_called() {
     let api = Api::new();
     let layer = BearerAuthLayer::new(CachedProvider::new(Issuer::new()), origins());
     let service = layer.replay(NeverAsked).layer(api.service());
-    // Waiting for the login, and not; then rejected, and after a rejection.
+    // A request that waits for the login, one that does not, a rejected one, and one after a
+    // rejection.
     for (accepted, expected) in [(1, 200), (1, 200), (2, 401), (2, 200)] {
         api.accept_login(accepted);
         let response = service.clone().oneshot(request()).await.unwrap();

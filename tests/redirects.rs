@@ -1,7 +1,7 @@
-//! Where the token goes when a server sends its client elsewhere (FAILURES.md, section 2).
+//! Where the token is sent if a server redirects the client (FAILURES.md, section 2).
 //!
-//! Two loopback servers record raw bytes: A is in the origins, B is not. Each case is run with the
-//! redirects followed outside of the layer and inside of it.
+//! Two loopback servers record raw bytes: A is in the origins, B is not. Each case follows
+//! redirects outside of the layer and inside of it.
 
 mod support;
 
@@ -27,13 +27,13 @@ type Stack = BoxCloneSyncService<Request<Full<Bytes>>, Response<()>, BoxError>;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Redirects {
-    /// `FollowRedirect(BearerAuth(client))`: each hop is a request of its own for the layer.
+    /// `FollowRedirect(BearerAuth(client))`: the layer sees each hop as a request.
     Outside,
-    /// `BearerAuth(FollowRedirect(client))`: the layer sees one request and one answer.
+    /// `BearerAuth(FollowRedirect(client))`: the layer sees one request and one response.
     Inside,
 }
 
-/// The cases of a test that have passed; it says how many when the test ends.
+/// The passed cases of a test. Prints their number when the test ends.
 struct Cases {
     rows: &'static str,
     passed: usize,
@@ -44,7 +44,7 @@ impl Cases {
         Self { rows, passed: 0 }
     }
 
-    /// What a case has shown is as it must be.
+    /// Asserts the result of one case.
     #[track_caller]
     fn check<T: PartialEq + std::fmt::Debug>(
         &mut self,
@@ -113,13 +113,13 @@ impl Servers {
         Origins::new([self.a.origin()]).unwrap()
     }
 
-    /// What each server saw: its requests, and those that carried the token.
+    /// The requests of each server, and those that carried the token.
     fn seen(&self) -> [(usize, usize); 2] {
         [&self.a, &self.b].map(|server| server.requests_and_leaks(CANARY))
     }
 }
 
-// R1, R2, R5, R8, R19: another port is another origin, whatever the status.
+// R1, R2, R5, R8, R19: another port is another origin, for every status.
 #[tokio::test]
 async fn no_redirect_takes_the_token_to_another_origin() {
     let mut cases = Cases::of("R1 R2 R5 R8 R19 S9 trap22");
@@ -180,7 +180,8 @@ async fn a_chain_never_restores_the_token_at_a_foreign_origin() {
     }
 }
 
-// R6: back at an allowed origin each hop is asked anew; a header once stripped stays away.
+// R6: each hop is judged separately, also back at an allowed origin. A header that was stripped
+// once stays away.
 #[tokio::test]
 async fn a_redirect_back_has_the_token_if_the_layer_sees_each_hop() {
     let mut cases = Cases::of("R6-back");
@@ -297,7 +298,7 @@ async fn strict_origins_turn_a_foreign_request_into_an_error_that_names_it() {
     cases.check(servers.seen(), [(1, 1), (0, 0)], "strict");
     assert_eq!(layer.foreign_requests(), 2);
 
-    // Who brings his own authorization goes where he likes.
+    // A request with its own authorization may go anywhere.
     let request = Request::get(servers.b.url("/"))
         .header(AUTHORIZATION, "Basic mine")
         .body(Full::default())
@@ -305,7 +306,7 @@ async fn strict_origins_turn_a_foreign_request_into_an_error_that_names_it() {
     assert_eq!(service.oneshot(request).await.unwrap().status(), 200);
 }
 
-// What the header names may be a stranger's choice: it is not repeated.
+// The host in the header may come from an attacker, so the error does not repeat it.
 #[tokio::test]
 async fn strict_origins_use_the_host_header_where_it_decides() {
     let layer = layer(support::origins().strict());
@@ -325,7 +326,7 @@ async fn strict_origins_use_the_host_header_where_it_decides() {
     assert_eq!(layer.foreign_requests(), 1);
 }
 
-// R11: what only `authorization` is protected from. The docs of `with_header_name` say so.
+// R11: clients protect only `authorization` here. The docs of `with_header_name` say so.
 #[tokio::test]
 async fn a_custom_header_leaks_where_redirects_are_followed_inside_the_layer() {
     let mut cases = Cases::of("R11");
@@ -435,7 +436,7 @@ async fn two_accounts_over_one_client_are_never_mixed_up() {
     assert_eq!(mix_ups, 0);
 }
 
-// Each of them is as good as if it were the only one.
+// Each origin works as if it were the only one.
 #[tokio::test]
 async fn a_relative_uri_is_allowed_at_each_of_several_origins() {
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -454,7 +455,7 @@ async fn a_relative_uri_is_allowed_at_each_of_several_origins() {
     assert_eq!(*seen.lock().unwrap(), [true, true, false]);
 }
 
-// For a URI without authority the `Host` header, where there is one, decides.
+// For a URI without an authority, the `Host` header decides, if there is one.
 #[tokio::test]
 async fn a_relative_uri_is_judged_by_its_host_header() {
     let mut cases = Cases::of("R13-by_host_header");
@@ -508,7 +509,7 @@ async fn a_relative_uri_is_judged_by_its_host_header() {
     );
     cases.check(is_authorized("/", &["not a host"]).await, false, line!());
     cases.check(is_authorized("/", &[""]).await, false, line!());
-    // Any https is any host, and no user information.
+    // `any_https` allows any host, and no user information.
     let any = async |host: &str| {
         let request = Request::get("/").header("host", host).body(()).unwrap();
         let service = layer(Origins::any_https()).layer(client.clone());
@@ -517,7 +518,7 @@ async fn a_relative_uri_is_judged_by_its_host_header() {
     };
     cases.check(any("other.example.com").await, true, line!());
     cases.check(any("x@other.example.com").await, false, line!());
-    // The authority of an absolute URI decides alone.
+    // The authority of an absolute URI decides, and nothing else.
     cases.check(
         is_authorized("https://api.example.com/", &["other.example.com"]).await,
         true,

@@ -1,5 +1,5 @@
-//! Clocks, wakers and errors of the user's may call the provider, and may be slow: no lock is held
-//! while they run, and what was looked at before is looked at again.
+//! Clocks, wakers and errors of the user may call the provider, and may be slow. No lock is held
+//! while they run, and state read before is read again.
 
 mod support;
 
@@ -17,7 +17,7 @@ use tokio::{runtime::Builder, task::yield_now};
 use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower_bearer::{Authorization, CachedProvider, Clock, login_fn};
 
-/// A clock that does something when it is read for the nth time.
+/// A clock that runs a hook at its nth reading.
 #[derive(Clone)]
 struct HookedClock {
     clock: HandClock,
@@ -34,7 +34,7 @@ impl HookedClock {
         }
     }
 
-    /// Does it at the nth reading of the monotonic clock from now on, the next being 0.
+    /// Runs the hook at the nth reading of the monotonic clock from now on. The next one is 0.
     fn hook(&self, nth: usize, hook: impl FnOnce() + Send + 'static) {
         *self.hook.lock().unwrap() = Some((nth, Box::new(hook)));
     }
@@ -73,12 +73,12 @@ fn on_a_runtime<F: Future>(future: F) -> F::Output {
     runtime.block_on(future)
 }
 
-/// Runs it on a thread and a runtime of its own, to its end.
+/// Runs a future to its end on another thread and runtime.
 fn elsewhere<F: Future<Output = ()> + Send>(future: F) {
     thread::scope(|scope| scope.spawn(|| on_a_runtime(future)).join().unwrap());
 }
 
-/// Does all that takes the provider's lock.
+/// Calls everything that takes the provider's lock.
 fn use_it(provider: &CachedProvider) {
     if let Some(current) = provider.current() {
         let _ = provider.reject(&by_hand(current.generation())).is_log_in();
@@ -121,7 +121,7 @@ fn a_background_login_that_ended_meanwhile_is_not_repeated() {
         on_a_runtime(async {
             provider.acquire().await.unwrap();
             clock.clock.advance(Duration::from_secs(3300));
-            // Read for the look at the credential, and again before a login is started.
+            // The clock is read to check the credential, and again before a login starts.
             let other = provider.clone();
             clock.hook(1, move || {
                 elsewhere(async move {
@@ -162,7 +162,7 @@ fn a_clock_may_call_the_provider_at_any_reading() {
                 clock.clock.advance(Duration::from_secs(300));
                 let _ = provider.acquire().await;
             });
-            // One that was never read so often holds the provider, which holds the clock.
+            // A hook that did not run holds the provider, which holds the clock.
             if clock.hook.lock().unwrap().take().is_some() {
                 break;
             }
@@ -180,7 +180,7 @@ fn a_panicking_clock_fails_one_login_and_not_the_process() {
         let builder = CachedProvider::builder(Issuer::new());
         let provider = builder.clock(clock.clone()).build();
         on_a_runtime(async {
-            // Read by the request, and then by the login's task.
+            // The request reads the clock, and then the login's task does.
             clock.hook(1, || panic!("scripted"));
             assert!(provider.acquire().await.unwrap_err().is_login_lost());
             assert!(clock.has_run());
@@ -226,7 +226,7 @@ fn an_observer_may_call_the_provider() {
             .build();
         *used.lock().unwrap() = Some(provider.clone());
         on_a_runtime(async {
-            // A login, a rejection that causes one, and a rejection that causes none.
+            // A login, a rejection that causes a login, and one that does not.
             for causes_login in [true, false] {
                 let current = provider.acquire().await.unwrap().generation();
                 let verdict = provider.reject(&by_hand(current));
@@ -277,11 +277,11 @@ fn an_error_may_call_the_provider_when_it_is_dropped() {
     });
 }
 
-// A waiter that is polled late does not go out with what was rejected since.
+// A waiter that is polled late does not use an authorization that was rejected meanwhile.
 #[tokio::test(start_paused = true)]
 async fn a_late_poll_gets_the_credential_that_is_current_then() {
     let reject = async |provider: &CachedProvider, rejected: &Authorization| {
-        // Long after the login, when a refusal is no reason for doubt.
+        // Long after the login, so the rejection is not held back.
         tokio::time::advance(Duration::from_secs(600)).await;
         assert!(provider.reject(&by_hand(rejected.generation())).is_log_in());
     };
@@ -294,11 +294,11 @@ async fn a_late_poll_gets_the_credential_that_is_current_then() {
     reject(&provider, &first).await;
     let second = provider.acquire().await.unwrap();
     let Poll::Ready(Ok(got)) = late.poll() else {
-        panic!("it has landed");
+        panic!("the login has ended");
     };
     assert_eq!(got.generation(), second.generation());
 
-    // Where nothing is current any more, it asks for a login once more.
+    // If there is no current credential any more, the waiter starts another login.
     reject(&provider, &second).await;
     let mut late = task::spawn(provider.acquire());
     assert_pending!(late.poll());

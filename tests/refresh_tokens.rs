@@ -1,4 +1,4 @@
-//! A refresh token is offered to one login, and one that is taken is spent.
+//! A refresh token is offered to one login at a time, and is spent once taken.
 
 mod support;
 
@@ -32,7 +32,7 @@ use tower_bearer::{
 };
 use tower_test::mock;
 
-/// Each login does the next thing of its script, and writes down what it took.
+/// Each login takes the next step of its script, and records the token that it took.
 #[derive(Clone)]
 struct Scripted(Arc<State>);
 
@@ -45,17 +45,17 @@ struct State {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Act {
-    /// Takes the token and answers with this one.
+    /// Takes the token and returns this one.
     Rotate(Option<&'static str>),
-    /// Leaves the token alone.
+    /// Does not take the token.
     Leave,
     TakeAndFail,
     TakeAndPanic,
     TakeAndHang,
     LeaveAndFail,
-    /// Takes the token, waits at the gate, and answers with this one.
+    /// Takes the token, waits at the gate, and returns this one.
     WaitAndRotate(&'static str),
-    /// Waits at the gate, and takes what is there then.
+    /// Waits at the gate, and takes the token that is there then.
     WaitAndTake,
 }
 
@@ -88,9 +88,9 @@ impl Login for Scripted {
             .lock()
             .unwrap()
             .pop()
-            .expect("a login too many");
+            .expect("a scripted login is left");
         if act == Act::WaitAndTake {
-            // In a task of its own, which goes on when the login is dropped.
+            // In a separate task, which continues when the login is dropped.
             let this = self.clone();
             tokio::spawn(async move {
                 this.0.gate.acquire().await.unwrap().forget();
@@ -122,8 +122,8 @@ fn some(token: &str) -> Option<String> {
     Some(token.to_owned())
 }
 
-/// Rejects what is current, and acquires again: ten minutes after the last time, when no failure
-/// and no other rejection is in the way. Returns whether it brought a credential.
+/// Rejects the current credential and acquires again, ten minutes after the last time, so no pause
+/// applies. Returns whether it got a credential.
 async fn next_login(provider: &CachedProvider) -> bool {
     advance(Duration::from_secs(600)).await;
     if let Some(current) = provider.current() {
@@ -203,7 +203,7 @@ async fn a_taken_token_is_spent_however_the_login_ends() {
     }
 }
 
-// A login that was declared lost has no claim on the token of the next.
+// A lost login cannot take the token of the next one.
 #[test]
 fn a_lost_login_cannot_take_the_token_of_the_next() {
     without_dead_lock(|| {
@@ -228,10 +228,10 @@ fn a_lost_login_cannot_take_the_token_of_the_next() {
             pause();
             assert!(
                 provider.acquire().await.is_ok(),
-                "what was refused is put back"
+                "the rejected credential is restored"
             );
             assert_eq!(provider.snapshot().failed_logins(), 1);
-            // What the lost one had not taken goes to this one.
+            // The token that the lost login did not take is offered to this one.
             assert!(next_login(&provider).await);
         });
         login.0.gate.add_permits(1);
@@ -245,7 +245,7 @@ fn a_lost_login_cannot_take_the_token_of_the_next() {
     });
 }
 
-/// A login by JSON that can refresh, through `client`.
+/// A JSON login that can refresh, through `client`.
 fn refreshing<S, R>(client: S) -> JsonLogin
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>, Error = BoxError>
@@ -264,7 +264,7 @@ where
         .unwrap()
 }
 
-/// These bytes, after which the connection breaks or does not.
+/// A body of these bytes, after which the connection may break.
 #[derive(Debug)]
 struct Answer {
     bytes: Option<Bytes>,
@@ -287,7 +287,7 @@ impl Body for Answer {
     }
 }
 
-// L6: the server may have rotated it, whatever of the answer came through.
+// L6: the server may have rotated the token, however much of the answer arrived.
 #[tokio::test]
 async fn a_token_is_spent_if_the_answer_breaks_off() {
     let login = refreshing(service_fn(|request: Request<Full<Bytes>>| async move {
@@ -327,7 +327,7 @@ async fn a_token_is_spent_if_the_answer_breaks_off() {
     assert!(!format!("{error:?}").contains("canary"));
 }
 
-// Nothing has left the process: nor does a full login, through the same client.
+// Nothing was sent. A full login would use the same client, so there is none.
 #[tokio::test]
 async fn a_token_is_kept_if_the_client_never_gets_ready() {
     let (client, mut handle) = mock::pair::<Request<Full<Bytes>>, Response<Answer>>();

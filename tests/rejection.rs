@@ -1,4 +1,4 @@
-//! A refusal takes its own generation out of use, and nothing else.
+//! A rejection takes only its own generation out of use.
 
 mod support;
 
@@ -22,7 +22,7 @@ use tower_bearer::{
 };
 use tower_test::mock;
 
-// Trap 27: without an expiry a token is used until it is refused, and no longer.
+// Trap 27: a token without an expiry is used until it is rejected.
 #[tokio::test]
 async fn a_rejection_reaches_its_caller_and_the_next_request_succeeds() {
     let issuer = Issuer::new();
@@ -53,7 +53,7 @@ async fn a_rejection_reaches_its_caller_and_the_next_request_succeeds() {
     assert_eq!(issuer.logins(), 2);
 }
 
-// A cold request, refused with the very credential it waited for.
+// A request that waited for its credential, and is rejected with it.
 #[tokio::test]
 async fn a_rejection_of_a_request_that_waited_counts_too() {
     let issuer = Issuer::new();
@@ -95,12 +95,12 @@ async fn a_late_rejection_of_an_old_generation_is_harmless() {
         *response.status_mut() = StatusCode::UNAUTHORIZED;
         response
     };
-    // The first refusal is news; the credential is renewed.
+    // The first rejection causes a login.
     answers.remove(0).send_response(rejection());
     assert_ready_ok!(requests.remove(0).poll());
     assert!(provider.current().is_none());
     let renewed = provider.acquire().await.unwrap();
-    // The others are late.
+    // The other rejections are late.
     for (answer, mut response) in answers.into_iter().zip(requests) {
         answer.send_response(rejection());
         assert_eq!(
@@ -141,7 +141,7 @@ async fn a_rejection_during_the_background_login_joins_it() {
 
 type Rejection = fn(StatusCode, &HeaderMap) -> bool;
 
-/// Whether an answer is taken for a rejection.
+/// Whether a response counts as a rejection.
 async fn is_rejection(
     rejected_if: Option<Rejection>,
     request: Request<()>,
@@ -174,7 +174,7 @@ async fn what_counts_as_a_rejection_can_be_configured() {
     let gone = ("x-gone", "1");
     let none = ("x-none", "1");
     let cases = [
-        // status, header, by default, with 403, by challenge, by a function of one's own
+        // status, header, by default, with 403, by challenge, by a custom function
         (200, none, [false, false, false, false]),
         (200, gone, [false, false, false, true]),
         (301, none, [false, false, false, false]),
@@ -239,10 +239,10 @@ async fn the_grpc_status_counts_only_if_the_exchange_can_be_grpc() {
     for (request, answer, expected) in [
         (sent(Method::POST, http_2), grpc("16", http_2), true),
         (sent(Method::POST, http_2), grpc("16", http_1), true), // in one process
-        (sent(Method::POST, http_1), grpc("16", http_2), true), // who leaves the version to the client
+        (sent(Method::POST, http_1), grpc("16", http_2), true), // the client chooses the version
         (sent(Method::POST, http_1), grpc("16", http_1), false),
         (sent(Method::GET, http_2), grpc("16", http_2), false),
-        (sent(Method::POST, http_2), grpc("7", http_2), false), // permission is no login's business
+        (sent(Method::POST, http_2), grpc("7", http_2), false), // a login does not change permissions
         (sent(Method::POST, http_2), grpc("0", http_2), false),
         (sent(Method::POST, http_2), grpc("160", http_2), false),
     ] {
@@ -253,13 +253,13 @@ async fn the_grpc_status_counts_only_if_the_exchange_can_be_grpc() {
             "{described}"
         );
     }
-    // Asked by name, it is looked for everywhere.
+    // If `unauthorized` is set by name, it checks every response.
     let named: Rejection = rejection::unauthorized;
     let answer = grpc("16", http_1);
     assert!(is_rejection(Some(named), sent(Method::GET, http_1), answer).await);
 }
 
-/// What tells the figures of a test with replay from those without.
+/// The suffix of a figure's label.
 fn with_or_without(replay: bool) -> &'static str {
     if replay {
         "with_replay"
@@ -274,7 +274,7 @@ fn unauthorized() -> Response<()> {
     response
 }
 
-/// Answers 401 to `/forbidden`, and 200 to all else under the token of the issuer's last login.
+/// Returns 401 for `/forbidden`, and otherwise 200 for the token of the issuer's last login.
 fn api_with_a_forbidden_endpoint(
     issuer: &Issuer,
 ) -> impl Service<Request<()>, Response = Response<()>, Error = Infallible, Future: Send> + Clone + use<>
@@ -397,7 +397,7 @@ async fn a_login_that_returns_the_rejected_token_is_no_progress() {
     }
 }
 
-// The same, at an API whose rejections come and go: each login seems to help, for an instant.
+// The same at an API whose rejections come and go: each login seems to help for a moment.
 #[tokio::test]
 async fn logins_that_help_only_for_a_moment_are_held_back() {
     let logins = Arc::new(AtomicUsize::new(0));
@@ -422,10 +422,14 @@ async fn logins_that_help_only_for_a_moment_are_held_back() {
     for _ in 0..100 {
         service.clone().oneshot(request()).await.unwrap();
     }
-    assert_eq!(logins.load(SeqCst), 4, "the first, and three that helped");
+    assert_eq!(
+        logins.load(SeqCst),
+        4,
+        "the first, and three that seemed to help"
+    );
 }
 
-/// A provider whose last login was for a rejection and has cured nothing yet.
+/// A provider whose last login followed a rejection and has not helped yet.
 async fn after_a_login_without_effect(issuer: &Issuer) -> (CachedProvider, Generation) {
     let provider = CachedProvider::new(issuer.clone());
     let first = provider.acquire().await.unwrap();
@@ -437,7 +441,7 @@ async fn after_a_login_without_effect(issuer: &Issuer) -> (CachedProvider, Gener
     (provider, second.generation())
 }
 
-// Where a login is under way or due anyway, it costs nothing to wait for it.
+// If a login is under way or due anyway, the rejected request waits for it.
 #[tokio::test(start_paused = true)]
 async fn a_rejection_held_back_waits_for_a_login_that_is_due_anyway() {
     let lifetime = Duration::from_secs(1_000);
@@ -447,7 +451,7 @@ async fn a_rejection_held_back_waits_for_a_login_that_is_due_anyway() {
     let (provider, second) = after_a_login_without_effect(&issuer).await;
     tokio::time::advance(Duration::from_millis(999)).await;
     assert!(!provider.reject(&by_hand(second)).is_log_in());
-    // `acquire_valid_for` has a login made.
+    // `acquire_valid_for` starts a login.
     let mut waiter = task::spawn(provider.acquire_valid_for(Duration::from_millis(989_500)));
     assert_pending!(waiter.poll());
     tokio::task::yield_now().await;
@@ -457,7 +461,8 @@ async fn a_rejection_held_back_waits_for_a_login_that_is_due_anyway() {
     waiter.await.unwrap();
     assert_eq!(issuer.logins(), 3);
 
-    // Expired by the wall clock, so soon after its login that a refusal alone would change nothing.
+    // Expired by the wall clock, so soon after its login that a rejection alone would change
+    // nothing.
     let issuer = Issuer::new().with_lifetime(lifetime);
     let clock = HandClock::new();
     let builder = CachedProvider::builder(issuer).clock(clock.clone());
@@ -474,7 +479,7 @@ async fn a_rejection_held_back_waits_for_a_login_that_is_due_anyway() {
     );
 }
 
-// There is nothing to send a late one again with, and no login can be made now.
+// A late rejection cannot be replayed: there is no other token, and no login can be made now.
 #[tokio::test]
 async fn a_late_rejection_in_an_outage_reaches_its_caller() {
     let lifetime = Duration::from_secs(1_000);
@@ -488,7 +493,7 @@ async fn a_late_rejection_in_an_outage_reaches_its_caller() {
     provider.acquire().await.unwrap();
     assert!(
         provider.reject(&by_hand(first)).is_log_in(),
-        "late, and there is a newer one"
+        "late: there is a newer one"
     );
     clock.advance(lifetime);
     assert!(
@@ -500,7 +505,8 @@ async fn a_late_rejection_in_an_outage_reaches_its_caller() {
     assert!(!provider.reject(&by_hand(first)).is_log_in());
 }
 
-// E7: while no login can be made, what is refused stays: perhaps it was about permission.
+// E7: while no login can be made, a rejected credential stays in use. The rejection may be about
+// permission.
 #[tokio::test(start_paused = true)]
 async fn a_rejection_after_a_failed_background_login_changes_nothing() {
     let issuer = Issuer::new()
@@ -517,7 +523,7 @@ async fn a_rejection_after_a_failed_background_login_changes_nothing() {
     assert_eq!(provider.current().unwrap().generation(), first.generation());
 }
 
-// Trap 8: what may be good is not thrown away for want of a better one.
+// Trap 8: a credential that may be valid is not discarded without a replacement.
 #[tokio::test(start_paused = true)]
 async fn a_forbidden_endpoint_and_a_failing_login_cause_no_outage() {
     for concurrent in [false, true] {
@@ -576,7 +582,7 @@ async fn a_forbidden_endpoint_and_a_failing_login_cause_no_outage() {
     }
 }
 
-// Trap 15, I8: a generation is one account's, whoever else is asked.
+// Trap 15, I8: a generation belongs to one account only.
 #[tokio::test]
 async fn a_provider_ignores_the_generations_of_another() {
     let (one, other) = (Issuer::new(), Issuer::new());
@@ -584,7 +590,7 @@ async fn a_provider_ignores_the_generations_of_another() {
     let held = one.acquire().await.unwrap();
     assert!(
         !other.reject(&by_hand(held.generation())).is_log_in(),
-        "it has none yet"
+        "it has no credential yet"
     );
     other.acquire().await.unwrap();
     assert!(!other.reject(&by_hand(held.generation())).is_log_in());
@@ -593,7 +599,7 @@ async fn a_provider_ignores_the_generations_of_another() {
     assert_eq!(other.snapshot().rejections(), 0);
 }
 
-// News about a generation that is older is late beyond all use.
+// Reports about an older generation are ignored.
 #[tokio::test]
 async fn a_provider_knows_its_last_64_generations() {
     let provider = CachedProvider::new(Issuer::new());
@@ -607,7 +613,7 @@ async fn a_provider_knows_its_last_64_generations() {
     assert_eq!(reason(generations[1]), Reason::Late);
 }
 
-// The rules must hear of it: acceptances of a target that was rejected just now are reported.
+// Acceptances of a target that was rejected just before are reported to the rules.
 #[tokio::test]
 async fn a_target_that_one_generation_rejects_and_accepts_is_not_helped_by_the_next() {
     let provider = CachedProvider::new(Issuer::new());
@@ -627,7 +633,7 @@ async fn a_target_that_one_generation_rejects_and_accepts_is_not_helped_by_the_n
     assert_eq!(reject(second), Reason::LoginDidNotHelp);
 }
 
-// U4b in bursts: two forbidden calls at once, time and again.
+// U4b in bursts: two forbidden calls at once, repeatedly.
 #[tokio::test(start_paused = true)]
 async fn bursts_of_forbidden_calls_cost_no_more_logins() {
     let mut most = 0;
@@ -652,7 +658,7 @@ async fn bursts_of_forbidden_calls_cost_no_more_logins() {
                     assert_eq!(send("/forbidden").await, StatusCode::UNAUTHORIZED);
                 }
             }
-            // Row 9 of the table: twelve in ten minutes, then one each five.
+            // Row 9 of the table: twelve in ten minutes, then one every five minutes.
             let minutes = 500 * 20 * pace / 60_000;
             let bound = 12 + minutes as usize / 5;
             assert!(issuer.logins() <= bound, "{} > {bound}", issuer.logins());
@@ -663,12 +669,13 @@ async fn bursts_of_forbidden_calls_cost_no_more_logins() {
     println!("figure: U4b-in_bursts histories=8 logins_at_most={most}");
 }
 
-// P5: a rival on the account, whose every login ends our token as ours ends his.
+// P5: another client uses the account. Each of its logins revokes our token, and each of ours
+// revokes the other.
 #[tokio::test(start_paused = true)]
 async fn another_client_on_the_account_is_reported_and_no_longer_logged_out() {
     for with_replay in [false, true] {
         let issuer = Issuer::new();
-        let ours = Arc::new(AtomicUsize::new(0)); // the login whose token is good, 0 for the rival's
+        let ours = Arc::new(AtomicUsize::new(0)); // above 0 while our token is valid
         let events = Arc::new(Mutex::new(Vec::new()));
         let (recorded, good) = (Arc::clone(&events), Arc::clone(&ours));
         let provider = CachedProvider::builder(issuer.clone())
@@ -723,7 +730,7 @@ async fn another_client_on_the_account_is_reported_and_no_longer_logged_out() {
     }
 }
 
-// What fails is told as well, and what is late is not.
+// Failures are reported too, and late rejections are not.
 #[tokio::test]
 async fn events_and_counts_show_what_happened() {
     let issuer = Issuer::new();
@@ -741,7 +748,7 @@ async fn events_and_counts_show_what_happened() {
                 _ => "another",
             };
             recorded.lock().unwrap().push(event);
-            panic!("scripted: an observer's panic is its own");
+            panic!("scripted: an observer panics");
         })
         .build();
     let first = provider.acquire().await.unwrap();
@@ -751,7 +758,7 @@ async fn events_and_counts_show_what_happened() {
     assert_eq!(
         put_back.generation(),
         first.generation(),
-        "for want of a better"
+        "restored: there is no newer one"
     );
     assert!(
         !provider.reject(&by_hand(first.generation())).is_log_in(),
@@ -805,7 +812,7 @@ fn debug_output_shows_what_counts_as_a_rejection() {
     }
 }
 
-// There is no other to send it with: the refusal is the caller's, and no error in its place.
+// There is no other token, so the caller gets the rejection and not an error.
 #[tokio::test]
 async fn a_request_with_a_static_token_is_not_replayed() {
     let api = Api::new();
@@ -816,7 +823,7 @@ async fn a_request_with_a_static_token_is_not_replayed() {
     assert_eq!(api.record().len(), 1);
 }
 
-/// Writes down what it is told.
+/// Records each call.
 struct Recorder {
     authorization: Authorization,
     calls: Arc<Mutex<Vec<(&'static str, Generation)>>>,
@@ -881,12 +888,12 @@ async fn a_provider_gets_acceptances_and_rejections_and_nothing_else() {
     assert_eq!(
         send("https://api.example.com/503").await,
         [],
-        "a 5xx says nothing"
+        "a 5xx is not reported"
     );
     assert_eq!(
         send("https://other.example.com/401").await,
         [],
-        "a bare one is not ours"
+        "a bare request is not reported"
     );
     assert_eq!(send("https://other.example.com/200").await, []);
 }

@@ -1,4 +1,4 @@
-//! A rejection that reaches its caller says why it was not cured.
+//! A rejection that reaches its caller carries a report: why it was not replayed.
 
 mod support;
 
@@ -17,7 +17,7 @@ type CopyFn = fn(&()) -> Option<()>;
 const COPIED: ReplayWith<CopyFn> = ReplayWith(|()| Some(()));
 const NEVER_COPIED: ReplayWith<CopyFn> = ReplayWith(|()| None);
 
-/// Answers with this status, a header and a body.
+/// Responds with this status, a header and a body.
 fn answering(
     status: u16,
 ) -> impl Service<Request<()>, Response = Response<&'static str>, Error = Infallible, Future: Send> + Clone
@@ -59,7 +59,7 @@ async fn without_a_replay_policy_the_report_says_so_and_what_the_provider_does()
     assert_eq!(report.reason(), Some(Reason::Current));
     assert!(report.is_acted_upon());
     assert_eq!(report.next_login(), None);
-    // Again under the next login: that did not help.
+    // Rejected again after the next login: the login did not help.
     let report = rejected(&layer, request()).await;
     assert_eq!(report.not_replayed(), NotReplayed::NoPolicy);
     assert_eq!(report.reason(), Some(Reason::LoginDidNotHelp));
@@ -109,7 +109,7 @@ async fn a_failed_login_is_reported_with_the_time_of_the_next_attempt() {
     provider.acquire().await.unwrap();
     issuer.fail("down");
     let error = layer.layer(answering(401)).oneshot(request()).await;
-    assert!(error.is_err(), "its rejection is gone by then");
+    assert!(error.is_err(), "the rejection was dropped before");
     let report = rejected(&layer, request()).await;
     assert_eq!(report.not_replayed(), NotReplayed::LoginFailed);
     assert_eq!(report.reason(), Some(Reason::BackingOff));
@@ -141,7 +141,7 @@ async fn a_static_token_and_the_callers_own_header_have_their_own_reasons() {
     }
 }
 
-// Another function of status and headers decides for the caller's own header as well.
+// Another function also decides for a request with the caller's own header.
 #[tokio::test]
 async fn only_rejections_carry_a_report() {
     let provider = CachedProvider::new(Issuer::new());

@@ -1,4 +1,4 @@
-//! What a JSON login makes of an answer, held against a reader of the whole document.
+//! The result of a JSON login for a response, compared with a parser of the whole document.
 
 use std::{
     convert::Infallible,
@@ -12,7 +12,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower_bearer::{JsonLogin, Login, LoginRequest};
 
-/// The answer's body.
+/// The body of the response.
 pub(crate) fn check(data: &[u8]) {
     let body = Bytes::copy_from_slice(data);
     let client = tower::service_fn(
@@ -38,7 +38,7 @@ pub(crate) fn check(data: &[u8]) {
         Ok(credential) => {
             let found = credential.token().expose();
             assert!(found.bytes().all(|byte| byte.is_ascii_graphic()));
-            // Where the whole document can be read, both readers agree.
+            // If the whole document can be parsed, both parsers agree.
             assert!(whole.is_none() || token == Some(found));
             let lifetime = whole
                 .as_ref()

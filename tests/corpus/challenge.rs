@@ -1,13 +1,13 @@
-//! Which `WWW-Authenticate` fields say `invalid_token`, held against the `http-auth` crate
+//! Which `WWW-Authenticate` fields say `invalid_token`, compared with the `http-auth` crate
 //! (FAILURES.md, U8).
 
 use http::{HeaderMap, HeaderValue, StatusCode, header::WWW_AUTHENTICATE};
 use tower_bearer::rejection;
 
-/// The fields, one a line.
+/// The fields, one per line.
 pub(crate) fn check(data: &[u8]) {
     let mut headers = HeaderMap::new();
-    // What another parser makes of them, as long as it can make something of all.
+    // The result of another parser, if it can parse all of the field.
     let mut expected = Some(false);
     for line in data.split(|byte| *byte == b'\n') {
         let Ok(value) = HeaderValue::from_bytes(line) else {

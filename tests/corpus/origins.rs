@@ -1,4 +1,4 @@
-//! Which URIs an origin allows, held against the `url` crate (FAILURES.md, R14).
+//! Which URIs an origin allows, compared with the `url` crate (FAILURES.md, R14).
 
 use http::Uri;
 use tower_bearer::Origins;
@@ -17,7 +17,7 @@ pub(crate) fn check(data: &[u8]) {
     if let Some(authority) = parsed.authority()
         && Origins::any_https().allows(&parsed)
     {
-        // Whether a name in xn-- form is a good one only its registry's rules tell.
+        // Only the rules of its registry say whether a name in xn-- form is valid.
         let is_international = authority.host().to_ascii_lowercase().contains("xn--");
         match &other {
             Ok(other) => {
@@ -58,7 +58,7 @@ pub(crate) fn check(data: &[u8]) {
             assert_eq!(listed.origin(), other.origin());
             assert!(other.username().is_empty() && other.password().is_none());
         }
-        // What the other parser does not know is allowed only as it was spelled.
+        // A host that the other parser rejects is allowed only if it is spelled as configured.
         _ => {
             let authority = origin
                 .parse::<Uri>()

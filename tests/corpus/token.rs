@@ -1,4 +1,4 @@
-//! Which bytes are a token, held against the grammar of RFC 6750, section 2.1.
+//! Which bytes are a token, compared with the grammar of RFC 6750, section 2.1.
 
 use tower_bearer::{Authorization, Scheme, Token};
 

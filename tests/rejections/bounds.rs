@@ -1,4 +1,4 @@
-//! What is required of a variant, and how it is measured.
+//! The requirements of a variant, and how they are measured.
 
 use std::fmt;
 
@@ -9,22 +9,22 @@ use crate::{
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Bound {
-    /// So many servable healthy requests may fail after `from`.
+    /// At most so many healthy requests that could be served fail after `from`.
     Lost {
         from: Millis,
         at_most: usize,
     },
-    /// So many for each login.
+    /// At most so many fail for each login.
     LostPerLogin {
         at_most: usize,
     },
-    /// Logins in a window, from and to.
+    /// At most so many logins between `from` and `to`.
     Logins {
         from: Millis,
         to: Millis,
         at_most: usize,
     },
-    /// Logins in every window of this length that begins at `from` or later.
+    /// At most so many logins in every window of this length that begins at `from` or later.
     LoginsInAny {
         window: Millis,
         from: Millis,
@@ -34,7 +34,7 @@ pub(crate) enum Bound {
     LoginsPerForbidden {
         and: usize,
     },
-    /// The first request of this kind is served in time, and whatever comes later too.
+    /// A request of this kind is served in time again, and so are all later ones.
     ServedAgain {
         kind: Kind,
         after: Millis,
@@ -49,7 +49,7 @@ pub(crate) enum Bound {
     RivalSuspected(bool),
 }
 
-/// What was measured for a bound, the limit, and whether a percentage of served requests.
+/// A measured value and its bound.
 pub(crate) struct Measured {
     pub(crate) what: &'static str,
     pub(crate) value: f64,
@@ -186,7 +186,11 @@ impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.value {
             f64::MAX => f.write_str(self.what),
-            value => write!(f, "{value} {}, and not {} at most", self.what, self.bound),
+            value => write!(
+                f,
+                "{value} {}, but {} at most are allowed",
+                self.what, self.bound
+            ),
         }
     }
 }

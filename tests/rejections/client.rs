@@ -1,4 +1,4 @@
-//! The real layer and provider before a simulated API, in paused time.
+//! The real layer and provider with a simulated API, in paused time.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -19,13 +19,13 @@ use crate::{
     world::{Millis, Request, Token, World},
 };
 
-/// What became of one request.
+/// The outcome of one request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome {
     pub(crate) request: Request,
     pub(crate) done_at: Millis,
     pub(crate) is_served: bool,
-    /// Whether a token issued just then would have been accepted.
+    /// Whether a token issued at that time would have been accepted.
     pub(crate) was_servable: bool,
 }
 
@@ -36,19 +36,19 @@ pub(crate) struct Report {
     pub(crate) rival_suspected_at: Option<Millis>,
 }
 
-/// How a client is set up.
+/// The configuration of a client.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Setup {
     pub(crate) replays: bool,
     pub(crate) login_takes: Millis,
     pub(crate) answer_takes: Millis,
-    /// Answers take up to so much longer, by chance.
+    /// Responses take up to this much longer, at random.
     pub(crate) jitter: Millis,
     pub(crate) seed: u64,
 }
 
 impl Setup {
-    /// Whether each request ends when it is sent, so that they can be sent one after the other.
+    /// Whether each request ends when it is sent, so the requests can be sent one by one.
     fn is_instant(self) -> bool {
         self.login_takes == 0 && self.answer_takes == 0 && self.jitter == 0
     }
@@ -85,7 +85,9 @@ impl Server {
         let takes = setup.answer_takes + self.random_below(setup.jitter + 1);
         pause(takes / 2).await;
         let authorization = request.headers()["authorization"].to_str()?;
-        let (_, token) = authorization.split_once("token-").expect("one of ours");
+        let (_, token) = authorization
+            .split_once("token-")
+            .expect("a token of this issuer");
         let token: Token = token.parse()?;
         let now = self.now();
         let is_accepted = self.with_world(|world| world.answer(token, request.body(), now));
@@ -122,7 +124,7 @@ async fn pause(millis: Millis) {
     }
 }
 
-/// Tokio's clock, which stands still while anything can be done.
+/// Tokio's clock, which is paused while any task can run.
 struct PausedClock {
     begun_at: time::Instant,
 }
@@ -137,7 +139,7 @@ impl Clock for PausedClock {
     }
 }
 
-/// Keeps each request, or none.
+/// Keeps every request, or none.
 #[derive(Clone, Copy)]
 struct If(bool);
 
@@ -153,7 +155,7 @@ impl Replay<Request> for If {
     }
 }
 
-/// Sends the requests, each at its time, and resets the provider at each of the `resets`.
+/// Sends each request at its time, and resets the provider at each of the `resets`.
 pub(crate) fn run(setup: Setup, world: World, requests: &[Request], resets: &[Millis]) -> Report {
     let runtime = Builder::new_current_thread()
         .enable_time()

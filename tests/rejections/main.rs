@@ -1,5 +1,5 @@
-//! What must come of rejections, whatever they mean: each row of the table, through the real layer
-//! and provider in paused time; and a random search over what the rows leave open.
+//! The scenarios of rejections. Each row of the table runs through the real layer and provider in
+//! paused time, and a random search covers what the rows leave open.
 //!
 //! ```text
 //! cargo test --release --test rejections -- --nocapture         # as `.ci/run` does; prints the table
@@ -8,12 +8,12 @@
 //! REJECTION_SEEDS=20000 cargo test --release --test rejections  # a longer search
 //! ```
 //!
-//! With `--release` it is 12 variants of each row and 2,000 seeds. Without, it is 1 variant, the shortest,
-//! and 5 seeds; or 2 and 50 with `TESTS=full`.
+//! With `--release` it runs 12 variants of each row and 2,000 seeds. Without, it runs 1 variant,
+//! the shortest, and 5 seeds, or 2 variants and 50 seeds with `TESTS=full`.
 
 mod bounds;
 mod client;
-#[allow(dead_code, reason = "it has sizes of its own")]
+#[allow(dead_code, reason = "the sizes differ here")]
 #[path = "../support/extent.rs"]
 mod extent;
 mod random;
@@ -31,11 +31,11 @@ use random::Random;
 use rows::{Variant, rows};
 use world::Kind;
 
-/// How much is tried.
+/// How much is run.
 #[derive(Clone, Copy, PartialEq)]
 enum Extent {
     Short,
-    /// All that is tried without optimizations.
+    /// The full run without optimizations.
     Debug,
     Release,
 }
@@ -49,7 +49,7 @@ impl Extent {
         }
     }
 
-    /// How many variants of each row are tried.
+    /// The number of variants of each row.
     const fn variants(self) -> usize {
         match self {
             Self::Short => 1,
@@ -58,7 +58,7 @@ impl Extent {
         }
     }
 
-    /// Seeds of the search, unless a number is asked for.
+    /// The number of seeds of the search, unless a variable sets it.
     const fn seeds(self) -> u64 {
         match self {
             Self::Short => 5,
@@ -68,7 +68,7 @@ impl Extent {
     }
 }
 
-/// A row of the table that is printed.
+/// A row of the printed table.
 #[derive(Default)]
 struct Line {
     order: usize,
@@ -109,7 +109,7 @@ impl Line {
 }
 
 impl Line {
-    /// As RELIABILITY.md takes it.
+    /// The line for RELIABILITY.md.
     fn figure(&self, row: &str) -> String {
         let (row, which) = row.split_once(' ').unwrap_or((row, ""));
         let which = which.replace(|of: char| !of.is_alphanumeric(), "_");
@@ -126,7 +126,7 @@ impl Line {
     }
 }
 
-/// All variants, or some of each row: the shortest, or those that were chosen once by chance.
+/// All variants, or some of each row: the shortest one, or a fixed random choice.
 fn chosen(mut variants: Vec<Variant>) -> Vec<Variant> {
     if env::var("REJECTIONS").is_ok_and(|which| which == "all") {
         return variants;
@@ -196,7 +196,7 @@ fn each_row_holds() {
             it.variants, it.least_served
         );
     }
-    // Without optimizations too few are tried to be written down.
+    // A debug build runs too few for a figure.
     if !cfg!(debug_assertions) && env::var_os("REJECTIONS").is_none() {
         for (row, it) in &lines {
             println!("{}", it.figure(row));

@@ -1,6 +1,6 @@
-//! Chance that a seed repeats.
+//! Random numbers that a seed reproduces.
 
-/// Numbers that look random (xorshift).
+/// A pseudo-random number generator (xorshift).
 #[derive(Clone, Debug)]
 pub(crate) struct Random(pub(crate) u64);
 

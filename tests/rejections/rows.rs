@@ -1,4 +1,4 @@
-//! The scenarios and what is required of each.
+//! The scenarios and their bounds.
 
 mod forbidden;
 mod revocations;
@@ -27,12 +27,12 @@ pub(crate) struct Variant {
 }
 
 impl Variant {
-    /// Made when they are needed: all variants together have millions.
+    /// Created on demand: all variants together have millions.
     pub(crate) fn requests(&self) -> Vec<Request> {
         merged(&self.calls)
     }
 
-    /// How many requests there are.
+    /// The number of requests.
     pub(crate) fn length(&self) -> u64 {
         let lengths = self.calls.iter().map(|it| {
             let times = it.to.saturating_sub(it.from).div_ceil(it.every);
@@ -42,14 +42,14 @@ impl Variant {
     }
 }
 
-/// Requests of one kind, each `every` milliseconds from `from` on.
+/// Requests of one kind, one every `every` milliseconds from `from` on.
 #[derive(Clone, Copy)]
 struct Calls {
     kind: Kind,
     from: Millis,
     to: Millis,
     every: Millis,
-    /// The first target; with `differs`, each request has the next one.
+    /// The first target. With `differs`, each request has the next one.
     target: u32,
     differs: bool,
     crowd: usize,

@@ -1,4 +1,4 @@
-//! A random search over what the rows leave open.
+//! A random search for histories that the rows do not cover.
 
 use std::collections::HashMap;
 
@@ -10,10 +10,10 @@ use crate::{
 
 const SECOND: Millis = 1_000;
 const MINUTE: Millis = 60 * SECOND;
-const CALM: Millis = 15 * MINUTE;
-const END: Millis = CALM + 9 * MINUTE;
+const FAULTS_END: Millis = 15 * MINUTE;
+const END: Millis = FAULTS_END + 9 * MINUTE;
 
-/// Targets of one stream of requests have numbers in one range of this length.
+/// The targets of one stream of requests are within one range of this length.
 const STREAM: u32 = 100_000;
 
 struct Case {
@@ -21,9 +21,9 @@ struct Case {
     world: World,
     requests: Vec<Request>,
     resets: Vec<Millis>,
-    /// Per stream: the longest time between two calls.
+    /// Per stream: the longest time between two requests.
     every: HashMap<u32, Millis>,
-    /// First rejections that no rule can tell from a session that ended.
+    /// First rejections that no rule can distinguish from an ended session.
     ambiguous: usize,
     name: String,
 }
@@ -46,7 +46,7 @@ fn case(seed: u64) -> Case {
     }
     let mut world = World {
         exclusive: random.chance(50),
-        calm_from: Some(CALM),
+        faults_end_at: Some(FAULTS_END),
         ..World::default()
     };
     if random.chance(30) {
@@ -56,11 +56,11 @@ fn case(seed: u64) -> Case {
         world.idle = Some(SECOND * random.pick(&[5, 20, 60, 120]));
     }
     let spans = |random: &mut Random, longest: Millis| {
-        let from = random.below(CALM);
-        (from, (from + 1 + random.below(longest)).min(CALM))
+        let from = random.below(FAULTS_END);
+        (from, (from + 1 + random.below(longest)).min(FAULTS_END))
     };
     for _ in 0..random.below(4) {
-        world.revocations.push(random.below(CALM));
+        world.revocations.push(random.below(FAULTS_END));
     }
     world.revocations.sort_unstable();
     if random.chance(25) {
@@ -80,10 +80,10 @@ fn case(seed: u64) -> Case {
         });
     }
     if random.chance(30) {
-        world.permitted_from = Some(random.below(CALM));
+        world.permitted_from = Some(random.below(FAULTS_END));
     }
     let resets = if random.chance(15) {
-        vec![random.below(CALM)]
+        vec![random.below(FAULTS_END)]
     } else {
         Vec::new()
     };
@@ -189,7 +189,7 @@ fn broken(case: &Case, report: &Report) -> Vec<String> {
             .is_some_and(|&it| it <= done_at + half_login)
     };
 
-    // (a) A login is tried for each target that goes on being rejected.
+    // (a) A login is tried for each target that keeps being rejected.
     let mut rejected_since: HashMap<u32, Millis> = HashMap::new();
     let mut worst = 0;
     for it in &report.outcomes {
@@ -227,9 +227,9 @@ fn broken(case: &Case, report: &Report) -> Vec<String> {
         broken.push(format!("a: no login for {worst} ms"));
     }
 
-    // (b) Once all is healthy, requests are served within five minutes.
+    // (b) Requests are served within five minutes after the last fault.
     let slowest = case.every.values().max().copied().unwrap_or(0);
-    let from = CALM + 6 * MINUTE + slowest + 2 * case.setup.login_takes;
+    let from = FAULTS_END + 6 * MINUTE + slowest + 2 * case.setup.login_takes;
     let lost: Vec<_> = report
         .outcomes
         .iter()
@@ -246,7 +246,7 @@ fn broken(case: &Case, report: &Report) -> Vec<String> {
 
     // (c) Logins are bounded.
     let needless = report.world.needless_logins.len();
-    // The most of 20,000 seeds is 92.
+    // The maximum of 20,000 seeds is 92.
     let bound = 100 + 30 * case.resets.len() + case.ambiguous;
     if needless > bound {
         broken.push(format!(
@@ -274,7 +274,7 @@ pub(crate) fn search(seeds: u64) {
             ));
         }
     }
-    // Without optimizations too few are tried to be written down.
+    // A debug build runs too few for a figure.
     let figure = if cfg!(debug_assertions) {
         ""
     } else {

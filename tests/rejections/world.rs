@@ -1,5 +1,5 @@
-//! An API with its issuer, in virtual time. It is passive: `answer` and `log_in` are asked with the
-//! time, in milliseconds, which never goes backwards.
+//! An API with its issuer, in virtual time. It is passive: the caller passes the time to `answer`
+//! and `log_in`, in milliseconds. Time never goes backwards.
 
 pub(crate) type Millis = u64;
 pub(crate) type Token = usize;
@@ -10,7 +10,7 @@ pub(crate) enum Kind {
     Healthy,
     /// Accepted with a valid token that was issued after the permission was granted.
     Forbidden,
-    /// Accepted whatever the token is.
+    /// Accepted with any token.
     Public,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Request {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct World {
-    /// Whether each login revokes the older tokens.
+    /// Whether each login revokes the previous tokens.
     pub(crate) exclusive: bool,
     /// How long a token is valid after its login.
     pub(crate) life: Option<Millis>,
@@ -33,25 +33,25 @@ pub(crate) struct World {
     pub(crate) idle: Option<Millis>,
     /// When all tokens issued so far are revoked, in order.
     pub(crate) revocations: Vec<Millis>,
-    /// Everything but public endpoints is rejected; afterwards only tokens issued since are valid.
+    /// Everything but public endpoints is rejected. Afterwards only tokens issued since are valid.
     pub(crate) outages: Vec<(Millis, Millis)>,
     /// The issuer fails.
     pub(crate) logins_down: Vec<(Millis, Millis)>,
     pub(crate) permitted_from: Option<Millis>,
-    /// From then on tokens live for ever, and no rival logs in.
-    pub(crate) calm_from: Option<Millis>,
+    /// From then on tokens do not expire, and no rival logs in.
+    pub(crate) faults_end_at: Option<Millis>,
     pub(crate) rival: Option<Rival>,
-    /// When the rival acts first.
+    /// The time of the rival's first action.
     pub(crate) rival_phase: Millis,
 
     pub(crate) state: State,
     /// The client's successful logins.
     pub(crate) logins: Vec<Millis>,
-    /// Those that replaced a token that was valid, or that could not become valid.
+    /// The logins that replaced a token that was valid, or that could not become valid.
     pub(crate) needless_logins: Vec<Millis>,
     pub(crate) last_token: Option<Token>,
     pub(crate) failed_logins: Vec<Millis>,
-    /// When tokens were revoked by somebody else.
+    /// When another party revoked tokens.
     pub(crate) losses: Vec<Millis>,
 }
 
@@ -64,9 +64,9 @@ pub(crate) struct State {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Rival {
-    /// Sends a request each so many milliseconds, and logs in when it is rejected.
+    /// Sends a request every so many milliseconds, and logs in when it is rejected.
     WhenRejected(Millis),
-    /// Logs in each so many milliseconds.
+    /// Logs in every so many milliseconds.
     OnTimer(Millis),
 }
 
@@ -118,7 +118,7 @@ impl World {
         is_valid && is_permitted
     }
 
-    /// Whether a token that was issued now would be accepted now.
+    /// Whether a token issued now would be accepted now.
     pub(crate) fn could_serve(&self, kind: Kind, now: Millis) -> bool {
         let is_out = self
             .outages
@@ -133,7 +133,7 @@ impl World {
 
     fn is_valid(&self, token: Token, now: Millis) -> bool {
         let issued = self.state.tokens[token];
-        let lived_until = now.min(self.calm_from.unwrap_or(now));
+        let lived_until = now.min(self.faults_end_at.unwrap_or(now));
         !issued.is_revoked
             && self.life.is_none_or(|life| lived_until < issued.at + life)
             && self
@@ -180,7 +180,7 @@ impl World {
         if let Some(Rival::WhenRejected(period) | Rival::OnTimer(period)) = self.rival {
             let passed = (from.max(self.rival_phase) - self.rival_phase) / period;
             let mut at = self.rival_phase + passed * period;
-            while at <= now.min(self.calm_from.unwrap_or(now)) {
+            while at <= now.min(self.faults_end_at.unwrap_or(now)) {
                 if at > from {
                     due.push((at, true));
                 }
@@ -190,7 +190,7 @@ impl World {
         due.sort_unstable();
         for (at, by_rival) in due {
             if by_rival {
-                // The rival's token is the last issued, unless the client has logged in since.
+                // The rival's token is the last one issued, unless the client has logged in since.
                 let newest = self.state.tokens.len().checked_sub(1);
                 let is_ours = newest.is_none() || self.state.rival_token != newest;
                 if matches!(self.rival, Some(Rival::OnTimer(_))) || is_ours {

@@ -57,7 +57,7 @@ pub(crate) struct Model {
     /// The tokens of what was rejected by the last poll, and of what was in use before it.
     pub(crate) last_rejected: Option<usize>,
     pub(crate) was_in_use: Option<usize>,
-    barren: u32,
+    logins_without_effect: u32,
     /// When the current one was rejected last.
     rejected_at: Option<Instant>,
     /// Whether somebody waits for a login without a request.
@@ -121,7 +121,7 @@ impl Model {
             rejected_since_reset: false,
             last_rejected: None,
             was_in_use: None,
-            barren: 0,
+            logins_without_effect: 0,
             rejected_at: None,
             is_warming_up: false,
             requests: BTreeMap::new(),
@@ -273,7 +273,7 @@ impl Model {
         self.rejected = None;
         self.next_attempt = None;
         (self.failures, self.permanent) = (0, 0);
-        self.barren = 0;
+        self.logins_without_effect = 0;
         self.rejected_since_reset = false;
         if let Some(flight) = &mut self.flight {
             flight.is_stale = true;

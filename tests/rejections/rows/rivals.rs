@@ -35,8 +35,8 @@ pub(super) fn rivals(rows: &mut Rows) {
                         },
                     ],
                 );
-                // Where the public requests make the logins, and the rival is always first, no request
-                // is ever accepted: that looks like a forbidden endpoint.
+                // If the public requests cause the logins and the rival always logs in first, no
+                // request is ever accepted. That looks like a forbidden endpoint.
                 let is_hidden =
                     !replays && phase == 500 && public.is_some_and(|every| every <= SECOND);
                 if !is_hidden {

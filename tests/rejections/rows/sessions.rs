@@ -91,7 +91,7 @@ pub(super) fn short_sessions(rows: &mut Rows) {
     }
 }
 
-/// Rows 1 and 9 at once: an endpoint forbidden beside healthy ones whose sessions are short.
+/// Rows 1 and 9 combined: a forbidden endpoint beside healthy ones, with short sessions.
 pub(super) fn together(rows: &mut Rows) {
     for replays in [true, false] {
         for life in [5, 10, 30, 60, 120, 240] {

@@ -152,14 +152,18 @@ impl Model {
         // What was rejected is forgotten after ten minutes.
         let before = self.rejected_at.replace(now);
         if before.is_none_or(|before| now - before >= Duration::from_secs(600)) {
-            self.barren = 0;
+            self.logins_without_effect = 0;
         }
         let is_cheap = self.flight.is_some() || self.usable().is_none();
         if !is_cheap && !self.published[at].was_refused {
             let it = &mut self.published[at];
             it.was_refused = true;
-            let is_barren = it.is_for_rejection && !it.was_accepted;
-            self.barren = if is_barren { self.barren + 1 } else { 0 };
+            let had_no_effect = it.is_for_rejection && !it.was_accepted;
+            self.logins_without_effect = if had_no_effect {
+                self.logins_without_effect + 1
+            } else {
+                0
+            };
         }
         let is_pausing = self.next_attempt.is_some_and(|at| now < at);
         let age = now - self.published[at].landed_at;
@@ -179,10 +183,10 @@ impl Model {
                 self.violated("taken out of use while no login may be made");
             }
             // Generations in a row that nothing has accepted: two logins cost no time.
-            if !is_cheap && self.barren > 2 && age < Duration::from_secs(1) {
+            if !is_cheap && self.logins_without_effect > 2 && age < Duration::from_secs(1) {
                 self.violated(format!(
                     "I4: {} logins in a row cured nothing, and another after {age:?}",
-                    self.barren
+                    self.logins_without_effect
                 ));
             }
             self.in_use = None;
