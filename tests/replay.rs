@@ -54,7 +54,7 @@ fn answer(status: StatusCode) -> Response<&'static str> {
 
 const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
 
-// U1, T1, T2, trap 28: the mock panics when it is called unready.
+// U1, T1, T2, trap 28: the mock panics if it is called without being ready.
 #[tokio::test]
 async fn a_thousand_rejections_in_flight_cost_one_login_and_no_request() {
     const REQUESTS: usize = 1_000;
@@ -185,7 +185,8 @@ async fn a_replay_differs_only_in_its_authorization() {
     println!("figure: U12 S11 K4-replayed trap21-replayed trap23 sends=2 other_differences=0");
 }
 
-// U11: what is sent how often, by policy. The policy is asked for each request, whatever its method.
+// U11: how often a request is sent, by policy. The policy decides for each request, whatever its
+// method.
 #[tokio::test]
 async fn the_policy_decides_what_is_replayed() {
     async fn sends<R>(policy: R, method: Method, body: &'static str) -> usize
@@ -200,7 +201,7 @@ async fn the_policy_decides_what_is_replayed() {
         let request = request.body(Full::from(body)).unwrap();
         let response = service.clone().oneshot(request).await.unwrap();
         let sends = api.record().len();
-        // U10: rejected or not, the next one is good.
+        // U10: rejected or not, the next request succeeds.
         assert_eq!(response.status() == UNAUTHORIZED, sends == 1);
         let next = service.oneshot(self::request()).await.unwrap();
         assert_eq!(next.status(), StatusCode::OK);
@@ -292,8 +293,8 @@ async fn a_stream_is_sent_once_and_the_next_request_succeeds() {
     assert_eq!(*read.lock().unwrap(), ["stream", "stream"]);
 }
 
-/// Answers each request with the next of these, and 200 when there are no more. Returns how often a
-/// request was sent, the logins that it cost beyond the first, and the last status.
+/// Responds to each request with the next of these, and then with 200. Returns how often a request
+/// was sent, the logins beyond the first, and the last status.
 async fn answered_with(answers: &[(StatusCode, &'static str)]) -> (usize, usize, StatusCode) {
     let issuer = Issuer::new();
     let sends = Arc::new(Mutex::new(0));
@@ -345,7 +346,7 @@ async fn a_second_rejection_reaches_its_caller_with_its_body_intact() {
     assert_eq!(response.status(), UNAUTHORIZED);
     assert_eq!(response.into_body(), "answer to Bearer token-2");
     assert_eq!(api.record().len(), 2);
-    // And the next one is sent once: the login has cured nothing.
+    // The next request is sent once: the login did not help.
     let response = service.oneshot(request()).await.unwrap();
     assert_eq!(response.into_body(), "answer to Bearer token-2");
     assert_eq!(api.record().len(), 3);
@@ -367,7 +368,7 @@ async fn a_request_that_waited_for_its_credential_is_replayed_too() {
     assert_eq!(sent, ["Bearer token-1", "Bearer token-2"]);
 }
 
-// E10, U15: the login that an expiry has started revokes what is in flight.
+// E10, U15: the login after an expiry revokes the token of requests in flight.
 #[tokio::test(start_paused = true)]
 async fn requests_in_flight_at_an_expiry_join_its_login() {
     const REQUESTS: usize = 100;
@@ -414,7 +415,7 @@ async fn requests_in_flight_at_an_expiry_join_its_login() {
     assert_eq!((issuer.logins(), failed), (2, 0));
 }
 
-/// Says when it is dropped.
+/// Records when it is dropped.
 struct Dropped(&'static str, Arc<Mutex<Vec<&'static str>>>);
 
 impl Drop for Dropped {
@@ -423,8 +424,8 @@ impl Drop for Dropped {
     }
 }
 
-/// An answer that is there at once, whose future holds on to its slot until it is dropped, as that of
-/// a concurrency limit does.
+/// A response that is ready at once. Its future holds a slot until it is dropped, like the future
+/// of a concurrency limit.
 struct Answer {
     response: Option<Response<Dropped>>,
     _slot: Dropped,
@@ -438,7 +439,7 @@ impl Future for Answer {
     }
 }
 
-/// Writes down what it is asked, and has what it is given.
+/// Records each call, and returns what it holds.
 #[derive(Clone)]
 struct Recorder {
     calls: Arc<Mutex<Vec<&'static str>>>,
@@ -466,7 +467,7 @@ impl CredentialProvider for Recorder {
     fn acquire_for(&self, head: RequestHead<'_>) -> Self::Acquire {
         assert!(
             !head.headers.contains_key(AUTHORIZATION),
-            "as it was at first"
+            "the body is unchanged"
         );
         self.calls.lock().unwrap().push("acquire");
         ready(Ok(self.second.clone()))
@@ -500,7 +501,7 @@ async fn the_rejection_is_reported_then_dropped_then_the_login_starts() {
         }
         Answer {
             response: Some(response),
-            _slot: Dropped("slot given back", Arc::clone(&body)),
+            _slot: Dropped("slot returned", Arc::clone(&body)),
         }
     });
     let service = BearerAuthLayer::new(recorder, origins())
@@ -512,15 +513,15 @@ async fn the_rejection_is_reported_then_dropped_then_the_login_starts() {
         [
             "reject",
             "rejection dropped",
-            "slot given back",
+            "slot returned",
             "acquire",
             "accept",
-            "slot given back"
+            "slot returned"
         ]
     );
 }
 
-// I3, whatever the provider says.
+// I3, whatever the provider answers.
 #[tokio::test]
 async fn a_request_is_sent_twice_at_most() {
     struct AlwaysAnother;
@@ -575,7 +576,7 @@ async fn a_login_that_fails_after_the_rejection_was_dropped_is_an_error() {
     assert_eq!(issuer.logins(), 2);
 }
 
-// While no login can be made, a refusal that comes late is worth more than an error.
+// While no login can be made, the caller gets the late rejection and not an error.
 #[tokio::test]
 async fn a_rejection_during_a_pause_reaches_its_caller() {
     let issuer = Issuer::new();
@@ -599,7 +600,7 @@ async fn a_rejection_during_a_pause_reaches_its_caller() {
     assert_eq!(issuer.logins(), 2);
 }
 
-// U16, K8, and what is bare.
+// U16, K8, and requests sent bare.
 #[tokio::test]
 async fn requests_that_the_layer_did_not_authorize_are_not_replayed() {
     let issuer = Issuer::new();
@@ -620,7 +621,7 @@ async fn requests_that_the_layer_did_not_authorize_are_not_replayed() {
     assert_eq!(issuer.logins(), 0);
 }
 
-/// Writes down what each question says of a refusal.
+/// Records the rejection that each call names.
 struct Asked {
     rejections: Arc<Mutex<Vec<Option<Receipt>>>>,
     held: [Authorization; 2],
@@ -643,7 +644,7 @@ impl CredentialProvider for Asked {
     }
 }
 
-// Whoever has many accounts would hand out the rejected one again.
+// A provider with several accounts would return the rejected authorization again.
 #[tokio::test]
 async fn a_replay_names_the_rejected_generation_while_it_waits_for_its_slot() {
     let held = [authorization("first"), authorization("second")];
@@ -665,11 +666,11 @@ async fn a_replay_names_the_rejected_generation_while_it_waits_for_its_slot() {
     let (sent, _) = handle.next_request().await.unwrap();
     assert_eq!(sent.headers()[AUTHORIZATION], "Bearer second");
     let rejections = rejections.lock().unwrap();
-    let (warm, replayed) = rejections.split_first().unwrap();
-    assert_eq!(*warm, None);
+    let (original, replayed) = rejections.split_first().unwrap();
+    assert_eq!(*original, None);
     assert!(
         replayed.len() >= 2,
-        "when it asks, and when it has its slot"
+        "when it acquires, and when it has its slot"
     );
     assert!(
         replayed
@@ -698,7 +699,7 @@ async fn a_replay_needs_no_second_slot() {
     assert_eq!(issuer.logins(), 2);
 }
 
-/// What a request goes through.
+/// The path of a request.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Warm,
@@ -707,8 +708,8 @@ enum Way {
     ColdAndReplayed,
 }
 
-/// Drives one request on its way, and gives it up after `polls` polls. Returns whether it had ended
-/// by then.
+/// Drives one request along this path and drops it after `polls` polls. Returns whether it had
+/// ended by then.
 fn give_up_after(polls: usize, way: Way) -> bool {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -748,11 +749,11 @@ fn give_up_after(polls: usize, way: Way) -> bool {
         assert_eq!(
             permits.available_permits(),
             1,
-            "{way:?}, given up after {polls} polls"
+            "{way:?}, dropped after {polls} polls"
         );
         let sent = api.record().len();
         assert!(sent <= logins, "I3: {way:?}, {polls} polls, {sent} sends");
-        // Whatever it had begun is there for the next one.
+        // The next request gets the outcome of everything that this one started.
         let next = service.oneshot(request()).await.unwrap();
         assert_eq!(next.status(), StatusCode::OK);
         assert_eq!(issuer.logins(), logins, "I4: {way:?}, {polls} polls");
@@ -777,7 +778,7 @@ fn a_request_can_be_dropped_at_any_point() {
     assert!(points[2] >= 4 && points[3] > points[2], "{points:?}");
 }
 
-// The policy fits bodies without a type of their own.
+// The policy accepts bodies whose type cannot be named.
 #[tokio::test]
 async fn an_empty_body_counts_as_no_body() {
     let api = Api::new();
@@ -791,7 +792,7 @@ async fn an_empty_body_counts_as_no_body() {
     );
 }
 
-// T7: a library can name what it keeps, and auto traits follow the parts.
+// T7: a library can name the types that it stores, and auto traits follow from their parts.
 #[tokio::test]
 async fn a_service_with_replay_can_be_named_and_boxed() {
     fn assert_send<T: Send>(_: &T) {}
@@ -806,7 +807,7 @@ async fn a_service_with_replay_can_be_named_and_boxed() {
 
 #[tokio::test]
 async fn rejected_if_can_follow_a_policy_that_is_not_clone() {
-    let copies = Mutex::new(0); // not `Clone`, and with it the policy
+    let copies = Mutex::new(0); // makes the policy not `Clone`
     let policy = ReplayWith(move |body: &Body| {
         *copies.lock().unwrap() += 1;
         Some(body.clone())

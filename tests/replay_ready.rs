@@ -1,4 +1,4 @@
-//! Bodies that are there at once are kept and replayed; all others pass untouched.
+//! Bodies that are ready at once are kept and replayed. All others pass through unchanged.
 
 mod support;
 
@@ -29,7 +29,7 @@ use tower_bearer::{
     ReplayEmptyOr, ReplayReady, RequestHead, StaticProvider,
 };
 
-/// What a body does when it is polled.
+/// What a body returns when it is polled.
 enum Act {
     Data(&'static str),
     Trailers,
@@ -38,12 +38,12 @@ enum Act {
 }
 use Act::{Data, Fail, Trailers, Wait};
 
-/// Does one thing after the other.
+/// Returns these one after the other.
 struct Scripted {
     acts: VecDeque<Act>,
     /// Its size hint, which does not shrink while the body is read.
     size: (u64, Option<u64>),
-    /// Whether the last frame says that it is the last.
+    /// Whether the body reports its end together with the last frame.
     knows_its_end: bool,
     polls: Arc<AtomicUsize>,
 }
@@ -118,7 +118,7 @@ fn policy() -> ReplayReady<fn(ReadyBody<Boxed>) -> Boxed> {
     ReplayReady::new(LIMIT, ReadyBody::boxed_unsync)
 }
 
-/// All that is left of a body, a word for each frame: a body that is pending is polled again.
+/// The remaining frames of a body, one word for each. A pending body is polled again.
 fn frames(body: impl Body<Data = Bytes, Error = io::Error>) -> Vec<String> {
     let mut body = pin!(body);
     let mut frames = Vec::new();
@@ -142,7 +142,7 @@ fn keep(body: Scripted) -> (Boxed, Option<Bytes>) {
     policy().keep(RequestHead::of(&request), body.boxed_unsync())
 }
 
-/// What is sent of a body, and what of its replay.
+/// The frames that are sent, and those of the replay.
 fn kept(body: Scripted) -> (Vec<String>, Option<Vec<String>>) {
     let (sent, kept) = keep(body);
     let again = kept.and_then(|kept| policy().again(kept));
@@ -168,7 +168,7 @@ fn all_other_bodies_pass_frame_by_frame_and_are_not_kept() {
         (frames.collect::<Vec<_>>(), None)
     };
     for (acts, expected) in [
-        // The first wait is the policy's: it does not wait.
+        // The policy does not wait: the first `Pending` ends its reading.
         (vec![Wait, Data("1")], untouched(&["1"])),
         (vec![Data("1"), Wait, Data("2")], untouched(&["1", "2"])),
         (
@@ -212,7 +212,7 @@ fn endless_empty_frames_are_not_read_for_ever() {
     assert_eq!(polls.load(SeqCst), LIMIT + 1);
 }
 
-// A body of the longest size that is kept may say so, and one that is longer may say so as well.
+// A body of exactly the limit may announce its size, and so may a longer one.
 #[test]
 fn a_body_that_ends_beyond_the_limit_is_not_kept() {
     let whole = |text: &str| (vec![text.to_owned()], Some(vec![text.to_owned()]));
@@ -253,7 +253,7 @@ fn a_body_that_contradicts_its_size_hint_is_not_kept() {
     assert!(keep(empty(1)).1.is_none());
 }
 
-/// Size and end of a body before each poll, up to the third.
+/// The size hint and the end flag of a body before each poll, up to the third.
 fn sizes(body: Scripted) -> Vec<(u64, Option<u64>, bool)> {
     let (sent, _) = keep(body);
     let mut sent = pin!(sent);
@@ -280,7 +280,7 @@ fn a_whole_body_has_an_exact_size() {
 fn the_size_hint_shrinks_by_what_was_passed_on() {
     let body = |acts: Vec<Act>| Scripted::new(acts).of_size(5, Some(9));
     let of = |lower, upper| (lower, Some(upper), false);
-    // The rest, which is a body whose size does not shrink, says its own size.
+    // The rest reports its own size, which does not shrink.
     let (all, rest) = (of(5, 9), of(5, 9));
     let waits = body(vec![Data("12"), Data("3"), Wait, Data("45")]);
     assert_eq!(sizes(waits), [all, of(3, 7), rest]);
@@ -294,7 +294,7 @@ fn the_size_hint_shrinks_by_what_was_passed_on() {
     assert_eq!(sizes(unknown), [(0, None, false); 3]);
 }
 
-// What was read is not the end while an error, or an end too soon, is still to come.
+// The body has not ended while an error or a premature end is still to come.
 #[test]
 fn a_body_ends_after_its_last_frame_was_read() {
     let ends = |acts| {
@@ -326,11 +326,11 @@ fn a_single_frame_is_shared_and_not_copied() {
     assert_eq!(first(&mut again), bytes.as_ptr());
 }
 
-/// The content-length and the body of a request that has reached a server whole.
+/// The content-length and the body of a request that reached a server completely.
 type Seen = (Option<String>, Bytes);
 
-/// Sends a body over a connection. Returns the response's status, where there was one, and what the
-/// server has seen.
+/// Sends a body over a connection. Returns the status of the response, if any, and what the server
+/// received.
 async fn on_the_wire<R>(policy: R, is_http2: bool, body: Scripted) -> (Option<u16>, Vec<Seen>)
 where
     R: Replay<Boxed> + 'static,
@@ -360,7 +360,7 @@ where
     (status, seen)
 }
 
-// A failure that the policy hid would be an upload that is cut off and looks whole.
+// If the policy hid an error, a truncated upload would look complete.
 #[tokio::test]
 async fn a_body_with_a_wrong_size_fails_as_it_does_without_the_policy() {
     type Body = fn() -> Scripted;

@@ -1,4 +1,4 @@
-//! The caller has a say over each of his requests.
+//! Settings of one request: `PerRequest`, its receipt, and the caller's own header.
 
 mod support;
 
@@ -23,7 +23,7 @@ fn asking(per_request: &PerRequest) -> Request<()> {
     request.body(()).unwrap()
 }
 
-/// Answers with all authorization headers that came.
+/// Responds with all authorization headers that arrived.
 fn echo()
 -> impl Service<Request<()>, Response = Response<Vec<String>>, Error = Infallible, Future: Send> + Clone
 {
@@ -110,7 +110,7 @@ async fn a_request_judged_by_its_caller_can_be_bare_or_fresh() {
     assert_eq!(sent, ["Bearer token-2"]);
 }
 
-// The wish is for the origin that the next hop may lead to.
+// The setting is for the origin that the next hop may lead to.
 #[tokio::test]
 async fn a_request_sent_bare_still_asks_for_a_fresh_credential() {
     let provider = CachedProvider::new(Issuer::new());
@@ -127,7 +127,7 @@ async fn a_request_sent_bare_still_asks_for_a_fresh_credential() {
     assert_eq!(sent, ["Bearer token-2"; 2]);
 }
 
-// To ask what it carries is no reason to wait: it goes out through the slot that is reserved for it.
+// Asking for the receipt is no reason to wait: the request uses the slot that is reserved for it.
 #[tokio::test]
 async fn a_request_with_default_settings_is_sent_at_once() {
     let (inner, mut handle) = mock::pair::<Request<()>, Response<()>>();
@@ -157,7 +157,7 @@ async fn a_request_can_ask_for_a_fresh_credential() {
     let current = service.provider().current().unwrap();
     assert_eq!(carried(&fresh), Some(current.generation()));
     service.clone().oneshot(request()).await.unwrap();
-    assert_eq!(api.record()[3].0, "Bearer token-2", "it is everybody's");
+    assert_eq!(api.record()[3].0, "Bearer token-2", "all requests use it");
     assert_eq!(issuer.logins(), 2);
 }
 
@@ -171,11 +171,12 @@ async fn a_static_token_counts_as_fresh() {
         let response = service.clone().oneshot(request).await.unwrap();
         assert_eq!(response.into_body(), ["Bearer abc"]);
     }
-    assert!(!fresh.is_fresh(), "the wish is fulfilled");
+    assert!(!fresh.is_fresh(), "the setting has had its effect");
     assert_eq!(carried(&fresh), carried(&usual));
 }
 
-// Those who ask at the same time share a login, and so does who asks while one is under way.
+// Requests that ask at the same time share a login, and so does one that asks while a login is
+// under way.
 #[tokio::test]
 async fn concurrent_fresh_requests_share_one_login() {
     let issuer = Issuer::gated();
@@ -191,7 +192,7 @@ async fn concurrent_fresh_requests_share_one_login() {
     for request in &mut fresh {
         assert_pending!(request.poll());
     }
-    // All others go on with what there is.
+    // All other requests use the current credential.
     service.clone().oneshot(request()).await.unwrap();
     assert_eq!(api.record()[0].0, "Bearer token-1");
     issuer.open();
@@ -206,7 +207,7 @@ async fn concurrent_fresh_requests_share_one_login() {
     assert_eq!(issuer.logins(), 2);
 }
 
-// A fresh one that is refused all the same needs no other than the others do.
+// After its rejection, a fresh request uses the same login as the others.
 #[tokio::test]
 async fn the_replay_of_a_fresh_request_needs_no_second_fresh_login() {
     let issuer = Issuer::new();
@@ -223,13 +224,13 @@ async fn the_replay_of_a_fresh_request_needs_no_second_fresh_login() {
     assert_eq!(
         issuer.logins(),
         3,
-        "the first, the fresh, and that for its refusal"
+        "the first, the fresh one, and one after the rejection"
     );
     let current = service.provider().current().unwrap();
     assert_eq!(carried(&fresh), Some(current.generation()));
 }
 
-// By the time of its refusal the others have a newer one, which is fresh enough.
+// When the rejection arrives, the others have a newer credential, which is fresh enough.
 #[tokio::test]
 async fn a_late_rejection_of_a_fresh_request_causes_no_login() {
     let issuer = Issuer::new();
@@ -273,7 +274,7 @@ async fn a_failed_fresh_login_keeps_the_credential_of_other_requests() {
     assert_eq!(response.status(), StatusCode::OK);
 }
 
-// Those who ask together share a login, also where they are polled one after the other.
+// Requests created together share a login, also if they are polled one after the other.
 #[tokio::test]
 async fn fresh_requests_created_together_share_one_login() {
     let issuer = Issuer::new();
@@ -298,7 +299,7 @@ async fn fresh_requests_created_together_share_one_login() {
     assert_eq!(issuer.logins(), 2);
 }
 
-// A redirect copies the extension: the wish is fulfilled by then.
+// A redirect copies the extension. By then the setting has had its effect.
 #[tokio::test]
 async fn a_redirected_fresh_request_causes_one_login() {
     let issuer = Issuer::new();
@@ -342,7 +343,7 @@ async fn a_request_last_sent_bare_has_no_receipt() {
     assert_eq!(per_request.receipt(), None);
 }
 
-// For a refusal that is in a body, or in trailers.
+// For a rejection in a body or in trailers.
 #[tokio::test(start_paused = true)]
 async fn a_rejection_can_be_reported_by_hand_with_the_generation_sent() {
     let issuer = Issuer::new();
@@ -362,7 +363,7 @@ async fn a_rejection_can_be_reported_by_hand_with_the_generation_sent() {
     assert_ne!(first, second);
     assert!(
         provider.reject(&by_hand(first)).is_log_in(),
-        "late, and there is a newer one"
+        "late: there is a newer one"
     );
     assert!(provider.current().is_some());
     tokio::time::advance(Duration::from_secs(2)).await;

@@ -1,4 +1,4 @@
-//! Logins and the runtimes they run on (FAILURES.md, F9 and F10).
+//! Logins, and the runtimes that run them (FAILURES.md, F9 and F10).
 
 mod support;
 
@@ -46,7 +46,7 @@ fn logging_in_on(first: &Runtime, issuer: &Issuer) -> CachedProvider {
     provider
 }
 
-/// Drives a runtime for a moment, from within another: on a thread of its own.
+/// Drives a runtime for a moment on another thread, since the caller is inside a runtime.
 fn drive(runtime: &Runtime) {
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -71,7 +71,7 @@ fn a_login_lost_with_its_runtime_is_repeated_on_another() {
 
     issuer.open();
     second.block_on(async {
-        // Without an error in between: the waiter has tried once more.
+        // Without an error in between: the waiter retries once.
         assert_eq!(waiter.await.unwrap().value(), "Bearer token-2");
         assert!(provider.current().is_some());
     });
@@ -87,7 +87,7 @@ fn a_waiter_retries_a_lost_login_once() {
     let mut waiter = task::spawn(provider.acquire());
     third.block_on(async { assert_pending!(waiter.poll()) });
     drop(first);
-    // Its second login is on a runtime that goes away as well.
+    // Its second login runs on a runtime that is dropped too.
     second.block_on(async {
         assert_pending!(waiter.poll());
         yield_now().await;
@@ -112,7 +112,7 @@ fn a_login_whose_runtime_is_no_longer_driven_is_lost_at_the_waiters_deadline() {
         let start = Instant::now();
         let early = tokio::spawn(provider.acquire());
         tokio::time::sleep(Duration::from_secs(5)).await;
-        // This one has not reached its own deadline when the flight is found lost.
+        // This waiter has not reached its own deadline when the login is found lost.
         let late = tokio::spawn(provider.acquire());
         for waiter in [early, late] {
             let error = waiter.await.unwrap().unwrap_err();
@@ -120,23 +120,23 @@ fn a_login_whose_runtime_is_no_longer_driven_is_lost_at_the_waiters_deadline() {
             let elapsed = start.elapsed().as_secs_f64();
             assert!(
                 (elapsed - 11.0).abs() < 0.1,
-                "10 s for the login, 1 s to notice: {elapsed}"
+                "10 s for the login, 1 s of waiting: {elapsed}"
             );
         }
 
         let mut waiter = task::spawn(provider.acquire());
         assert_pending!(waiter.poll());
         yield_now().await;
-        assert_eq!(issuer.started(), 2, "a login of its own");
+        assert_eq!(issuer.started(), 2, "a second login");
 
-        // The lost one is driven again, and must not go on: what it has not sent yet would revoke
-        // what the other brings.
+        // The lost login is driven again and must not continue: its request would revoke the token
+        // of the other one.
         issuer.step();
         drive(&first);
         assert_eq!(
             issuer.finished(),
             0,
-            "the gate is open, and the lost one does not go on"
+            "the gate is open, and the lost login does not continue"
         );
         assert_eq!(waiter.await.unwrap().value(), "Bearer token-2");
     });
@@ -145,8 +145,8 @@ fn a_login_whose_runtime_is_no_longer_driven_is_lost_at_the_waiters_deadline() {
     assert_eq!(issuer.started(), 2);
 }
 
-// F8 in part: a login that blocks its thread cannot be stopped. What it brings late is discarded,
-// while another is on its way.
+// Part of F8: a login that blocks its thread cannot be stopped. Its late outcome is discarded while
+// another login runs.
 #[test]
 fn the_late_outcome_of_a_lost_login_is_discarded() {
     without_dead_lock(|| {
@@ -192,11 +192,15 @@ fn the_late_outcome_of_a_lost_login_is_discarded() {
             issuer.open();
             assert_eq!(waiter.await.unwrap().value(), "Bearer token-1");
         });
-        assert_eq!(*kept.lock().unwrap(), ["token-1"], "nor is it stored");
+        assert_eq!(
+            *kept.lock().unwrap(),
+            ["token-1"],
+            "it is not stored either"
+        );
     });
 }
 
-/// A provider whose first login blocks its thread until the sender is gone, and ought to be over at
+/// A provider whose first login blocks its thread until the sender is dropped, and times out at
 /// once.
 fn blocking_login() -> (CachedProvider, mpsc::Sender<()>) {
     let (release, blocked) = mpsc::channel::<()>();
@@ -222,7 +226,7 @@ fn workers(number: usize) -> Runtime {
     builder.worker_threads(number).enable_all().build().unwrap()
 }
 
-/// Blocks its thread, which may be a worker's, as an executor does that knows nothing of Tokio.
+/// Blocks its thread, which may be a worker's, like an executor that does not know Tokio.
 fn wait_for(provider: &CachedProvider) -> Result<Authorization, Error> {
     struct Unpark(Thread);
 
@@ -243,7 +247,7 @@ fn wait_for(provider: &CachedProvider) -> Result<Authorization, Error> {
     }
 }
 
-// The workers that are left drive the timer, whoever has begun it.
+// The remaining workers drive the timer, whichever task started it.
 #[test]
 fn a_login_that_blocks_its_worker_is_lost_even_if_its_waiter_blocks_another() {
     without_dead_lock(|| {
@@ -287,13 +291,13 @@ fn a_login_that_blocks_one_of_two_workers_is_lost() {
             waiter.await.unwrap()
         });
         assert!(outcome.unwrap_err().is_login_lost());
-        // As seen by an executor of another kind, that has entered the runtime.
+        // From another executor, inside the runtime's context.
         let _context = runtime.enter();
         assert_eq!(wait_for(&provider).unwrap().value(), "Bearer abc");
     });
 }
 
-// Whoever began to wait on the login's runtime has no timer, and hears of its end all the same.
+// A waiter that started on the login's runtime has no timer. It wakes all the same.
 #[test]
 fn a_waiter_on_another_runtime_wakes_when_the_logins_runtime_is_dropped() {
     let issuer = Issuer::gated();
@@ -312,7 +316,7 @@ fn a_waiter_on_another_runtime_wakes_when_the_logins_runtime_is_dropped() {
     second.block_on(async { assert_eq!(waiter.await.unwrap().value(), "Bearer token-2") });
 }
 
-// Its timer would be on the runtime where it was polled first.
+// Its timer would be on the runtime that polled it first.
 #[test]
 fn a_waiter_on_another_runtime_ends_in_time_if_the_logins_runtime_is_not_driven() {
     for is_first_poll_in_a_task in [false, true] {
@@ -344,7 +348,7 @@ fn a_waiter_on_another_runtime_ends_in_time_if_the_logins_runtime_is_not_driven(
     }
 }
 
-// Nobody need have the patience to see the flight's end.
+// No caller has to wait until the login is found lost.
 #[test]
 fn impatient_callers_recover_from_a_lost_login() {
     let issuer = Issuer::gated();
@@ -359,14 +363,14 @@ fn impatient_callers_recover_from_a_lost_login() {
             .is_err()
         {
             timeouts += 1;
-            assert!(timeouts < 10, "an outage without end");
+            assert!(timeouts < 10, "the outage never ends");
         }
         assert!(start.elapsed() <= Duration::from_secs(12));
         assert_eq!(provider.acquire().await.unwrap().value(), "Bearer token-2");
     });
 }
 
-// Who comes when it is overdue need not be told: a login is started for him.
+// A caller that arrives after the deadline waits for nothing: it starts a login.
 #[test]
 fn a_caller_after_a_lost_login_starts_its_own() {
     let issuer = Issuer::gated();
@@ -379,7 +383,8 @@ fn a_caller_after_a_lost_login_starts_its_own() {
     });
 }
 
-// The same in the background: aging requests find it, and none of them waits.
+// The same in the background: requests with an aging credential find the lost login, and none of
+// them waits.
 #[test]
 fn a_lost_background_login_is_repeated() {
     let issuer = Issuer::gated()
@@ -410,7 +415,7 @@ fn a_lost_background_login_is_repeated() {
     });
 }
 
-// A synchronous caller may be the first to see that it is due.
+// A synchronous caller may be the first to find that a login is due.
 #[test]
 fn a_background_login_that_is_due_waits_for_a_runtime() {
     let issuer = Issuer::new()
@@ -440,12 +445,12 @@ fn a_login_lost_before_it_began_never_runs() {
     let issuer = Issuer::new();
     let (first, second) = (paused_runtime(), paused_runtime());
     let provider = CachedProvider::new(issuer.clone());
-    // Another task is first in the queue, and gives way to nobody but the main one.
+    // Another task is first in the queue, and yields only to the main one.
     first.block_on(async { assert_pending!(task::spawn(provider.acquire()).poll()) });
     assert_eq!(
         issuer.started(),
         0,
-        "its task was spawned and not yet polled"
+        "the task was spawned and not yet polled"
     );
     second.block_on(async {
         assert!(provider.acquire().await.unwrap_err().is_login_lost());
@@ -456,7 +461,7 @@ fn a_login_lost_before_it_began_never_runs() {
     assert_eq!(provider.current().unwrap().value(), "Bearer token-1");
 }
 
-// A late failure of a lost login is no news either.
+// A late failure of a lost login has no effect either.
 #[test]
 fn a_lost_login_that_fails_late_causes_no_pause() {
     let issuer = Issuer::gated();
@@ -485,14 +490,14 @@ fn a_login_that_cannot_be_spawned_is_lost_without_a_deadlock() {
         drop(runtime);
         let _context = handle.enter();
         let Poll::Ready(Err(error)) = task::spawn(provider.acquire()).poll() else {
-            panic!("there is nothing to wait for");
+            panic!("it must not wait");
         };
         assert!(error.is_login_lost(), "{error}");
         assert_eq!(issuer.logins(), 0);
     });
 }
 
-// Trap 7: what is cached needs no runtime at all.
+// Trap 7: a cached credential needs no runtime.
 #[test]
 fn a_valid_credential_is_served_after_its_runtime_is_gone() {
     let issuer = Issuer::new();
@@ -511,18 +516,18 @@ fn a_login_without_a_runtime_is_an_error_that_says_so() {
     let issuer = Issuer::new();
     let provider = CachedProvider::new(issuer.clone());
     let Poll::Ready(Err(error)) = task::spawn(provider.acquire()).poll() else {
-        panic!("it has nothing to wait for");
+        panic!("it must not wait");
     };
     assert!(error.is_no_runtime(), "{error}");
     assert!(error.to_string().contains("Tokio runtime"), "{error}");
     assert_eq!(issuer.logins(), 0);
 
-    // The same where a login is under way on a runtime elsewhere.
+    // The same while a login runs on another runtime.
     let runtime = paused_runtime();
     let elsewhere = logging_in_on(&runtime, &Issuer::gated());
     let joined = task::spawn(elsewhere.acquire()).poll();
     assert!(matches!(joined, Poll::Ready(Err(error)) if error.is_no_runtime()));
-    // Nothing is broken by that.
+    // The provider still works.
     assert!(paused_runtime().block_on(provider.acquire()).is_ok());
 }
 
@@ -559,7 +564,7 @@ fn a_provider_is_built_without_a_runtime_and_works_on_each_kind() {
     });
     assert_eq!(response.unwrap().status(), 200);
 
-    // A local future that is not Send: the layer asks nothing of it.
+    // A local future that is not Send: the layer does not require it.
     let service = made_without();
     let response = current_thread().block_on(async move {
         let not_send = std::rc::Rc::new(());
@@ -584,7 +589,7 @@ fn waiting_on_a_runtime_without_a_time_driver_panics() {
     assert!(message.contains("enable_time"), "{message}");
 }
 
-// I6: the task of a login ends with its timeout, also when nobody has the provider any more.
+// I6: the task of a login ends at its timeout, also after the provider was dropped.
 #[test]
 fn a_provider_dropped_during_its_login_is_freed_when_the_login_ends() {
     let issuer = Issuer::gated();
@@ -604,7 +609,7 @@ fn a_provider_dropped_during_its_login_is_freed_when_the_login_ends() {
         assert_pending!(task::spawn(provider.acquire()).poll());
         yield_now().await;
         drop(provider);
-        assert!(Arc::strong_count(&held) > 1, "the login goes on");
+        assert!(Arc::strong_count(&held) > 1, "the login continues");
         tokio::time::sleep(Duration::from_millis(10_001)).await;
         assert_eq!(Arc::strong_count(&held), 1);
     });

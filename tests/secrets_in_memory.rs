@@ -1,4 +1,4 @@
-//! What is left in memory of a secret when its owners are gone (FAILURES.md, K6).
+//! Searches the memory for a secret after its owners are gone (FAILURES.md, K6).
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -26,24 +26,26 @@ use tower_bearer::{
 };
 use zeroize::Zeroize;
 
-/// A secret that is nowhere in memory but where this puts it: kept masked, and written in place.
+/// A secret that is in memory only where the test puts it. It is stored masked, and written in
+/// place.
 #[derive(Clone, Copy)]
 struct Canary([u8; 24]);
 
 const MASK: u8 = 0x15;
 const FILLER: usize = 3_000;
 
-/// One search at a time: what another test allocates may overwrite what is looked for.
+/// One search at a time: allocations of another test could overwrite a leftover secret.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 impl Canary {
     fn new(seed: u8) -> Self {
-        // Letters, whose masked form has no letters a token would have.
+        // Letters. Their masked form contains no character of a token.
         let byte = |at: usize| b'A' + (seed as usize * 7 + at * 11 + at * at) as u8 % 26;
         Self(std::array::from_fn(|at| byte(at) ^ MASK))
     }
 
-    /// The secret at the end of a long text: an allocator writes into the start of what is freed.
+    /// The secret is at the end of a long text, since allocators write into the start of freed
+    /// memory.
     fn reveal(&self) -> String {
         let mut text = "x".repeat(FILLER);
         text.reserve_exact(self.0.len());
@@ -52,8 +54,8 @@ impl Canary {
     }
 }
 
-/// A search of this process's writable memory. It allocates nothing after its start: that could
-/// overwrite what was freed.
+/// A search of the writable memory of this process. It allocates nothing after its start, since
+/// that could overwrite freed memory.
 struct Search {
     maps: Vec<u8>,
     chunk: Vec<u8>,
@@ -67,7 +69,7 @@ impl Search {
         }
     }
 
-    /// How often the secret stands there.
+    /// The number of copies of the secret.
     fn copies(&mut self, canary: &Canary) -> usize {
         let mut length = 0;
         let mut file = File::open("/proc/self/maps").unwrap();
@@ -88,13 +90,13 @@ impl Search {
             while at < end {
                 let wanted = chunk.len().min((end - at) as usize);
                 let Ok(read) = memory.read_at(&mut chunk[..wanted], at) else {
-                    break; // not every mapping can be read
+                    break; // some mappings cannot be read
                 };
-                // Masked in place, so that the buffer itself is no copy.
+                // Masked in place, so the buffer itself is no copy.
                 chunk[..read].iter_mut().for_each(|byte| *byte ^= MASK);
                 let windows = chunk[..read].windows(size);
                 copies += windows.filter(|found| *found == canary.0).count();
-                // Chunks overlap: a secret may stand across two.
+                // Chunks overlap: a secret may cross the border of two.
                 at += if at + (read as u64) < end && read > size {
                     (read - size) as u64
                 } else {
@@ -102,7 +104,7 @@ impl Search {
                 };
             }
         }
-        // Where the buffer read itself, it has unmasked what it held.
+        // If the buffer has read itself, masking has unmasked its content.
         chunk.fill(0);
         std::hint::black_box(&self.chunk);
         copies
@@ -121,14 +123,14 @@ async fn secrets() {
     assert_eq!(
         search.copies(&absent),
         0,
-        "the search finds nothing that is not there"
+        "the search finds no copy before there is one"
     );
 
     let canary = Canary::new(2);
     let secret = Secret::from(canary.reveal());
     assert!(
         search.copies(&canary) >= 1,
-        "the search finds what is there"
+        "the search finds a copy that is there"
     );
     drop(secret);
     assert_eq!(search.copies(&canary), 0, "a secret");
@@ -170,12 +172,12 @@ async fn secrets() {
         .is_log_in();
     drop((service, provider));
     let copies = search.copies(&canary);
-    assert!(copies >= 1, "the service has its own");
+    assert!(copies >= 1, "the service has its own copy");
     drop(settled);
     assert_eq!(search.copies(&canary), 0, "a credential");
     println!("figure: K6 owners=3 residue={}", search.copies(&canary));
 
-    // A rotation, with the provider and a service alive and in use.
+    // A rotation while the provider and a service are in use.
     let (old, new) = (Canary::new(20), Canary::new(21));
     let tokens = [new, old].map(|canary| Secret::from(canary.reveal()));
     let tokens = Mutex::new(Vec::from(tokens));
@@ -225,7 +227,7 @@ impl Body for Frames {
     }
 }
 
-/// The document in pieces, written in place: no copy of it is left with the test.
+/// The document in pieces, written in place: the test keeps no copy of it.
 fn frames(pieces: usize, write: impl FnOnce(&mut String)) -> Frames {
     let mut document = String::with_capacity(8 * FILLER);
     write(&mut document);
@@ -237,7 +239,7 @@ fn frames(pieces: usize, write: impl FnOnce(&mut String)) -> Frames {
 }
 
 // The login's document and its answer: in one frame and in three, with an escape in the token, and
-// with a secret in a field that nobody reads.
+// with a secret in an unused field.
 #[test]
 fn a_login_over_http_leaves_no_secret_in_memory() {
     let _turn = ONE_AT_A_TIME.lock().unwrap();
@@ -267,7 +269,7 @@ fn a_login_over_http_leaves_no_secret_in_memory() {
             let mut login = Box::pin(async { login.login(LoginRequest::default()).await });
             let mut cx = Context::from_waker(Waker::noop());
             let Poll::Ready(Ok(credential)) = login.as_mut().poll(&mut cx) else {
-                panic!("it answers at once");
+                panic!("it must respond at once");
             };
             assert!(credential.token().expose().len() > FILLER);
             assert!(search.copies(&token) >= 1, "in use");
@@ -280,7 +282,7 @@ fn a_login_over_http_leaves_no_secret_in_memory() {
     println!("figure: K6-over_http answers=4 residue={residues}");
 }
 
-// The document alone: it is written without growing, and sent without a copy that stays.
+// Only the document: it is written without growing, and sent without a second copy.
 #[test]
 fn a_login_keeps_one_copy_of_its_password() {
     let _turn = ONE_AT_A_TIME.lock().unwrap();

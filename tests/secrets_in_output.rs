@@ -1,7 +1,7 @@
 //! No secret is printed (FAILURES.md, K1 to K3, R20, R21, trap 19).
 //!
-//! Scenarios of every kind run while all that is traced, formatted or panicked with is captured;
-//! then all of it is searched for the secrets, in every encoding that a log may have.
+//! Scenarios of every kind run while all traces, formatted values and panics are captured. The
+//! output is searched for the secrets in every encoding that a log may use.
 
 mod support;
 
@@ -50,7 +50,7 @@ const PASSWORD: &str = "canary \"PASSWORD\" \\ 4d02 ü/?";
 const CLIENT_SECRET: &str = "canaryCLIENTSECRET+9e6/x=";
 const SECRETS: [&str; 4] = [TOKEN, REFRESH_TOKEN, PASSWORD, CLIENT_SECRET];
 
-/// A secret as a log may hold it.
+/// A secret in the encodings of a log.
 fn encodings(secret: &str) -> Vec<(&'static str, String)> {
     let bytes = secret.as_bytes();
     let each = |encode: fn(&u8) -> String| bytes.iter().map(encode).collect::<String>();
@@ -88,7 +88,7 @@ fn encodings(secret: &str) -> Vec<(&'static str, String)> {
             secret.chars().skip(secret.chars().count() / 2).collect(),
         ),
     ];
-    // In base64 the form depends on where the secret begins: three ways, less the edges.
+    // In base64 the text depends on the position of the secret: three variants, without the edges.
     for offset in 0..3 {
         for (name, engine) in [
             ("base64", general_purpose::STANDARD_NO_PAD),
@@ -111,11 +111,11 @@ struct Run {
 }
 
 impl Run {
-    /// Formats a value of a public type in all the ways there are without a `Display`.
+    /// Formats a value of a public type in all ways except `Display`.
     fn debug<T: Debug>(&mut self, value: &T) {
         let name = std::any::type_name::<T>();
         let name = name.split('<').next().unwrap().rsplit("::").next().unwrap();
-        assert_ne!(format!("{value:?}"), "", "{name} says nothing");
+        assert_ne!(format!("{value:?}"), "", "{name} prints nothing");
         self.types.push(name.to_owned());
         self.capture
             .say(format!("{value:?} {value:#?} {value:x?} {value:#X?}"));
@@ -165,7 +165,7 @@ impl Run {
     }
 }
 
-/// The layer with everything traced around and under it, headers included, redirects outside.
+/// The layer with tracing around and under it, headers included, and redirects followed outside.
 fn traced<P: CredentialProvider + Clone + 'static>(
     layer: &BearerAuthLayer<P>,
     http: HttpClient,
@@ -195,7 +195,8 @@ fn traced<P: CredentialProvider + Clone + 'static>(
         .service(http)
 }
 
-/// An API that logs in, refuses, redirects and answers badly, with secrets wherever it can.
+/// An API that logs in, rejects, redirects and returns malformed answers, with secrets wherever
+/// possible.
 async fn api(elsewhere: String) -> String {
     let echo = |status: u16| {
         move || async move {
@@ -235,7 +236,7 @@ async fn api(elsewhere: String) -> String {
     format!("http://{address}")
 }
 
-/// Returns how many bytes went to another host.
+/// Returns the number of bytes sent to another host.
 async fn over_sockets(run: &mut Run, http: HttpClient) -> usize {
     let b = RawServer::start().await;
     let a = api(b.url("/")).await;
@@ -299,7 +300,7 @@ async fn over_sockets(run: &mut Run, http: HttpClient) -> usize {
     }
     let elsewhere = b.received().iter().map(String::len).sum();
 
-    // Nobody is there to log in at.
+    // No server listens at the login URL.
     let login = JsonLogin::new(http.clone(), "http://127.0.0.1:9/login", body).unwrap();
     let layer = BearerAuthLayer::new(patient(login).build(), origins.clone());
     assert_eq!(run.send(traced(&layer, http.clone()), &a).await, None);
@@ -354,7 +355,7 @@ async fn failures_in_memory(run: &mut Run) {
     assert!(error.is_login_panicked());
     run.error(&error.into());
 
-    // A refresh that brings nothing usable, and the login after it.
+    // A refresh with an unusable answer, and the login after it.
     let http = tower::service_fn(|_: Request<Full<Bytes>>| async {
         let answer = json!({"token": format!("{TOKEN} x"), "refreshToken": REFRESH_TOKEN});
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(answer.to_string())))
@@ -433,7 +434,7 @@ fn public_types(run: &mut Run) {
     drop(service);
 }
 
-/// Rejected under one login and under the next: the third is made later.
+/// Rejected after one login and after the next: the third login is held back.
 async fn held_back(run: &mut Run) {
     let login = login_fn(|_| async { Ok(Credential::new(TOKEN)?) });
     let provider = CachedProvider::new(login);
@@ -481,7 +482,7 @@ async fn no_secret_is_ever_printed() {
     held_back(&mut run).await;
     drop(panic::take_hook());
 
-    // Every public type was formatted: a new one cannot be forgotten.
+    // Every public type was formatted, so a new one cannot be forgotten.
     let listing = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/public-api.txt");
     let listing = fs::read_to_string(listing).unwrap();
     let public: Vec<_> = listing
@@ -520,10 +521,10 @@ async fn no_secret_is_ever_printed() {
     for target in targets {
         assert!(
             said.iter().any(|line| line.contains(target)),
-            "nothing of {target}"
+            "no line of {target}"
         );
     }
-    // That this finds what is there is the other test's business.
+    // The other test proves that this search finds secrets.
     let (mut searched, mut hits) = (0, Vec::new());
     let lower: Vec<_> = said.iter().map(|line| line.to_lowercase()).collect();
     for secret in SECRETS {

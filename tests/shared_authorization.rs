@@ -1,5 +1,5 @@
-//! The copy of an authorization that a service keeps for itself, and the word that says that it is
-//! still current: neither ever outlives what it stands for.
+//! A service keeps a copy of the authorization, and asks only whether it is current. The copy is
+//! never used after its generation was rejected, replaced or expired.
 
 mod support;
 
@@ -26,7 +26,7 @@ use tower_bearer::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Answers with what the request carried.
+/// Responds with the authorization of the request.
 #[derive(Clone)]
 struct Echo;
 
@@ -113,7 +113,7 @@ async fn no_copy_is_sent_after_its_generation_was_rejected_replaced_or_expired()
 #[derive(Clone)]
 struct Account(usize);
 
-/// Two accounts, chosen by the request, and how often each question was asked.
+/// Two accounts, chosen by the request. Counts the calls of each method.
 #[derive(Clone)]
 struct Accounts {
     held: Arc<[Authorization; 2]>,
@@ -136,7 +136,7 @@ impl Accounts {
         &self.held[head.extensions.get::<Account>().unwrap().0]
     }
 
-    /// How often `current` and `is_current` were asked since the last time.
+    /// The calls of `current_for` and `is_current` since the last time.
     fn take_asked(&self) -> (usize, usize) {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
@@ -176,7 +176,7 @@ async fn consecutive_requests_each_carry_their_own_account() {
         let mut service = BearerAuthLayer::new(accounts, origins()).layer(Echo);
         for seed in 0..200 {
             let mut random = fastrand::Rng::with_seed(seed);
-            // Now in long rows, now in turns.
+            // In long runs, and alternating.
             let stays = random.f64();
             let mut account = 0;
             for _ in 0..20 {
@@ -198,7 +198,7 @@ async fn a_service_asks_a_caching_provider_for_an_authorization_twice() {
     for _ in 0..10 {
         send(&mut long_lived, request_of(0)).await;
     }
-    // The second time the provider is asked whether to ask it again would be in vain.
+    // With the second request, the service asks whether the provider supports `is_current`.
     assert_eq!(accounts.take_asked(), (2, 9));
     for _ in 0..10 {
         send(&mut long_lived.clone(), request_of(0)).await;
@@ -209,7 +209,7 @@ async fn a_service_asks_a_caching_provider_for_an_authorization_twice() {
     assert_eq!(
         accounts.take_asked(),
         (20, 0),
-        "a clone may be there for one request"
+        "a clone may serve only one request"
     );
 
     let accounts = Accounts::new(false);
@@ -217,10 +217,14 @@ async fn a_service_asks_a_caching_provider_for_an_authorization_twice() {
     for _ in 0..10 {
         send(&mut service, request_of(0)).await;
     }
-    assert_eq!(accounts.take_asked().0, 10, "it cannot say");
+    assert_eq!(
+        accounts.take_asked().0,
+        10,
+        "it does not support `is_current`"
+    );
 }
 
-// It says no of every copy, since it was not told how to say more.
+// It answers `false` for every copy, like the default method.
 #[tokio::test]
 async fn a_provider_without_is_current_is_asked_for_each_request() {
     let provider = ScriptedProvider::new(["one", "two"]).unwrap();
@@ -233,7 +237,8 @@ async fn a_provider_without_is_current_is_asked_for_each_request() {
     assert_eq!(send(&mut settled, request()).await, "Bearer two");
 }
 
-// A token is copied for rows of requests with one generation, and not for those in turns.
+// A service copies an authorization for consecutive requests with one generation, not for
+// alternating ones.
 #[tokio::test]
 async fn alternating_accounts_cause_no_copies() {
     for row in [&[0, 1][..], &[0, 0, 1], &[0, 0, 0, 1]] {
@@ -266,7 +271,7 @@ async fn alternating_accounts_cause_no_copies() {
     }
 }
 
-/// Answers with where the bytes of the header lie.
+/// Responds with the address of the header's bytes.
 #[derive(Clone)]
 struct Silent;
 
@@ -285,7 +290,7 @@ impl Service<Request<()>> for Silent {
     }
 }
 
-// Bytes in common have a reference count in common, which threads would fight for.
+// Shared bytes have a shared reference count, for which threads would contend.
 #[tokio::test]
 async fn reused_services_share_no_header_bytes() {
     let provider = CachedProvider::new(Issuer::new());
@@ -308,7 +313,7 @@ async fn reused_services_share_no_header_bytes() {
     for service in &mut services {
         let own = send(service).await;
         assert_eq!(send(service).await, own, "it keeps its copy");
-        assert!(bytes.insert(own), "bytes in common");
+        assert!(bytes.insert(own), "shared bytes");
     }
 }
 
@@ -352,12 +357,12 @@ async fn a_provider_behind_a_pointer_forwards_is_current() {
     assert!(!Box::new(fixed).is_current(&other, head));
 }
 
-/// A clock that goes on by itself, as far as anybody can tell.
+/// A clock that claims to run by itself.
 #[derive(Clone)]
 struct Going(HandClock);
 
 thread_local! {
-    /// How often this thread has read such a clock: a timer looks at it on its own.
+    /// The number of readings on this thread. A timer reads the clock on another one.
     static READS: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -404,13 +409,17 @@ fn a_timer_replaces_clock_reads_while_its_runtime_lives() {
     assert_eq!(reads_of_100(&mut settled), 0);
     drop(many);
     assert_eq!(reads_of_100(&mut settled), 100);
-    assert_eq!(reads_of_100(&mut service.clone()), 101, "it settles first");
+    assert_eq!(
+        reads_of_100(&mut service.clone()),
+        101,
+        "it makes its copy first"
+    );
     going.0.advance(HOUR);
     assert!(provider.current().is_none(), "it has expired");
 }
 
-// Before its timers, such a runtime polls what was waiting: a request after an hour's rest would be
-// told that all is fresh.
+// Such a runtime polls waiting tasks before its timers. After an idle hour, a request would find an
+// expired credential fresh.
 #[test]
 fn a_single_threaded_runtime_gets_no_timer() {
     let going = Going(HandClock::new());
@@ -427,7 +436,8 @@ fn a_single_threaded_runtime_gets_no_timer() {
     assert!(provider.current().is_none());
 }
 
-// The hook on a credential runs before it is used, and may take longer than it lives.
+// The `on_credential` hook runs before the credential is used, and may take longer than its
+// lifetime.
 #[test]
 fn the_timer_counts_from_its_start() {
     support::without_dead_lock(|| {

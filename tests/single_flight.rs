@@ -1,4 +1,4 @@
-//! Concurrent requests cost one login, whoever gives up (FAILURES.md, section 3.1).
+//! Concurrent requests cause one login, whichever of them are dropped (FAILURES.md, section 3.1).
 
 mod support;
 
@@ -17,7 +17,7 @@ use tower_bearer::{
     BearerAuthLayer, CachePolicy, CachedProvider, Credential, Error, Login, LoginRequest, login_fn,
 };
 
-/// Lets the login's task go on until it waits for something else.
+/// Lets the login's task run until it waits for something else.
 async fn let_others_run() {
     for _ in 0..20 {
         yield_now().await;
@@ -53,8 +53,8 @@ async fn ten_thousand_requests_at_once_cause_one_login() {
     assert_eq!(issuer.logins(), 1);
 }
 
-// F2, trap 3: the request that started the login is dropped after k events; an event is a poll of
-// it or one await of the login passed, in turn.
+// F2, trap 3: the request that started the login is dropped after k events. An event is a poll of
+// the request or one passed await of the login, in turn.
 #[tokio::test]
 async fn a_leader_dropped_at_any_await_does_not_stop_the_login() {
     const GATES: usize = 5;
@@ -172,7 +172,7 @@ impl Drop for PanicsInDrop {
     }
 }
 
-/// Panics at its first login, in the way told, and then hands out `token-2`.
+/// Panics in its first login at the named place, and then returns `token-2`.
 struct Panicky {
     place: &'static str,
     has_panicked: std::sync::atomic::AtomicBool,
@@ -253,7 +253,7 @@ async fn a_login_that_never_ends_is_dropped_at_its_timeout() {
     issuer.open();
     issuer.open();
     time::advance(Duration::from_secs(1)).await;
-    // The first login was dropped: the issuer never sees two at a time.
+    // The first login was dropped: there are never two at a time.
     assert_eq!(provider.acquire().await.unwrap().value(), "Bearer token-2");
     assert_eq!(issuer.logins(), 2);
     assert_eq!(issuer.finished(), 1);
@@ -268,7 +268,7 @@ async fn a_login_may_take_ten_seconds_by_default() {
     assert!(error.is_login_timed_out());
 }
 
-// Whatever is asked for: no clock has to hold more.
+// A longer timeout is cut, so it fits every clock.
 #[tokio::test(start_paused = true)]
 async fn a_login_may_take_a_year_at_most() {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -331,7 +331,7 @@ async fn after_a_failure_requests_fail_at_once_with_the_same_error() {
     time::advance(Duration::from_millis(999)).await;
     let second = task::spawn(provider.acquire()).poll();
     let std::task::Poll::Ready(Err(second)) = second else {
-        panic!("it does not wait");
+        panic!("it must not wait");
     };
     assert!(ptr::addr_eq(
         first.source().unwrap(),
@@ -349,7 +349,7 @@ async fn after_a_failure_requests_fail_at_once_with_the_same_error() {
     assert_eq!(issuer.logins(), 2);
 }
 
-// Trap 14: the waiter of an old flight has no say in a new one.
+// Trap 14: a waiter of an old flight does not affect a new one.
 #[tokio::test(start_paused = true)]
 async fn a_waiter_of_a_failed_flight_does_not_affect_the_next() {
     let issuer = Issuer::gated();

@@ -1,15 +1,14 @@
-//! Real sockets and the real clock, at full load, for as long as `SOAK_SECONDS` says: three by default,
-//! and ten with `TESTS=full`.
+//! Real sockets and the real clock at full load, for `SOAK_SECONDS` seconds: three by default, ten
+//! with `TESTS=full`.
 //!
-//! Tokens expire and are revoked, and the server fails, hangs and drops connections, all at random. No
-//! request may be lost to that but those that were hung up on. What the server did itself is counted
-//! apart: it is not the layer's to cure.
+//! Tokens expire and are revoked, and the server fails, hangs and drops connections, all at random.
+//! Only requests that hang may be lost. Errors of the server itself are counted separately: the
+//! layer cannot repair them.
 //!
-//! Revocations of one account are spaced. A generation that is refused within five minutes, for the
-//! third time in a row, looks like a rival who logs in to the same account, and then logins are a
-//! minute apart by design (the README's ten minutes with a rival): refusals go to their callers
-//! meanwhile, and that is no failure to look for here. One that lives to its expiry in between says
-//! that there is none.
+//! Revocations of one account are spaced. Three rejected generations in a row within five minutes
+//! look like another client on the account. Logins are then a minute apart by design, and callers
+//! get the rejections, which would count as failures here. A generation that lives to its expiry
+//! clears the suspicion.
 
 #[path = "support/extent.rs"]
 mod extent;
@@ -61,17 +60,17 @@ type Stack = Timeout<BearerAuth<Http, CachedProvider, ReplayEmpty>>;
 /// Requests under way at once.
 const WORKERS: usize = 48;
 
-/// When a caller gives up. Only a server that hangs may take so long.
+/// The timeout of a caller. Only a hanging server may take so long.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long a login takes.
 const LOGIN: Duration = Duration::from_millis(30);
 
-/// Of memory, from the warm-up to the end: what an allocator keeps for itself comes and goes, about a
-/// MiB of it. What leaks 100 bytes a request passes it within 42,000 requests.
+/// Growth of memory from the warm-up to the end. The allocator itself varies by about a MiB. A leak
+/// of 100 bytes per request exceeds this within 42,000 requests.
 const TOLERANCE_KIB: i64 = 4 * 1024;
 
-/// One in so many is answered with a 500, dropped, or never answered.
+/// One request in so many gets a 500, is dropped, or hangs.
 const ONE_FAILS_IN: u32 = 100;
 const ONE_IS_DROPPED_IN: u32 = 500;
 const ONE_HANGS_IN: u32 = 5_000;
@@ -90,7 +89,7 @@ const ACCOUNTS: [(Session, u64); 10] = [
     (Session::Concurrent, 0),
 ];
 
-/// An account, as the server sees it.
+/// An account on the server.
 struct Account {
     session: Session,
     lifetime: Duration,
@@ -123,8 +122,8 @@ impl Account {
         self.honoured.iter().any(|(honoured, _)| honoured == token)
     }
 
-    /// Whether it was left alone for so long that no rival is seen in it: one generation has lived
-    /// to its expiry in between, and there are two at most that have no expiry.
+    /// Whether a revocation now does not look like another client: a generation has lived to its
+    /// expiry since the last one, or, without an expiry, five minutes have passed.
     fn is_to_be_revoked(&self) -> bool {
         if self.honoured.is_empty() {
             return false;
@@ -137,8 +136,8 @@ impl Account {
         self.revoked_at.is_none_or(|at| at.elapsed() > spacing)
     }
 
-    /// I4: one login at first, one for each revocation, and one for each life that has ended. The
-    /// shortest is that of a background login at its earliest.
+    /// I4: the first login, one for each revocation, and one for each expiry. The shortest life
+    /// ends with the earliest background login.
     fn most_logins(&self, elapsed: Duration) -> u64 {
         let used_for = self.lifetime.mul_f64(0.9);
         let shortest = match self.session {
@@ -157,7 +156,7 @@ struct Server {
     accounts: Vec<Mutex<Account>>,
     hangs: AtomicU64,
     drops: AtomicU64,
-    /// Tokens that came for another account than theirs.
+    /// Tokens that arrived for a wrong account.
     mixed_up: AtomicU64,
 }
 
@@ -232,7 +231,7 @@ async fn things(
     }
     let is_honoured = server.account(number).honours(token);
     if !is_honoured {
-        // Half of the refusals arrive when the login that they call for is over.
+        // Half of the rejections arrive after the login that they cause.
         if fastrand::bool() {
             sleep(LOGIN * 4).await;
         }
@@ -278,7 +277,7 @@ impl Login for AccountLogin {
     }
 }
 
-/// What became of requests.
+/// The outcomes of requests.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     requests: u64,
@@ -288,9 +287,9 @@ struct Tally {
     given_up: u64,
     /// The server dropped the connection.
     dropped: u64,
-    /// Answers 401, though the request could be sent again.
+    /// Responses with 401, though the request could be replayed.
     rejected: u64,
-    /// Errors of the layer's own.
+    /// Errors of the layer.
     errors: u64,
 }
 
@@ -315,7 +314,7 @@ impl Tally {
             Ok(_) => self.server_errors += 1,
             Err(error) if error.is::<Elapsed>() => self.given_up += 1,
             Err(error) if error.is::<Error>() => {
-                println!("an error of the layer's own: {error}");
+                println!("an error of the layer: {error}");
                 self.errors += 1;
             }
             Err(_) => self.dropped += 1,
@@ -323,13 +322,13 @@ impl Tally {
     }
 }
 
-/// Sends one request after the other, to any account.
+/// Sends requests one by one, to random accounts.
 async fn work(mut stacks: Vec<Stack>, urls: Arc<Vec<String>>, is_over: Arc<AtomicBool>) -> Tally {
     let mut tally = Tally::default();
     while !is_over.load(Relaxed) {
         let account = fastrand::usize(..stacks.len());
         let request = Request::get(&urls[account]).body(Full::default()).unwrap();
-        // Through a service of its own, or a clone for one request.
+        // Through a long-lived service, or a clone for one request.
         let answer = if fastrand::bool() {
             ask(&mut stacks[account], request).await
         } else {
@@ -347,7 +346,7 @@ async fn ask(stack: &mut Stack, request: Request<Full<Bytes>>) -> Result<StatusC
     Ok(head.status)
 }
 
-/// What the process has in memory; `None` where nothing says so.
+/// The resident memory of the process, if the system reports it.
 fn resident_kib() -> Option<i64> {
     let statm = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: i64 = statm.split(' ').nth(1)?.parse().ok()?;
@@ -366,7 +365,7 @@ fn runtime() -> Runtime {
 fn under_full_load_no_request_is_lost_and_nothing_leaks() {
     let seconds = extent::amount("SOAK_SECONDS", "seconds", 3, 10);
     let length = Duration::from_secs(seconds);
-    // The client's tasks are counted: the server has others.
+    // Only the client's tasks are counted. The server has others.
     let (serving, asking) = (runtime(), runtime());
     let (server, address) = serving.block_on(Server::start());
     serving.spawn(Arc::clone(&server).revoke_at_random());
@@ -381,7 +380,7 @@ fn under_full_load_no_request_is_lost_and_nothing_leaks() {
         let most = account.most_logins(elapsed);
         assert!(
             account.logins <= most,
-            "I4: {} logins, and {most} at the most, {:?} of {:?}",
+            "I4: {} logins, {most} at most allowed, {:?} of {:?}",
             account.logins,
             account.session,
             account.lifetime,
@@ -410,7 +409,7 @@ fn under_full_load_no_request_is_lost_and_nothing_leaks() {
     assert_eq!(server.mixed_up.load(Relaxed), 0, "tokens of other accounts");
     assert!(tally.given_up <= hangs, "I7: {tally:?}, {hangs} hangs");
     assert!(tally.dropped <= drops, "{tally:?}, {drops} drops");
-    assert_eq!(tasks_left, 0, "I6: tasks that nobody needs");
+    assert_eq!(tasks_left, 0, "I6: leaked tasks");
     if let Some(growth) = growth_kib {
         assert!(growth <= TOLERANCE_KIB, "memory grows: {growth} KiB");
     }
@@ -424,8 +423,8 @@ fn under_full_load_no_request_is_lost_and_nothing_leaks() {
     );
 }
 
-/// Full load. Returns what became of the requests, what memory grew by after the first third, and
-/// what is not yet to be dropped.
+/// Full load. Returns the outcomes, the growth of memory after the first third, and the values that
+/// must not be dropped yet.
 async fn load(address: SocketAddr, length: Duration) -> (Tally, Option<i64>, Vec<Stack>) {
     let http: Http = Client::builder(TokioExecutor::new()).build_http();
     let origin = format!("http://{address}");
@@ -475,7 +474,7 @@ async fn load(address: SocketAddr, length: Duration) -> (Tally, Option<i64>, Vec
     (tally, growth, stacks)
 }
 
-/// What is left on the runtime when all is dropped, and had the time that a login has.
+/// The tasks left on the runtime after everything was dropped and a login could have ended.
 fn tasks_left(runtime: &Runtime, before: usize) -> usize {
     let began_at = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! The client stacks that the layer has to fit (STACKS.md).
+//! Client stacks that the layer must fit (STACKS.md).
 
 mod support;
 
@@ -43,7 +43,7 @@ fn layer(issuer: &Issuer) -> BearerAuthLayer {
     BearerAuthLayer::new(patient(issuer.clone()).build(), origins())
 }
 
-/// Ten requests at once through each clone of a stack: all answered, one login.
+/// Sends ten requests at once through each clone of a stack: all are answered, with one login.
 async fn assert_serves<S>(stack: S, issuer: &Issuer)
 where
     S: Service<Request<()>, Response = Response<String>> + Clone + Send + 'static,
@@ -61,7 +61,7 @@ where
     assert_eq!(issuer.logins(), 1);
 }
 
-/// What goes around the layer and under it, and the layer itself.
+/// The layer itself, and the layers around and under it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Part {
     Ours,
@@ -72,7 +72,7 @@ enum Part {
     RateLimit,
 }
 
-/// Sends again, up to three times, what a busy server has turned away.
+/// Retries up to three times if the server is busy.
 #[derive(Clone)]
 struct RetryBusy(usize);
 
@@ -99,14 +99,14 @@ const BUSY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 type Boxed = BoxService<Request<()>, Response<String>, BoxError>;
 type BoxedClone = BoxCloneSyncService<Request<()>, Response<String>, BoxError>;
 
-/// A stack as far as it is built. What is not `Clone` stays so until a Buffer goes around it.
+/// A partial stack. One that is not `Clone` stays so until a Buffer is added.
 enum Stack {
     Clone(BoxedClone),
     Single(Boxed),
 }
 
 impl Stack {
-    /// One that can be cloned, by a Buffer where there is no other way.
+    /// A stack that is `Clone`, with a Buffer if necessary.
     fn into_clone(self) -> BoxedClone {
         match self {
             Self::Clone(service) => service,
@@ -146,7 +146,7 @@ impl Stack {
                 let rate = Rate::new(50, Duration::from_secs(1));
                 Self::Single(BoxService::new(RateLimit::new(service, rate)))
             }
-            (Part::RateLimit, Self::Single(_)) => unreachable!("nothing else is not Clone"),
+            (Part::RateLimit, Self::Single(_)) => unreachable!("all other parts are Clone"),
         }
     }
 }
@@ -167,8 +167,8 @@ fn orders(parts: &[Part]) -> Vec<Vec<Part>> {
     all
 }
 
-/// Sends a hundred requests at once through the parts in this order, innermost first, when the token
-/// has expired. Returns how many were answered 200, and how many logins there were.
+/// Sends a hundred requests at once through the parts in this order, innermost first, with an
+/// expired token. Returns the number of 200 responses and of logins.
 async fn expired_under_load(order: &[Part]) -> (usize, usize) {
     const REQUESTS: usize = 100;
     let issuer = Issuer::new()
@@ -183,7 +183,7 @@ async fn expired_under_load(order: &[Part]) -> (usize, usize) {
     let came = Arc::new(AtomicUsize::new(0));
     let service = service_fn(move |request: Request<()>| {
         let response = api.service().oneshot(request);
-        // Every fifth is turned away, for Retry to have its turn as well.
+        // Every fifth request is turned away, so Retry runs too.
         let is_busy = came.fetch_add(1, SeqCst) % 5 == 4;
         async move {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -240,7 +240,7 @@ async fn it_fits_around_and_under_other_layers_in_every_order() {
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
-// T6: a load shedder sheds nothing for want of a token, and one layer goes around another.
+// T6: a load shedder sheds no request that lacks a token, and one bearer layer can wrap another.
 #[tokio::test(start_paused = true)]
 async fn it_fits_around_and_under_a_load_shedder_and_another_bearer_layer() {
     let issuer = || Issuer::new().with_delay(Duration::from_millis(50));
@@ -279,7 +279,7 @@ async fn a_timeout_around_it_covers_the_login_and_one_under_it_does_not() {
     tokio::time::sleep(second * 2).await;
     assert!(
         outside.oneshot(request()).await.is_ok(),
-        "the login went on"
+        "the login continued"
     );
 
     let slow = Issuer::new().with_delay(second * 3);
@@ -458,7 +458,7 @@ async fn it_wraps_a_client_with_another_body_type() {
         Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
     let service = layer(&Issuer::new()).layer(client);
     let request = Request::get("https://api.example.com/").body(axum::body::Body::empty());
-    // A plain HTTP connector refuses https: the error is its own.
+    // A plain HTTP connector refuses https: the error is the connector's.
     let error = service.oneshot(request.unwrap()).await.unwrap_err();
     assert!(error.is::<hyper_util::client::legacy::Error>(), "{error}");
 }

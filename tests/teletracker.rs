@@ -1,4 +1,4 @@
-//! Teletracker's life: logins, refreshes, and what goes wrong with them.
+//! The Teletracker preset: logins, refreshes, and their failures.
 
 mod support;
 
@@ -63,7 +63,7 @@ impl Scene {
         assert_eq!(self.status(client).await, StatusCode::OK);
     }
 
-    /// Full logins, refreshes that worked, and all calls of the token endpoints.
+    /// Full logins, successful refreshes, and all calls of the token endpoints.
     fn calls(&self) -> (usize, usize, usize) {
         let counts = self.api.counts();
         assert_eq!(counts.reused_refresh_tokens, 0, "I2");
@@ -89,11 +89,11 @@ async fn a_login_is_followed_by_refreshes() {
     assert_eq!(
         client.provider().snapshot().logins(),
         5,
-        "each is one flight"
+        "each renewal is one flight"
     );
 }
 
-// An expired token is refused with either, and replaced without anybody noticing.
+// An expired token is rejected with either status, and replaced without an error for the caller.
 #[tokio::test]
 async fn a_401_and_a_403_are_both_rejections() {
     for status in [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN] {
@@ -130,7 +130,7 @@ async fn a_session_is_bound_to_the_configured_account() {
     let request = Request::get(scene.api.reports())
         .body(Full::default())
         .unwrap();
-    // The vendor says 200 and `success: false`.
+    // The vendor returns 200 and `success: false`.
     let error = client.oneshot(request).await.unwrap_err();
     let cause = error.source().unwrap().to_string();
     assert!(
@@ -147,7 +147,7 @@ async fn a_session_is_bound_to_the_configured_account() {
     scene.assert_ok(&client).await;
 }
 
-// E4 in part: `tokenLifetime` is believed, and `tokenExpiration` is not.
+// Part of E4: `tokenLifetime` is used, and `tokenExpiration` is not.
 #[tokio::test]
 async fn a_server_clock_that_is_off_changes_nothing() {
     for clock_offset in [-864_000, -600, 0, 600, 864_000] {
@@ -160,7 +160,7 @@ async fn a_server_clock_that_is_off_changes_nothing() {
         scene.clock.advance(Duration::from_secs(1));
         scene.assert_ok(&client).await;
         assert_eq!(scene.calls(), (1, 1, 2), "{clock_offset}");
-        // Nor does the refresh token's end move by it.
+        // The expiry of the refresh token does not depend on the server's clock either.
         scene
             .clock
             .advance(REFRESH_LIFETIME - Duration::from_secs(2));
@@ -171,7 +171,7 @@ async fn a_server_clock_that_is_off_changes_nothing() {
         assert_eq!(
             scene.calls(),
             (2, 2, 4),
-            "{clock_offset}: the expired one is not tried"
+            "{clock_offset}: the expired token is not sent"
         );
     }
 }
@@ -210,13 +210,13 @@ async fn a_lost_answer_leads_to_a_full_login_in_the_same_flight() {
     let cause = std::error::Error::source(error).unwrap().to_string();
     let url = scene.api.base_url();
     assert_eq!(cause, format!("the login request got no answer ({url})"));
-    // And on it goes, with what the full login has brought.
+    // The credential of the full login is used from then on.
     scene.clock.advance(HOUR);
     scene.assert_ok(&client).await;
     assert_eq!(scene.calls(), (2, 2, 4));
 }
 
-// L7: somebody else has spent the refresh token, which makes it unknown.
+// L7: another client has spent the refresh token, so it is unknown.
 #[tokio::test]
 async fn a_refused_refresh_leads_to_a_full_login_in_the_same_flight() {
     let scene = Scene::new(|_| {}).await;
@@ -235,7 +235,7 @@ async fn a_refused_refresh_leads_to_a_full_login_in_the_same_flight() {
     assert_eq!(snapshot.logins(), 2);
 }
 
-// L6 with a server that takes its time: half of the login's is left for the full login.
+// L6 with a slow server: half of the login's timeout is left for the full login.
 #[tokio::test(start_paused = true)]
 async fn a_refresh_without_an_answer_leaves_time_for_a_login() {
     let http = tower::service_fn(|request: Request<Full<Bytes>>| async move {
@@ -255,7 +255,7 @@ async fn a_refresh_without_an_answer_leaves_time_for_a_login() {
     assert_eq!(started.elapsed(), Duration::from_secs(5));
 }
 
-// The hook sees what the next start begins with.
+// The hook gets the credential with which the next process starts.
 #[tokio::test]
 async fn a_stored_refresh_token_survives_a_restart() {
     let scene = Scene::new(|_| {}).await;

@@ -1,4 +1,4 @@
-//! The test kit does what it says.
+//! The test kit works as documented.
 
 mod support;
 

@@ -31,7 +31,7 @@ fn layered(issuer: &Issuer) -> (BearerAuth<Mock>, mock::Handle<Request<()>, Resp
     (layer.layer(inner), handle)
 }
 
-// T1: the mock panics when it is called without having been ready.
+// T1: the mock panics if it is called without being ready.
 #[tokio::test]
 async fn a_request_with_a_token_uses_the_service_that_was_ready() {
     let issuer = Issuer::new();
@@ -57,7 +57,7 @@ async fn a_request_that_waits_gives_its_slot_back_and_gets_another() {
 
     let mut first = task::spawn(service.ready().await.unwrap().call(request()));
     assert_pending!(first.poll());
-    // The slot is free again while the login runs: somebody else can have it.
+    // The slot is free again while the login runs: another request can have it.
     let mut bare = service.clone();
     let mut elsewhere = task::spawn(
         bare.ready()
@@ -89,7 +89,7 @@ async fn a_request_that_waits_gives_its_slot_back_and_gets_another() {
     assert_eq!(issuer.logins(), 1);
 }
 
-// T2, L2: were the permit held during the wait, the login could not get one.
+// T2, L2: if the request held its permit while it waits, the login could not get one.
 #[tokio::test(start_paused = true)]
 async fn a_login_through_the_same_concurrency_limit_of_one_gets_its_turn() {
     let api = Api::new();
@@ -142,7 +142,7 @@ async fn queue_up(issuer: &Issuer, api: &Api) -> Vec<(String, StatusCode)> {
     api.record()
 }
 
-// What was acquired is not kept while a request waits for its slot.
+// A request does not keep its acquired authorization while it waits for its slot.
 #[tokio::test(start_paused = true)]
 async fn a_request_queued_for_its_slot_is_sent_with_the_token_current_then() {
     // Each token is used for 9 s.
@@ -163,12 +163,12 @@ async fn a_request_queued_for_its_slot_is_sent_with_the_token_current_then() {
     assert_eq!(
         api.count(StatusCode::UNAUTHORIZED),
         1,
-        "the next request is good"
+        "the next request succeeds"
     );
     assert_eq!(issuer.logins(), 2);
 }
 
-// L2 again: a request that has its slot, and finds that its credential has expired meanwhile.
+// L2 again: a request has its slot and finds that its credential has expired meanwhile.
 #[tokio::test(start_paused = true)]
 async fn a_slot_is_given_back_before_a_second_wait_for_a_login() {
     let api = tower::service_fn(|request: Request<()>| async move {
@@ -229,7 +229,7 @@ async fn a_slot_slower_than_the_lifetime_causes_no_endless_logins() {
     assert!(issuer.logins() <= 33, "{}", issuer.logins());
 }
 
-// A provider that cannot be asked without waiting is asked once for each request.
+// A provider without a synchronous answer is asked once for each request.
 #[tokio::test]
 async fn an_authorization_that_cannot_be_asked_for_again_is_kept_until_a_slot_is_free() {
     struct Unshared(AtomicUsize);
@@ -264,7 +264,7 @@ async fn an_authorization_that_cannot_be_asked_for_again_is_kept_until_a_slot_is
     assert_eq!(service.provider().0.load(SeqCst), 1);
 }
 
-// The answer may take long, and what it waited with is not needed any more.
+// The response may take long, and the service that the request waited with is not needed any more.
 #[tokio::test]
 async fn a_request_that_waited_drops_its_service_once_it_is_sent() {
     let issuer = Issuer::gated();
@@ -278,7 +278,11 @@ async fn a_request_that_waited_drops_its_service_once_it_is_sent() {
     let mut service = layer.layer(api);
     let mut response = task::spawn(service.ready().await.unwrap().call(request()));
     assert_pending!(response.poll());
-    assert_eq!(Arc::strong_count(&alive), 3, "it has one of its own");
+    assert_eq!(
+        Arc::strong_count(&alive),
+        3,
+        "the waiting request has its own service"
+    );
     issuer.open();
     layer.provider().acquire().await.unwrap();
     assert_pending!(response.poll());
@@ -331,14 +335,14 @@ async fn a_request_dropped_at_any_point_returns_its_permit() {
     let unpolled = warm.ready().await.unwrap().call(request());
     assert_eq!(permits.available_permits(), 0);
     drop(unpolled);
-    assert_eq!(permits.available_permits(), 1, "dropped on its way");
+    assert_eq!(permits.available_permits(), 1, "dropped while it is sent");
     println!(
         "figure: T3 places=5 slots_lost={}",
         1 - permits.available_permits()
     );
 }
 
-// T3: what the layer refuses does not keep others from the slot.
+// T3: a request that the layer does not send keeps no slot.
 #[tokio::test]
 async fn a_request_that_is_not_sent_returns_its_slot() {
     let permits = Arc::new(Semaphore::new(1));
@@ -365,7 +369,7 @@ async fn an_unready_service_is_an_error_without_a_login() {
     assert_eq!(issuer.logins(), 0);
 }
 
-// T4 again: it was ready when it was called, and fails before its turn comes.
+// T4 again: the service was ready when it was called, and fails before the request's turn.
 #[tokio::test]
 async fn a_service_that_fails_while_a_request_waits_fails_that_request() {
     let issuer = Issuer::gated();
@@ -380,12 +384,12 @@ async fn a_service_that_fails_while_a_request_waits_fails_that_request() {
     assert_eq!(error.to_string(), "closed", "unwrapped");
     assert!(
         service.provider().current().is_some(),
-        "what the login has brought is kept"
+        "the credential of the login is kept"
     );
     assert_eq!(issuer.logins(), 1);
 }
 
-/// Counts how often it is woken.
+/// Counts its wake-ups.
 #[derive(Default)]
 struct Woken(AtomicUsize);
 
@@ -395,7 +399,7 @@ impl Wake for Woken {
     }
 }
 
-/// Polls what is pending by ever other wakers, for no reason, and returns the last of them.
+/// Polls a pending future with changing wakers and without a reason. Returns the last waker.
 fn poll_repeatedly<F: Future + Unpin>(future: &mut F) -> Arc<Woken> {
     let mut last = Arc::default();
     for _ in 0..3 {
@@ -413,7 +417,7 @@ fn poll_repeatedly<F: Future + Unpin>(future: &mut F) -> Arc<Woken> {
     last
 }
 
-// T9: of the wakers that a request was polled with, the last one is woken, at each of its waits.
+// T9: of all wakers that polled a request, the last one is woken, in each kind of wait.
 #[tokio::test]
 async fn the_waker_of_the_last_poll_is_woken() {
     let issuer = Issuer::gated();
@@ -485,5 +489,5 @@ async fn a_failed_login_is_an_error_of_the_response_and_nothing_is_sent() {
     let error = error.downcast_ref::<tower_bearer::Error>().unwrap();
     assert!(error.is_login_failed());
     assert_pending!(handle.poll_request());
-    assert!(service.ready().await.is_ok(), "the service is not dead");
+    assert!(service.ready().await.is_ok(), "the service still works");
 }

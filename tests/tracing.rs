@@ -1,4 +1,4 @@
-//! What the feature `tracing` says.
+//! The spans and events of the feature `tracing`.
 
 mod support;
 

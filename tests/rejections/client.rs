@@ -243,8 +243,8 @@ where
         Some(receipt) => provider.accept(receipt),
     }
     if let Ok(response) = response {
-        let is_told = response.extensions().get::<RejectionReport>().is_some();
-        assert_eq!(is_told, response.status() == StatusCode::UNAUTHORIZED);
+        let has_report = response.extensions().get::<RejectionReport>().is_some();
+        assert_eq!(has_report, response.status() == StatusCode::UNAUTHORIZED);
     }
     Outcome {
         request,

@@ -1,4 +1,4 @@
-//! A host with a service on it: its process may die, and is born again.
+//! A host that runs a service. Its process may crash and restart.
 
 use std::{
     sync::{
@@ -26,7 +26,7 @@ use crate::{
     service::Payload,
 };
 
-/// What is left of a host when its process dies. Clones share it.
+/// The state of a host that survives its process. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Host {
     pub(crate) plan: ClientPlan,
@@ -36,12 +36,12 @@ pub(crate) struct Host {
     pub(crate) record: Record,
     pub(crate) ledger: Ledger,
     /// Whether the faults are over.
-    pub(crate) is_healed: Arc<AtomicBool>,
+    pub(crate) are_faults_over: Arc<AtomicBool>,
     pub(crate) is_done: Arc<AtomicBool>,
     /// How far the wall clock is ahead.
     pub(crate) ahead: Arc<AtomicI64>,
     pub(crate) processes: Arc<AtomicUsize>,
-    /// What `on_credential` has kept, and when it ends.
+    /// The credential that `on_credential` stored, and its expiry.
     pub(crate) store: Arc<Mutex<Option<Stored>>>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Stored {
     ends_at: Option<Duration>,
 }
 
-/// One process, from its start to its end or its death.
+/// One process, from its start to its end or its crash.
 pub(crate) async fn live(host: Host) -> turmoil::Result {
     let process = host.processes.fetch_add(1, SeqCst);
     let who = format!("{}#{process}", host.plan.name);
@@ -74,7 +74,7 @@ pub(crate) async fn live(host: Host) -> turmoil::Result {
         session: host.plan.session,
         expiry_form: host.plan.expiry_form,
     };
-    // Gone when the last that holds the provider is gone.
+    // Dropped when no reference to the provider is left.
     let canary = Arc::new(());
     let held = Arc::clone(&canary);
     let random = Mutex::new(chance.fork());

@@ -11,11 +11,10 @@ use std::{
 use tokio::time;
 use tower_bearer::Clock;
 
-/// When all histories begin.
+/// The start time of all histories.
 pub(crate) const EPOCH: Duration = Duration::from_secs(1_700_000_000);
 
-/// The monotonic clock is Tokio's. The wall clock is another's business: `ahead` says by how many
-/// milliseconds it is wrong.
+/// The monotonic clock is Tokio's. The wall clock is wrong by `ahead` milliseconds.
 #[derive(Clone)]
 pub(crate) struct HostClock {
     started: time::Instant,
@@ -25,7 +24,7 @@ pub(crate) struct HostClock {
 }
 
 impl HostClock {
-    /// Of a process that starts now, which is `started_at`.
+    /// The clocks of a process that starts now, at `started_at`.
     pub(crate) fn new(started_at: Duration, ahead: Arc<AtomicI64>, runs_by_itself: bool) -> Self {
         Self {
             started: time::Instant::now(),

@@ -1,4 +1,4 @@
-//! Who hands out tokens, and who looks at them.
+//! The issuer of tokens, and the API that checks them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,10 +18,10 @@ pub(crate) const ISSUER: &str = "issuer";
 pub(crate) const API: &str = "api";
 pub(crate) const FOREIGN: &str = "foreign";
 pub(crate) const HTTPS: u16 = 443;
-/// At the API's own host, and another origin all the same.
+/// The same host as the API, but another origin.
 pub(crate) const OTHER_PORT: u16 = 8443;
 
-/// What the issuer knows: it survives a crash, as a database does. Clones share it.
+/// The state of the issuer. It survives a crash, like a database. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Ledger {
     record: Record,
@@ -33,11 +33,11 @@ pub(crate) struct Ledger {
 struct State {
     chance: fastrand::Rng,
     weather: Weather,
-    /// How much later the API learns what the issuer knows.
+    /// The delay after which the API knows the state of the issuer.
     lag: Duration,
     tokens: BTreeMap<String, Token>,
     refresh_tokens: BTreeMap<String, RefreshToken>,
-    /// Who has sent which refresh token.
+    /// The refresh tokens that each client sent.
     refreshes: BTreeSet<(String, String)>,
     issued: u64,
 }
@@ -87,7 +87,7 @@ impl Ledger {
         self.state().lag = lag;
     }
 
-    /// Whether the issuer itself would still vouch for the token.
+    /// Whether the token is valid for the issuer itself.
     pub(crate) fn is_alive(&self, token: &str) -> bool {
         let now = self.record.now();
         self.state().tokens.get(token).is_some_and(|token| {
@@ -104,7 +104,7 @@ impl Ledger {
         })
     }
 
-    /// By hand, all of an account. Returns whether there were any.
+    /// Revokes all tokens of an account. Returns whether there were any.
     pub(crate) fn revoke(&self, account: &str, with_refresh_tokens: bool) -> bool {
         let (now, mut state) = (self.record.now(), self.state());
         if with_refresh_tokens {
@@ -116,7 +116,7 @@ impl Ledger {
         state.revoke(now, |token| token.account == account)
     }
 
-    /// A login and its answer.
+    /// Handles a login.
     pub(crate) async fn log_in(self, question: String) -> Option<String> {
         let weather = self.state().weather;
         let early = match weather {
@@ -130,7 +130,7 @@ impl Ledger {
             _ => {}
         }
         let answer = self.act(&question);
-        // The work is done by now: who gives up here has lost what was before.
+        // The login is complete by now. A client that times out here has lost the previous token.
         match weather {
             Weather::Slow(slowness) => {
                 let late = self.state().chance.f64() * slowness.as_secs_f64();
@@ -209,7 +209,7 @@ impl Ledger {
         format!("200\n{token}\n{lifetime}\n{now}\n{refresh_token}")
     }
 
-    /// A request and its answer.
+    /// Handles a request to the API.
     pub(crate) async fn look(self, question: String) -> Option<String> {
         let mut lines = question.lines();
         let path = lines.next().unwrap_or_default();
@@ -230,14 +230,14 @@ impl Ledger {
         })
     }
 
-    /// A request to whom no token is meant for, and its answer: I9.
+    /// Handles a request to a foreign host. I9: it must carry no token.
     pub(crate) async fn overhear(self, question: String) -> Option<String> {
         self.record.count(|counts| counts.foreign_requests += 1);
         if question.contains(SECRET) || question.contains("authorization") {
             self.record
                 .violation(FOREIGN, "I9: a token at a foreign origin");
         }
-        // Such hosts answer 401 as well: it is nobody's business.
+        // Foreign hosts return 401 too, and the layer must ignore it.
         Some("401".to_owned())
     }
 }
@@ -252,7 +252,7 @@ impl State {
         any
     }
 
-    /// The family of a refresh token that works: once. A second time it ends its family.
+    /// Spends a refresh token and returns its family. A second use revokes the family.
     fn spend(&mut self, account: &str, secret: &str, now: Duration) -> Option<u64> {
         let token = self.refresh_tokens.get_mut(secret)?;
         if token.account != account || token.is_revoked {
@@ -280,7 +280,7 @@ pub(crate) async fn api(ledger: Ledger) -> turmoil::Result {
         overhearing.clone().overhear(question)
     });
     let own_port = wire::serve(HTTPS, move |question| ledger.clone().look(question));
-    // Neither ends.
+    // Neither server ends.
     let (ended, _) = tokio::join!(own_port, other_port);
     ended
 }

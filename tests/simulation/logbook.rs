@@ -1,4 +1,4 @@
-//! What one provider does, held against what it may do.
+//! The actions of one provider, checked against the rules.
 
 use std::{
     error::Error as _,
@@ -10,7 +10,7 @@ use tower_bearer::{Clock, Credential, CredentialEvent, Error, Generation, Sessio
 
 use crate::{clock::HostClock, issuer::Ledger, published::Published, record::Record};
 
-/// Clones share it. It lives as long as the process that it is about.
+/// Clones share it. It lives as long as its process.
 #[derive(Clone)]
 pub(crate) struct Logbook {
     pub(crate) who: String,
@@ -23,9 +23,9 @@ pub(crate) struct Logbook {
 
 #[derive(Default)]
 struct State {
-    /// In order.
+    /// In the order of publication.
     published: Vec<Published>,
-    /// By a login that has not landed yet.
+    /// From a login that has not ended yet.
     handed: Option<Published>,
     sent: Option<(Instant, SystemTime)>,
     in_flight: u32,
@@ -36,10 +36,11 @@ struct State {
     must_wait_until: Option<Instant>,
     was_reset: bool,
     resets: u64,
-    /// As many as there were when the last login began.
+    /// The number of resets when the last login began.
     resets_before: u64,
-    wants_fresh: bool,
-    /// Logins for a refusal of what the issuer would still vouch for, since one that was needed.
+    asks_for_fresh: bool,
+    /// Logins after a rejection of a token that is still valid for the issuer, since the last
+    /// necessary login.
     unneeded: u32,
     unneeded_since: Option<Instant>,
     is_unneeded: bool,
@@ -100,26 +101,26 @@ impl Logbook {
         state.must_wait_until = None;
     }
 
-    pub(crate) fn wants_fresh(&self) {
-        self.state().wants_fresh = true;
+    pub(crate) fn asks_for_fresh(&self) {
+        self.state().asks_for_fresh = true;
     }
 
-    /// The server wants to be left alone for so long.
+    /// The server asks the client to wait for this long.
     pub(crate) fn must_wait(&self, time: Duration) {
         let until = self.clock.now() + time;
         self.state().must_wait_until = Some(until);
     }
 
-    /// How many credentials have been published so far.
+    /// The number of credentials published so far.
     pub(crate) fn published(&self) -> usize {
         self.state().published.len()
     }
 
-    /// The number of the credential that a request is sent with, from 1 on. A token that is over, or
-    /// none that was ever published, must not be sent.
+    /// The number of the credential of a request, from 1 on. The token must have been published,
+    /// and must not be over.
     pub(crate) fn sends(&self, token: &str) -> usize {
         let now = self.clock.now();
-        // Clocks that run by themselves are spared: the wall clock is looked at every 30 seconds.
+        // Clocks that run by themselves are exempt: the wall clock is checked every 30 seconds.
         let wall = (!self.clock.runs_by_itself()).then(|| self.clock.wall());
         let state = self.state();
         let number = state.published.iter().rposition(|it| it.token == token);
@@ -132,12 +133,12 @@ impl Logbook {
         let is_over = published.is_over(now, wall);
         drop(state);
         if is_over {
-            self.violation("a token is sent that is over");
+            self.violation("a token is sent after its end");
         }
         number + 1
     }
 
-    /// A login begins: I1, and a cause for each of I4.
+    /// A login begins. Checks I1, and that it has a cause (I4).
     pub(crate) fn takes_off(&self) -> InFlight {
         let now = (self.clock.now(), self.clock.wall());
         let mut state = self.state();
@@ -187,7 +188,7 @@ impl Logbook {
             CredentialEvent::LoginFailed { error, .. } => {
                 let mut state = self.state();
                 state.has_failed = true;
-                // What is lost has no pause, and no clock where its runtime is gone.
+                // A lost login causes no pause, and its clock is gone with its runtime.
                 if !error.is_login_lost() {
                     let shortest = self.clock.now() + Duration::from_millis(100);
                     state.not_before = error.next_attempt().max(Some(shortest));
@@ -201,7 +202,7 @@ impl Logbook {
             CredentialEvent::LoginDiscarded { error, .. } => {
                 let mut state = self.state();
                 state.handed = None;
-                // Nor is its failure news.
+                // Its failure is ignored too.
                 state.must_wait_until = None;
                 drop(state);
                 if let Some(error) = error {
@@ -220,7 +221,7 @@ impl Logbook {
             } => self.rejected(*generation, *is_kept),
             CredentialEvent::Contended { .. } => {
                 self.record.count(|counts| counts.contentions += 1);
-                self.record.write(&self.who, "somebody else logs in");
+                self.record.write(&self.who, "another client logs in");
             }
             _ => {}
         }
@@ -246,17 +247,17 @@ impl Logbook {
         state.is_taken_out = false;
         state.has_failed = false;
         state.was_reset = false;
-        state.wants_fresh = false;
+        state.asks_for_fresh = false;
         state.not_before = None;
         let number = state.published.len();
         drop(state);
         self.record
             .write(&self.who, format!("has credential {number}"));
         if is_stale {
-            self.violation("a login from before a reset is believed");
+            self.violation("a login from before a reset is used");
         }
         if !is_handed {
-            self.violation("a credential is in use that was not handed to be kept");
+            self.violation("a credential is in use that `on_credential` did not get");
         }
     }
 
@@ -270,7 +271,7 @@ impl Logbook {
         let outcome = if is_kept { "kept" } else { "taken out" };
         self.record.write(&self.who, format!("rejected: {outcome}"));
         if !is_current {
-            self.violation("late news about a credential is believed");
+            self.violation("a late rejection has an effect");
         }
         if is_kept {
             self.record.count(|counts| counts.kept_rejections += 1);
@@ -285,16 +286,16 @@ impl Logbook {
         let seconds = now.saturating_duration_since(since).as_secs_f64();
         let unneeded = state.unneeded;
         drop(state);
-        // Some for each target until it is known, and then one for each pause, which doubles: the bound
-        // for many forbidden targets at once (REJECTIONS.md, row 9c).
+        // A few for each target until it is known, and then one for each pause. Pauses double: this
+        // is the bound for many forbidden targets at once (REJECTIONS.md, row 9c).
         if f64::from(unneeded) > 16.0 + seconds / 60.0 {
             self.violation(format!(
-                "I4: {unneeded} logins within {seconds:.1} s for refusals of what is alive"
+                "I4: {unneeded} logins within {seconds:.1} s after rejections of valid tokens"
             ));
         }
     }
 
-    /// What an error tells, without secrets: I5.
+    /// The text of an error with its causes. I5: it has no secrets.
     pub(crate) fn read(&self, error: &Error) -> String {
         let mut text = error.to_string();
         let mut source = error.source();
@@ -323,8 +324,8 @@ impl State {
         if self.was_reset {
             return Some("reset");
         }
-        if self.wants_fresh {
-            return Some("wanted fresh");
+        if self.asks_for_fresh {
+            return Some("asked for a fresh one");
         }
         let used_for = current.used_for()?;
         let age = now.saturating_duration_since(current.sent.0);

@@ -1,4 +1,4 @@
-//! How a client logs in.
+//! The login of a client.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,9 +1,9 @@
-//! Whole histories, of which each is made by a seed: services, an issuer in each of its modes, an API, and a
-//! network that loses, holds back and delays what they tell each other, while they crash and their
-//! clocks jump. In each of them I1 to I9 hold (DESIGN.md, section 6), and all are well in the end.
+//! Complete histories, each generated from a seed. There are several services, an issuer in each of
+//! its modes, and an API. The network loses, holds and delays messages, processes crash, and clocks
+//! jump. I1 to I9 hold in each history (DESIGN.md, section 6), and every process recovers.
 //!
-//! `SIMULATION_SEED=7` prints one history, `SIMULATION_SEEDS=100000` has so many. By default there are 40,
-//! and 500 with `TESTS=full`.
+//! `SIMULATION_SEED=7` prints one history, `SIMULATION_SEEDS=100000` runs that many. The default is
+//! 40, or 500 with `TESTS=full`.
 
 mod client;
 mod clock;
@@ -32,11 +32,11 @@ use std::{
 use extent::{amount, number};
 use record::{Counts, History};
 
-/// Of a full run, and by default.
+/// The number of seeds of a full run, and by default.
 const SEEDS: u64 = 500;
 const FEW_SEEDS: u64 = 40;
 
-/// A panic is one of the ways to violate what must hold.
+/// A panic is a violation too.
 fn history(seed: u64) -> Result<History, String> {
     panic::catch_unwind(|| run::run(seed)).map_err(|_| "it panicked".to_owned())
 }
@@ -108,11 +108,11 @@ fn the_invariants_hold_under_all_faults_and_every_process_recovers() {
     let reports = reports.map(|(seed, violations)| report(*seed, violations));
     assert!(
         violations.is_empty(),
-        "{} of {seeds} histories go wrong:{}",
+        "{} of {seeds} histories violate a rule:{}",
         violations.len(),
         reports.collect::<String>()
     );
-    // What never happens proves nothing.
+    // Each kind of event must occur at least once.
     if seeds >= SEEDS {
         for (name, count) in counts {
             assert!(count > 0, "no {name} in {seeds} histories");

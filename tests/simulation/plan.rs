@@ -1,4 +1,4 @@
-//! What a seed makes: who is there, and what befalls them when.
+//! The plan that a seed generates: the hosts, and their faults over time.
 
 use std::time::Duration;
 
@@ -7,27 +7,27 @@ use tower_bearer::Session;
 
 use crate::issuer::{API, FOREIGN, ISSUER};
 
-/// What a login does to what was before.
+/// The effect of a login on previous tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Concurrent,
-    /// It revokes the token before it.
+    /// It revokes the previous token.
     Exclusive,
-    /// It brings a refresh token that works once, and whose reuse revokes its family.
+    /// It returns a refresh token that works once. A second use revokes its family.
     Rotating,
 }
 
-/// How the issuer is.
+/// The condition of the issuer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weather {
     Fair,
-    /// Before it acts, and after.
+    /// It delays its action, and its answer.
     Slow(Duration),
-    /// It answers 500, and does nothing.
+    /// It returns 500 and does nothing.
     Failing,
-    /// It answers 429, and wants to be left alone for so long.
+    /// It returns 429 and asks the client to wait for this long.
     Limiting(Duration),
-    /// It acts, and does not answer.
+    /// It acts and does not answer.
     Forgetful,
 }
 
@@ -46,11 +46,11 @@ impl Lifetimes {
     }
 }
 
-/// How the answer of a login says when the token ends.
+/// How a login's answer states the expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExpiryForm {
     Lifetime,
-    /// By the wall clock of the issuer, which those of its clients need not agree with.
+    /// By the wall clock of the issuer, which may differ from those of the clients.
     Expiry,
     Nothing,
 }
@@ -62,14 +62,14 @@ pub(crate) enum ReplayPolicy {
     With,
 }
 
-/// The measure of all times in a history.
+/// The time scale of a history.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     pub(crate) tick: Duration,
-    /// How long there are faults.
+    /// The time during which faults occur.
     pub(crate) troubled: Duration,
     pub(crate) login_timeout: Duration,
-    /// How long an exchange with the API may take.
+    /// The longest exchange with the API.
     pub(crate) patience: Duration,
     pub(crate) longest_latency: Duration,
     pub(crate) longest_pause: Duration,
@@ -93,7 +93,7 @@ const USUAL: Pace = Pace {
     longest_pause: Duration::from_secs(2),
 };
 
-/// Long enough for what takes minutes.
+/// Long enough for rules that count in minutes.
 const SLOW: Pace = Pace {
     tick: Duration::from_secs(1),
     troubled: Duration::from_secs(400),
@@ -114,7 +114,7 @@ pub(crate) struct ClientPlan {
     /// Whether credentials survive a crash.
     pub(crate) persists: bool,
     pub(crate) clock_runs_by_itself: bool,
-    /// How far the wall clock is ahead, or behind.
+    /// How far the wall clock is ahead or behind.
     pub(crate) skew: i64,
 }
 
@@ -134,7 +134,7 @@ pub(crate) enum Fault {
     },
     Weather(Weather),
     Lag(Duration),
-    /// Of a host's wall clock.
+    /// A jump of a host's wall clock.
     Jump(String, i64),
 }
 
@@ -147,13 +147,13 @@ pub(crate) struct Plan {
     /// Whether requests to a forbidden path are made.
     pub(crate) forbids: bool,
     pub(crate) clients: Vec<ClientPlan>,
-    /// In order of time.
+    /// Sorted by time.
     pub(crate) faults: Vec<(Duration, Fault)>,
 }
 
 pub(crate) fn between(chance: &mut Rng, shortest: Duration, longest: Duration) -> Duration {
     let range = longest.saturating_sub(shortest);
-    // Whole milliseconds, as the timers have them.
+    // Whole milliseconds, the resolution of the timers.
     let millis = range.as_millis().try_into().unwrap_or(u64::MAX);
     shortest + Duration::from_millis(chance.u64(0..=millis))
 }
@@ -231,7 +231,7 @@ impl ClientPlan {
     }
 }
 
-/// Each lasts for a while, and on no link are there two at a time.
+/// Each fault lasts for a while. A link has one fault at a time.
 fn faults(pace: Pace, clients: &[ClientPlan], chance: &mut Rng) -> Vec<(Duration, Fault)> {
     let mut faults = Vec::new();
     let mut busy_until: std::collections::BTreeMap<String, Duration> = Default::default();
@@ -260,7 +260,7 @@ fn faults(pace: Pace, clients: &[ClientPlan], chance: &mut Rng) -> Vec<(Duration
                 Fault::Partition(name.clone(), server.clone()),
                 Some(Fault::Repair(name, server)),
             ),
-            // The work is done, and its answer is lost.
+            // The login is complete, and its answer is lost.
             1 if free(&link) => (
                 Fault::OnewayPartition(server.clone(), name.clone()),
                 Some(Fault::Repair(name, server)),
@@ -275,7 +275,8 @@ fn faults(pace: Pace, clients: &[ClientPlan], chance: &mut Rng) -> Vec<(Duration
             ),
             4 if free(&name) => (Fault::Crash(name.clone()), Some(Fault::Bounce(name))),
             5 if free(&server) => (Fault::Crash(server.clone()), Some(Fault::Bounce(server))),
-            // After three in a row it takes a minute until they are believed: that is long here.
+            // After three revocations in a row, logins are held back for a minute, which is long
+            // here.
             6 | 7 if revocations < 2 || pace.troubled > BRISK.troubled => {
                 revocations += 1;
                 let revoke = Fault::Revoke {

@@ -1,4 +1,4 @@
-//! What a process does with its service, and what must be true of each answer.
+//! The requests of a process, and the rules that each answer must keep.
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
     wire::WireError,
 };
 
-/// After all faults are over, somebody may still be seen as a rival: that takes five minutes.
+/// After all faults, another client may still be suspected for five minutes.
 pub(crate) const RECOVERY: Duration = Duration::from_secs(330);
 
 #[derive(Clone)]
@@ -30,22 +30,22 @@ pub(crate) struct Process {
     pub(crate) logbook: Logbook,
 }
 
-/// One request to make.
+/// A request to send.
 #[derive(Clone, Copy)]
 struct Task {
     uri: &'static str,
     text: Option<&'static str>,
     can_be_copied: bool,
-    wants_fresh: bool,
-    /// When its caller gives up.
+    asks_for_fresh: bool,
+    /// The timeout of its caller.
     gives_up_after: Option<Duration>,
 }
 
-const ERRAND: Task = Task {
+const TASK: Task = Task {
     uri: "https://api/things",
     text: None,
     can_be_copied: true,
-    wants_fresh: false,
+    asks_for_fresh: false,
     gives_up_after: None,
 };
 
@@ -87,7 +87,7 @@ impl Process {
     ) where
         R: Replay<Payload> + 'static,
     {
-        while !self.host.is_healed.load(SeqCst) {
+        while !self.host.are_faults_over.load(SeqCst) {
             let longest = u64::try_from(self.host.pace.longest_pause.as_millis());
             let pause = chance.u64(0..longest.unwrap_or(1_000));
             time::sleep(Duration::from_millis(pause)).await;
@@ -98,15 +98,16 @@ impl Process {
                 self.logbook.reset();
                 service.provider().reset();
             }
-            // One long-lived service, which keeps a copy of its own; at times a crowd of clones.
+            // Usually one long-lived service, which keeps its own copy, and sometimes several
+            // clones at once.
             if chance.u8(0..20) != 0 {
                 let name = format!("{}/{number}", self.logbook.who);
                 let answer = self.ask(&name, &mut service, task).await;
                 if answer.is_some_and(|answer| answer.status() == StatusCode::FOUND) {
-                    // Through the layer, as whoever follows redirects outside of it does.
+                    // Through the layer, like a redirect that is followed outside of it.
                     let task = Task {
                         uri: "https://foreign/elsewhere",
-                        ..ERRAND
+                        ..TASK
                     };
                     self.ask(&name, &mut service, task).await;
                 }
@@ -133,19 +134,19 @@ impl Process {
             5..8 => "https://foreign/things",
             8..11 => "https://api:8443/things",
             11..15 => "https://api/broken",
-            _ => ERRAND.uri,
+            _ => TASK.uri,
         };
         let patience = self.host.pace.patience;
         Task {
             uri,
             text: (chance.u8(0..5) == 0).then_some("a thing"),
             can_be_copied: chance.bool(),
-            wants_fresh: chance.u8(0..50) == 0,
+            asks_for_fresh: chance.u8(0..50) == 0,
             gives_up_after: (chance.u8(0..20) == 0).then(|| patience.mul_f64(chance.f64())),
         }
     }
 
-    /// Makes a request, and says what is wrong with how it ended.
+    /// Sends a request, and records each rule that its outcome violates.
     async fn ask<R>(
         &self,
         name: &str,
@@ -172,8 +173,8 @@ impl Process {
         *request.method_mut() = method;
         *request.uri_mut() = task.uri.parse().unwrap();
         request.extensions_mut().insert(ticket.clone());
-        if task.wants_fresh && is_ours {
-            self.logbook.wants_fresh();
+        if task.asks_for_fresh && is_ours {
+            self.logbook.asks_for_fresh();
             request.extensions_mut().insert(PerRequest::fresh());
         }
         record.count(|counts| counts.requests += 1);
@@ -182,7 +183,7 @@ impl Process {
             service.ready().await?.call(request).await
         });
         // I7: two waits for a login, each with a second to spare, and two exchanges. A reset may
-        // make each of the waits two.
+        // double each wait.
         let pace = self.host.pace;
         let wait = pace.login_timeout + Duration::from_secs(1);
         let (deadline, after_reset) = (2 * (wait + pace.patience), 2 * (2 * wait + pace.patience));
@@ -194,7 +195,7 @@ impl Process {
         }
         let Ok(answer) = answer else {
             record.count(|counts| counts.given_up += 1);
-            record.write(name, format!("gives up on {}", task.uri));
+            record.write(name, format!("times out: {}", task.uri));
             return None;
         };
         let text = match &answer {
@@ -218,7 +219,7 @@ impl Process {
         answer.ok()
     }
 
-    /// What an error tells: of the layer's own, or passed through from beneath.
+    /// The text of an error of the layer, or of one passed through from the inner service.
     fn read(&self, error: &BoxError) -> String {
         if let Some(error) = error.downcast_ref::<Error>() {
             return self.logbook.read(error);
@@ -229,14 +230,14 @@ impl Process {
         error.to_string()
     }
 
-    /// The faults are over: sooner or later there is an answer.
+    /// After the faults, a request must succeed in time.
     async fn recover<R>(&self, service: &mut BearerAuth<Wire, CachedProvider, R>)
     where
         R: Replay<Payload>,
     {
         let begun = Instant::now();
         loop {
-            let answer = self.ask(&self.logbook.who, service, ERRAND).await;
+            let answer = self.ask(&self.logbook.who, service, TASK).await;
             if answer.is_some_and(|answer| answer.status() == StatusCode::OK) {
                 break;
             }
@@ -255,7 +256,7 @@ impl Process {
             .write(&self.logbook.who, format!("has recovered after {took:?}"));
     }
 
-    /// I6: nobody waits, and a login that nobody wants any more ends by itself.
+    /// I6: no request waits, and a login without waiters ends by itself.
     async fn end<R>(
         &self,
         layer: &BearerAuthLayer<CachedProvider, R>,
@@ -263,11 +264,11 @@ impl Process {
     ) where
         R: Replay<Payload>,
     {
-        // What runs in the background may still do so.
+        // A background login may still be running.
         time::sleep(self.host.pace.login_timeout + self.host.pace.tick).await;
         let snapshot = layer.provider().snapshot();
         if snapshot.is_logging_in() {
-            self.violation("I6: a login goes on after its timeout");
+            self.violation("I6: a login continues after its timeout");
         }
         self.host
             .record
@@ -281,9 +282,9 @@ impl Process {
             .record
             .must_hide_secrets(&self.logbook.who, &printed);
         let task = Task {
-            wants_fresh: true,
+            asks_for_fresh: true,
             gives_up_after: Some(Duration::ZERO),
-            ..ERRAND
+            ..TASK
         };
         self.ask(&self.logbook.who, service, task).await;
     }

@@ -1,4 +1,4 @@
-//! A credential, as far as its provider was told.
+//! A credential as its provider knows it.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,12 +9,12 @@ pub(crate) struct Published {
     pub(crate) generation: Option<Generation>,
     pub(crate) sent: (Instant, SystemTime),
     pub(crate) answered: (Instant, SystemTime),
-    /// How long it is good for, as far as the provider was told.
+    /// The lifetime that the provider knows.
     pub(crate) lifetime: Option<Duration>,
 }
 
 impl Published {
-    /// `handed_in`: by the user, who had it already.
+    /// `handed_in`: a starting credential of the user.
     pub(crate) fn new(
         credential: &Credential,
         sent: (Instant, SystemTime),
@@ -26,7 +26,7 @@ impl Published {
             if handed_in {
                 return Some(left.unwrap_or_default());
             }
-            // What seems all but over says that the clocks do not agree.
+            // An expiry in the past means that the clocks disagree.
             left.filter(|left| *left >= Duration::from_secs(10))
         };
         Self {
@@ -38,7 +38,7 @@ impl Published {
         }
     }
 
-    /// By either clock. However late the answer of its login was, it is used for a second.
+    /// By either clock. A credential is used for at least one second, however late its answer was.
     pub(crate) fn is_over(&self, now: Instant, wall: Option<SystemTime>) -> bool {
         let Some(lifetime) = self.lifetime else {
             return false;
@@ -49,7 +49,7 @@ impl Published {
         now >= end || wall.is_some_and(|wall| wall >= wall_end)
     }
 
-    /// With the default margin.
+    /// The time in use, with the default margin.
     pub(crate) fn used_for(&self) -> Option<Duration> {
         let lifetime = self.lifetime?;
         Some(lifetime - (lifetime / 10).min(Duration::from_secs(10)))

@@ -1,4 +1,4 @@
-//! What has happened in one history, and what must not have.
+//! The events of one history, and its violations.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-/// Whatever must not be seen has this in it.
+/// Every secret contains this text.
 pub(crate) const SECRET: &str = "SECRET";
 
 /// The history of one seed. Clones share it.
@@ -25,7 +25,7 @@ struct Entries {
 
 macro_rules! counts {
     ($($name:ident),* $(,)?) => {
-        /// What has happened how often.
+        /// The number of events of each kind.
         #[derive(Clone, Copy, Debug, Default)]
         pub(crate) struct Counts { $(pub(crate) $name: u64),* }
 
@@ -79,7 +79,7 @@ impl Record {
         entries.violations.push(line);
     }
 
-    /// I5: looks for a secret in what anybody may print.
+    /// I5: searches printable text for a secret.
     pub(crate) fn must_hide_secrets(&self, who: &str, printed: &str) {
         if printed.contains(SECRET) {
             self.violation(who, format!("I5: a secret in {printed:?}"));
@@ -96,7 +96,7 @@ impl Record {
     }
 }
 
-/// What is left of a run.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct History {
     pub(crate) lines: Vec<String>,
@@ -106,7 +106,7 @@ pub(crate) struct History {
 
 impl History {
     pub(crate) fn digest(&self) -> u64 {
-        // Its keys are fixed, unlike those of a `HashMap`.
+        // Its keys are fixed, unlike those of `HashMap`.
         let mut hasher = DefaultHasher::new();
         self.lines.hash(&mut hasher);
         hasher.finish()

@@ -30,7 +30,7 @@ pub(crate) fn run(seed: u64) -> History {
         .tick_duration(plan.pace.tick)
         .simulation_duration(Duration::MAX)
         .max_message_latency(plan.pace.longest_latency)
-        // What is held back is let go all at once.
+        // Held messages are released all at once.
         .tcp_capacity(4096)
         .enable_random_order()
         .build();
@@ -40,7 +40,7 @@ pub(crate) fn run(seed: u64) -> History {
     sim.host(API, move || issuer::api(books.clone()));
     let books = ledger.clone();
     sim.host(FOREIGN, move || issuer::foreign(books.clone()));
-    let is_healed = Arc::new(AtomicBool::new(false));
+    let are_faults_over = Arc::new(AtomicBool::new(false));
     let hosts = plan.clients.iter().zip(1..).map(|(client, number)| {
         let host = Host {
             plan: client.clone(),
@@ -49,7 +49,7 @@ pub(crate) fn run(seed: u64) -> History {
             forbids: plan.forbids,
             record: record.clone(),
             ledger: ledger.clone(),
-            is_healed: Arc::clone(&is_healed),
+            are_faults_over: Arc::clone(&are_faults_over),
             is_done: Arc::default(),
             ahead: Arc::new(AtomicI64::new(client.skew)),
             processes: Arc::new(AtomicUsize::new(0)),
@@ -68,7 +68,7 @@ pub(crate) fn run(seed: u64) -> History {
     };
     simulation.run_with_faults(&plan);
     simulation.end_faults(&plan);
-    is_healed.store(true, SeqCst);
+    are_faults_over.store(true, SeqCst);
     simulation.wait_for_all(&plan);
     drop(simulation);
     record.close()
@@ -184,13 +184,13 @@ impl Simulation<'_> {
     }
 
     fn wait_for_all(&mut self, plan: &Plan) {
-        // The last requests, the recovery, and what is looked at afterwards.
+        // Time for the last requests, the recovery and the final checks.
         let last = 10 * (plan.pace.login_timeout + plan.pace.patience) + Duration::from_secs(10);
         let until = self.sim.elapsed() + RECOVERY + last;
         while !self.hosts.iter().all(|host| host.is_done.load(SeqCst)) {
             self.step();
             if self.sim.elapsed() > until {
-                self.record.violation("network", "somebody never ends");
+                self.record.violation("network", "a host never ends");
                 break;
             }
         }

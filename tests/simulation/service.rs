@@ -1,4 +1,4 @@
-//! The client beneath the layer, and what it may be given to send.
+//! The inner service, and the bodies of its requests.
 
 use std::{
     convert::Infallible,
@@ -55,12 +55,12 @@ impl Body for Payload {
     }
 }
 
-/// What is known of a request from its start on. Sent again it is the same one.
+/// The record of a request from its start on. Replays share it.
 #[derive(Clone)]
 pub(crate) struct Ticket(Arc<TicketState>);
 
 struct TicketState {
-    /// So many credentials were published when it started.
+    /// The number of credentials published when it started.
     published: usize,
     may_be_sent: usize,
     sent: AtomicUsize,
@@ -90,7 +90,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// I3, I8, I9, before it goes out.
+    /// Checks I3, I8 and I9 before the request is sent.
     fn check(&self, request: &Request<Payload>) {
         let violation = |what: String| self.logbook.record.violation(&self.logbook.who, what);
         let Some(Ticket(ticket)) = request.extensions().get() else {
@@ -104,7 +104,7 @@ impl Wire {
         let authorization = request.headers().get(AUTHORIZATION);
         let Some(authorization) = authorization else {
             if is_ours {
-                violation("a request to the API goes bare".to_owned());
+                violation("a request to the API is sent bare".to_owned());
             }
             return;
         };

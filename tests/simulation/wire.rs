@@ -1,4 +1,4 @@
-//! One exchange over a simulated connection: a frame there, a frame back.
+//! One exchange over a simulated connection: a request frame and a response frame.
 
 use std::{fmt, io, time::Duration};
 
@@ -8,7 +8,7 @@ use tokio::{
 };
 use turmoil::net::{TcpListener, TcpStream};
 
-/// Why there is no answer. It tells nothing of what was asked.
+/// Why there is no answer. The text does not contain the request.
 #[derive(Debug)]
 pub(crate) enum WireError {
     Unconnected(io::ErrorKind),
@@ -65,7 +65,7 @@ async fn read(stream: &mut TcpStream) -> io::Result<String> {
     String::from_utf8(text).map_err(io::Error::other)
 }
 
-/// Answers each question on a port, each in a task of its own. `None`: the connection is closed.
+/// Answers each request on a port, in a task of its own. `None` closes the connection.
 pub(crate) async fn serve<A, F>(port: u16, answer: A) -> turmoil::Result
 where
     A: Fn(String) -> F + Clone + 'static,
@@ -76,7 +76,7 @@ where
         let (mut stream, _) = listener.accept().await?;
         let answer = answer.clone();
         tokio::task::spawn_local(async move {
-            // Whoever is gone wants no answer.
+            // A closed client gets no answer.
             if let Ok(question) = read(&mut stream).await
                 && let Some(answer) = answer(question).await
             {

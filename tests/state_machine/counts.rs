@@ -1,17 +1,17 @@
-//! What has happened, over all cases.
+//! The number of events over all cases.
 
 use std::{collections::BTreeMap, ops::AddAssign};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
-    /// Transitions that found something to act upon, by their names.
+    /// Transitions that had an effect, by name.
     pub(crate) transitions: BTreeMap<&'static str, u64>,
-    /// Transitions that found nothing.
+    /// Transitions without an effect.
     pub(crate) idle: u64,
     pub(crate) requests: u64,
     pub(crate) logins: u64,
     pub(crate) rejections: u64,
-    /// Answers 401.
+    /// Responses with 401.
     pub(crate) rejected: u64,
     pub(crate) replays: u64,
     pub(crate) cancelled: u64,

@@ -1,5 +1,5 @@
-//! The server: its logins wait until they are told how to end, and its answers until they are asked
-//! for.
+//! The server. Its logins wait until the test ends them, and its responses until the test asks for
+//! them.
 
 use std::{
     error, fmt,
@@ -21,7 +21,7 @@ use crate::{
     script::{Answer, Outcome},
 };
 
-/// What tokens begin with: it must be nowhere but in headers.
+/// The prefix of tokens: it must appear only in headers.
 pub(crate) const SECRET: &str = "s3cret";
 
 /// The host that may see tokens.
@@ -31,7 +31,7 @@ pub(crate) fn token(number: usize) -> String {
     format!("{SECRET}-{number}")
 }
 
-/// What all doubles write into. It is never locked while code of the crate runs.
+/// The shared state of all doubles. It is never locked while code of the crate runs.
 #[derive(Clone)]
 pub(crate) struct Server(Arc<Mutex<State>>);
 
@@ -50,7 +50,7 @@ struct Exchange {
     answer: oneshot::Sender<Result<StatusCode, Broken>>,
 }
 
-/// The connection is gone.
+/// The connection broke.
 #[derive(Debug)]
 pub(crate) struct Broken;
 
@@ -87,7 +87,7 @@ impl Server {
         act(&mut self.state().model)
     }
 
-    /// How many hold it.
+    /// The number of references.
     pub(crate) fn holders(&self) -> usize {
         Arc::strong_count(&self.0)
     }
@@ -95,22 +95,22 @@ impl Server {
     /// Returns whether there was a login to end.
     pub(crate) fn end_login(&self, outcome: Outcome) -> bool {
         let mut state = self.state();
-        // One that has timed out, or was lost, hears nothing any more.
-        let is_told = state
+        // A login that timed out or was lost gets no outcome.
+        let was_waiting = state
             .login
             .take()
             .is_some_and(|login| login.send(outcome).is_ok());
-        if is_told {
-            state.model.login_is_told(outcome);
+        if was_waiting {
+            state.model.login_ended_with(outcome);
         }
-        is_told
+        was_waiting
     }
 
     pub(crate) fn holds(&self, number: usize) -> bool {
         self.state().exchanges.iter().any(|it| it.number == number)
     }
 
-    /// Answers what was held for the longest, but for so many. Returns what was answered.
+    /// Answers one of the held requests, the oldest for 0. Returns what was answered.
     pub(crate) fn answer(&self, which: usize, answer: Answer) -> Option<Answered> {
         let mut state = self.state();
         if state.exchanges.is_empty() {
@@ -131,20 +131,20 @@ impl Server {
             status: status.as_ref().ok().copied(),
         };
         drop(state);
-        // Whoever has given up hears nothing.
+        // A dropped request gets no response.
         let _ = exchange.answer.send(status);
         Some(answered)
     }
 
-    /// Returns whether that is news.
+    /// Returns whether that changes anything.
     pub(crate) fn close_slots(&self, are_closed: bool) -> bool {
         let mut state = self.state();
-        let is_news = state.are_slots_closed != are_closed;
+        let has_changed = state.are_slots_closed != are_closed;
         state.are_slots_closed = are_closed;
         let waiting = std::mem::take(&mut state.wait_for_slots);
         drop(state);
         waiting.into_iter().for_each(Waker::wake);
-        is_news
+        has_changed
     }
 
     pub(crate) fn are_slots_closed(&self) -> bool {
@@ -152,7 +152,7 @@ impl Server {
     }
 }
 
-/// The last answer to a request.
+/// The last response to a request.
 #[derive(Clone, Copy)]
 pub(crate) struct Answered {
     pub(crate) number: usize,
@@ -177,7 +177,7 @@ impl Drop for InFlight {
 impl Login for Server {
     async fn login(&self, mut request: LoginRequest) -> Result<Credential, BoxError> {
         let (sender, outcome) = oneshot::channel();
-        // One in four leaves the refresh token where it is.
+        // One login in four does not take the refresh token.
         let takes = self.with_model(|model| model.case.is_rotating && model.counts.logins % 4 != 3);
         let taken = if takes {
             request.take_refresh_token()
@@ -247,7 +247,7 @@ pub(crate) struct Ask {
     pub(crate) is_kept: bool,
 }
 
-/// What a caller sets himself.
+/// A header that the caller sets.
 pub(crate) const OWN_HEADER: &str = "Basic b3duOm93bg==";
 
 impl Service<Request<Ask>> for Server {
@@ -285,9 +285,7 @@ impl Service<Request<Ask>> for Server {
             .and_then(|token| token.strip_prefix(SECRET)?.strip_prefix('-'))
             .and_then(|number| number.parse().ok());
         if token.is_none() && value.as_deref().is_some_and(|value| value != OWN_HEADER) {
-            state
-                .model
-                .violated("an authorization that nobody has made");
+            state.model.violated("an authorization of no login");
         }
         state.model.sends(number, token);
         let is_honoured = token.is_none_or(|token| state.model.honours(token));

@@ -1,9 +1,10 @@
-//! All that may happen, in any order, against a reference: the invariants I1 to I9 hold after each step.
+//! Random steps in any order, compared with a reference. The invariants I1 to I9 hold after each
+//! step.
 //!
-//! The clocks are moved by hand, logins and answers wait until they are told how to end, and futures are
-//! polled and dropped by hand, on two runtimes. What can be seen from outside is compared with a model
-//! that knows the documentation. `STATE_MACHINE_CASES` sets the number of cases (200
-//! by default, and 2,000 with `TESTS=full`), and `STATE_MACHINE_SEED` another seed.
+//! Clocks are moved by hand, logins and responses wait until the test ends them, and futures are
+//! polled and dropped by hand, on two runtimes. A model that knows only the documentation is
+//! compared with all public state. `STATE_MACHINE_CASES` sets the number of cases (200 by default,
+//! 2,000 with `TESTS=full`), and `STATE_MACHINE_SEED` sets the seed.
 
 mod counts;
 mod doubles;
@@ -25,7 +26,7 @@ use self::{
     system::System,
 };
 
-/// Of a full run, and by default.
+/// The number of cases of a full run, and by default.
 const CASES: u32 = 2_000;
 const FEW_CASES: u32 = 200;
 const SEED: u64 = 1;
@@ -47,7 +48,7 @@ fn the_invariants_hold_after_each_step() {
         max_shrink_iters: 10_000,
         ..Config::default()
     };
-    // Half of the time of a debug build goes into the better one.
+    // The default generator takes half of the time in a debug build.
     let rng = TestRng::from_seed(RngAlgorithm::XorShift, &seed.to_le_bytes().repeat(2));
     let counts = RefCell::new(Counts::default());
     let outcome = TestRunner::new_with_rng(config, rng).run(
@@ -96,7 +97,7 @@ fn the_invariants_hold_after_each_step() {
         assert_eq!(
             counts.transitions.len(),
             Transition::KINDS,
-            "not all has happened"
+            "a kind of transition never happened"
         );
     }
 }

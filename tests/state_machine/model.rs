@@ -1,6 +1,6 @@
-//! What the server holds, what is published, and what follows from it: the reference.
+//! The reference: the tokens of the server, the published credentials, and what follows from them.
 //!
-//! It is told by the doubles and by the crate's events, and knows the documentation, not the code.
+//! The doubles and the events of the crate feed it. It knows the documentation, not the code.
 
 mod events;
 mod requests;
@@ -18,10 +18,11 @@ use crate::{
     script::{Case, Outcome},
 };
 
-/// The longest that a login takes, by the default policy.
+/// The longest login, by the default policy.
 pub(crate) const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What [`CachedProviderBuilder::random`](tower_bearer::CachedProviderBuilder::random) says here.
+/// The value of [`CachedProviderBuilder::random`](tower_bearer::CachedProviderBuilder::random)
+/// here.
 pub(crate) const CHANCE: f64 = 0.5;
 
 type Moment = (Instant, SystemTime);
@@ -30,37 +31,38 @@ pub(crate) struct Model {
     pub(crate) case: Case,
     clock: TestClock,
     step: usize,
-    /// What the server honours: tokens by number, and until when.
+    /// The tokens that the server accepts, by number, and until when.
     honoured: BTreeMap<usize, Option<Instant>>,
     pub(crate) published: Vec<Published>,
-    /// The one of them that is in use, expired or not.
+    /// The index of the credential in use, expired or not.
     in_use: Option<usize>,
-    /// The one that was taken out, until another is published, and whether a login was under way.
+    /// The credential that was taken out of use, until another is published. Also whether a login
+    /// was under way then.
     rejected: Option<(usize, bool)>,
     logins_begun: usize,
     flight: Option<Flight>,
-    /// The login that has brought a credential, until that is published or discarded.
+    /// The credential of the last login, until it is published or discarded.
     brought: Option<Brought>,
     last_outcome: Option<Outcome>,
     failures: u32,
     permanent: u32,
     next_attempt: Option<Instant>,
     pub(crate) last_failure: Option<usize>,
-    /// Whether the last login was lost: those who waited on another runtime try once more.
+    /// Whether the last login was lost: waiters on another runtime retry once.
     was_lost: bool,
     /// The steps in which a login was discarded.
     pub(crate) discards: Vec<usize>,
     refresh_token: Option<String>,
     spent: BTreeSet<String>,
-    /// Late rejections included: they tell of their targets.
+    /// Including late rejections: they count for their targets.
     pub(crate) rejected_since_reset: bool,
-    /// The tokens of what was rejected by the last poll, and of what was in use before it.
+    /// The token that the last poll rejected, and the token in use before it.
     pub(crate) last_rejected: Option<usize>,
     pub(crate) was_in_use: Option<usize>,
     logins_without_effect: u32,
-    /// When the current one was rejected last.
+    /// The time of the last rejection of the current credential.
     rejected_at: Option<Instant>,
-    /// Whether somebody waits for a login without a request.
+    /// Whether a login is awaited without a request.
     pub(crate) is_warming_up: bool,
     pub(crate) requests: BTreeMap<usize, Asked>,
     pub(crate) violations: Vec<String>,
@@ -71,15 +73,15 @@ pub(crate) struct Model {
 pub(crate) struct Published {
     pub(crate) token: usize,
     pub(crate) generation: Generation,
-    landed_at: Instant,
+    logged_in_at: Instant,
     /// By each clock; `None` for no expiry.
     ends: Option<Moment>,
     ages: Option<Instant>,
-    /// The step in which it could be used last.
+    /// The last step in which it could be used.
     usable_in: usize,
     is_for_rejection: bool,
     was_accepted: bool,
-    was_refused: bool,
+    was_rejected: bool,
 }
 
 struct Flight {
@@ -171,7 +173,7 @@ impl Model {
 
     // Logins.
 
-    /// The provider starts with this.
+    /// The provider starts with this credential.
     pub(crate) fn handed_in(&mut self, generation: Generation, refresh_token: Option<String>) {
         self.honours_from_now_on(0);
         let now = self.moment();
@@ -192,26 +194,26 @@ impl Model {
             sent: self.moment(),
             is_stale: false,
         });
-        // I4, cause by cause.
+        // I4: the causes one by one.
         if self.next_attempt.is_some_and(|at| self.now() < at) {
-            self.violated("I4: a login before the pause after the last is over");
+            self.violated("I4: a login during the pause after a failure");
         }
         let is_called_for = match self.usable() {
-            None => self.is_warming_up || self.requests.values().any(Asked::wants_a_login),
+            None => self.is_warming_up || self.requests.values().any(Asked::asks_for_login),
             Some(_) => {
                 let mut requests = self.requests.values();
                 self.ages()
-                    || requests.clone().any(Asked::wants_a_fresh_one)
-                    || (self.was_lost && requests.any(Asked::wants_a_login))
+                    || requests.clone().any(Asked::asks_for_fresh)
+                    || (self.was_lost && requests.any(Asked::asks_for_login))
             }
         };
         self.was_lost = false;
         if !is_called_for {
-            self.violated("I4: a login that nothing calls for");
+            self.violated("I4: a login without a cause");
         }
         if takes {
             if offered != self.refresh_token.as_deref() {
-                self.violated("the login was not offered the refresh token that is there");
+                self.violated("the login was not offered the current refresh token");
             }
             self.refresh_token = None;
             if let Some(offered) = offered
@@ -236,7 +238,7 @@ impl Model {
     /// Its answer arrives.
     pub(crate) fn login_brings(&mut self, number: usize, refresh_token: Option<String>) {
         let Some(sent) = self.flight.as_ref().map(|flight| flight.sent) else {
-            return self.violated("a login that is not under way ends");
+            return self.violated("a login ends that is not under way");
         };
         self.brought = Some(Brought {
             token: number,
@@ -247,14 +249,14 @@ impl Model {
         });
     }
 
-    pub(crate) fn login_is_told(&mut self, outcome: Outcome) {
+    pub(crate) fn login_ended_with(&mut self, outcome: Outcome) {
         self.last_outcome = Some(outcome);
     }
 
     /// Its future is done, or dropped.
     pub(crate) fn login_ends(&mut self, number: usize) {
         if self.flight.as_ref().map(|it| it.number) != Some(number) {
-            self.violated("I1: another login is in flight than the one that ends");
+            self.violated("I1: the login that ends is not the one in flight");
         }
     }
 
@@ -280,9 +282,9 @@ impl Model {
         }
     }
 
-    // What is in use.
+    // The credential in use.
 
-    /// What is in use and not expired, by its place among the published.
+    /// The credential in use if it has not expired, by its index among the published ones.
     pub(crate) fn usable(&self) -> Option<usize> {
         let (monotonic, wall) = self.moment();
         let is_over = |ends: Moment| monotonic >= ends.0 || wall >= ends.1;

@@ -1,4 +1,4 @@
-//! What may happen, and how often.
+//! The transitions and their frequencies.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 use tower_bearer::Session;
 
-/// What a case is about. All else depends on what has been answered so far, and is kept by the
-/// [`Model`](crate::model::Model), which grows beside what it is compared with.
+/// The parameters of a case. All other state depends on the answers so far, and the
+/// [`Model`](crate::model::Model) keeps it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case {
     pub(crate) session: Session,
-    /// Of tokens, in milliseconds; 0 for no expiry.
+    /// The lifetime of tokens in milliseconds, 0 for none.
     pub(crate) lifetime: u64,
-    /// Whether logins take a refresh token, which is good for once, and bring the next.
+    /// Whether logins take the single-use refresh token and return the next one.
     pub(crate) is_rotating: bool,
     /// Whether the provider starts with a token.
     pub(crate) starts_with_a_token: bool,
-    /// Whether logins are answered in the end, or time out.
+    /// Whether the last logins are answered, or time out.
     pub(crate) ends_well: bool,
     pub(crate) mood: Mood,
 }
 
-/// What there is more of than usual.
+/// The transitions that are more frequent than usual.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Mood {
     Usual,
@@ -42,7 +42,7 @@ pub(crate) enum Kind {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// What the server thought of the token when the request arrived.
+    /// By the state of the token when the request arrived.
     Honest,
     Unauthorized,
     Forbidden,
@@ -53,9 +53,9 @@ pub(crate) enum Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Success,
-    /// The server has logged in, and nobody hears of it.
+    /// The server has logged in, and the answer is lost.
     AnswerLost,
-    /// No connection was made: a refresh token is put back.
+    /// No connection was made: a refresh token is restored.
     Unsent,
     Transient,
     Permanent,
@@ -63,7 +63,7 @@ pub(crate) enum Outcome {
     Panic,
 }
 
-/// One step. Numbers choose among what is there.
+/// One step. Numbers choose among the available items.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Transition {
     Start {
@@ -72,12 +72,12 @@ pub(crate) enum Transition {
         service: usize,
         runtime: usize,
     },
-    /// A request whose task was woken, or that was never polled.
+    /// Polls a request that was woken or never polled.
     Poll(usize),
     PollAll,
-    /// A request that nobody has woken.
+    /// Polls a request that was not woken.
     PollIdly(usize),
-    /// Its caller gives up.
+    /// Drops a request.
     Drop(usize),
     Answer(usize, Answer),
     AnswerAll,
@@ -94,12 +94,12 @@ pub(crate) enum Transition {
     DropService(usize),
     CloseSlots,
     OpenSlots,
-    /// One of two runtimes is dropped, with all that is on it.
+    /// Drops one of two runtimes with its tasks.
     LoseRuntime(usize),
 }
 
 impl Transition {
-    /// What it is counted as.
+    /// The name under which it is counted.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Start { kind, is_kept, .. } => match (kind, is_kept) {
@@ -142,11 +142,11 @@ impl Transition {
         }
     }
 
-    /// So many names there are.
+    /// The number of names.
     pub(crate) const KINDS: usize = 35;
 }
 
-/// The reference machine of proptest: which transitions there are in which case.
+/// The reference machine of proptest: the possible transitions of each case.
 pub(crate) struct Script;
 
 impl ReferenceStateMachine for Script {
@@ -155,7 +155,8 @@ impl ReferenceStateMachine for Script {
 
     fn init_state() -> BoxedStrategy<Case> {
         let session = prop_oneof![Just(Session::Exclusive), Just(Session::Concurrent)];
-        // None; shorter than it is used; with a margin of a tenth, and of ten seconds.
+        // None; shorter than the minimum of use; with a margin of a tenth, and with one of ten
+        // seconds.
         let lifetime = prop_oneof![
             Just(0),
             Just(400),
@@ -234,7 +235,7 @@ fn start() -> impl Strategy<Value = Transition> {
         1 => Just(Kind::OwnHeader),
         1 => Just(Kind::Foreign),
     ];
-    // Most through one service: the second of two in a row makes it keep a copy.
+    // Most requests use one service: the second of two in a row makes it keep a copy.
     let service = prop_oneof![3 => Just(0_usize), 1 => 0_usize..64];
     let runtime = prop_oneof![3 => Just(0_usize), 1 => Just(1)];
     (kind, any::<bool>(), service, runtime).prop_map(|(kind, is_kept, service, runtime)| {

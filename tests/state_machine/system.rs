@@ -1,4 +1,4 @@
-//! The crate, driven a step at a time, and compared with the model after each.
+//! The crate, driven step by step, and compared with the model after each step.
 
 mod checks;
 mod requests;
@@ -24,10 +24,10 @@ type Copy = ReplayWith<fn(&Ask) -> Option<Ask>>;
 type Client = BearerAuth<Server, CachedProvider, Copy>;
 type Response = <Client as Service<Request<Ask>>>::Future;
 
-/// After this a login has timed out, also by a timer that counts in milliseconds.
+/// After this time a login has timed out, also by a timer with a resolution of milliseconds.
 const TIMED_OUT: Duration = LOGIN_TIMEOUT.saturating_add(Duration::from_millis(2));
 
-/// No more clones of the service than this.
+/// The maximum number of service clones.
 const SERVICES: usize = 4;
 
 pub(crate) struct System {
@@ -43,7 +43,7 @@ pub(crate) struct System {
 
 struct Caller {
     number: usize,
-    /// Where it is polled.
+    /// The runtime that polls it.
     runtime: usize,
     response: Spawn<Response>,
     was_polled: bool,
@@ -99,7 +99,7 @@ impl System {
         system
     }
 
-    /// Returns what is wrong after it, if anything is.
+    /// Returns the violations after it, if any.
     pub(crate) fn take(&mut self, transition: Transition) -> Result<(), String> {
         self.server.with_model(|model| {
             model.next_step();
@@ -203,7 +203,7 @@ impl System {
                     .reject(&by_hand(Generation::next()))
                     .is_log_in()
                 {
-                    self.violated("another's generation is worth another try");
+                    self.violated("a generation of another provider may be replayed");
                 }
             }
             Transition::Reset => {
@@ -246,12 +246,10 @@ impl System {
                 None => !is_pausing,
             };
             if is_worth_it != expected {
-                model.violated(
-                    "a rejection by hand is worth another try, or not, and says otherwise",
-                );
+                model.violated("the verdict of a rejection by hand is wrong");
             }
             if usable == Some(generation) && !is_event {
-                model.violated("a rejection of the current one is not told");
+                model.violated("a rejection of the current credential is not reported");
             }
         });
     }
@@ -273,8 +271,8 @@ impl System {
         self.set_clocks();
     }
 
-    /// The clocks of both runtimes at the same, as those of a process are: each is paused at the time
-    /// it was made.
+    /// Sets the clocks of both runtimes to the same time, as in one process. Each was paused at the
+    /// time of its creation.
     fn set_clocks(&self) {
         let now = |runtime: &Runtime| runtime.block_on(async { time::Instant::now() });
         let latest = self.runtimes.iter().map(now).max();
@@ -283,7 +281,7 @@ impl System {
         }
     }
 
-    /// Lets all tasks go on until they wait for something.
+    /// Lets all tasks run until they wait for something.
     fn settle(&self) {
         for runtime in &self.runtimes {
             runtime.block_on(async {

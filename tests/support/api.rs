@@ -7,8 +7,7 @@ use std::{
 
 use http::{Request, Response, StatusCode, header::AUTHORIZATION};
 
-/// Accepts one token at a time, and keeps a record of what came and how it was answered. Clones
-/// share it.
+/// Accepts one token at a time, and records each request and its response. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Api(Arc<Mutex<State>>);
 
@@ -37,7 +36,7 @@ impl Api {
         self.0.lock().unwrap().accepted = None;
     }
 
-    /// What came, in order: the authorization, or `bare`, and the status.
+    /// The requests in order: the authorization, or `bare`, and the status.
     pub(crate) fn record(&self) -> Vec<(String, StatusCode)> {
         self.0.lock().unwrap().record.clone()
     }
@@ -75,7 +74,7 @@ impl Api {
         let authorization = values
             .next()
             .map_or("bare", |value| value.to_str().unwrap());
-        assert!(values.next().is_none(), "one authorization at the most");
+        assert!(values.next().is_none(), "one authorization at most");
         let mut state = self.0.lock().unwrap();
         let status = if state
             .accepted

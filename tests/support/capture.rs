@@ -1,4 +1,4 @@
-//! All that is traced, at every level and of every target.
+//! Captures all traces, at every level and for every target.
 
 use std::{
     fmt::{self, Write},
@@ -14,7 +14,7 @@ use tracing::{
     span,
 };
 
-/// What was said: traced, formatted or panicked with. Clones share it.
+/// The captured text: traced, formatted or from a panic. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Capture(Arc<State>);
 

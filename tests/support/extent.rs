@@ -1,5 +1,5 @@
-//! How much the tests with seeds, cases or seconds do. By default they do a part, so that `cargo test`
-//! ends soon, and say so. `TESTS=full` runs all of it, as `.ci/run` does.
+//! The extent of tests with seeds, cases or seconds. By default they run a part, so `cargo test`
+//! ends soon, and print that. `TESTS=full` runs all of it, as `.ci/run` does.
 
 use std::{
     env,
@@ -15,11 +15,11 @@ pub(crate) fn number(variable: &str) -> Option<u64> {
     Some(
         value
             .parse()
-            .unwrap_or_else(|_| panic!("{variable} is a number, and not {value}")),
+            .unwrap_or_else(|_| panic!("{variable} must be a number, not {value}")),
     )
 }
 
-/// The number that `variable` sets; else `all` of them in a full run, and otherwise `part`.
+/// The number that `variable` sets. Otherwise `all` in a full run, and `part` by default.
 pub(crate) fn amount(variable: &str, what: &str, part: u64, all: u64) -> u64 {
     if let Some(number) = number(variable) {
         return number;
@@ -33,7 +33,7 @@ pub(crate) fn amount(variable: &str, what: &str, part: u64, all: u64) -> u64 {
     part
 }
 
-/// Says it even if the test passes: the harness captures only what the macros print.
+/// Prints it even if the test passes: the harness captures only the output of macros.
 pub(crate) fn say(what: &str) {
     let _ = writeln!(stderr(), "{}: {what}", env!("CARGO_CRATE_NAME"));
 }

@@ -1,5 +1,5 @@
-//! Doubles: an API in memory and stand-ins for real ones, beside those of `test_util`.
-#![allow(dead_code, unused_imports, reason = "each test takes what it needs")]
+//! Test doubles: an API in memory and stand-ins for real ones, besides those of `test_util`.
+#![allow(dead_code, unused_imports, reason = "each test uses a part of it")]
 
 mod api;
 mod capture;
@@ -22,7 +22,7 @@ use tower_bearer::{
 
 pub(crate) use self::{api::Api, capture::Capture, raw::RawServer};
 
-/// The URL of whatever is not reached over a socket.
+/// The URL of services in memory.
 pub(crate) const URL: &str = "https://api.example.com/things";
 
 pub(crate) fn origins() -> Origins {
@@ -43,13 +43,13 @@ pub(crate) fn by_hand(generation: Generation) -> Rejected<'static> {
     Rejected::by_hand(receipt(generation))
 }
 
-/// Numbers, as a figure has them.
+/// Numbers in the format of a figure.
 pub(crate) fn list(numbers: impl IntoIterator<Item: std::fmt::Display>) -> String {
     let numbers = numbers.into_iter().map(|number| number.to_string());
     numbers.collect::<Vec<_>>().join(",")
 }
 
-/// Runs what could dead-lock, and fails where it does: the time is for a machine that is busy.
+/// Runs a test that could deadlock, and fails if it does. The timeout allows for a busy machine.
 pub(crate) fn without_dead_lock(act: impl FnOnce() + Send + 'static) {
     let (done, is_done) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
@@ -58,13 +58,13 @@ pub(crate) fn without_dead_lock(act: impl FnOnce() + Send + 'static) {
     });
     match is_done.recv_timeout(std::time::Duration::from_secs(300)) {
         Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("dead-locked"),
-        // Done, or ended by a panic, which goes on here.
+        // The thread has ended. Its panic, if any, continues here.
         _ => thread.join().unwrap(),
     }
 }
 
-/// A provider whose login may take an hour: over real sockets time is real, and a machine that is
-/// busy must not be taken for a login that is lost.
+/// A provider whose login may take an hour. Sockets need real time, and on a busy machine a slow
+/// login must not count as lost.
 pub(crate) fn patient(login: impl Login) -> CachedProviderBuilder {
     let an_hour = std::time::Duration::from_secs(3600);
     CachedProvider::builder(login).policy(CachePolicy::default().login_timeout(an_hour))

@@ -1,7 +1,7 @@
 //! A stand-in for Quable PIM: a real HTTP server on loopback that behaves as the vendor documents.
 //!
-//! - A login of an account invalidates the token before it, at the moment it completes.
-//! - Generic tokens are for full access, or for reading alone.
+//! - A login of an account invalidates the previous token at the moment it completes.
+//! - Generic tokens have full or read-only access.
 //! - A token is honoured one second longer than announced.
 //! - A failed login has an empty body.
 //!
@@ -32,39 +32,39 @@ pub(crate) const USER: &str = "export-job";
 pub(crate) const PASSWORD: &str = "correct horse \"battery\" staple";
 /// A generic token for every method.
 pub(crate) const FULL_ACCESS: &str = "f0112233445566778899aabbccddeeff";
-/// A generic token for GET alone.
+/// A generic token for GET only.
 pub(crate) const READ_ACCESS: &str = "0a112233445566778899aabbccddeeff";
-/// Products there are at the start.
+/// The number of products at the start.
 pub(crate) const PRODUCTS: usize = 240;
-/// Products on a page.
+/// The number of products on a page.
 pub(crate) const PAGE: usize = 50;
 
-/// What the server has seen.
+/// Counters of the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Logins that were let in.
+    /// Successful logins.
     pub(crate) logins: usize,
     /// Logins that were refused.
     pub(crate) refused_logins: usize,
-    /// The most logins under way at one moment.
+    /// The most logins under way at once.
     pub(crate) max_logins_in_flight: usize,
-    /// Answers with a 2xx, logins aside.
+    /// Responses with 2xx, without logins.
     pub(crate) ok: usize,
-    /// Answers with 401, logins aside.
+    /// Responses with 401, without logins.
     pub(crate) unauthorized: usize,
-    /// Answers with 403.
+    /// Responses with 403.
     pub(crate) forbidden: usize,
 }
 
-/// How the server behaves.
+/// The behaviour of the server.
 pub(crate) struct Settings {
-    /// How long a login takes.
+    /// The duration of a login.
     pub(crate) login_delay: Duration,
     /// `expires_in`, in seconds.
     pub(crate) expires_in: u64,
-    /// Logins wait here; a test closes and opens it.
+    /// Logins wait here. A test closes and opens it.
     pub(crate) login_gate: Arc<Semaphore>,
-    /// Requests for products wait here before their token is looked at.
+    /// Requests for products wait here before the server checks their token.
     pub(crate) request_gate: Arc<Semaphore>,
     /// The server's clock.
     pub(crate) clock: Box<dyn Clock>,
@@ -82,7 +82,7 @@ impl Default for Settings {
     }
 }
 
-/// The running server; dropping it stops it.
+/// The running server. Dropping it stops it.
 pub(crate) struct StandIn {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -161,12 +161,12 @@ impl StandIn {
         format!("{}/api/products?page={page}", self.base_url())
     }
 
-    /// What the server has seen so far.
+    /// The counters so far.
     pub(crate) fn counts(&self) -> Counts {
         self.shared.instance().counts
     }
 
-    /// Ends the session, as a sign-in to the web interface with the same account does.
+    /// Ends the session, like a sign-in to the web interface with the same account.
     pub(crate) fn revoke(&self) {
         self.shared.instance().session = None;
     }
@@ -202,7 +202,7 @@ impl Shared {
     }
 }
 
-/// A login under way; one whose client goes away counts down as well.
+/// A login under way. It is also counted down if the client disconnects.
 struct LoginInFlight<'a>(&'a Shared);
 
 impl<'a> LoginInFlight<'a> {
@@ -253,7 +253,7 @@ async fn log_in(State(shared): State<Arc<Shared>>, Json(body): Json<Value>) -> R
     (StatusCode::CREATED, Json(answer)).into_response()
 }
 
-/// 32 hexadecimal digits, as Quable's tokens have, another for each login.
+/// 32 hexadecimal digits, like Quable's tokens, different for each login.
 fn made_up_token(login: usize) -> String {
     let spread = (login as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
     format!("{spread:032x}")

@@ -1,4 +1,4 @@
-//! An HTTP/1.1 server that records the bytes it is sent.
+//! An HTTP/1.1 server that records the received bytes.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Answers as told for a path, and 200 otherwise. Dropping it stops it.
+/// Responds as configured for a path, and otherwise with 200. Dropping it stops it.
 pub(crate) struct RawServer {
     address: SocketAddr,
     state: Arc<State>,
@@ -53,7 +53,7 @@ impl RawServer {
         format!("{}{path}", self.origin())
     }
 
-    /// Answers a path with this status line and these headers from now on.
+    /// Responds on a path with this status line and these headers from now on.
     pub(crate) fn answer(&self, path: &str, head: &str) {
         let head = head.trim_end().to_owned();
         self.state
@@ -67,7 +67,7 @@ impl RawServer {
         self.answer(path, &format!("{status} Redirect\r\nlocation: {location}"));
     }
 
-    /// The requests so far, each as it came over the wire, in lower case.
+    /// The requests so far, each as received, in lower case.
     pub(crate) fn received(&self) -> Vec<String> {
         let received = self.state.received.lock().unwrap();
         received
@@ -76,7 +76,7 @@ impl RawServer {
             .collect()
     }
 
-    /// How many requests came, and how many of them with `secret` in any part.
+    /// The number of requests, and of those with `secret` in any part.
     pub(crate) fn requests_and_leaks(&self, secret: &str) -> (usize, usize) {
         let received = self.received();
         let secret = secret.to_lowercase();
@@ -115,11 +115,11 @@ async fn serve(mut stream: TcpStream, state: Arc<State>) {
     let head = state.answers.lock().unwrap().get(&path).cloned();
     let head = head.unwrap_or_else(|| "200 OK".to_owned());
     let answer = format!("HTTP/1.1 {head}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-    // A client that has gone away has its bytes recorded all the same.
+    // The bytes of a client that disconnected are recorded too.
     let _ = stream.write_all(answer.as_bytes()).await;
 }
 
-/// Whether head and body, by its length, are there.
+/// Whether head and body are complete, by the content length.
 fn is_whole(request: &[u8]) -> bool {
     let Some(end) = request.windows(4).position(|window| window == b"\r\n\r\n") else {
         return false;

@@ -1,9 +1,9 @@
 //! A stand-in for Teletracker: a real HTTP server on loopback that behaves as the vendor documents.
 //!
-//! - A login answers with a token and a refresh token, each with its expiry by the server's clock,
-//!   which may be off.
-//! - A refresh token works once; used again, it fails, and it is counted.
-//! - A new pair ends the token before it.
+//! - A login returns a token and a refresh token, each with its expiry by the server's clock, which
+//!   may be wrong.
+//! - A refresh token works once. A second use fails and is counted.
+//! - A new pair invalidates the previous token.
 //! - An expired token gets 401 or 403.
 //!
 //! Tests and examples share this file.
@@ -41,24 +41,24 @@ pub(crate) const AUTHENTICATION: HeaderName = HeaderName::from_static("authentic
 /// How long a refresh token lives.
 pub(crate) const REFRESH_LIFETIME: Duration = Duration::from_secs(29 * 24 * 60 * 60);
 
-/// What the server has seen.
+/// Counters of the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Logins that were let in.
+    /// Successful logins.
     pub(crate) logins: usize,
     /// Logins that were rejected.
     pub(crate) refused_logins: usize,
-    /// Refreshes that brought a new pair, lost answers included.
+    /// Refreshes that returned a new pair, lost answers included.
     pub(crate) refreshes: usize,
-    /// Refreshes with a token that had been used.
+    /// Refreshes with a used token.
     pub(crate) reused_refresh_tokens: usize,
-    /// Refreshes with a token that was expired or unknown.
+    /// Refreshes with an expired or unknown token.
     pub(crate) refused_refreshes: usize,
-    /// The most logins and refreshes under way at one moment.
+    /// The most logins and refreshes under way at once.
     pub(crate) max_in_flight: usize,
-    /// Answers with a 2xx, logins aside.
+    /// Responses with 2xx, without logins.
     pub(crate) ok: usize,
-    /// Refusals, logins aside.
+    /// Rejections, without logins.
     pub(crate) rejected: usize,
 }
 
@@ -73,17 +73,17 @@ impl Counts {
     }
 }
 
-/// How the server behaves.
+/// The behaviour of the server.
 pub(crate) struct Settings {
     /// `tokenLifetime`, in seconds.
     pub(crate) token_lifetime: u64,
-    /// What an expired token is answered with.
+    /// The status for an expired token.
     pub(crate) rejection: StatusCode,
-    /// The header that the token is looked for in.
+    /// The header that carries the token.
     pub(crate) header_name: HeaderName,
     /// How far the server's wall clock is ahead, in seconds.
     pub(crate) clock_offset: i64,
-    /// The account that a session must be bound to.
+    /// The account to which a session must be bound.
     pub(crate) account: Option<u64>,
     /// The passing of time.
     pub(crate) clock: Box<dyn Clock>,
@@ -102,7 +102,7 @@ impl Default for Settings {
     }
 }
 
-/// The running server; dropping it stops it.
+/// The running server. Dropping it stops it.
 pub(crate) struct StandIn {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -170,25 +170,24 @@ impl StandIn {
         format!("http://{}", self.address)
     }
 
-    /// The URL of something to ask for.
+    /// The URL of a resource.
     pub(crate) fn reports(&self) -> String {
         format!("{}/reports", self.base_url())
     }
 
-    /// What the server has seen so far.
+    /// The counters so far.
     pub(crate) fn counts(&self) -> Counts {
         self.shared.accounts().counts
     }
 
-    /// Ends the token, and not the refresh token.
+    /// Revokes the token, but not the refresh token.
     pub(crate) fn revoke_token(&self) {
         if let Some(pair) = &mut self.shared.accounts().pair {
             pair.token.clear();
         }
     }
 
-    /// Loses the answer to the next refresh: the connection breaks in place of it. The refresh token
-    /// is spent.
+    /// Loses the answer to the next refresh: the connection breaks. The refresh token is spent.
     pub(crate) fn lose_next_refresh_answer(&self) {
         self.shared.accounts().answers_to_lose += 1;
     }
@@ -205,7 +204,7 @@ impl Shared {
         self.accounts.lock().expect("no handler panics")
     }
 
-    /// Makes a new pair, which ends the one before it, and tells it.
+    /// Creates a new pair, which invalidates the previous one, and returns it.
     fn new_pair(&self, accounts: &mut Accounts) -> serde_json::Value {
         let Settings {
             token_lifetime,
@@ -241,14 +240,14 @@ impl Shared {
     }
 }
 
-/// As the vendor writes it: `2018-04-01T21:39:12+00:00`.
+/// In the vendor's format: `2018-04-01T21:39:12+00:00`.
 fn rfc_3339(instant: OffsetDateTime) -> String {
     let second = instant.replace_nanosecond(0).expect("a second begins");
     let text = second.format(&Rfc3339).expect("a year of four digits");
     text.replace('Z', "+00:00")
 }
 
-/// A login or refresh under way; one whose client goes away counts down as well.
+/// A login or refresh under way. It is also counted down if the client disconnects.
 struct InFlight<'a>(&'a Shared);
 
 impl<'a> InFlight<'a> {
@@ -336,7 +335,10 @@ async fn authenticate(State(shared): State<Arc<Shared>>, request: Request, next:
         true => AUTHENTICATION,
         false => AUTHORIZATION,
     };
-    assert!(!request.headers().contains_key(other), "it is one header");
+    assert!(
+        !request.headers().contains_key(other),
+        "only one of the headers is sent"
+    );
     let sent = request.headers().get(&settings.header_name);
     let token = sent
         .and_then(|sent| sent.to_str().ok()?.strip_prefix("Bearer "))

@@ -1,5 +1,5 @@
-//! The flight and the credential's life under every schedule that the checker finds: `loom` goes
-//! through interleavings one by one, `shuttle` draws them at random.
+//! The flight and the life of a credential under every schedule that the checker finds. `loom`
+//! tries interleavings one by one, `shuttle` picks them at random.
 
 #![cfg(any(feature = "loom", feature = "shuttle"))]
 
@@ -43,7 +43,8 @@ fn reject(provider: &CachedProvider, generation: Generation) -> bool {
         .is_log_in()
 }
 
-/// Explores a model, and says how much of it: under its own name, and that of a row where it is one.
+/// Explores a model and prints the number of schedules, also under the label of a row if there is
+/// one.
 fn explore(name: &str, row: Option<&str>, model: impl Fn() + Send + Sync + 'static) {
     let schedules = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&schedules);
@@ -62,8 +63,8 @@ fn explore(name: &str, row: Option<&str>, model: impl Fn() + Send + Sync + 'stat
     }
     #[cfg(feature = "shuttle")]
     {
-        // Half of them with threads that run on until they are overtaken three times: what takes a long
-        // run of one thread is found by those.
+        // Half of the schedules run each thread until it is preempted, three times at most. They
+        // find faults that need a long run of one thread.
         let half = number("MODEL_SCHEDULES", 100_000) / 2;
         let model = Arc::new(model);
         let again = Arc::clone(&model);
@@ -85,7 +86,7 @@ fn number(name: &str, default: usize) -> usize {
         .unwrap_or(default)
 }
 
-/// Logins, how many have begun, and how many at once at the most.
+/// Logins: the number begun, and the most in flight at once.
 #[derive(Clone, Default)]
 struct Issuer {
     begun: Arc<AtomicUsize>,
@@ -93,7 +94,7 @@ struct Issuer {
 }
 
 impl Issuer {
-    /// A provider whose logins take a turn of the scheduler.
+    /// A provider whose logins yield to the scheduler.
     fn provider(&self, lifetime: Option<Duration>) -> CachedProviderBuilder {
         let issuer = self.clone();
         let login = login_fn(move |_| {
@@ -142,7 +143,7 @@ fn is_current(provider: &CachedProvider, held: &tower_bearer::Authorization) -> 
     provider.is_current(held, RequestHead::of(&request))
 }
 
-// F14: no waiter is forgotten, whenever it began to wait, and there is one login for all.
+// F14: no waiter is missed, whenever it begins to wait, and there is one login for all.
 #[test]
 fn one_login_serves_all_waiters() {
     explore("one_flight", Some("F14"), || {
@@ -157,7 +158,7 @@ fn one_login_serves_all_waiters() {
     });
 }
 
-// F13: a caller that gives up, at whatever point, takes nothing from another.
+// F13: a waiter that is dropped, at any point, does not affect another one.
 #[test]
 fn a_dropped_waiter_does_not_affect_the_others() {
     explore("abandoned", Some("F13"), || {
@@ -167,7 +168,7 @@ fn a_dropped_waiter_does_not_affect_the_others() {
         let impatient = thread::spawn(move || {
             let mut cx = Context::from_waker(Waker::noop());
             let mut acquire = pin!(other.acquire());
-            // Ready where the other has it already.
+            // Ready if the other thread has the credential already.
             let _ = acquire.as_mut().poll(&mut cx);
         });
         acquire(&provider);
@@ -176,7 +177,7 @@ fn a_dropped_waiter_does_not_affect_the_others() {
     });
 }
 
-// One rejection of a generation counts, whoever is first.
+// Only the first rejection of a generation counts.
 #[test]
 fn two_rejections_of_one_generation_cause_one_login() {
     explore("rejected_twice", None, || {
@@ -184,7 +185,10 @@ fn two_rejections_of_one_generation_cause_one_login() {
         let provider = issuer.provider(None).build();
         let first = acquire(&provider);
         let reject_and_acquire = move |provider: &CachedProvider| {
-            assert!(reject(provider, first), "another can be had");
+            assert!(
+                reject(provider, first),
+                "another credential can be acquired"
+            );
             acquire(provider)
         };
         let other = provider.clone();
@@ -196,14 +200,14 @@ fn two_rejections_of_one_generation_cause_one_login() {
     });
 }
 
-// The rules hear of the first acceptance under a new generation, whoever brings it.
+// The first acceptance under a new generation reaches the rules, whichever request it belongs to.
 #[test]
 fn an_acceptance_under_a_new_generation_is_never_missed() {
     explore("accepted", None, || {
         let issuer = Issuer::default();
         let provider = issuer.provider(None).build();
         let first = acquire(&provider);
-        // From here on acceptances are no news, but for targets that were rejected.
+        // From here on acceptances are ignored, except for targets that were rejected.
         provider.accept(receipt(first));
         let other = provider.clone();
         let accepting = thread::spawn(move || {
@@ -216,9 +220,10 @@ fn an_acceptance_under_a_new_generation_is_never_missed() {
         });
         assert!(reject(&provider, first));
         let second = acquire(&provider);
-        let is_cured = accepting.join().unwrap();
-        // Cured and rejected again, it asks for a login at once; else that login was in vain.
-        assert_eq!(reject(&provider, second), is_cured);
+        let is_accepted_again = accepting.join().unwrap();
+        // After an acceptance, a rejection causes a login at once. Otherwise the previous login had
+        // no effect.
+        assert_eq!(reject(&provider, second), is_accepted_again);
     });
 }
 
@@ -248,7 +253,8 @@ fn no_waiter_gets_a_generation_older_than_the_published_one() {
     });
 }
 
-// Whoever has seen a newer one is never told that an older one is current, in the midst of it all.
+// A thread that has seen a newer generation never gets an older one as current, at no point of the
+// replacement.
 #[test]
 fn generations_never_go_backwards_for_a_reader() {
     explore("no_way_back", None, || {
@@ -263,13 +269,13 @@ fn generations_never_go_backwards_for_a_reader() {
         });
         let seen = provider.current().map(|current| current.generation());
         if seen != Some(rejected) {
-            assert!(!is_current(&provider, &first), "it is gone, or replaced");
+            assert!(!is_current(&provider, &first), "it is rejected or replaced");
         }
         renewing.join().unwrap();
     });
 }
 
-// A reset while a login is under way: its outcome is nobody's.
+// A reset while a login is under way: its outcome is discarded.
 #[test]
 fn a_login_from_before_a_reset_is_never_used_after_it() {
     explore("reset", None, || {
@@ -289,9 +295,9 @@ fn a_login_from_before_a_reset_is_never_used_after_it() {
     });
 }
 
-// A login that hangs is over at its time-out, and every waiter is told: by it or by the waiter's own
-// deadline. What it would have brought is nobody's. Without an end to the schedules, so not for
-// `loom`.
+// A hanging login ends at its timeout, and every waiter ends with it or at the waiter's own
+// deadline. The outcome of the login is discarded. The number of schedules is unlimited, so this is
+// not for `loom`.
 #[cfg(feature = "shuttle")]
 #[test]
 fn a_hanging_login_blocks_no_waiter() {
@@ -317,14 +323,13 @@ fn a_hanging_login_blocks_no_waiter() {
         waiters
             .into_iter()
             .for_each(|waiter| waiter.join().unwrap());
-        // Pauses are long past: the next one is free to try.
+        // All pauses are over: the next request may log in.
         model::pass(Duration::from_secs(100));
         assert!(!provider.snapshot().is_logging_in());
     });
 }
 
-// The timer's word and the life of what it stands for: the timer of the first finds that its time is
-// over while the first is replaced.
+// The timer of the first generation fires while that generation is being replaced.
 #[test]
 fn the_timer_never_expires_another_generation() {
     explore("watch", None, || {

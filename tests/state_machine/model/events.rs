@@ -1,4 +1,4 @@
-//! What the provider says has happened, and whether it may have.
+//! The provider's events, checked against the model.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ impl Model {
                 ..
             } => self.rejected(*generation, *is_kept),
             CredentialEvent::RefreshFailed { .. } => {
-                self.violated("no refresh fails here by its own word")
+                self.violated("a refresh failed, though no login here reports that")
             }
             _ => (),
         }
@@ -28,10 +28,10 @@ impl Model {
     fn logged_in(&mut self, generation: Generation) {
         let flight = self.flight.take();
         if flight.is_none_or(|flight| flight.is_stale) {
-            self.violated("published what came before a reset, or from no login");
+            self.violated("published a credential from before a reset, or of no login");
         }
         let Some(brought) = self.brought.take() else {
-            return self.violated("published what no login has brought");
+            return self.violated("published a credential of no login");
         };
         self.refresh_token = brought.refresh_token.or(self.refresh_token.take());
         (self.failures, self.permanent, self.next_attempt) = (0, 0, None);
@@ -66,21 +66,21 @@ impl Model {
         self.published.push(Published {
             token,
             generation,
-            landed_at: answered,
+            logged_in_at: answered,
             ends: used_for.map(|used_for| {
                 (
                     (sent.0 + used_for).max(answered + shortest),
                     (sent.1 + used_for).max(answered_wall + shortest),
                 )
             }),
-            // From 70 to 90 % of its use.
+            // At 70 to 90 % of the time in use.
             ages: ages.map(|used_for| {
                 (sent.0 + used_for.mul_f64(0.7 + 0.2 * CHANCE)).max(answered + shortest)
             }),
             usable_in: 0,
             is_for_rejection,
             was_accepted: false,
-            was_refused: false,
+            was_rejected: false,
         });
         self.in_use = Some(self.published.len() - 1);
         self.rejected = None;
@@ -89,18 +89,18 @@ impl Model {
 
     fn login_failed(&mut self, error: &Error) {
         if self.flight.take().is_none_or(|flight| flight.is_stale) {
-            self.violated("told of a failure that came before a reset, or of no login");
+            self.violated("reported a failure from before a reset, or of no login");
         }
         self.brought = None;
         self.last_failure = Some(self.step);
         self.was_lost = error.is_login_lost();
         let outcome = self.last_outcome.take();
         if error.is_login_lost() {
-            // The next request makes another.
+            // The next request starts another login.
             self.next_attempt = None;
         } else {
-            // Doubled from a second to a minute, and half of that by chance; from a quarter of an
-            // hour to an hour.
+            // From a second to a minute, doubled each time, half of it random. For permanent
+            // failures, from a quarter of an hour to an hour.
             let doubled = |first: u64, times: u32, longest: u64| {
                 Duration::from_secs((first << times.min(12)).min(longest))
             };
@@ -120,9 +120,9 @@ impl Model {
             self.next_attempt = Some(self.now() + pause.max(asked_for));
         }
         if error.next_attempt() != self.next_attempt {
-            self.violated("the next attempt is another than is documented");
+            self.violated("the next attempt is not at the documented time");
         }
-        // For want of a better one.
+        // There is no newer one.
         if let Some((rejected, _)) = self.rejected.take() {
             self.in_use = Some(rejected);
             self.note_what_is_usable();
@@ -131,7 +131,7 @@ impl Model {
 
     fn login_discarded(&mut self) {
         if self.flight.take().is_none_or(|flight| !flight.is_stale) {
-            self.violated("discarded what no reset came before");
+            self.violated("discarded a login without a reset");
         }
         self.discards.push(self.step);
         self.last_outcome = None;
@@ -143,21 +143,21 @@ impl Model {
     fn rejected(&mut self, generation: Generation, is_kept: bool) {
         let now = self.now();
         let Some(at) = self.in_use else {
-            return self.violated("a rejection of nothing");
+            return self.violated("a rejection without a credential");
         };
         if self.published[at].generation != generation {
-            return self.violated("a late rejection is acted upon");
+            return self.violated("a late rejection has an effect");
         }
         self.last_rejected = Some(self.published[at].token);
-        // What was rejected is forgotten after ten minutes.
+        // A rejection is forgotten after ten minutes.
         let before = self.rejected_at.replace(now);
         if before.is_none_or(|before| now - before >= Duration::from_secs(600)) {
             self.logins_without_effect = 0;
         }
         let is_cheap = self.flight.is_some() || self.usable().is_none();
-        if !is_cheap && !self.published[at].was_refused {
+        if !is_cheap && !self.published[at].was_rejected {
             let it = &mut self.published[at];
-            it.was_refused = true;
+            it.was_rejected = true;
             let had_no_effect = it.is_for_rejection && !it.was_accepted;
             self.logins_without_effect = if had_no_effect {
                 self.logins_without_effect + 1
@@ -166,26 +166,30 @@ impl Model {
             };
         }
         let is_pausing = self.next_attempt.is_some_and(|at| now < at);
-        let age = now - self.published[at].landed_at;
+        let age = now - self.published[at].logged_in_at;
         if is_kept {
-            // However often a login was in vain: five minutes, and a second to be sure.
+            // However many logins did not help, the pause is five minutes at most. One second is
+            // added for rounding.
             if !is_pausing && age > Duration::from_secs(301) {
                 self.violated(format!("I4: no login for {age:?}, and a rejection is kept"));
             }
             if !is_pausing && !self.rejected_since_reset {
-                self.violated("the first refusal of all changes nothing");
+                self.violated("the first rejection has no effect");
             }
             if is_cheap && !is_pausing {
-                self.violated("what is over, or about to be replaced, stays in use");
+                self.violated(
+                    "a rejected credential stays in use, though it is expired or being replaced",
+                );
             }
         } else {
             if is_pausing {
-                self.violated("taken out of use while no login may be made");
+                self.violated("taken out of use during a pause");
             }
-            // Generations in a row that nothing has accepted: two logins cost no time.
+            // Consecutive generations without an acceptance: the first two logins are not held
+            // back.
             if !is_cheap && self.logins_without_effect > 2 && age < Duration::from_secs(1) {
                 self.violated(format!(
-                    "I4: {} logins in a row cured nothing, and another after {age:?}",
+                    "I4: {} logins in a row did not help, and another after {age:?}",
                     self.logins_without_effect
                 ));
             }

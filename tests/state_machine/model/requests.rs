@@ -1,16 +1,16 @@
-//! What requests may be sent with.
+//! The tokens that requests may be sent with.
 
 use super::Model;
 use crate::script::Kind;
 
-/// What is known of a request, by its number.
+/// The state of a request, by its number.
 pub(crate) struct Asked {
     pub(crate) kind: Kind,
     pub(crate) is_kept: bool,
     pub(crate) started_in: usize,
-    /// How many were published before it started.
+    /// The number of credentials published before it started.
     floor: usize,
-    /// What was in use when it started.
+    /// The credential in use when it started.
     in_use: Option<usize>,
     pub(crate) sent: Vec<Option<usize>>,
     pub(crate) is_over: bool,
@@ -34,16 +34,16 @@ impl Model {
     /// A request is sent with the token of this number.
     pub(crate) fn sends(&mut self, number: usize, token: Option<usize>) {
         let Some(asked) = self.requests.get(&number) else {
-            return self.violated("a request that nobody has made");
+            return self.violated("an unknown request");
         };
         let mut wrong = Vec::new();
         let may_be_sent = if asked.is_kept { 2 } else { 1 };
         if asked.sent.len() >= may_be_sent || asked.is_over {
-            wrong.push("I3: a request is sent once too often");
+            wrong.push("I3: a request is sent too often");
         }
         let is_ours = matches!(asked.kind, Kind::Plain | Kind::Fresh);
         if is_ours != token.is_some() {
-            wrong.push("I9: a token where none belongs, or none where one does");
+            wrong.push("I9: a token is sent where none belongs, or is missing");
         }
         if let Some(token) = token {
             match self.published.iter().position(|it| it.token == token) {
@@ -54,9 +54,9 @@ impl Model {
                     if !is_newer && at + 1 != asked.floor {
                         wrong.push("I8: older than what was published before the request started");
                     }
-                    // One that has waited looks once more when it is polled late, and that is all.
+                    // A request that waited looks only once more if it is polled late.
                     if self.usable() != Some(at) && self.published.len() <= asked.floor + 1 {
-                        wrong.push("not in use any more when the request was polled");
+                        wrong.push("no longer in use when the request was polled");
                     }
                     if !is_newer && it.usable_in < asked.started_in {
                         wrong.push("expired, taken out or reset before the request started");
@@ -68,7 +68,7 @@ impl Model {
                             wrong.push("sent again with no newer token");
                         }
                     } else if asked.kind == Kind::Fresh && asked.in_use == Some(at) {
-                        wrong.push("a fresh one was asked for");
+                        wrong.push("the request asked for a fresh one");
                     }
                 }
             }
@@ -83,13 +83,13 @@ impl Model {
 }
 
 impl Asked {
-    /// Whether it is under way and has no token to go with.
-    pub(super) fn wants_a_login(&self) -> bool {
+    /// Whether it is under way and lacks a token.
+    pub(super) fn asks_for_login(&self) -> bool {
         let is_ours = matches!(self.kind, Kind::Plain | Kind::Fresh);
         is_ours && !self.is_over && self.sent.len() < if self.is_kept { 2 } else { 1 }
     }
 
-    pub(super) fn wants_a_fresh_one(&self) -> bool {
+    pub(super) fn asks_for_fresh(&self) -> bool {
         self.kind == Kind::Fresh && !self.is_over && self.sent.is_empty()
     }
 }

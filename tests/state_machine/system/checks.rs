@@ -1,4 +1,4 @@
-//! What came of a step, against what the model says.
+//! The outcome of a step, compared with the model.
 
 use std::{error::Error as _, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl System {
-    /// A refusal of what is in use is text, and nothing else is.
+    /// A rejection of the credential in use is reported, and no other.
     pub(super) fn rejected_by(&self, number: usize, answered: Option<Answered>) {
         let rejected = answered.filter(|it| it.status == Some(StatusCode::UNAUTHORIZED));
         let rejected = rejected.and_then(|it| it.token);
@@ -24,27 +24,27 @@ impl System {
             let expected = rejected.filter(|_| model.was_in_use == rejected);
             if model.last_rejected != expected {
                 model.violated(format!(
-                    "request {number}: {:?} rejected, and not {expected:?}",
+                    "request {number}: {:?} rejected, but expected {expected:?}",
                     model.last_rejected
                 ));
             }
         });
     }
 
-    /// A request that is polled for the first time waits for a slot, for an answer, for a login, and
-    /// not for one where there is a token.
+    /// A request that is polled for the first time waits for a slot, a response or a login. It does
+    /// not wait for a login if there is a token.
     pub(super) fn waits_for_good_reason(&self, number: usize, usable: Option<usize>) {
         let are_slots_closed = self.server.are_slots_closed();
         self.server.with_model(|model| {
             let asked = &model.requests[&number];
             let waits = asked.kind == Kind::Plain && asked.sent.is_empty();
             if waits && usable.is_some() && !are_slots_closed {
-                model.violated(format!("request {number} waits, and there is a token"));
+                model.violated(format!("request {number} waits, though there is a token"));
             }
         });
     }
 
-    /// A request ends with an answer. `usable` is the token that was in use just before.
+    /// A request ends with a response. `usable` is the token that was in use just before.
     pub(super) fn answered(
         &self,
         number: usize,
@@ -53,7 +53,9 @@ impl System {
         usable: Option<usize>,
     ) {
         let Some(answered) = answered.filter(|it| it.status == Some(status)) else {
-            return self.violated(format!("request {number}: an answer that nobody gave"));
+            return self.violated(format!(
+                "request {number}: a response that the server did not send"
+            ));
         };
         self.server.with_model(|model| {
             let asked = &model.requests[&number];
@@ -67,7 +69,7 @@ impl System {
                 let is_taken_out = usable == Some(token) && model.usable_token() != Some(token);
                 if is_kept && attempts == 1 && (is_newer_there || is_taken_out) {
                     model.violated(format!(
-                        "request {number} is not sent again, though it could be"
+                        "request {number} is not replayed, though it could be"
                     ));
                 }
             } else if !status.is_server_error() {
@@ -79,12 +81,12 @@ impl System {
     pub(super) fn failed(&self, number: usize, answered: Option<Answered>, error: BoxError) {
         if error.is::<Broken>() {
             if answered.is_none_or(|it| it.status.is_some()) {
-                self.violated(format!("request {number}: an error that nobody made"));
+                self.violated(format!("request {number}: an error without a cause"));
             }
             return;
         }
         let Some(error) = error.downcast_ref::<Error>() else {
-            return self.violated(format!("request {number}: an error of nobody's"));
+            return self.violated(format!("request {number}: an error of unknown origin"));
         };
         let mut text = format!("{error} {error:?}");
         if let Some(source) = error.source() {
@@ -93,7 +95,7 @@ impl System {
         self.server.with_model(|model| {
             model.counts.failed += 1;
             let started_in = model.requests[&number].started_in;
-            // After a reset it waits for the next login, and for no third.
+            // After a reset it waits for the next login, and not for a third.
             let discards = model.discards.iter().filter(|step| **step >= started_in);
             let has_failed = model.last_failure.is_some_and(|step| step >= started_in);
             let is_explained = has_failed || model.is_pausing() || discards.count() >= 2;
@@ -104,7 +106,7 @@ impl System {
                 || error.to_string().contains("reset");
             if !is_explained || !is_expected {
                 model.violated(format!(
-                    "request {number}: {error}, and no login has failed"
+                    "request {number}: {error}, though no login has failed"
                 ));
             }
             if text.contains(SECRET) {
@@ -113,7 +115,7 @@ impl System {
         });
     }
 
-    /// What can be seen from outside against what the model says.
+    /// The public state, compared with the model.
     pub(super) fn compare(&self) {
         let snapshot = self.provider.snapshot();
         let (is_logging_in, are_slots_closed) = (
@@ -126,7 +128,7 @@ impl System {
                 .generation()
                 .filter(|_| snapshot.usable_for() != Some(Duration::ZERO));
             if seen != usable {
-                model.violated("another generation is in use than was published and not taken out");
+                model.violated("the generation in use is not the published one");
             }
             let expected = match (usable, model.is_logging_in(), model.is_pausing()) {
                 (Some(_), _, _) => &[
@@ -139,16 +141,16 @@ impl System {
                 (None, false, false) => &[CredentialState::Expired, CredentialState::Empty],
             };
             if !expected.contains(&snapshot.state()) {
-                model.violated(format!("{:?}, and not {expected:?}", snapshot.state()));
+                model.violated(format!("{:?}, but expected {expected:?}", snapshot.state()));
             }
             if snapshot.held_back().is_some() != (snapshot.state() == CredentialState::HeldBack) {
-                model.violated("rejections are held back, or not, and the state says otherwise");
+                model.violated("the state is wrong about rejections held back");
             }
             if snapshot.is_logging_in() != model.is_logging_in() {
-                model.violated("a login is under way, or not, and the provider says otherwise");
+                model.violated("the provider is wrong about a login under way");
             }
         });
-        // I7: whoever waits, waits for something that is there.
+        // I7: every waiting request waits for something that exists.
         for caller in &self.callers {
             let waits = caller.was_polled && !caller.response.is_woken();
             let for_something =
@@ -159,7 +161,7 @@ impl System {
         }
     }
 
-    /// Everything comes to its end.
+    /// Ends everything.
     pub(crate) fn end(mut self) -> Result<Counts, String> {
         self.server.with_model(Model::next_step);
         self.server.close_slots(false);
@@ -185,7 +187,7 @@ impl System {
         self.let_go()
     }
 
-    /// I6: nothing is left, not even of a login under way.
+    /// I6: nothing is leaked, not even by a login under way.
     fn let_go(self) -> Result<Counts, String> {
         let text = format!(
             "{:?} {:?} {:?}",
@@ -194,10 +196,10 @@ impl System {
             self.provider.snapshot()
         );
         if text.contains(SECRET) {
-            self.violated("I5: a secret in what is printed");
+            self.violated("I5: a secret in printed text");
         }
         let replays = self.layer.replays();
-        // One is left under way where it can be.
+        // A login is left under way if possible.
         self.server.with_model(|model| model.is_warming_up = true);
         let acquire = self.provider.acquire();
         self.runtimes[0].block_on(async {
@@ -233,7 +235,7 @@ impl System {
         }
         let counts = server.with_model(|model| model.counts.clone());
         if counts.replays != replays {
-            server.with_model(|model| model.violated("replays are counted, and are others"));
+            server.with_model(|model| model.violated("the count of replays is wrong"));
         }
         let violations = server.with_model(|model| model.violations.join("; "));
         if violations.is_empty() {

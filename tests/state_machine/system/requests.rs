@@ -23,7 +23,7 @@ impl System {
         runtime: usize,
     ) -> bool {
         let service = service % self.services.len();
-        // Where a request cannot be sent at once, tower's contract is to wait.
+        // If a request cannot be sent at once, tower's contract is to wait.
         if self.server.are_slots_closed() {
             return false;
         }
@@ -72,13 +72,13 @@ impl System {
             };
             if sent != expected {
                 model.violated(format!(
-                    "request {number} is sent at once with {sent:?}, and not with {expected:?}"
+                    "request {number} is sent at once with {sent:?}, but expected {expected:?}"
                 ));
             }
         });
         self.settle();
         if is_due && !self.server.with_model(|model| model.is_logging_in()) {
-            self.violated("a background login is due, and is not made");
+            self.violated("a background login is due and does not start");
         }
         true
     }
@@ -124,7 +124,7 @@ impl System {
                 asked.is_over = true;
             });
         }
-        // A login that was started begins now, before anything else happens.
+        // A login that was started runs now, before anything else.
         self.settle();
     }
 
