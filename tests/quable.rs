@@ -248,7 +248,9 @@ fn an_instance_is_a_label_and_a_base_url_is_checked() {
     ] {
         let error = Quable::instance(name).unwrap_err();
         assert!(
-            error.to_string().contains("letters, digits and hyphens"),
+            error
+                .to_string()
+                .contains("letters, digits and inner hyphens"),
             "{name}"
         );
     }
