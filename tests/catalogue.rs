@@ -124,7 +124,7 @@ fn each_variant_and_each_kind_is_explained() {
     let kinds = kinds.into_iter().map(|word| format!("Error::is_{word}"));
     missing.extend(kinds.filter(|kind| !is_explained(kind)));
     assert!(missing.is_empty(), "not in the catalogue: {missing:#?}");
-    println!("figure: catalogue names={count}");
+    println!("figure: catalogue-names explained~={count}");
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn each_text_of_an_error_is_explained() {
     let is_missing = |text: &String| !is_part(text) && !is_whole(text);
     let missing: Vec<_> = all.into_iter().filter(is_missing).collect();
     assert!(missing.is_empty(), "not in the catalogue: {missing:#?}");
-    println!("figure: catalogue error_texts={count}");
+    println!("figure: catalogue-error_texts explained~={count}");
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn each_log_line_is_explained_with_its_level_and_fields() {
         count >= 8,
         "the source code has an unexpected form: {count}"
     );
-    println!("figure: catalogue log_lines={count}");
+    println!("figure: catalogue-log_lines explained~={count}");
 }
 
 #[test]
@@ -196,5 +196,5 @@ fn each_test_that_the_guide_names_exists() {
     }
     assert!(count >= 25, "the guide has an unexpected form: {count}");
     assert!(missing.is_empty(), "there is no such test: {missing:#?}");
-    println!("figure: catalogue tests_named={count}");
+    println!("figure: catalogue-tests_named exist~={count}");
 }

@@ -604,6 +604,10 @@ pub(crate) const SECTIONS: &[Section] = &[
                 "allocations",
                 "Allocations of a request with a fresh token.",
             ),
+            row(
+                "catalogue",
+                "The guide explains each event, error and log line, and the tests that it names exist.",
+            ),
             row("events", "Logins, and the order of their events."),
             row(
                 "fingerprint",
