@@ -71,7 +71,7 @@
 //! **Hot login loop.** An endpoint is forbidden for this account and answers 401. Each 401 causes a
 //! login, and each login revokes what others send. Here logins that do not help are paused, for
 //! that endpoint alone.
-//! `tests/rejection.rs::a_401_for_lack_of_permission_costs_few_logins_and_no_healthy_call`
+//! `tests/held_back.rs::a_401_for_lack_of_permission_costs_few_logins_and_no_healthy_call`
 //!
 //! **No login ever again.** A throttle that is too simple keeps a dead token for hours. Here a login
 //! is tried after five minutes at the latest, and the pause of a failed login.
@@ -80,7 +80,7 @@
 //! **Two clients on one account.** Each login revokes the other client's token, without end. Here
 //! that is noticed, reported as [`Contended`](crate::CredentialEvent::Contended), and no longer
 //! answered at once.
-//! `tests/rejection.rs::another_client_on_the_account_is_reported_and_no_longer_logged_out`
+//! `tests/held_back.rs::another_client_on_the_account_is_reported_and_no_longer_logged_out`
 //!
 //! # Lifetimes
 //!
