@@ -94,7 +94,7 @@ fn crowd_table() -> Outcome<String> {
     let latency = Measured::of(&storm, "Expiry under load, concurrent session, 2 workers")?;
     let threads = Measured::of(&contention, "2 threads, long-lived")?;
     let ours = "tower-bearer";
-    let mut text = String::from("| crowds | |\n| --- | --- |\n");
+    let mut text = String::from("| many requests at once | |\n| --- | --- |\n");
     let best = cold.cell("by hand: OnceCell", "drain")?;
     writeln!(
         text,

@@ -138,7 +138,7 @@ async fn no_redirect_takes_the_token_to_another_origin() {
     }
 }
 
-// R8: a POST whose body travels.
+// R8: a POST with a body.
 #[tokio::test]
 async fn a_redirected_post_takes_no_token_to_another_origin() {
     let mut cases = Cases::of("R8-with_a_body");

@@ -317,7 +317,7 @@ async fn reused_services_share_no_header_bytes() {
     }
 }
 
-// DESIGN.md, section 4: such a request is sent untouched, and starts nothing.
+// DESIGN.md, section 4: such a request is sent unchanged, and starts no login.
 #[tokio::test]
 async fn a_request_with_its_own_authorization_starts_no_background_login() {
     let clock = HandClock::new();

@@ -7,8 +7,8 @@
 //! cargo test --test reliability -- --check target/tests.log    # fails if the file differs from the run
 //! ```
 //!
-//! It reads the named logs, or standard input. A test prints one line for each row of `rows.rs` that
-//! it measures:
+//! It reads the named logs, or standard input. A test prints one line for each row of `rows.rs`
+//! that it measures:
 //!
 //! ```text
 //! figure: F1 requests=10000 logins=1 failed=0
@@ -18,8 +18,8 @@
 //! figure: public_api not measured: it takes cargo 1.95
 //! ```
 //!
-//! A run prints no label twice. A row without a line is `not measured`, and the check fails if the file
-//! has figures for it. Only a test can report that it could not measure.
+//! A run prints no label twice. A row without a line is `not measured`, and the check fails if the
+//! file has figures for it. Only a test can report that it could not measure.
 
 mod rows;
 

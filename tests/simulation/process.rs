@@ -38,7 +38,7 @@ struct Task {
     can_be_copied: bool,
     asks_for_fresh: bool,
     /// The timeout of its caller.
-    gives_up_after: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 const TASK: Task = Task {
@@ -46,7 +46,7 @@ const TASK: Task = Task {
     text: None,
     can_be_copied: true,
     asks_for_fresh: false,
-    gives_up_after: None,
+    timeout: None,
 };
 
 impl Process {
@@ -142,7 +142,7 @@ impl Process {
             text: (chance.u8(0..5) == 0).then_some("a thing"),
             can_be_copied: chance.bool(),
             asks_for_fresh: chance.u8(0..50) == 0,
-            gives_up_after: (chance.u8(0..20) == 0).then(|| patience.mul_f64(chance.f64())),
+            timeout: (chance.u8(0..20) == 0).then(|| patience.mul_f64(chance.f64())),
         }
     }
 
@@ -187,8 +187,8 @@ impl Process {
         let pace = self.host.pace;
         let wait = pace.login_timeout + Duration::from_secs(1);
         let (deadline, after_reset) = (2 * (wait + pace.patience), 2 * (2 * wait + pace.patience));
-        let gives_up_after = task.gives_up_after.unwrap_or(after_reset);
-        let answer = time::timeout(gives_up_after, calling).await;
+        let timeout = task.timeout.unwrap_or(after_reset);
+        let answer = time::timeout(timeout, calling).await;
         let took = begun.elapsed();
         if took > deadline && self.logbook.resets() == resets || took >= after_reset {
             self.violation(format!("I7: {took:?} are more than {deadline:?}"));
@@ -283,7 +283,7 @@ impl Process {
             .must_hide_secrets(&self.logbook.who, &printed);
         let task = Task {
             asks_for_fresh: true,
-            gives_up_after: Some(Duration::ZERO),
+            timeout: Some(Duration::ZERO),
             ..TASK
         };
         self.ask(&self.logbook.who, service, task).await;

@@ -22,7 +22,7 @@ use crate::{
     wire::{self, WireError},
 };
 
-/// A body of one piece.
+/// A body in one piece.
 #[derive(Default)]
 pub(crate) struct Payload {
     pub(crate) text: Option<&'static str>,
@@ -126,7 +126,7 @@ impl Wire {
         }
         let before = ticket.carried.lock().unwrap().replace(number);
         if before.is_some_and(|before| before >= number) {
-            violation("I8: sent again with nothing newer".to_owned());
+            violation("I8: replayed without a newer token".to_owned());
         }
     }
 }

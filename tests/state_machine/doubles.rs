@@ -136,7 +136,7 @@ impl Server {
         Some(answered)
     }
 
-    /// Returns whether that changes anything.
+    /// Returns whether the state has changed.
     pub(crate) fn close_slots(&self, are_closed: bool) -> bool {
         let mut state = self.state();
         let has_changed = state.are_slots_closed != are_closed;

@@ -65,7 +65,7 @@ impl Model {
                         self.counts.replays += 1;
                         let place = self.published.iter().position(|it| it.token == *before);
                         if place.is_none_or(|place| place >= at) {
-                            wrong.push("sent again with no newer token");
+                            wrong.push("replayed without a newer token");
                         }
                     } else if asked.kind == Kind::Fresh && asked.in_use == Some(at) {
                         wrong.push("the request asked for a fresh one");
