@@ -672,6 +672,17 @@ async fn a_snapshot_shows_what_the_next_request_would_find() {
     assert_eq!(state(), CredentialState::Expired);
     assert_eq!(provider.snapshot().usable_for(), Some(seconds(0)));
     issuer.step();
+    assert_eq!(
+        provider.acquire().await.unwrap().generation(),
+        held.generation(),
+        "it is within its margin, and has not ended"
+    );
+    assert_eq!(state(), CredentialState::Aging);
+    assert_eq!(provider.snapshot().usable_for(), Some(seconds(10)));
+    clock.advance(seconds(10));
+    assert_eq!(state(), CredentialState::Expired);
+    assert_eq!(provider.snapshot().usable_for(), Some(seconds(0)));
+    issuer.step();
     assert!(provider.acquire().await.is_err());
     assert_eq!(state(), CredentialState::BackingOff);
     let snapshot = provider.snapshot();
@@ -686,7 +697,7 @@ async fn a_snapshot_shows_what_the_next_request_would_find() {
             snapshot.failed_logins(),
             snapshot.waits()
         ),
-        (1, 2, 3)
+        (1, 3, 4)
     );
     assert_eq!(snapshot.discarded_logins(), 0);
 }

@@ -175,7 +175,7 @@
 //! | [`CredentialState::Empty`] | Nothing; [`acquire`](crate::CachedProvider::acquire) at start spares the first request the login. |
 //! | [`CredentialState::LoggingIn`] | Nothing, unless it lasts longer than the login's timeout. |
 //! | [`CredentialState::Fresh`] | Nothing. |
-//! | [`CredentialState::Aging`] | Nothing: a background login is due or under way. If it lasts, see [`last_error`](crate::Snapshot::last_error). |
+//! | [`CredentialState::Aging`] | Nothing: a login is due, under way or has failed, and requests go on. If it lasts, see [`last_error`](crate::Snapshot::last_error). |
 //! | [`CredentialState::HeldBack`] | Raise an alarm if it lasts: see [`held_back`](crate::Snapshot::held_back). |
 //! | [`CredentialState::Expired`] | Nothing: the next request logs in. |
 //! | [`CredentialState::BackingOff`] | Raise an alarm: requests fail. See [`last_error`](crate::Snapshot::last_error) and [`next_attempt`](crate::Snapshot::next_attempt). |

@@ -32,6 +32,7 @@
 //! | --- | --- | --- | --- |
 //! | lifetime, if the login names none | until a rejection | An invented lifetime would cause needless logins. | [`with_lifetime`](crate::Credential::with_lifetime) |
 //! | margin before the expiry | the smaller of 10 s and a tenth of the lifetime | A request needs time to arrive; a short token must stay usable. | [`margin`](crate::CachePolicy::margin) |
+//! | use within the margin | only while logins fail, and not after a rejection | A short outage of the issuer should fail no request. | [`margin`](crate::CachePolicy::margin) of zero: there is no such time |
 //! | longest margin | half of the lifetime | A margin that is all of it would be a login per request. | fixed |
 //! | shortest use of a token | 1 s | A lifetime of zero must not cause a login per request. | fixed |
 //! | background login of a concurrent session | at random from 70 to 90 % of the use | Late enough to be worth it, and spread over a fleet. | in tests: `random`, feature `test-util` |

@@ -60,6 +60,7 @@
 //! | --- | --- | --- |
 //! | late in a token's life | uses it to its end, less the [margin](crate::CachePolicy::margin) | logs in once in the background, from 70 to 90 % of that time on |
 //! | at the end | requests wait for one login | usually nothing: the next token is there |
+//! | a failed login within the margin | requests go on with the token until it expires | the same |
 //! | no announced lifetime | uses it until it is rejected | the same |
 //! | a rejection | one login; a request that can be replayed is | the same |
 //!

@@ -59,6 +59,8 @@
 //!   [timeout](crate::CachePolicy::login_timeout).
 //! - The margin before an expiry is 10 s at most by default. For uploads that take longer, use
 //!   [`CachedProvider::acquire_valid_for`] first.
+//! - While logins fail, requests use a credential within its margin. A request that then waits for its
+//!   client to be ready may be sent after the expiry.
 //!
 //! # Secrets
 //!

@@ -15,6 +15,7 @@
 //! | the login's runtime is dropped | requests that wait on another runtime try once more there, and share that login |
 //! | the login's runtime is no longer driven | the login counts as lost one second after its [timeout]; the next request starts another |
 //! | the login blocks its thread | the same; no timeout can stop code that blocks |
+//! | the process was frozen during a background login | that login counts as lost, without a pause; the next request starts another |
 //! | a lost login ends after all | its outcome is discarded |
 //! | a credential outlives the runtime of its login | it stays in use |
 //!

@@ -28,8 +28,9 @@ use crate::{
 /// - Reads take no lock: each request sees one snapshot of the current credential.
 /// - There is at most **one login in flight**, in its own Tokio task. Requests that need it wait for it
 ///   and share its outcome, success or failure. A cancelled request does not cancel the login.
-/// - A credential is used until a [margin](CachePolicy::margin) before its expiry. A lifetime of less
-///   than one second, including zero, counts as one second.
+/// - A credential is used until a [margin](CachePolicy::margin) before its expiry. While logins fail,
+///   it is used to the expiry itself, by either clock, unless it was rejected.
+/// - A lifetime of less than one second, including zero, counts as one second.
 /// - A [concurrent](crate::Session::Concurrent) session refreshes in the background, while the current
 ///   credential stays in use. This login starts after 70 to 90 % of the credential's use, at random.
 /// - An [exclusive](crate::Session::Exclusive) session has no background login: it would revoke the
@@ -101,7 +102,8 @@ impl CachedProvider {
 
     /// Returns the current authorization, without waiting and without a lock: for synchronous callers.
     ///
-    /// `None` before the first login, after a rejection, and from the margin before the expiry on.
+    /// `None` before the first login, after a rejection, and from the margin before the expiry on. Within
+    /// the margin, [`acquire`](Self::acquire) still returns the credential if the login fails.
     #[must_use]
     pub fn current(&self) -> Option<Authorization> {
         let current = self.0.current();

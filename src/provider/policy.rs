@@ -48,8 +48,28 @@ impl CachePolicy {
         }
     }
 
-    /// Sets how long before its expiry a credential is no longer used. Defaults to the smaller of
-    /// 10 s and a tenth of the lifetime. The margin never exceeds half of the lifetime.
+    /// Sets how long before its expiry a credential is replaced. Defaults to the smaller of 10 s and
+    /// a tenth of the lifetime. The margin never exceeds half of the lifetime.
+    ///
+    /// Within its margin, a credential causes a login. If that login fails, requests go on with the
+    /// credential until a login succeeds, or until its expiry. This does not hold for a rejected
+    /// credential, nor for [`acquire_valid_for`](crate::CachedProvider::acquire_valid_for).
+    ///
+    /// Some issuers refuse a refresh before the expiry, and the refresh token may be lost with it. For
+    /// those, set a margin of zero: in an exclusive session, the refresh then happens at the expiry. A
+    /// request that arrives at the server after the expiry is rejected, so configure a
+    /// [replay](crate::BearerAuthLayer::replay).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_bearer::CachePolicy;
+    ///
+    /// // Refreshes at the expiry, not before.
+    /// let policy = CachePolicy::default().margin(Duration::ZERO);
+    /// # let _ = policy;
+    /// ```
     #[must_use]
     pub fn margin(self, margin: Duration) -> Self {
         Self {

@@ -58,14 +58,16 @@ pub enum CredentialState {
     LoggingIn,
     /// A usable credential.
     Fresh,
-    /// A usable credential. A background login is due, is under way, or has failed and is due later.
+    /// A usable credential. A login is due or under way in the background, or has failed and is due
+    /// later. In that pause, requests also use a credential within its
+    /// [margin](crate::CachePolicy::margin).
     Aging,
     /// A rejected credential that stays in use, since logins for such rejections have not helped.
     /// [`Snapshot::held_back`] has the time of the next login.
     HeldBack,
-    /// An expired credential, which is not used: the request logs in.
+    /// A credential that has expired or is within its margin: the request logs in.
     Expired,
-    /// No credential, and the last login has failed: the request fails at once.
+    /// No usable credential, and the last login has failed: the request fails at once.
     BackingOff,
 }
 
@@ -136,8 +138,9 @@ impl Snapshot {
         self.age
     }
 
-    /// How much longer that credential is used. The margin is subtracted first; zero after the expiry.
-    /// `None` without a credential or without an expiry.
+    /// How much longer that credential is used. The margin is subtracted first, unless requests use
+    /// the credential because the login has failed. Zero if it is not used, `None` without a
+    /// credential or without an expiry.
     #[must_use]
     pub fn usable_for(&self) -> Option<Duration> {
         self.usable_for

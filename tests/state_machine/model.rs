@@ -41,6 +41,8 @@ pub(crate) struct Model {
     rejected: Option<(usize, bool)>,
     logins_begun: usize,
     flight: Option<Flight>,
+    /// Logins that were declared lost before their futures were dropped.
+    lost: BTreeSet<usize>,
     /// The credential of the last login, until it is published or discarded.
     brought: Option<Brought>,
     last_outcome: Option<Outcome>,
@@ -74,14 +76,39 @@ pub(crate) struct Published {
     pub(crate) token: usize,
     pub(crate) generation: Generation,
     logged_in_at: Instant,
-    /// By each clock; `None` for no expiry.
+    /// The end of its use, by each clock; `None` for no expiry.
     ends: Option<Moment>,
+    /// The end of its lifetime, a margin later.
+    expires: Option<Moment>,
+    /// Whether it was rejected. An outage within its margin then may or may not end its use.
+    is_doubtful: bool,
     ages: Option<Instant>,
     /// The last step in which it could be used.
     usable_in: usize,
     is_for_rejection: bool,
     was_accepted: bool,
     was_rejected: bool,
+}
+
+impl Published {
+    fn is_over(&self, now: Moment) -> bool {
+        self.ends
+            .is_some_and(|ends| now.0 >= ends.0 || now.1 >= ends.1)
+    }
+
+    fn has_expired(&self, now: Moment) -> bool {
+        self.expires
+            .is_some_and(|expires| now.0 >= expires.0 || now.1 >= expires.1)
+    }
+}
+
+/// The credential within its margin that requests use while no login may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InOutage {
+    Nothing,
+    Certainly(usize),
+    /// It was rejected before.
+    Perhaps(usize),
 }
 
 struct Flight {
@@ -110,6 +137,7 @@ impl Model {
             rejected: None,
             logins_begun: 0,
             flight: None,
+            lost: BTreeSet::new(),
             brought: None,
             last_outcome: None,
             failures: 0,
@@ -250,12 +278,13 @@ impl Model {
     }
 
     pub(crate) fn login_ended_with(&mut self, outcome: Outcome) {
-        self.last_outcome = Some(outcome);
+        self.last_outcome = Some(outcome).filter(|_| self.flight.is_some());
     }
 
     /// Its future is done, or dropped.
     pub(crate) fn login_ends(&mut self, number: usize) {
-        if self.flight.as_ref().map(|it| it.number) != Some(number) {
+        let is_under_way = self.flight.as_ref().map(|it| it.number) == Some(number);
+        if !self.lost.remove(&number) && !is_under_way {
             self.violated("I1: the login that ends is not the one in flight");
         }
     }
@@ -286,10 +315,26 @@ impl Model {
 
     /// The credential in use if it has not expired, by its index among the published ones.
     pub(crate) fn usable(&self) -> Option<usize> {
-        let (monotonic, wall) = self.moment();
-        let is_over = |ends: Moment| monotonic >= ends.0 || wall >= ends.1;
-        self.in_use
-            .filter(|at| !self.published[*at].ends.is_some_and(is_over))
+        let now = self.moment();
+        self.in_use.filter(|at| !self.published[*at].is_over(now))
+    }
+
+    /// The credential in use if it is within its margin.
+    pub(crate) fn in_margin(&self) -> Option<usize> {
+        let now = self.moment();
+        let is_within = |it: &Published| it.is_over(now) && !it.has_expired(now);
+        self.in_use.filter(|at| is_within(&self.published[*at]))
+    }
+
+    /// The credential that requests use in the pause of a failed login.
+    pub(crate) fn in_outage(&self) -> InOutage {
+        match self.in_margin() {
+            Some(at) if self.is_pausing() => match self.published[at].is_doubtful {
+                true => InOutage::Perhaps(at),
+                false => InOutage::Certainly(at),
+            },
+            _ => InOutage::Nothing,
+        }
     }
 
     /// Whether a background login is due.
@@ -314,7 +359,7 @@ impl Model {
     }
 
     pub(crate) fn note_what_is_usable(&mut self) {
-        if let Some(usable) = self.usable() {
+        if let Some(usable) = self.usable().or(self.in_margin()) {
             self.published[usable].usable_in = self.step;
         }
     }

@@ -60,6 +60,7 @@ use super::{
     Cache, Entry,
     flight::{Flight, FlightWait},
     lifespan::Freshness,
+    single_flight::LoginReason,
 };
 use crate::{
     credential::{Authorization, Generation},
@@ -110,12 +111,30 @@ impl Cache {
 
     /// The current credential after a failed login, if it satisfies the request.
     ///
-    /// A failed login puts a rejected credential back in use: the rejection may have meant a missing
-    /// permission.
-    fn fallback(self: &Arc<Self>, wanted: Wanted) -> Option<Authorization> {
-        let current = self.current()?;
-        let is_other = wanted.other_than != Some(current.generation());
-        (wanted.valid_for.is_zero() && is_other).then_some(current)
+    /// - A failed login puts a rejected credential back in use: the rejection may have meant a missing
+    ///   permission.
+    /// - Within its margin, a credential is still valid: it serves until a login succeeds, or to its end.
+    fn fallback(self: &Arc<Self>, wanted: Wanted, error: &Error) -> Option<Authorization> {
+        if !wanted.valid_for.is_zero() {
+            return None;
+        }
+        let current = self.current().or_else(|| self.within_margin(error))?;
+        (wanted.other_than != Some(current.generation())).then_some(current)
+    }
+
+    /// The current credential from the end of its use to the end of its lifetime, if the error is that
+    /// of a failed login. An error of the request itself must reach its caller.
+    #[cold]
+    fn within_margin(&self, error: &Error) -> Option<Authorization> {
+        if error.next_attempt().is_none() && !error.is_login_lost() {
+            return None;
+        }
+        let now = Moment::of(&*self.setup.clock);
+        let current = self.current.load();
+        let entry = current.as_ref()?;
+        entry
+            .serves_in_outage(now)
+            .then(|| entry.authorization.clone())
     }
 
     fn authorization_valid_for(
@@ -169,7 +188,7 @@ impl Cache {
                 return Err(Error::login_through_itself(None));
             }
             // A new request does not wait for an overdue flight, but starts another login.
-            if !flight.is_overdue() {
+            if !flight.is_overdue(|| Moment::of(&*self.setup.clock)) {
                 let wait = flight.wait(&runtime);
                 if flight.needs_timer(&runtime) {
                     self.start_overdue_timer(&flight, &runtime);
@@ -205,7 +224,7 @@ impl Cache {
             return Err(failure.clone());
         }
         locked.counts.waits += 1;
-        let flight = self.start_login(locked, &runtime, now);
+        let flight = self.start_login(locked, &runtime, now, LoginReason::NoneUsable);
         Ok(Found::Flight(flight, runtime))
     }
 }

@@ -3,7 +3,10 @@
 //! The rules are in [`rejections`](super::rejections). This file calls them under the cache's lock, and
 //! notifies observers after it is released.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use super::{
     Cache, Entry, Locked,
@@ -49,6 +52,9 @@ impl Cache {
             _ => return backing_off.unwrap_or(Verdict::new(Reason::Late)),
         };
         locked.counts.rejections += 1;
+        if matches!(decision, Decision::LogIn) {
+            entry.is_distrusted.store(true, Ordering::Relaxed);
+        }
         let is_login_due = locked.flight.is_some() || !entry.lifespan.outlasts(now, Duration::ZERO);
         // Without a login, the credential stays in use: the rejection may mean a missing permission.
         let verdict = match (backing_off, decision) {

@@ -12,9 +12,12 @@ use pin_project_lite::pin_project;
 use crate::{
     error::Error,
     login::RefreshTokenSlot,
-    runtime::sync::{
-        AtomicBool, Handle, Instant, Notify, OnceLock, OwnedNotified, RuntimeId, Timeout, task,
-        time,
+    runtime::{
+        Moment,
+        sync::{
+            AbortHandle, AtomicBool, Handle, Instant, Notify, OnceLock, OwnedNotified, RuntimeId,
+            Timeout, task, time,
+        },
     },
 };
 
@@ -32,8 +35,12 @@ pub(super) struct Flight<T> {
     completed: Arc<Notify>,
     runtime: RuntimeId,
     task: OnceLock<task::Id>,
+    abort_handle: OnceLock<AbortHandle>,
     waits_for_itself: AtomicBool,
     overdue_at: Instant,
+    /// The same by the provider's clock, for a background login only. Tokio's clock may stop while the
+    /// machine sleeps.
+    overdue_after_thaw: Option<Moment>,
     /// Whether the overdue timer runs. It serves all waiters on the login's runtime.
     has_timer: AtomicBool,
     /// The token of this login only: a lost login cannot take the token of the next one.
@@ -52,10 +59,26 @@ impl<T> Flight<T> {
             completed: Arc::default(),
             runtime: runtime.id(),
             task: OnceLock::new(),
+            abort_handle: OnceLock::new(),
             waits_for_itself: AtomicBool::new(false),
             overdue_at: Instant::now() + timeout + OVERDUE,
+            overdue_after_thaw: None,
             has_timer: AtomicBool::new(false),
             refresh_token,
+        }
+    }
+
+    /// Makes it the flight of a background login that starts `now`: it is also overdue by the provider's
+    /// clock. A jump of that clock may start another login, which revokes nothing in a concurrent
+    /// session.
+    pub(super) fn in_background(self, now: Moment, timeout: Duration) -> Self {
+        let limit = timeout + OVERDUE;
+        Self {
+            overdue_after_thaw: Some(Moment {
+                monotonic: now.monotonic + limit,
+                wall: now.wall + limit,
+            }),
+            ..self
         }
     }
 
@@ -67,6 +90,19 @@ impl<T> Flight<T> {
     pub(super) fn record_task(&self) {
         // Called once, since a flight has one task.
         let _ = self.task.set(task::id());
+    }
+
+    /// Keeps the handle of the login's task, which a lost flight aborts.
+    pub(super) fn set_abort_handle(&self, abort_handle: AbortHandle) {
+        // Called once, since a flight has one task.
+        let _ = self.abort_handle.set(abort_handle);
+    }
+
+    /// Ends the login's task, so that a lost login sends nothing more beside the next one.
+    pub(super) fn abort(&self) {
+        if let Some(abort_handle) = self.abort_handle.get() {
+            abort_handle.abort();
+        }
     }
 
     /// Whether the current task runs the login, so that waiting here would be a deadlock. The flight
@@ -85,9 +121,22 @@ impl<T> Flight<T> {
         self.waits_for_itself.load(Ordering::Relaxed)
     }
 
-    /// Whether the login should have ended by now.
-    pub(super) fn is_overdue(&self) -> bool {
-        Instant::now() >= self.overdue_at
+    /// Whether the login should have ended by now. Reads the provider's clock for a background login.
+    pub(super) fn is_overdue(&self, now: impl FnOnce() -> Moment) -> bool {
+        Instant::now() >= self.overdue_at || self.is_overdue_after_thaw(now)
+    }
+
+    fn is_overdue_after_thaw(&self, now: impl FnOnce() -> Moment) -> bool {
+        self.overdue_after_thaw.is_some_and(|limit| {
+            let now = now();
+            now.monotonic >= limit.monotonic || now.wall >= limit.wall
+        })
+    }
+
+    /// Whether this is a background login that ends too late: the process was frozen meanwhile, so its
+    /// failure says nothing about the server.
+    pub(super) fn was_frozen(&self, now: impl FnOnce() -> Moment) -> bool {
+        self.overdue_after_thaw.is_some() && self.is_overdue(now)
     }
 
     /// The time until the flight is overdue.

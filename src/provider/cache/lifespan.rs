@@ -24,15 +24,64 @@ pub(super) enum Source {
     Caller(Moment),
 }
 
-/// The times at which a credential starts to age and is no longer used.
+/// The times at which a credential starts to age, is no longer used, and ends.
 #[derive(Clone, Debug)]
 pub(super) struct Lifespan {
     aging_from: Option<Instant>,
-    /// `None` without an expiry, or if the clock cannot represent it.
-    until: Option<Instant>,
-    wall_until: Option<SystemTime>,
+    /// The end of its use: a margin before `end`.
+    until: Limit,
+    /// The end of its lifetime. Used only while no login succeeds.
+    end: Limit,
     /// How long a new credential of this login is used; `None` if unknown or unlimited.
     longest: Option<Duration>,
+}
+
+/// A point in time by both clocks. `None` without an expiry, or if the clock cannot represent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Limit {
+    monotonic: Option<Instant>,
+    wall: Option<SystemTime>,
+}
+
+impl Limit {
+    const NEVER: Self = Self {
+        monotonic: None,
+        wall: None,
+    };
+
+    /// This long after `start`, and not before `earliest`.
+    fn after(start: Moment, by: Duration, earliest: Moment) -> Self {
+        let monotonic = start.monotonic.checked_add(by);
+        let wall = start.wall.checked_add(by);
+        Self {
+            monotonic: monotonic.map(|at| at.max(earliest.monotonic)),
+            wall: wall.map(|at| at.max(earliest.wall)),
+        }
+    }
+
+    /// The time until it, by the clock that says less.
+    fn left(self, now: Moment) -> Option<Duration> {
+        let by_monotonic = self
+            .monotonic
+            .map(|at| at.saturating_duration_since(now.monotonic));
+        let by_wall = self
+            .wall
+            .map(|at| at.duration_since(now.wall).unwrap_or_default());
+        [by_monotonic, by_wall].into_iter().flatten().min()
+    }
+
+    /// Whether it is reached `later` than now, by either clock.
+    fn is_reached(self, now: Moment, later: Duration) -> bool {
+        let by_monotonic = self.monotonic.is_some_and(|at| {
+            now.monotonic
+                .checked_add(later)
+                .is_none_or(|then| then >= at)
+        });
+        let by_wall = self
+            .wall
+            .is_some_and(|at| now.wall.checked_add(later).is_none_or(|then| then >= at));
+        by_monotonic || by_wall
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +94,8 @@ pub(super) enum Freshness {
 impl Lifespan {
     const ENDLESS: Self = Self {
         aging_from: None,
-        until: None,
-        wall_until: None,
+        until: Limit::NEVER,
+        end: Limit::NEVER,
         longest: None,
     };
 
@@ -79,28 +128,29 @@ impl Lifespan {
             None => MARGIN.min(lifetime / 10),
         };
         let used_for = lifetime.saturating_sub(margin);
-        let earliest = answered.monotonic + shortest;
-        let until = sent.monotonic.checked_add(used_for);
-        let until = until.map(|until| until.max(earliest));
-        let wall_until = sent.wall.checked_add(used_for);
+        let earliest = Moment {
+            monotonic: answered.monotonic + shortest,
+            wall: answered.wall + shortest,
+        };
+        let until = Limit::after(sent, used_for, earliest);
         let share = REFRESH_AHEAD.start + jitter * (REFRESH_AHEAD.end - REFRESH_AHEAD.start);
         let aging_from = match session {
             Session::Exclusive => None,
             Session::Concurrent => sent
                 .monotonic
                 .checked_add(used_for.mul_f64(share))
-                .map(|from| from.max(earliest)),
+                .map(|from| from.max(earliest.monotonic)),
         };
         let longest = match source {
-            Source::Login { .. } => {
-                until.map(|until| until.saturating_duration_since(answered.monotonic))
-            }
+            Source::Login { .. } => until
+                .monotonic
+                .map(|until| until.saturating_duration_since(answered.monotonic)),
             Source::Caller(_) => None,
         };
         Self {
             aging_from,
             until,
-            wall_until: wall_until.map(|until| until.max(answered.wall + shortest)),
+            end: Limit::after(sent, lifetime, earliest),
             longest,
         }
     }
@@ -111,7 +161,7 @@ impl Lifespan {
             return Freshness::Fresh;
         }
         let now = now();
-        if self.is_over(now, Duration::ZERO) {
+        if self.until.is_reached(now, Duration::ZERO) {
             Freshness::Expired
         } else if self.aging_from.is_some_and(|from| now.monotonic >= from) {
             Freshness::Aging
@@ -122,7 +172,7 @@ impl Lifespan {
 
     /// Whether it has no expiry.
     pub(super) fn is_endless(&self) -> bool {
-        (self.until, self.wall_until) == (None, None)
+        self.until == Limit::NEVER
     }
 
     /// How much longer it stays fresh, by the clock that says less. `None` if it is not fresh or has no
@@ -139,36 +189,27 @@ impl Lifespan {
 
     /// Whether it is still used after `needed`.
     pub(super) fn outlasts(&self, now: Moment, needed: Duration) -> bool {
-        !self.is_over(now, needed)
+        !self.until.is_reached(now, needed)
     }
 
     /// How much longer it is used, by the clock that says less. `None` without an expiry.
     pub(super) fn left(&self, now: Moment) -> Option<Duration> {
-        let by_monotonic = self
-            .until
-            .map(|until| until.saturating_duration_since(now.monotonic));
-        let by_wall = self
-            .wall_until
-            .map(|until| until.duration_since(now.wall).unwrap_or_default());
-        [by_monotonic, by_wall].into_iter().flatten().min()
+        self.until.left(now)
+    }
+
+    /// Whether its lifetime has ended. From the end of its use to this, it is within its margin.
+    pub(super) fn has_ended(&self, now: Moment) -> bool {
+        self.end.is_reached(now, Duration::ZERO)
+    }
+
+    /// The rest of its lifetime, by the clock that says less. `None` without an expiry.
+    pub(super) fn left_to_end(&self, now: Moment) -> Option<Duration> {
+        self.end.left(now)
     }
 
     /// Whether a new credential may last for `needed`. If not, another login cannot help.
     pub(super) fn could_outlast(&self, needed: Duration) -> bool {
         self.longest.is_none_or(|longest| needed < longest)
-    }
-
-    /// Whether it is expired `later` than now, by either clock.
-    fn is_over(&self, now: Moment, later: Duration) -> bool {
-        let by_monotonic = self.until.is_some_and(|until| {
-            now.monotonic
-                .checked_add(later)
-                .is_none_or(|then| then >= until)
-        });
-        let by_wall = self
-            .wall_until
-            .is_some_and(|until| now.wall.checked_add(later).is_none_or(|then| then >= until));
-        by_monotonic || by_wall
     }
 }
 

@@ -65,6 +65,10 @@ impl LoginTask {
                     answered,
                 })
             }
+            // A failure of the freeze, not of the server: it causes no pause.
+            Err(_) if self.flight.was_frozen(|| Moment::of(&*cache.setup.clock)) => {
+                Err(Error::login_lost())
+            }
             Err(error) => Err(error),
         };
         cache.complete_login(&self.flight, outcome);

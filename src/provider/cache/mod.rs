@@ -25,7 +25,7 @@ mod target_filter;
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
 };
 
 pub(super) use self::acquire::{Acquiring, Wanted};
@@ -107,11 +107,18 @@ pub(super) struct Entry {
     received_at: Moment,
     /// In nanoseconds from `received_at` on; used while the fresh mark is 0.
     fresh_until: AtomicU64,
+    /// Whether a rejection of it has called for a login. Relaxed: it publishes no other memory.
+    is_distrusted: AtomicBool,
 }
 
 impl Entry {
     fn generation(&self) -> Generation {
         self.authorization.generation()
+    }
+
+    /// Whether requests go on with it while no login succeeds, also within its margin.
+    fn serves_in_outage(&self, now: Moment) -> bool {
+        !self.is_distrusted.load(Ordering::Relaxed) && !self.lifespan.has_ended(now)
     }
 }
 
@@ -185,12 +192,24 @@ impl Cache {
         }
         let pause = locked.pause_at(now);
         let held_back = locked.rejections.held_back(now.monotonic);
+        // Within its margin, while no login may be made.
+        let in_outage = current.as_ref().filter(|entry| {
+            let waits_for_nothing = pause.is_some() && locked.flight.is_none();
+            freshness == Some(Freshness::Expired)
+                && waits_for_nothing
+                && entry.serves_in_outage(now)
+        });
+        let usable_for = current.as_ref().and_then(|entry| match in_outage {
+            Some(_) => entry.lifespan.left_to_end(now),
+            None => entry.lifespan.left(now),
+        });
         let state = match freshness {
             Some(Freshness::Fresh | Freshness::Aging) if held_back.is_some() => {
                 CredentialState::HeldBack
             }
             Some(Freshness::Fresh) => CredentialState::Fresh,
             Some(Freshness::Aging) => CredentialState::Aging,
+            _ if in_outage.is_some() => CredentialState::Aging,
             _ if locked.flight.is_some() => CredentialState::LoggingIn,
             _ if pause.is_some() => CredentialState::BackingOff,
             Some(Freshness::Expired) => CredentialState::Expired,
@@ -204,7 +223,7 @@ impl Cache {
                 now.monotonic
                     .saturating_duration_since(entry.received_at.monotonic)
             }),
-            usable_for: current.and_then(|entry| entry.lifespan.left(now)),
+            usable_for,
             next_attempt: pause.and_then(Error::next_attempt),
             last_error: locked.failure.clone(),
             held_back: held_back.filter(|_| state == CredentialState::HeldBack),
@@ -244,6 +263,7 @@ impl Cache {
             ),
             received_at,
             fresh_until: AtomicU64::new(0),
+            is_distrusted: AtomicBool::new(false),
         })
     }
 

@@ -24,6 +24,15 @@ use crate::{
     },
 };
 
+/// Why a login is started.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LoginReason {
+    /// A request waits for it.
+    NoneUsable,
+    /// The current credential ages, and requests go on with it.
+    Aging,
+}
+
 impl Cache {
     /// Starts one login in the background, unless one is under way or has just failed.
     pub(super) fn refresh_ahead(self: &Arc<Self>) {
@@ -32,18 +41,20 @@ impl Cache {
         };
         self.is_refresh_due.store(false, Ordering::Relaxed);
         let now = Moment::of(&*self.setup.clock);
-        // The holder of the lock may be starting or ending a flight. No request waits for that here.
-        let mut locked = match self.locked.try_lock() {
-            Ok(locked) => locked,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
-        };
-        let overdue = locked.flight.as_ref().filter(|flight| flight.is_overdue());
-        if let Some(overdue) = overdue.cloned() {
+        let mut locked = loop {
+            // The holder of the lock may be starting or ending a flight. No request waits for that here.
+            let locked = match self.locked.try_lock() {
+                Ok(locked) => locked,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            let is_overdue = |flight: &&Arc<Flight<_>>| flight.is_overdue(|| now);
+            let Some(overdue) = locked.flight.as_ref().filter(is_overdue).cloned() else {
+                break locked;
+            };
             drop(locked);
             self.complete_login(&overdue, Err(Error::login_lost()));
-            return;
-        }
+        };
         // Check again under the lock: a flight may have been completed since.
         let is_aging = self
             .current
@@ -51,7 +62,7 @@ impl Cache {
             .as_ref()
             .is_some_and(|entry| entry.lifespan.freshness(|| now) == Freshness::Aging);
         if is_aging && locked.flight.is_none() && locked.pause_at(now).is_none() {
-            self.start_login(locked, &runtime, now);
+            self.start_login(locked, &runtime, now, LoginReason::Aging);
             locked = self.lock();
         }
         self.start_expiry_timer(&mut locked, now);
@@ -63,16 +74,22 @@ impl Cache {
         mut locked: MutexGuard<'_, Locked>,
         runtime: &Handle,
         now: Moment,
+        reason: LoginReason,
     ) -> Arc<Flight<Arc<Entry>>> {
         let refresh_token = locked.refresh_token.take();
         let refresh_token = refresh_token.filter(|token| !token.is_expired(now));
         let refresh_token = RefreshTokenSlot::new(refresh_token);
         let timeout = self.setup.policy.time_to_log_in();
-        let flight = Arc::new(Flight::new(timeout, runtime, refresh_token));
+        let flight = Flight::new(timeout, runtime, refresh_token);
+        let flight = Arc::new(match reason {
+            LoginReason::NoneUsable => flight,
+            LoginReason::Aging => flight.in_background(now, timeout),
+        });
         locked.flight = Some(Arc::clone(&flight));
         // Unlock first: a runtime that is shutting down drops the task at once, which takes the lock.
         drop(locked);
-        runtime.spawn(LoginTask::new(self, &flight).run());
+        let task = runtime.spawn(LoginTask::new(self, &flight).run());
+        flight.set_abort_handle(task.abort_handle());
         flight
     }
 
@@ -168,6 +185,9 @@ impl Cache {
         // deadline; then they read the credential themselves.
         self.setup.observers.notify(&event);
         flight.complete(outcome);
+        if is_lost {
+            flight.abort();
+        }
     }
 
     /// Completes a flight that a reset has made obsolete: its credential and its failure are discarded.

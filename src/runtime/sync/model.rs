@@ -177,7 +177,7 @@ impl Handle {
     }
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Aborted {
     is_aborted: bool,
     waker: Option<Waker>,
@@ -220,6 +220,7 @@ impl JoinHandle {
     }
 }
 
+#[derive(Debug)]
 pub(crate) struct AbortHandle(Arc<Mutex<Aborted>>);
 
 impl AbortHandle {

@@ -60,19 +60,23 @@ impl Model {
     ) {
         // The margin is a tenth of the lifetime, and ten seconds at most.
         let used_for = |lifetime: Duration| lifetime - (lifetime / 10).min(Duration::from_secs(10));
-        let used_for = self.lifetime().map(used_for);
+        let lifetime = self.lifetime();
+        let used_for = lifetime.map(used_for);
         let answered_wall = self.clock.wall();
+        let after = |by: Duration| {
+            (
+                (sent.0 + by).max(answered + shortest),
+                (sent.1 + by).max(answered_wall + shortest),
+            )
+        };
         let ages = used_for.filter(|_| self.case.session == Session::Concurrent);
         self.published.push(Published {
             token,
             generation,
             logged_in_at: answered,
-            ends: used_for.map(|used_for| {
-                (
-                    (sent.0 + used_for).max(answered + shortest),
-                    (sent.1 + used_for).max(answered_wall + shortest),
-                )
-            }),
+            ends: used_for.map(after),
+            expires: lifetime.map(after),
+            is_doubtful: false,
             // At 70 to 90 % of the time in use.
             ages: ages.map(|used_for| {
                 (sent.0 + used_for.mul_f64(0.7 + 0.2 * CHANCE)).max(answered + shortest)
@@ -88,7 +92,14 @@ impl Model {
     }
 
     fn login_failed(&mut self, error: &Error) {
-        if self.flight.take().is_none_or(|flight| flight.is_stale) {
+        let flight = self.flight.take();
+        if error.is_login_lost()
+            && let Some(flight) = &flight
+        {
+            // After a jump of the wall clock, a background login is lost before its future is dropped.
+            self.lost.insert(flight.number);
+        }
+        if flight.is_none_or(|flight| flight.is_stale) {
             self.violated("reported a failure from before a reset, or of no login");
         }
         self.brought = None;
@@ -149,6 +160,7 @@ impl Model {
             return self.violated("a late rejection has an effect");
         }
         self.last_rejected = Some(self.published[at].token);
+        self.published[at].is_doubtful = true;
         // A rejection is forgotten after ten minutes.
         let before = self.rejected_at.replace(now);
         if before.is_none_or(|before| now - before >= Duration::from_secs(600)) {

@@ -14,6 +14,7 @@ pub(crate) struct Asked {
     in_use: Option<usize>,
     pub(crate) sent: Vec<Option<usize>>,
     pub(crate) is_over: bool,
+    pub(crate) has_waited_for_slot: bool,
 }
 
 impl Model {
@@ -27,6 +28,7 @@ impl Model {
             in_use: self.in_use,
             sent: Vec::new(),
             is_over: false,
+            has_waited_for_slot: false,
         };
         self.requests.insert(number, asked);
     }
@@ -54,8 +56,17 @@ impl Model {
                     if !is_newer && at + 1 != asked.floor {
                         wrong.push("I8: older than what was published before the request started");
                     }
-                    // A request that waited looks only once more if it is polled late.
-                    if self.usable() != Some(at) && self.published.len() <= asked.floor + 1 {
+                    // A request that waited looks only once more if it is polled late. Within its margin,
+                    // a credential serves a request whose login has failed or was lost.
+                    let has_failed = self.is_pausing()
+                        || self
+                            .last_failure
+                            .is_some_and(|step| step >= asked.started_in);
+                    // A request that waited for a slot is sent with the token that it got before.
+                    let has_waited = asked.has_waited_for_slot && it.usable_in >= asked.started_in;
+                    let serves = has_waited || (has_failed && self.in_margin() == Some(at));
+                    let is_in_use = self.usable() == Some(at) || serves;
+                    if !is_in_use && self.published.len() <= asked.floor + 1 {
                         wrong.push("no longer in use when the request was polled");
                     }
                     if !is_newer && it.usable_in < asked.started_in {

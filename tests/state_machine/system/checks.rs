@@ -11,7 +11,7 @@ use super::{System, TIMED_OUT};
 use crate::{
     counts::Counts,
     doubles::{Answered, Broken, SECRET},
-    model::Model,
+    model::{InOutage, Model},
     script::{Answer, Kind, Outcome},
 };
 
@@ -94,6 +94,13 @@ impl System {
         }
         self.server.with_model(|model| {
             model.counts.failed += 1;
+            let asked = &model.requests[&number];
+            let is_first = asked.kind == Kind::Plain && asked.sent.is_empty();
+            if is_first && let InOutage::Certainly(_) = model.in_outage() {
+                model.violated(format!(
+                    "request {number}: {error}, and the credential has not ended"
+                ));
+            }
             let started_in = model.requests[&number].started_in;
             // After a reset it waits for the next login, and not for a third.
             let discards = model.discards.iter().filter(|step| **step >= started_in);
@@ -123,7 +130,16 @@ impl System {
             self.server.are_slots_closed(),
         );
         self.server.with_model(|model| {
-            let usable = model.usable().map(|at| model.published[at].generation);
+            let generation = |at: usize| model.published[at].generation;
+            let in_outage = match model.in_outage() {
+                _ if model.is_logging_in() => None,
+                InOutage::Nothing => None,
+                InOutage::Certainly(at) => Some(at),
+                InOutage::Perhaps(at) => {
+                    Some(at).filter(|_| snapshot.state() == CredentialState::Aging)
+                }
+            };
+            let usable = model.usable().or(in_outage).map(generation);
             let seen = snapshot
                 .generation()
                 .filter(|_| snapshot.usable_for() != Some(Duration::ZERO));
@@ -131,6 +147,7 @@ impl System {
                 model.violated("the generation in use is not the published one");
             }
             let expected = match (usable, model.is_logging_in(), model.is_pausing()) {
+                (Some(_), _, _) if in_outage.is_some() => &[CredentialState::Aging][..],
                 (Some(_), _, _) => &[
                     CredentialState::Fresh,
                     CredentialState::Aging,

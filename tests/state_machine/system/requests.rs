@@ -113,6 +113,12 @@ impl System {
         if is_first && polled.is_pending() {
             self.waits_for_good_reason(number, usable);
         }
+        if polled.is_pending() && self.server.are_slots_closed() {
+            self.server.with_model(|model| {
+                let asked = model.requests.get_mut(&number).unwrap();
+                asked.has_waited_for_slot = true;
+            });
+        }
         if let Poll::Ready(result) = polled {
             self.callers.remove(at);
             match result {

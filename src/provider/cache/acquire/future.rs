@@ -153,7 +153,7 @@ impl Attempt {
                 Step::Retry
             }
             Err(error) => {
-                let fallback = cache.fallback(self.wanted);
+                let fallback = cache.fallback(self.wanted, error);
                 Step::Done(fallback.ok_or_else(|| error.clone()))
             }
             // Expired, rejected or replaced between the login's end and this poll.

@@ -113,7 +113,10 @@ fn a_large_margin_leaves_time_for_a_background_login() {
         let margin = Some(margin);
         let session = Session::Concurrent;
         let lifespan = Lifespan::new(&credential, logged_in(start), session, margin, 0.999);
-        let (from, until) = (lifespan.aging_from.unwrap(), lifespan.until.unwrap());
+        let (from, until) = (
+            lifespan.aging_from.unwrap(),
+            lifespan.until.monotonic.unwrap(),
+        );
         assert!(until - from >= (until - start.monotonic) / 11, "{margin:?}");
     }
 }
@@ -126,4 +129,42 @@ fn a_handed_in_credential_does_not_limit_the_lifetime_of_the_next_login() {
     let lifespan = Lifespan::new(&credential, source, Session::Exclusive, None, 0.0);
     assert!(!lifespan.outlasts(now, HOUR));
     assert!(lifespan.could_outlast(HOUR));
+}
+
+#[test]
+fn a_lifetime_ends_a_margin_after_the_use() {
+    let start = moment();
+    for (lifetime, margin) in [(HOUR, 10), (HOUR / 60, 6), (HOUR / 36, 10)] {
+        let lifespan = lifespan(start, lifetime, Session::Exclusive, 0.0);
+        let margin = Duration::from_secs(margin);
+        assert_eq!(lifespan.left(start), Some(lifetime - margin));
+        assert_eq!(lifespan.left_to_end(start), Some(lifetime));
+        assert!(!lifespan.outlasts(later(start, lifetime - margin), Duration::ZERO));
+        assert!(!lifespan.has_ended(later(start, lifetime - TICK)));
+        assert!(lifespan.has_ended(later(start, lifetime)));
+    }
+}
+
+#[test]
+fn a_lifetime_ends_by_the_first_clock_that_says_so() {
+    let start = moment();
+    let lifespan = lifespan(start, HOUR, Session::Concurrent, 0.0);
+    let at = |monotonic, wall| Moment {
+        monotonic: start.monotonic + monotonic,
+        wall: start.wall + wall,
+    };
+    assert!(!lifespan.has_ended(at(HOUR - TICK, HOUR - TICK)));
+    assert!(lifespan.has_ended(at(HOUR, Duration::ZERO)));
+    assert!(lifespan.has_ended(at(Duration::ZERO, HOUR)));
+}
+
+#[test]
+fn the_end_is_not_before_the_shortest_use() {
+    let start = moment();
+    let lifespan = lifespan(start, Duration::ZERO, Session::Exclusive, 0.0);
+    assert_eq!(lifespan.left_to_end(start), Some(SHORTEST));
+    let endless = Credential::new("abc").unwrap();
+    let endless = Lifespan::new(&endless, logged_in(start), Session::Exclusive, None, 0.0);
+    assert!(!endless.has_ended(later(start, 1000 * HOUR)));
+    assert_eq!(endless.left_to_end(start), None);
 }
