@@ -91,6 +91,19 @@ impl<S, P, R> BearerAuth<S, P, R> {
         &self.per_service.share.provider
     }
 
+    /// The number of requests sent bare so far, through all services of the layer: see
+    /// [`BearerAuthLayer::bare_requests`](crate::BearerAuthLayer::bare_requests).
+    #[must_use]
+    pub fn bare_requests(&self) -> u64 {
+        self.per_service.share.bare_requests()
+    }
+
+    /// The number of replays so far, through all services of the layer.
+    #[must_use]
+    pub fn replays(&self) -> u64 {
+        self.per_service.share.replays()
+    }
+
     /// The number of requests to foreign origins so far, through all services of the layer.
     #[must_use]
     pub fn foreign_requests(&self) -> u64 {

@@ -729,6 +729,7 @@ async fn a_layer_counts_replays_and_bare_requests() {
         (layer.foreign_requests(), service.foreign_requests()),
         (1, 1)
     );
+    assert_eq!((service.replays(), service.bare_requests()), (1, 2));
     assert_eq!(
         (provider.rejected().len(), provider.accepted().len()),
         (1, 2)
