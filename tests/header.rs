@@ -141,6 +141,60 @@ async fn a_request_with_two_authorizations_is_not_sent() {
     assert_eq!(issuer.logins(), 0);
 }
 
+/// A request whose header map takes no more names.
+fn full() -> Request<()> {
+    let mut request = get(support::URL);
+    let headers = request.headers_mut();
+    for number in 0.. {
+        let name = HeaderName::from_bytes(format!("x-{number}").as_bytes()).unwrap();
+        if headers
+            .try_insert(name, HeaderValue::from_static(""))
+            .is_err()
+        {
+            break;
+        }
+    }
+    assert!(headers.len() > 20_000);
+    request
+}
+
+// `HeaderMap::insert` would panic.
+#[tokio::test]
+async fn a_request_without_room_for_the_header_is_an_error() {
+    let recorder = Recorder::default();
+    let x_token = HeaderName::from_static("x-token");
+    for name in [AUTHORIZATION, x_token] {
+        let provider = CachedProvider::new(Issuer::new());
+        let layer = BearerAuthLayer::new(provider, origins()).with_header_name(name);
+        // The first request waits for a login, the second finds its credential.
+        for service in [
+            layer.layer(recorder.service()),
+            layer.layer(recorder.service()),
+        ] {
+            let error = service.oneshot(full()).await.unwrap_err();
+            let error = error.downcast_ref::<Error>().unwrap();
+            assert!(error.is_no_authorization(), "{error}");
+            let source = std::error::Error::source(error).unwrap();
+            assert!(source.is::<http::header::MaxSizeReached>(), "{source}");
+        }
+    }
+    assert_eq!(recorder.0.lock().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_full_request_that_needs_no_header_is_sent() {
+    let recorder = Recorder::default();
+    let provider = CachedProvider::new(Issuer::new());
+    provider.acquire().await.unwrap();
+    let service = BearerAuthLayer::new(provider, origins()).layer(recorder.service());
+    let mut request = full();
+    request.headers_mut().remove("x-0");
+    let own = HeaderValue::from_static("Basic mine");
+    request.headers_mut().insert(AUTHORIZATION, own);
+    service.oneshot(request).await.unwrap();
+    assert_eq!(recorder.headers()[AUTHORIZATION], "Basic mine");
+}
+
 // I9; part of R2, R5, R7, R10, R13, R14: a request to a foreign origin is sent unchanged and at
 // once.
 #[tokio::test]

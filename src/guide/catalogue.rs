@@ -77,7 +77,7 @@
 //! | [`Error::is_short_lived`] | `even a new credential, minus its margin, lives less than …` | Ask [`acquire_valid_for`](crate::CachedProvider::acquire_valid_for) for less, or set a smaller margin. |
 //! | [`Error::is_not_renewed`] | ``the provider has no newer authorization than the one that was rejected: `reject` must say so`` | Fix your [`CredentialProvider`](crate::CredentialProvider): `reject` said "log in", but `acquire_for` returned the rejected generation. |
 //! | [`Error::is_other_account`] | `the newer authorization belongs to another account: the request was not replayed` | Send the request again yourself if the new account may make it. |
-//! | [`Error::is_no_authorization`] | `no authorization for this request` | The provider knows no account for it: see its source. `there is no provider` means an `Option` that is `None`. |
+//! | [`Error::is_no_authorization`] | `no authorization for this request` | The provider knows no account for it: see its source. `there is no provider` means an `Option` that is `None`. If the source is `max size reached`, the request has too many headers for another one. |
 //! | [`Error::is_many_headers`] | `the request has several headers of the authorization's name: set only one` | Find the code that appends the header where it should insert it. |
 //! | [`Error::is_foreign_origin`] | `a request to … is not allowed: it is none of the origins` | Add the origin to [`Origins`](crate::Origins), or drop [`strict`](crate::Origins::strict). |
 //! | [`Error::is_no_runtime`] | `no Tokio runtime to log in on: poll the request within one` | Await the request inside a Tokio runtime. |

@@ -281,7 +281,7 @@ impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
         if R::KEEPS && this.rejected.is_none() {
             (request, *this.kept) = KeptRequest::of(&*settings.replay, request);
         }
-        let sent = settings.authorize(&mut request, authorization);
+        let sent = settings.authorize(&mut request, authorization)?;
         this.progress.set(Progress::Sent { sent });
         provider.sent(sent.receipt);
         Poll::Ready(Ok(this.service.call(request)))

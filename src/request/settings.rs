@@ -6,7 +6,8 @@ use std::sync::{
 };
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header::AUTHORIZATION,
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
+    header::{AUTHORIZATION, MaxSizeReached},
 };
 
 use super::sent::{Rejection, Sent};
@@ -221,15 +222,26 @@ impl<P, R> Settings<P, R> {
         let (value, generation, account) = authorization.into_parts();
         let headers = request.headers_mut();
         let count_before = headers.len();
-        let replaced = if self.is_authorization {
-            headers.insert(AUTHORIZATION, value)
+        let inserted = if self.is_authorization {
+            headers.try_insert(AUTHORIZATION, value)
         } else {
-            headers.insert(&self.header_name, value)
+            headers.try_insert(&self.header_name, value)
         };
-        if let Some(callers_header) = replaced {
-            self.restore_callers_header(headers, callers_header, count_before)?;
+        match inserted {
+            Ok(None) => {}
+            Ok(Some(callers_header)) => {
+                self.restore_callers_header(headers, callers_header, count_before)?;
+            }
+            Err(full) => return Err(self.bypass_full(request, full)),
         }
         Ok(self.record_sent(request, Receipt::of(generation, account, request)))
+    }
+
+    /// The bypass of a request whose headers have no room for ours. It may need none.
+    #[cold]
+    fn bypass_full<B>(&self, request: &Request<B>, full: MaxSizeReached) -> Bypass {
+        self.callers_header_bypass(request)
+            .unwrap_or_else(|| Bypass::Failed(Error::no_authorization(full)))
     }
 
     /// Puts the caller's header back and returns a bypass, unless ours replaces it. `count_before` is
@@ -258,10 +270,11 @@ impl<P, R> Settings<P, R> {
         &self,
         request: &mut Request<B>,
         authorization: Authorization,
-    ) -> Sent {
+    ) -> Result<Sent, Error> {
         let (value, generation, account) = authorization.into_parts();
-        request.headers_mut().insert(&self.header_name, value);
-        self.record_sent(request, Receipt::of(generation, account, request))
+        let inserted = request.headers_mut().try_insert(&self.header_name, value);
+        inserted.map_err(Error::no_authorization)?;
+        Ok(self.record_sent(request, Receipt::of(generation, account, request)))
     }
 
     #[inline]
