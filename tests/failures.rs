@@ -747,6 +747,52 @@ async fn a_layer_counts_replays_and_bare_requests() {
     assert!(error.downcast_ref::<Error>().unwrap().is_login_failed());
 }
 
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        std::panic::resume_unwind(Box::new("the payload is dropped"));
+    }
+}
+
+#[tokio::test]
+async fn a_panic_whose_payload_panics_fails_the_login_and_nothing_else() {
+    let calls = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&calls);
+    let login = login_fn(move |_| {
+        let mut calls = counted.lock().unwrap();
+        *calls += 1;
+        let is_first = *calls == 1;
+        drop(calls);
+        async move {
+            if is_first {
+                std::panic::resume_unwind(Box::new(Bomb));
+            }
+            Ok(Credential::new("abc")?)
+        }
+    });
+    let clock = HandClock::new();
+    let provider = CachedProvider::builder(login)
+        .clock(clock.clone())
+        .random(|| 1.0)
+        .on_event(|_| std::panic::resume_unwind(Box::new(Bomb)))
+        .on_credential(|_| std::panic::resume_unwind(Box::new(Bomb)))
+        .build();
+    let waiters: Vec<_> = (0..10).map(|_| tokio::spawn(provider.acquire())).collect();
+    for waiter in waiters {
+        let error = waiter.await.unwrap().unwrap_err();
+        assert!(error.is_login_panicked(), "{error}");
+    }
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(provider.acquire().await.unwrap().value(), "Bearer abc");
+    // The observer panics for each rejection too.
+    let generation = provider.current().unwrap().generation();
+    assert!(provider.reject(&by_hand(generation)).is_log_in());
+    assert_eq!(provider.acquire().await.unwrap().value(), "Bearer abc");
+    assert_eq!(*calls.lock().unwrap(), 3);
+}
+
 // Trap 29: a failure that no request waits for is reported.
 #[tokio::test]
 async fn a_failed_background_login_reaches_the_observer() {

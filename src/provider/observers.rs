@@ -2,15 +2,13 @@
 
 #[cfg(feature = "tracing")]
 use std::error::Error as _;
-use std::{
-    panic::{self, AssertUnwindSafe},
-    time::Instant,
-};
+use std::time::Instant;
 
 use super::receipt::Reason;
 use crate::{
     credential::{Credential, Generation},
     error::Error,
+    runtime::catch,
 };
 
 /// An event in the life of a [`CachedProvider`](crate::CachedProvider)'s credential.
@@ -109,7 +107,7 @@ pub(super) struct Observers {
 impl Observers {
     pub(super) fn notify(&self, event: &CredentialEvent) {
         #[cfg(feature = "tracing")]
-        catch(|| trace(event));
+        let _ = catch(|| trace(event));
         call(self.on_event.as_ref(), event);
     }
 
@@ -153,11 +151,7 @@ fn trace(event: &CredentialEvent) {
 
 fn call<T>(observer: Option<&Observer<T>>, argument: &T) {
     if let Some(observer) = observer {
-        catch(|| observer(argument));
+        // An observer's panic stays away from requests and logins.
+        let _ = catch(|| observer(argument));
     }
-}
-
-/// Keeps an observer's panic away from requests and logins. The panic hook has reported it.
-fn catch(observe: impl FnOnce()) {
-    let _ = panic::catch_unwind(AssertUnwindSafe(observe));
 }

@@ -1,12 +1,6 @@
 //! The Tokio task that runs one login.
 
-use std::{
-    future::poll_fn,
-    panic::{self, AssertUnwindSafe},
-    sync::Arc,
-    task::Poll,
-    thread,
-};
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use super::{Cache, Entry, flight::Flight, lifespan::Source};
 use crate::{
@@ -14,7 +8,7 @@ use crate::{
     error::{BoxError, Error},
     login::LoginRequest,
     provider::observers::CredentialEvent,
-    runtime::{Moment, sync::time},
+    runtime::{Moment, catch, sync::time},
 };
 
 /// The result of a successful login.
@@ -99,9 +93,10 @@ impl LoginTask {
             if !self.cache.has_flight(&self.flight) {
                 return Poll::Ready(Err(Error::login_lost()));
             }
+            // A login that has panicked is dropped, and shares no state with the cache.
             match catch(|| login.as_mut().poll(cx)) {
-                Ok(poll) => poll.map(|outcome| outcome.map_err(|source| self.failure(source))),
-                Err(_) => Poll::Ready(Err(Error::login_panicked())),
+                Some(poll) => poll.map(|outcome| outcome.map_err(|source| self.failure(source))),
+                None => Poll::Ready(Err(Error::login_panicked())),
             }
         });
         let outcome = time::timeout(timeout, polled).await;
@@ -117,11 +112,6 @@ impl LoginTask {
             Error::login_failed(source)
         }
     }
-}
-
-/// Unwind safe: a login that has panicked is dropped, and shares no state with the cache.
-fn catch<T>(act: impl FnOnce() -> T) -> thread::Result<T> {
-    panic::catch_unwind(AssertUnwindSafe(act))
 }
 
 impl Drop for LoginTask {
