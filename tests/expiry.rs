@@ -14,8 +14,8 @@ use support::{HandClock, Issuer};
 use tokio::task::yield_now;
 use tokio_test::{assert_pending, task};
 use tower_bearer::{
-    CachePolicy, CachedProvider, Credential, CredentialProvider, Login, LoginError, RequestHead,
-    Session, login_fn,
+    CachePolicy, CachedProvider, Clock as _, Credential, CredentialProvider, Login, LoginError,
+    RequestHead, Session, login_fn,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -336,6 +336,33 @@ async fn a_closure_login_can_declare_a_concurrent_session() {
         login().with_session(Session::Concurrent).session(),
         Session::Concurrent
     );
+}
+
+// Two providers share one login, and one clock.
+#[tokio::test]
+async fn a_shared_login_and_a_shared_clock_are_a_login_and_a_clock() {
+    let issuer = Arc::new(Issuer::new().concurrent().with_lifetime(HOUR));
+    assert_eq!(Arc::clone(&issuer).session(), Session::Concurrent);
+    let clock = Arc::new(HandClock::new());
+    let boxed: Box<dyn tower_bearer::Clock> = Box::new(Arc::clone(&clock));
+    let dynamic: Arc<dyn tower_bearer::Clock> = clock.clone();
+    assert!(Arc::new(tower_bearer::SystemClock).runs_by_itself());
+    assert!(Box::new(tower_bearer::SystemClock).runs_by_itself());
+    let builder = || CachedProvider::builder(Arc::clone(&issuer));
+    let providers = [
+        builder().clock(Arc::clone(&clock)).build(),
+        builder().clock(boxed).build(),
+        builder().clock(dynamic).build(),
+    ];
+    for provider in &providers {
+        provider.acquire().await.unwrap();
+        assert!(provider.current().is_some());
+    }
+    assert_eq!(issuer.logins(), 3);
+    clock.jump_wall(HOUR);
+    for provider in providers {
+        assert!(provider.current().is_none());
+    }
 }
 
 #[test]

@@ -55,7 +55,8 @@ use crate::{
 /// # Ok::<_, BoxError>(())
 /// ```
 ///
-/// [`login_fn`] makes a login from a closure.
+/// [`login_fn`] makes a login from a closure. An [`Arc`] of a login is a login too, which several
+/// providers can share.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a login",
     note = "write `async fn login` in an `impl Login`, or make one from a closure with `login_fn`"
@@ -88,6 +89,19 @@ pub trait Login: Send + Sync + 'static {
     /// What a login does to the previous credential. Defaults to [`Session::Exclusive`].
     fn session(&self) -> Session {
         Session::Exclusive
+    }
+}
+
+impl<L: Login> Login for Arc<L> {
+    fn login(
+        &self,
+        request: LoginRequest,
+    ) -> impl Future<Output = Result<Credential, BoxError>> + Send {
+        L::login(self, request)
+    }
+
+    fn session(&self) -> Session {
+        L::session(self)
     }
 }
 

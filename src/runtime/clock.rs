@@ -1,11 +1,16 @@
 //! The source of time.
 
-use std::time::{Instant, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 /// The source of time for a provider: a monotonic clock and a wall clock.
 ///
 /// A credential is expired if either clock says so: the monotonic clock may stop while the machine
 /// sleeps, and the wall clock may jump.
+///
+/// A [`Box`] or an [`Arc`] of a clock is a clock too.
 ///
 /// The clocks are read for each request, or less often if they
 /// [run by themselves](Self::runs_by_itself). So the methods must not block and must not panic.
@@ -88,6 +93,34 @@ impl Clock for SystemClock {
 
     fn runs_by_itself(&self) -> bool {
         true
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Instant {
+        C::now(self)
+    }
+
+    fn wall(&self) -> SystemTime {
+        C::wall(self)
+    }
+
+    fn runs_by_itself(&self) -> bool {
+        C::runs_by_itself(self)
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for Box<C> {
+    fn now(&self) -> Instant {
+        C::now(self)
+    }
+
+    fn wall(&self) -> SystemTime {
+        C::wall(self)
+    }
+
+    fn runs_by_itself(&self) -> bool {
+        C::runs_by_itself(self)
     }
 }
 
