@@ -109,6 +109,11 @@
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by it"))]
 
+#[cfg(not(target_has_atomic = "64"))]
+compile_error!(
+    "tower-bearer needs 64-bit atomics, which this target lacks: a generation must never be used twice"
+);
+
 // From the top down: a module uses only those below it.
 mod layer;
 mod service;

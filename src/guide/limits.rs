@@ -72,6 +72,8 @@
 //! # Types
 //!
 //! - The client must be `Clone`. A Buffer makes that of any other.
+//! - The target needs 64-bit atomics. 32-bit MIPS and PowerPC have none, and the crate says so in a
+//!   compile error. Generations are 64-bit numbers, so that none is ever used twice.
 //! - Requests are `http::Request`. reqwest's own request type needs an adapter beneath, such as the
 //!   crate tower-reqwest.
 //! - A layer has one provider. Choose among accounts with a [`CredentialProvider`], by the request's
