@@ -93,6 +93,62 @@ async fn a_login_is_followed_by_refreshes() {
     );
 }
 
+/// Logs in and refreshes with this preset, and returns the content types and the bodies that were sent.
+async fn bodies_of(preset: Teletracker) -> Vec<(String, String)> {
+    use http_body_util::BodyExt;
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&sent);
+    let http = tower::service_fn(move |request: Request<Full<Bytes>>| {
+        let seen = Arc::clone(&seen);
+        async move {
+            let kind = request.headers()[http::header::CONTENT_TYPE].to_str();
+            let kind = kind.unwrap().to_owned();
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            seen.lock().unwrap().push((kind, body));
+            let answer = r#"{"success":true,"token":"t","refreshToken":"r&1"}"#;
+            Ok::<_, std::convert::Infallible>(http::Response::new(Full::<Bytes>::from(answer)))
+        }
+    });
+    let provider = CachedProvider::new(preset.login(http, USER, "p&\"1"));
+    for _ in 0..2 {
+        provider.acquire().await.unwrap();
+        provider.reset();
+    }
+    std::mem::take(&mut *sent.lock().unwrap())
+}
+
+#[tokio::test]
+async fn login_and_refresh_are_a_form_by_default_and_json_if_configured() {
+    let form = "application/x-www-form-urlencoded";
+    let login = "username=reports%40example.com&password=p%26%221&account_id=4711";
+    assert_eq!(
+        bodies_of(Teletracker::new().account(4711)).await,
+        [(form, login), (form, "refresh_token=r%261")].map(|(a, b)| (a.into(), b.into()))
+    );
+    let json = "application/json";
+    let login = r#"{"username":"reports@example.com","password":"p&\"1","account_id":4711}"#;
+    assert_eq!(
+        bodies_of(Teletracker::new().account(4711).json()).await,
+        [(json, login), (json, r#"{"refresh_token":"r&1"}"#)].map(|(a, b)| (a.into(), b.into()))
+    );
+}
+
+#[tokio::test]
+async fn a_session_with_json_lasts_as_one_with_forms() {
+    let mut scene = Scene::new(|settings| settings.account = Some(4711)).await;
+    scene.preset = scene.preset.clone().account(4711).json();
+    let client = scene.client(scene.builder().build());
+    for hours in 0..3 {
+        scene.assert_ok(&client).await;
+        assert_eq!(scene.calls(), (1, hours, 1 + hours));
+        scene.clock.advance(HOUR);
+    }
+    let wrong = scene.preset.login(http_client(), USER, "wrong");
+    let error = patient(wrong).build().acquire().await.unwrap_err();
+    assert!(error.is_login_failed(), "{error}");
+}
+
 // An expired token is rejected with either status, and replaced without an error for the caller.
 #[tokio::test]
 async fn a_401_and_a_403_are_both_rejections() {

@@ -59,6 +59,11 @@ use crate::{
 /// # let _ = layer;
 /// ```
 ///
+/// # Form or JSON
+///
+/// The vendor's documentation does not say how a login is sent. The preset posts a form;
+/// [`json`](Self::json) makes it JSON, for the login and the refresh.
+///
 /// # Which rejections
 ///
 /// The API answers an expired token with 401 or 403, so both are rejections. If the cause is a lack of
@@ -69,6 +74,14 @@ pub struct Teletracker {
     refresh_url: Uri,
     origins: Origins,
     account: Option<u64>,
+    encoding: Encoding,
+}
+
+/// How the bodies of login and refresh are written.
+#[derive(Clone, Copy, Debug)]
+enum Encoding {
+    Form,
+    Json,
 }
 
 impl Teletracker {
@@ -92,6 +105,7 @@ impl Teletracker {
             refresh_url: base_url.at("/auth/refresh")?,
             origins: base_url.origins()?,
             account: None,
+            encoding: Encoding::Form,
         })
     }
 
@@ -101,6 +115,30 @@ impl Teletracker {
     pub fn account(self, id: u64) -> Self {
         Self {
             account: Some(id),
+            ..self
+        }
+    }
+
+    /// Sends logins and refreshes as JSON, with `account_id` as a number. Defaults to a form
+    /// (`application/x-www-form-urlencoded`).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use bytes::Bytes;
+    /// # use http_body_util::Full;
+    /// # use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+    /// use tower_bearer::presets::Teletracker;
+    ///
+    /// # let http = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    /// # let password = "secret".to_owned();
+    /// let layer = Teletracker::new().json().layer(http, "reports@example.com", password);
+    /// # let _ = layer;
+    /// ```
+    #[must_use]
+    pub fn json(self) -> Self {
+        Self {
+            encoding: Encoding::Json,
             ..self
         }
     }
@@ -147,17 +185,13 @@ impl Teletracker {
         R::Error: Into<BoxError>,
     {
         let password = password.into();
-        let account = self.account.map(|id| id.to_string());
-        let mut fields = vec![("username", user), ("password", password.expose())];
-        if let Some(account) = &account {
-            fields.push(("account_id", account));
-        }
-        JsonLogin::at(http, self.login_url.clone(), form(&fields))
-            .content_type(HeaderValue::from_static(
-                "application/x-www-form-urlencoded",
-            ))
-            .refresh_at(self.refresh_url.clone(), |token| {
-                form(&[("refresh_token", token.expose())])
+        let encoding = self.encoding;
+        let fields = [("username", user), ("password", password.expose())];
+        let body = encoding.body(&fields, self.account);
+        JsonLogin::at(http, self.login_url.clone(), body)
+            .content_type(encoding.content_type())
+            .refresh_at(self.refresh_url.clone(), move |token| {
+                encoding.body(&[("refresh_token", token.expose())], None)
             })
             .spending_refresh_tokens()
             .token_at("/token")
@@ -177,12 +211,60 @@ impl Default for Teletracker {
     }
 }
 
+impl Encoding {
+    fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Form => "application/x-www-form-urlencoded",
+            Self::Json => "application/json",
+        })
+    }
+
+    /// The fields, and `account_id` if there is one.
+    fn body(self, fields: &[(&str, &str)], account: Option<u64>) -> Secret {
+        let account = account.map(|id| id.to_string());
+        let account = account.as_deref();
+        match self {
+            Self::Form => form(fields, account),
+            Self::Json => json(fields, account),
+        }
+    }
+}
+
+/// The length of the longest `account_id` with its name and separators.
+const ACCOUNT: usize = 40;
+
+/// JSON, in a buffer that never grows: growing would leave the password in memory.
+fn json(fields: &[(&str, &str)], account: Option<&str>) -> Secret {
+    // An escaped character takes six bytes.
+    let capacity = |(name, value): &(&str, &str)| 6 + 6 * (name.len() + value.len());
+    let capacity = fields.iter().map(capacity).sum::<usize>() + ACCOUNT + 2;
+    let mut document = Vec::with_capacity(capacity);
+    let mut write = |text: &str, before: &str| {
+        document.extend_from_slice(before.as_bytes());
+        serde_json::to_writer(&mut document, text).expect("writing a string to memory cannot fail");
+    };
+    for (at, (name, value)) in fields.iter().enumerate() {
+        write(name, if at == 0 { "{" } else { "," });
+        write(value, ":");
+    }
+    if let Some(account) = account {
+        document.extend_from_slice(b",\"account_id\":");
+        document.extend_from_slice(account.as_bytes());
+    }
+    document.push(b'}');
+    String::from_utf8(document)
+        .expect("JSON of strings is UTF-8")
+        .into()
+}
+
 /// A form, in a buffer that never grows: growing would leave the password in memory.
-fn form(fields: &[(&str, &str)]) -> Secret {
+fn form(fields: &[(&str, &str)], account: Option<&str>) -> Secret {
     // An escaped byte takes three bytes.
     let capacity = |(name, value): &(&str, &str)| 2 + name.len() + 3 * value.len();
-    let mut form = String::with_capacity(fields.iter().map(capacity).sum());
-    for (name, value) in fields {
+    let capacity = fields.iter().map(capacity).sum::<usize>() + ACCOUNT;
+    let mut form = String::with_capacity(capacity);
+    let account = account.map(|account| ("account_id", account));
+    for (name, value) in fields.iter().copied().chain(account) {
         if !form.is_empty() {
             form.push('&');
         }
@@ -220,10 +302,42 @@ mod tests {
             ("a b&c=d%+", "a+b%26c%3Dd%25%2B"),
             ("ü€", "%C3%BC%E2%82%AC"),
         ] {
-            let form = form(&[("username", "me"), ("password", password)]);
-            assert_eq!(form.expose(), format!("username=me&password={encoded}"));
-            assert!(form.expose().len() <= 2 * 2 + 16 + 3 * (2 + password.len()));
+            let fields = [("username", "me"), ("password", password)];
+            let without = form(&fields, None);
+            assert_eq!(without.expose(), format!("username=me&password={encoded}"));
+            let longest = u64::MAX.to_string();
+            let with = form(&fields, Some(&longest));
+            let expected = format!("username=me&password={encoded}&account_id={longest}");
+            assert_eq!(with.expose(), expected);
+            assert!(with.expose().len() <= 2 * 2 + 16 + 3 * (2 + password.len()) + ACCOUNT);
         }
+    }
+
+    #[test]
+    fn a_document_is_json_and_fits_its_buffer_for_any_password() {
+        for password in [
+            "plain",
+            "",
+            "q\"\\/\u{8}\u{1f}\n",
+            "ü€😀",
+            &"\u{1}".repeat(100),
+        ] {
+            let fields = [("username", "me"), ("password", password)];
+            let longest = u64::MAX.to_string();
+            for account in [None, Some(longest.as_str())] {
+                let document = json(&fields, account);
+                let parsed: serde_json::Value = serde_json::from_str(document.expose()).unwrap();
+                let mut expected = serde_json::json!({"username": "me", "password": password});
+                if account.is_some() {
+                    expected["account_id"] = u64::MAX.into();
+                }
+                assert_eq!(parsed, expected);
+                let capacity = 2 * 6 + 6 * (16 + 2 + password.len()) + ACCOUNT + 2;
+                assert!(document.expose().len() <= capacity);
+            }
+        }
+        let refresh = json(&[("refresh_token", "old")], None);
+        assert_eq!(refresh.expose(), r#"{"refresh_token":"old"}"#);
     }
 
     #[test]

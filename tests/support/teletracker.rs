@@ -5,6 +5,7 @@
 //! - A refresh token works once. A second use fails and is counted.
 //! - A new pair invalidates the previous token.
 //! - An expired token gets 401 or 403.
+//! - It reads forms and JSON; in a login as JSON, `account_id` is a number or a string.
 //!
 //! Tests and examples share this file.
 
@@ -20,8 +21,11 @@ use std::{
 use axum::{
     Form, Json, Router,
     body::{Body, Bytes},
-    extract::{Request, State},
-    http::{HeaderName, StatusCode, header::AUTHORIZATION},
+    extract::{FromRequest, Request, State},
+    http::{
+        HeaderName, StatusCode,
+        header::{AUTHORIZATION, CONTENT_TYPE},
+    },
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -267,9 +271,37 @@ impl Drop for InFlight<'_> {
     }
 }
 
-type Fields = Form<HashMap<String, String>>;
+/// The fields of a form, or of a JSON document: the vendor documents neither.
+struct Fields(HashMap<String, String>);
 
-async fn log_in(State(shared): State<Arc<Shared>>, Form(fields): Fields) -> Response {
+impl<S: Send + Sync> FromRequest<S> for Fields {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let is_json = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|it| it == "application/json");
+        if !is_json {
+            let form = Form::from_request(request, state).await;
+            return form
+                .map(|Form(fields)| Self(fields))
+                .map_err(IntoResponse::into_response);
+        }
+        let document = Json::<HashMap<String, serde_json::Value>>::from_request(request, state);
+        let Json(document) = document.await.map_err(IntoResponse::into_response)?;
+        let as_text = |value: serde_json::Value| match value {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        };
+        let fields = document
+            .into_iter()
+            .map(|(name, value)| (name, as_text(value)));
+        Ok(Self(fields.collect()))
+    }
+}
+
+async fn log_in(State(shared): State<Arc<Shared>>, Fields(fields): Fields) -> Response {
     let _in_flight = InFlight::new(&shared);
     tokio::task::yield_now().await;
     let mut accounts = shared.accounts();
@@ -285,7 +317,7 @@ async fn log_in(State(shared): State<Arc<Shared>>, Form(fields): Fields) -> Resp
     Json(shared.new_pair(&mut accounts)).into_response()
 }
 
-async fn refresh(State(shared): State<Arc<Shared>>, Form(fields): Fields) -> Response {
+async fn refresh(State(shared): State<Arc<Shared>>, Fields(fields): Fields) -> Response {
     let _in_flight = InFlight::new(&shared);
     tokio::task::yield_now().await;
     let now = shared.settings.clock.now();
