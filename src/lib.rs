@@ -151,13 +151,14 @@ pub use crate::login::{JsonLogin, Lifetime};
 pub use crate::runtime::model;
 pub use crate::{
     credential::{
-        Authorization, Credential, Generation, InvalidToken, RefreshToken, Scheme, Secret, Token,
+        Authorization, Credential, Generation, InvalidScheme, InvalidToken, RefreshToken, Scheme,
+        Secret, Token,
     },
     error::{BoxError, Error, LoginError},
     future::ResponseFuture,
     layer::BearerAuthLayer,
     login::{Login, LoginFn, LoginRequest, Session, login_fn},
-    origin::{InvalidUrl, Origins},
+    origin::{IntoOrigins, InvalidUrl, Origins},
     provider::{
         Acquire, AcquireIfSome, BoxAcquire, BoxProvider, CachePolicy, CachedProvider,
         CachedProviderBuilder, CredentialEvent, CredentialProvider, CredentialState, HeldBack,

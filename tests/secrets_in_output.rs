@@ -422,6 +422,7 @@ fn public_types(run: &mut Run) {
     let _ = policy.keep(RequestHead::of(&request), axum::body::Body::from(TOKEN));
     run.debug(&Generation::next());
     run.debug(&Scheme::BEARER);
+    run.display(&Scheme::new(format!("{TOKEN} ")).unwrap_err());
     run.debug(&Session::Exclusive);
     run.debug(&Lifetime::Announced);
     run.debug(&CachePolicy::default());

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 pub use self::{
     authorization::{Authorization, Generation},
     refresh_token::RefreshToken,
-    token::{InvalidToken, Scheme, Secret, Token},
+    token::{InvalidScheme, InvalidToken, Scheme, Secret, Token},
 };
 
 /// The result of a login: a token, its lifetime if known, and perhaps a refresh token.

@@ -1,6 +1,10 @@
 //! Secrets, and the checks on a token before it goes into a header.
 
-use std::{error, fmt};
+use std::{
+    collections::BTreeSet,
+    error, fmt,
+    sync::{Mutex, PoisonError},
+};
 
 use bytes::Bytes;
 use zeroize::Zeroizing;
@@ -158,6 +162,34 @@ impl Scheme {
     /// `Bearer`, the default.
     pub const BEARER: Self = Self("Bearer");
 
+    /// Another word from configuration, such as `Token`, in the spelling of the API.
+    ///
+    /// The crate keeps each different word in memory until the process ends, so that a scheme is cheap
+    /// to copy. Do not make schemes from the content of requests.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidScheme`] for a word that [`from_static`](Self::from_static) does not accept.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_bearer::{Credential, Scheme};
+    ///
+    /// let configured = String::from("Token"); // from a file
+    /// let scheme = Scheme::new(&configured)?;
+    /// let credential = Credential::new("94fa500c0fbd1214")?.with_scheme(scheme);
+    /// assert_eq!(credential.scheme().as_str(), "Token");
+    /// # Ok::<_, tower_bearer::BoxError>(())
+    /// ```
+    pub fn new(word: impl AsRef<str>) -> Result<Self, InvalidScheme> {
+        let word = word.as_ref();
+        match Self::problem(word) {
+            Some(problem) => Err(InvalidScheme(problem)),
+            None => Ok(Self(kept(word))),
+        }
+    }
+
     /// Another word, such as `Token`, in the spelling of the API.
     ///
     /// # Panics
@@ -168,17 +200,28 @@ impl Scheme {
     /// [RFC 9110, section 5.6.2]: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2
     #[must_use]
     pub const fn from_static(word: &'static str) -> Self {
+        match Self::problem(word) {
+            Some(SchemeProblem::Empty) => panic!("an authentication scheme has a name"),
+            Some(SchemeProblem::Separator) => {
+                panic!("an authentication scheme is one word, without spaces or separators")
+            }
+            None => Self(word),
+        }
+    }
+
+    const fn problem(word: &str) -> Option<SchemeProblem> {
         let bytes = word.as_bytes();
-        assert!(!bytes.is_empty(), "an authentication scheme has a name");
+        if bytes.is_empty() {
+            return Some(SchemeProblem::Empty);
+        }
         let mut at = 0;
         while at < bytes.len() {
-            assert!(
-                is_tchar(bytes[at]),
-                "an authentication scheme is one word, without spaces or separators"
-            );
+            if !is_tchar(bytes[at]) {
+                return Some(SchemeProblem::Separator);
+            }
             at += 1;
         }
-        Self(word)
+        None
     }
 
     /// The word.
@@ -193,6 +236,50 @@ impl Default for Scheme {
         Self::BEARER
     }
 }
+
+/// The same word, in memory that is never freed. Each different word is there once.
+fn kept(word: &str) -> &'static str {
+    static WORDS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut words = WORDS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = words.get(word) {
+        return known;
+    }
+    let word: &'static str = String::from(word).leak();
+    words.insert(word);
+    word
+}
+
+/// The error for a word that is no authentication scheme. It does not repeat the word.
+///
+/// # Examples
+///
+/// ```
+/// use tower_bearer::Scheme;
+///
+/// let error = Scheme::new("Bearer ").unwrap_err();
+/// assert!(error.to_string().contains("one word"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidScheme(SchemeProblem);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SchemeProblem {
+    Empty,
+    Separator,
+}
+
+impl fmt::Display for InvalidScheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            SchemeProblem::Empty => "an authentication scheme has a name",
+            SchemeProblem::Separator => {
+                "an authentication scheme is one word, without spaces or separators"
+            }
+        })
+    }
+}
+
+impl error::Error for InvalidScheme {}
 
 pub(crate) const fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()

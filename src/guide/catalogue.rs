@@ -138,6 +138,11 @@
 //! | `the token has a character that is not allowed at byte …` | Trim the line break of a file. For an odd API use [`Token::visible_ascii`](crate::Token::visible_ascii). |
 //! | `the token is longer than 64 KiB, which few servers accept in a header: check that it is only the token` | Often the whole answer was taken for the token. |
 //!
+//! | [`InvalidScheme`](crate::InvalidScheme) | what to do |
+//! | --- | --- |
+//! | `an authentication scheme has a name` | Leave the scheme out for `Bearer`. |
+//! | `an authentication scheme is one word, without spaces or separators` | Write the word alone: the crate adds the space. |
+//!
 //! # Why a rejected request was not replayed
 //!
 //! Each rejected response that reaches you has a [`RejectionReport`](crate::RejectionReport) among

@@ -119,7 +119,7 @@
 //! | replay | [`NoReplay`](crate::NoReplay) | It costs a copy of the head, and no body is safe to copy unasked. | [`replay`](crate::BearerAuthLayer::replay) |
 //! | times that a request is sent | twice at most | If a fresh token is rejected too, the token is not the cause. | fixed |
 //! | header | `authorization` | [RFC 6750, section 2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1) | [`with_header_name`](crate::BearerAuthLayer::with_header_name) |
-//! | scheme | [`Scheme::BEARER`](crate::Scheme::BEARER) | the same | [`with_scheme`](crate::Credential::with_scheme) |
+//! | scheme | [`Scheme::BEARER`](crate::Scheme::BEARER) | the same | [`with_scheme`](crate::Credential::with_scheme), [`Scheme::new`](crate::Scheme::new) from configuration |
 //! | characters of a token | those of RFC 6750 | Other characters are often a line break or a whole answer. | [`Token::visible_ascii`](crate::Token::visible_ascii) |
 //! | longest token | 64 KiB | Few servers take as much in one header. | fixed |
 //! | origins | none: you name them | No host gets the token by accident. | [`Origins`](crate::Origins) |

@@ -1,5 +1,6 @@
 //! Origins: where the token may go.
 
+mod into;
 pub(crate) mod url;
 
 use std::{net::Ipv6Addr, sync::Arc};
@@ -10,8 +11,8 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-pub use self::url::InvalidUrl;
 use self::url::{Cleartext, InvalidUrlKind};
+pub use self::{into::IntoOrigins, url::InvalidUrl};
 
 /// The origins that may receive the token.
 ///
@@ -61,7 +62,8 @@ enum Allowed {
 }
 
 impl Origins {
-    /// Allows exactly these origins, each written as `https://host` or `https://host:port`.
+    /// Allows exactly these origins, each written as `https://host` or `https://host:port`: one string,
+    /// or a list of them.
     ///
     /// Plain `http` is allowed only for loopback: `127.0.0.0/8`, `[::1]` and `localhost`.
     /// [RFC 6750, section 5.3] requires TLS everywhere else.
@@ -72,10 +74,9 @@ impl Origins {
     /// URI, user information, a path, a query, another scheme.
     ///
     /// [RFC 6750, section 5.3]: https://www.rfc-editor.org/rfc/rfc6750#section-5.3
-    pub fn new<I>(origins: I) -> Result<Self, InvalidUrl>
+    pub fn new<I, const IS_LIST: bool>(origins: I) -> Result<Self, InvalidUrl>
     where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
+        I: IntoOrigins<IS_LIST>,
     {
         Self::parse(origins, Cleartext::ToLoopback)
     }
@@ -86,27 +87,26 @@ impl Origins {
     /// # Errors
     ///
     /// As [`new`](Self::new), except that plain `http` is no error.
-    pub fn dangerously_in_the_clear<I>(origins: I) -> Result<Self, InvalidUrl>
+    pub fn dangerously_in_the_clear<I, const IS_LIST: bool>(origins: I) -> Result<Self, InvalidUrl>
     where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
+        I: IntoOrigins<IS_LIST>,
     {
         Self::parse(origins, Cleartext::ToAnybody)
     }
 
-    fn parse<I>(origins: I, cleartext: Cleartext) -> Result<Self, InvalidUrl>
-    where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
-    {
-        let origins = origins
-            .into_iter()
-            .map(|origin| Origin::parse(origin.as_ref(), cleartext))
-            .collect::<Result<Arc<[_]>, _>>()?;
-        if origins.is_empty() {
+    fn parse<const IS_LIST: bool>(
+        origins: impl IntoOrigins<IS_LIST>,
+        cleartext: Cleartext,
+    ) -> Result<Self, InvalidUrl> {
+        let mut parsed = Vec::new();
+        origins.try_each(&mut |origin| {
+            parsed.push(Origin::parse(origin, cleartext)?);
+            Ok(())
+        })?;
+        if parsed.is_empty() {
             return Err(InvalidUrl(InvalidUrlKind::Empty));
         }
-        Ok(Self::allowing(Allowed::Only(origins)))
+        Ok(Self::allowing(Allowed::Only(parsed.into())))
     }
 
     /// Allows every `https` origin. Prefer [`Origins::new`].

@@ -49,7 +49,7 @@ fn an_origin_is_scheme_host_and_port() {
 
 #[test]
 fn an_empty_list_is_an_error() {
-    let error = Origins::new::<[&str; 0]>([]).unwrap_err();
+    let error = Origins::new::<[&str; 0], _>([]).unwrap_err();
     assert!(error.to_string().contains("name at least one"));
 }
 
@@ -189,6 +189,36 @@ fn plain_http_to_other_hosts_needs_the_dangerous_constructor() {
     assert!(!allows("https://intranet.example:8080/"));
     assert!(!allows("http://api.example.com/"));
     assert!(Origins::dangerously_in_the_clear(["ftp://intranet.example"]).is_err());
-    assert!(Origins::dangerously_in_the_clear::<[&str; 0]>([]).is_err());
+    assert!(Origins::dangerously_in_the_clear::<[&str; 0], _>([]).is_err());
     println!("figure: S1 allowed_without_a_loud_name=0");
+}
+
+#[test]
+fn one_string_is_one_origin() {
+    let url = "https://api.example.com:8443";
+    let owned = url.to_owned();
+    let list = vec![owned.clone()];
+    for origins in [
+        Origins::new(url),
+        Origins::new(&owned),
+        Origins::new(owned.clone()),
+        Origins::new(std::borrow::Cow::Borrowed(url)),
+        Origins::new([url]),
+        Origins::new(&[url]),
+        Origins::new(&list),
+        Origins::new(list.iter()),
+        Origins::new(list.clone()),
+        Origins::new(&list[..]),
+        Origins::new(Some(url)),
+        Origins::new(url.split(',')),
+        Origins::new((0..1).map(|_| url)),
+        Origins::dangerously_in_the_clear(url),
+        Origins::dangerously_in_the_clear([url]),
+    ] {
+        let origins = origins.unwrap();
+        assert!(origins.allows(&Uri::from_static("https://api.example.com:8443/")));
+        assert!(!origins.allows(&Uri::from_static("https://api.example.com/")));
+    }
+    assert!(Origins::new("").is_err());
+    assert!(Origins::new("https://a.example.com,https://b.example.com").is_err());
 }

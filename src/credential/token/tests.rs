@@ -83,3 +83,32 @@ fn a_scheme_is_one_word() {
 fn a_scheme_is_not_empty() {
     let _ = Scheme::from_static("");
 }
+
+#[test]
+fn a_scheme_from_configuration_is_checked_as_a_constant_is() {
+    let configured = String::from("Token");
+    let scheme = Scheme::new(&configured).unwrap();
+    assert_eq!(scheme, Scheme::from_static("Token"));
+    assert_eq!(Scheme::new("Bearer"), Ok(Scheme::BEARER));
+    for (word, problem) in [
+        ("", "has a name"),
+        ("Bearer ", "one word"),
+        (" Bearer", "one word"),
+        ("two words", "one word"),
+        ("Bearer:", "one word"),
+        ("Bearer\r\nX-Header: canary", "one word"),
+        ("J\u{e4}ger", "one word"),
+    ] {
+        let error = Scheme::new(word).unwrap_err();
+        assert!(error.to_string().contains(problem), "{word:?}: {error}");
+        assert!(!format!("{error} {error:?}").contains("canary"));
+    }
+}
+
+#[test]
+fn the_same_word_is_kept_once() {
+    let words: Vec<_> = (0..100)
+        .map(|_| Scheme::new(String::from("Kept-Once")).unwrap().as_str())
+        .collect();
+    assert!(words.iter().all(|word| std::ptr::eq(*word, words[0])));
+}
