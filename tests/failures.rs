@@ -757,7 +757,7 @@ impl Drop for Bomb {
 }
 
 #[tokio::test]
-async fn a_panic_whose_payload_panics_fails_the_login_and_nothing_else() {
+async fn a_panic_with_a_panicking_payload_fails_only_the_login() {
     let calls = Arc::new(Mutex::new(0));
     let counted = Arc::clone(&calls);
     let login = login_fn(move |_| {

@@ -1,4 +1,5 @@
-//! A token is used to its real end while no login succeeds, and a margin before that otherwise.
+//! A credential is used until its margin, and until its expiry while logins fail. A frozen background
+//! login fails no request.
 
 mod support;
 
@@ -16,7 +17,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const LIFETIME: Duration = Duration::from_secs(3600);
 const MARGIN: Duration = Duration::from_secs(300);
 
-/// Just before and just after: a nanosecond, and a millisecond.
+/// The distances from a boundary: one nanosecond, and one millisecond.
 const TICKS: [Duration; 2] = [Duration::from_nanos(1), Duration::from_millis(1)];
 
 async fn let_others_run() {
@@ -46,7 +47,7 @@ fn with_margin(issuer: &Issuer, margin: Duration) -> (CachedProvider, HandClock)
 const SESSIONS: [Session; 2] = [Session::Exclusive, Session::Concurrent];
 
 #[tokio::test]
-async fn an_outage_within_the_margin_fails_no_request_before_the_end() {
+async fn an_outage_within_the_margin_fails_no_request_before_the_expiry() {
     for session in SESSIONS {
         let issuer = issuer(session);
         let (provider, clock) = with_margin(&issuer, MARGIN);
@@ -77,7 +78,7 @@ async fn an_outage_within_the_margin_fails_no_request_before_the_end() {
 }
 
 #[tokio::test]
-async fn it_serves_until_its_end_by_either_clock_and_not_then() {
+async fn in_an_outage_a_credential_is_used_until_either_clock_reaches_its_expiry() {
     enum By {
         Both,
         Wall,
@@ -120,9 +121,9 @@ async fn it_serves_until_its_end_by_either_clock_and_not_then() {
     }
 }
 
-// Whoever waited for the login that failed goes on as well.
+// The waiters of the failed login continue as well.
 #[tokio::test]
-async fn those_who_wait_for_the_login_that_fails_go_on_with_it() {
+async fn the_waiters_of_a_failed_login_use_the_credential_within_its_margin() {
     let issuer = Issuer::gated().with_lifetime(LIFETIME);
     issuer.step();
     let (provider, clock) = with_margin(&issuer, MARGIN);
@@ -140,7 +141,7 @@ async fn those_who_wait_for_the_login_that_fails_go_on_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_login_that_hangs_fails_nobody_either() {
+async fn a_login_that_times_out_fails_no_request_within_the_margin() {
     let issuer = Issuer::gated().with_lifetime(LIFETIME);
     issuer.step();
     let (provider, clock) = with_margin(&issuer, MARGIN);
@@ -158,7 +159,7 @@ async fn a_login_that_hangs_fails_nobody_either() {
 }
 
 #[tokio::test]
-async fn a_rejected_credential_does_not_serve_within_its_margin() {
+async fn a_rejected_credential_is_not_used_within_its_margin() {
     for session in SESSIONS {
         let issuer = issuer(session);
         let (provider, clock) = with_margin(&issuer, MARGIN);
@@ -177,7 +178,7 @@ async fn a_rejected_credential_does_not_serve_within_its_margin() {
 }
 
 #[tokio::test]
-async fn who_asks_for_more_than_a_valid_one_gets_the_error() {
+async fn a_request_for_a_longer_or_fresh_credential_gets_the_error() {
     let issuer = issuer(Session::Exclusive);
     let (provider, clock) = with_margin(&issuer, MARGIN);
     provider.acquire().await.unwrap();
@@ -198,9 +199,9 @@ async fn who_asks_for_more_than_a_valid_one_gets_the_error() {
     assert_eq!(issuer.logins(), 2);
 }
 
-// Such a login is a mistake, which its author must hear of.
+// Such a login is a programming error, which must be visible.
 #[tokio::test]
-async fn a_login_through_its_own_layer_is_told_so_within_the_margin() {
+async fn a_login_through_its_own_provider_is_reported_within_the_margin() {
     use std::sync::{Arc, OnceLock};
     let through: Arc<OnceLock<CachedProvider>> = Arc::default();
     let login = {
@@ -220,7 +221,7 @@ async fn a_login_through_its_own_layer_is_told_so_within_the_margin() {
     provider.acquire().await.unwrap();
     through.set(provider.clone()).unwrap();
     clock.advance(LIFETIME - SECOND);
-    // The caller goes on, and the failure says why.
+    // The request succeeds, and the snapshot has the error.
     provider.acquire().await.unwrap();
     let error = provider.snapshot().last_error().unwrap().clone();
     assert!(error.is_login_through_itself(), "{error}");
@@ -228,7 +229,7 @@ async fn a_login_through_its_own_layer_is_told_so_within_the_margin() {
 
 // For issuers that refuse a refresh that comes early.
 #[tokio::test]
-async fn without_a_margin_no_login_is_asked_for_before_the_expiry() {
+async fn with_a_margin_of_zero_no_login_is_made_before_the_expiry() {
     let issuer = issuer(Session::Exclusive);
     let (provider, clock) = with_margin(&issuer, Duration::ZERO);
     provider.acquire().await.unwrap();
@@ -247,10 +248,10 @@ async fn without_a_margin_no_login_is_asked_for_before_the_expiry() {
     assert_eq!(issuer.logins(), 3);
 }
 
-// The process was suspended during a background login: its connection is gone, its credential too.
+// The process was frozen during a background login, until the credential had expired.
 #[tokio::test(start_paused = true)]
-async fn the_first_request_after_a_thaw_is_not_failed_by_the_frozen_background_login() {
-    // How long it was frozen, beyond the login's timeout, and whether only the wall clock shows that.
+async fn a_frozen_background_login_does_not_fail_the_next_request() {
+    // The length of the freeze, and whether only the wall clock shows it.
     for (frozen, wall_only) in [
         (12 * SECOND, false),
         (12 * SECOND, true),
@@ -285,9 +286,9 @@ async fn the_first_request_after_a_thaw_is_not_failed_by_the_frozen_background_l
     }
 }
 
-// A credential that is still used is used: the next login is made in the background too.
+// The credential is still in use: the next login is a background login too.
 #[tokio::test(start_paused = true)]
-async fn after_a_short_freeze_the_background_login_is_started_again() {
+async fn after_a_short_freeze_the_background_login_is_made_again() {
     let issuer = Issuer::gated().concurrent().with_lifetime(LIFETIME);
     issuer.step();
     let (provider, clock) = with_margin(&issuer, 10 * SECOND);
@@ -304,7 +305,7 @@ async fn after_a_short_freeze_the_background_login_is_started_again() {
     assert!(error.is_login_lost(), "{error}");
 }
 
-// In an exclusive session another login revokes: only Tokio's clock calls it lost.
+// In an exclusive session another login revokes the token: only Tokio's clock makes a login overdue.
 #[tokio::test(start_paused = true)]
 async fn a_jump_of_the_wall_clock_starts_no_second_login_in_an_exclusive_session() {
     let issuer = Issuer::gated().with_lifetime(LIFETIME);

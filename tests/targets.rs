@@ -24,7 +24,7 @@ fn compile(name: &str, code: &str) -> Result<(), String> {
 // The item of `lib.rs` is compiled alone, as it is and for the targets that it is about: their
 // standard libraries are not at hand.
 #[test]
-fn a_target_without_64_bit_atomics_is_told_so() {
+fn a_target_without_64_bit_atomics_gets_a_clear_error() {
     let condition = r#"not(target_has_atomic = "64")"#;
     let start = LIB.find(&format!("#[cfg({condition})]")).unwrap();
     let end = start + LIB[start..].find(");").unwrap() + 2;

@@ -204,7 +204,7 @@ fn one_string_is_one_origin() {
         Origins::new(owned.clone()),
         Origins::new(std::borrow::Cow::Borrowed(url)),
         Origins::new([url]),
-        Origins::new(&[url]),
+        Origins::new([&owned]),
         Origins::new(&list),
         Origins::new(list.iter()),
         Origins::new(list.clone()),

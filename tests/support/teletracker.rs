@@ -271,7 +271,7 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// The fields of a form, or of a JSON document: the vendor documents neither.
+/// The fields of a form, or of a JSON document: the vendor's documentation names neither.
 struct Fields(HashMap<String, String>);
 
 impl<S: Send + Sync> FromRequest<S> for Fields {

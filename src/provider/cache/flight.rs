@@ -40,7 +40,7 @@ pub(super) struct Flight<T> {
     overdue_at: Instant,
     /// The same by the provider's clock, for a background login only. Tokio's clock may stop while the
     /// machine sleeps.
-    overdue_after_thaw: Option<Moment>,
+    overdue_by_clocks: Option<Moment>,
     /// Whether the overdue timer runs. It serves all waiters on the login's runtime.
     has_timer: AtomicBool,
     /// The token of this login only: a lost login cannot take the token of the next one.
@@ -62,7 +62,7 @@ impl<T> Flight<T> {
             abort_handle: OnceLock::new(),
             waits_for_itself: AtomicBool::new(false),
             overdue_at: Instant::now() + timeout + OVERDUE,
-            overdue_after_thaw: None,
+            overdue_by_clocks: None,
             has_timer: AtomicBool::new(false),
             refresh_token,
         }
@@ -74,7 +74,7 @@ impl<T> Flight<T> {
     pub(super) fn in_background(self, now: Moment, timeout: Duration) -> Self {
         let limit = timeout + OVERDUE;
         Self {
-            overdue_after_thaw: Some(Moment {
+            overdue_by_clocks: Some(Moment {
                 monotonic: now.monotonic + limit,
                 wall: now.wall + limit,
             }),
@@ -123,11 +123,11 @@ impl<T> Flight<T> {
 
     /// Whether the login should have ended by now. Reads the provider's clock for a background login.
     pub(super) fn is_overdue(&self, now: impl FnOnce() -> Moment) -> bool {
-        Instant::now() >= self.overdue_at || self.is_overdue_after_thaw(now)
+        Instant::now() >= self.overdue_at || self.is_overdue_by_clocks(now)
     }
 
-    fn is_overdue_after_thaw(&self, now: impl FnOnce() -> Moment) -> bool {
-        self.overdue_after_thaw.is_some_and(|limit| {
+    fn is_overdue_by_clocks(&self, now: impl FnOnce() -> Moment) -> bool {
+        self.overdue_by_clocks.is_some_and(|limit| {
             let now = now();
             now.monotonic >= limit.monotonic || now.wall >= limit.wall
         })
@@ -136,7 +136,7 @@ impl<T> Flight<T> {
     /// Whether this is a background login that ends too late: the process was frozen meanwhile, so its
     /// failure says nothing about the server.
     pub(super) fn was_frozen(&self, now: impl FnOnce() -> Moment) -> bool {
-        self.overdue_after_thaw.is_some() && self.is_overdue(now)
+        self.overdue_by_clocks.is_some() && self.is_overdue(now)
     }
 
     /// The time until the flight is overdue.
