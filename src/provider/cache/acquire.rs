@@ -35,6 +35,8 @@
 //! | `complete_login`, with "dropped" | the same task, when its runtime drops it |
 //! | `complete_login`, with "lost" | one second after the login's timeout: the overdue timer, a waiter on another runtime, or the next request |
 //!
+//! A background login is also lost if the provider's clocks say so: its process was frozen.
+//!
 //! The first completion counts. Each flight is compared by its address, so a late outcome of a lost
 //! flight does not touch the next one. A reset lets the flight go on and discards its outcome.
 //!
