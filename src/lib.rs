@@ -146,7 +146,7 @@ pub mod test_util;
 pub mod guide;
 
 #[cfg(feature = "json")]
-pub use crate::login::{JsonLogin, Lifetime};
+pub use crate::login::{AnswerField, JsonLogin, Lifetime, LoginAnswer, RefreshFailure};
 #[cfg(any(feature = "loom", feature = "shuttle"))]
 pub use crate::runtime::model;
 pub use crate::{
@@ -154,7 +154,7 @@ pub use crate::{
         Authorization, Credential, Generation, InvalidScheme, InvalidToken, RefreshToken, Scheme,
         Secret, Token,
     },
-    error::{BoxError, Error, LoginError},
+    error::{BoxError, Error, LoginError, Recovery},
     future::ResponseFuture,
     layer::BearerAuthLayer,
     login::{Login, LoginFn, LoginRequest, Session, login_fn},

@@ -197,6 +197,12 @@ where
     {
         let share = &self.per_service.share;
         if let Some(bypass) = share.bypass(&request) {
+            #[cfg(feature = "tracing")]
+            if matches!(bypass, Bypass::Foreign)
+                && !share.provider.sends_bare(RequestHead::of(&request))
+            {
+                share.log_foreign_origin(&request);
+            }
             return self.call_bypass(request, bypass);
         }
         let head = RequestHead::of(&request);
@@ -218,7 +224,7 @@ where
         R: Replay<B>,
     {
         let handling = match bypass {
-            Bypass::Untouched => Handling::Bare,
+            Bypass::Untouched | Bypass::Foreign => Handling::Bare,
             Bypass::CallersHeader => Handling::CallersHeader {
                 exchange: self.per_service.share.rejection.exchange(&request),
                 share: self.per_service.share.clone(),

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::{error::Error as _, future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -16,8 +16,8 @@ use support::{
 use tokio::{sync::Semaphore, task::JoinSet};
 use tower::{Layer, ServiceExt};
 use tower_bearer::{
-    BearerAuth, BearerAuthLayer, CredentialProvider, Error, Lifetime, LoginError, ReplayWith,
-    StaticProvider, presets::Quable,
+    BearerAuth, BearerAuthLayer, CredentialProvider, Error, Lifetime, ReplayWith, StaticProvider,
+    presets::Quable,
 };
 
 fn get(url: &str) -> Request<Full<Bytes>> {
@@ -108,17 +108,15 @@ async fn a_wrong_password_is_an_error_without_secrets() {
         .unwrap_err();
     let error = error.downcast_ref::<Error>().unwrap();
     assert!(error.is_login_failed());
-    let cause = error
-        .source()
-        .unwrap()
-        .downcast_ref::<LoginError>()
-        .unwrap();
+    let cause = error.login_error().unwrap();
     assert_eq!(cause.status(), Some(StatusCode::UNAUTHORIZED));
-    let url = api.base_url();
-    assert_eq!(
-        cause.to_string(),
-        format!("the login was refused ({url}: 401 Unauthorized, 0 bytes)")
+    let base_url = api.base_url();
+    let host = base_url.strip_prefix("http://").unwrap();
+    let message = format!(
+        "the login at POST {host}/api_1.php/sessions was refused: 401 Unauthorized (0 bytes): \
+         check the password, then `reset()`"
     );
+    assert_eq!(cause.to_string(), message);
     assert!(cause.is_permanent());
     assert!(!format!("{error:?} {error:#?} {client:?}").contains("canary"));
 

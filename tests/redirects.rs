@@ -284,8 +284,9 @@ async fn strict_origins_turn_a_foreign_request_into_an_error_that_names_it() {
     let error = error.downcast_ref::<Error>().unwrap();
     assert!(error.is_foreign_origin());
     let message = format!(
-        "a request to {} is not allowed: it is none of the origins",
-        servers.b.origin()
+        "a request to {} is not allowed: the origins are {}",
+        servers.b.origin(),
+        servers.a.origin()
     );
     assert_eq!(error.to_string(), message);
     assert!(!format!("{error:?}").contains("password"));
@@ -321,7 +322,7 @@ async fn strict_origins_use_the_host_header_where_it_decides() {
     assert!(error.is_foreign_origin(), "{error}");
     assert_eq!(
         error.to_string(),
-        "a request to the host that its header names is not allowed: it is none of the origins"
+        "a request to the host that its header names is not allowed: the origins are https://api.example.com"
     );
     assert_eq!(layer.foreign_requests(), 1);
 }

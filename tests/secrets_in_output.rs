@@ -30,11 +30,12 @@ use support::{Capture, HttpClient, RawServer, http_client, patient, quable};
 use tokio::net::TcpListener;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
 use tower_bearer::{
-    Authorization, BearerAuth, BearerAuthLayer, BoxProvider, CachePolicy, CachedProvider, Clock,
-    Credential, CredentialEvent, CredentialProvider, CredentialState, Error, Generation, JsonLogin,
-    Lifetime, LoginError, LoginRequest, NoReplay, Origins, PerRequest, ReadyBody, RefreshToken,
-    RejectionReport, Replay, ReplayEmpty, ReplayEmptyOr, ReplayReady, ReplayWith, RequestHead,
-    Scheme, Secret, Session, StaticProvider, SystemClock, Token, login_fn,
+    AnswerField, Authorization, BearerAuth, BearerAuthLayer, BoxProvider, CachePolicy,
+    CachedProvider, Clock, Credential, CredentialEvent, CredentialProvider, CredentialState, Error,
+    Generation, JsonLogin, Lifetime, LoginError, LoginRequest, NoReplay, Origins, PerRequest,
+    ReadyBody, Recovery, RefreshFailure, RefreshToken, RejectionReport, Replay, ReplayEmpty,
+    ReplayEmptyOr, ReplayReady, ReplayWith, RequestHead, Scheme, Secret, Session, StaticProvider,
+    SystemClock, Token, login_fn,
     presets::{Quable, Teletracker},
     test_util::{ScriptedLogin, ScriptedProvider, TestClock},
 };
@@ -377,6 +378,29 @@ async fn failures_in_memory(run: &mut Run) {
     run.error(&error.into());
 }
 
+/// What a function that reads an answer gets: it holds the token.
+async fn login_answer(run: &mut Run) {
+    let body = format!(r#"{{"access_token":"{TOKEN}"}}"#);
+    let client = tower::service_fn(move |_: Request<Full<Bytes>>| {
+        let response = Response::new(Full::<Bytes>::from(body.clone()));
+        async { Ok::<_, BoxError>(response) }
+    });
+    let printed = Arc::new(Mutex::new(String::new()));
+    let shared = Arc::clone(&printed);
+    let login = JsonLogin::new(client, "https://api.example.com/login", "{}")
+        .unwrap()
+        .lifetime_by(move |answer| {
+            *shared.lock().unwrap() = format!("{answer:?} {answer:#?}");
+            None
+        });
+    let provider = CachedProvider::new(login);
+    provider.acquire().await.unwrap();
+    let printed = std::mem::take(&mut *printed.lock().unwrap());
+    assert!(printed.starts_with("LoginAnswer"), "{printed}");
+    run.types.push("LoginAnswer".to_owned());
+    run.capture.say(printed);
+}
+
 fn public_types(run: &mut Run) {
     let token = Token::new(TOKEN).unwrap();
     run.debug(&token);
@@ -385,6 +409,9 @@ fn public_types(run: &mut Run) {
     run.debug(&StaticProvider::new(TOKEN).unwrap());
     run.debug(&Credential::from(token).with_refresh_token(REFRESH_TOKEN));
     run.debug(&CredentialState::Fresh);
+    run.debug(&Recovery::FixProgram);
+    run.debug(&RefreshFailure::Blocked);
+    run.display(&AnswerField::from(["/token", "/access_token"]));
     run.debug(&TestClock::new());
     run.debug(&ScriptedLogin::new());
     run.debug(&ScriptedProvider::new([TOKEN]).unwrap());
@@ -480,6 +507,7 @@ async fn no_secret_is_ever_printed() {
     quable(&mut run).await;
     failures_in_memory(&mut run).await;
     public_types(&mut run);
+    login_answer(&mut run).await;
     held_back(&mut run).await;
     drop(panic::take_hook());
 

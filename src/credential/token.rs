@@ -129,7 +129,10 @@ impl Token {
         }
         let mut bytes = token.expose().bytes().take(checked);
         match bytes.position(|byte| !is_allowed(byte)) {
-            Some(position) => Err(InvalidToken(Kind::Byte { position })),
+            Some(position) => Err(InvalidToken(Kind::Byte {
+                position,
+                is_visible: token.expose().as_bytes()[position].is_ascii_graphic(),
+            })),
             None => Ok(Self(token)),
         }
     }
@@ -319,7 +322,7 @@ pub struct InvalidToken(Kind);
 enum Kind {
     Empty,
     TooLong,
-    Byte { position: usize },
+    Byte { position: usize, is_visible: bool },
 }
 
 impl fmt::Display for InvalidToken {
@@ -330,10 +333,21 @@ impl fmt::Display for InvalidToken {
                 "the token is longer than 64 KiB, which few servers accept in a header: \
                  check that it is only the token",
             ),
-            Kind::Byte { position } => write!(
-                f,
-                "the token has a character that is not allowed at byte {position}"
-            ),
+            Kind::Byte {
+                position,
+                is_visible,
+            } => {
+                write!(
+                    f,
+                    "the token has a character that is not allowed at byte {position}"
+                )?;
+                if is_visible {
+                    f.write_str(
+                        ": `Token::visible_ascii` allows it, and `any_visible_ascii` of a JSON login",
+                    )?;
+                }
+                Ok(())
+            }
         }
     }
 }

@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{BoxError, Error};
+#[cfg(feature = "json")]
+use super::Exchange;
+use super::{BoxError, Error, Recovery};
 
 /// An error of a login that says when the next attempt may help.
 ///
@@ -17,7 +19,18 @@ use super::{BoxError, Error};
 /// of its [sources](error::Error::source), or in an [`io::Error`].
 ///
 /// [`JsonLogin`](https://docs.rs/tower-bearer/latest/tower_bearer/struct.JsonLogin.html) fails with a
-/// `LoginError` that has status, content type and length of the answer, and never a part of its body.
+/// `LoginError` that has method, host and path of its URL, and status, content type and length of the
+/// answer. It has no part of the body, but for a registered `error` such as `invalid_grant`.
+///
+/// | failure | pause |
+/// | --- | --- |
+/// | transient | a random part of 1 s, doubling to 1 min; 100 ms at least |
+/// | at a rate limit | as transient, and 5 s at least |
+/// | likely to repeat, such as a wrong path | 30 s, doubling to 15 min |
+/// | permanent | 15 min, doubling to 1 h |
+///
+/// A server's `Retry-After` lengthens a pause, up to five minutes. A pause ends when either clock says
+/// so.
 ///
 /// # Examples
 ///
@@ -36,54 +49,46 @@ use super::{BoxError, Error};
 /// }
 /// # let _ = log_in;
 /// ```
-#[derive(Debug)]
 pub struct LoginError(Box<Details>);
 
-#[derive(Debug)]
 struct Details {
     kind: LoginErrorKind,
-    #[cfg(feature = "json")]
-    origin: Option<String>,
-    #[cfg(feature = "json")]
-    answer: Option<Answer>,
     source: Option<BoxError>,
 }
 
-#[derive(Debug)]
-pub(crate) enum LoginErrorKind {
+enum LoginErrorKind {
     /// Made by a login of the user's own.
     Custom(RetryAdvice),
     #[cfg(feature = "json")]
-    Unsent,
-    #[cfg(feature = "json")]
-    NoAnswer,
-    #[cfg(feature = "json")]
-    Unread,
-    #[cfg(feature = "json")]
-    TooLong,
-    #[cfg(feature = "json")]
-    Redirected,
-    #[cfg(feature = "json")]
-    ServerFailed,
-    #[cfg(feature = "json")]
-    Refused { for_now: bool },
-    #[cfg(feature = "json")]
-    NotJson,
-    #[cfg(feature = "json")]
-    NoToken { pointer: String },
-    #[cfg(feature = "json")]
-    TokenType,
-    #[cfg(feature = "json")]
-    Token,
+    Exchange(Exchange),
 }
 
 /// When the next attempt may help.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RetryAdvice {
-    /// Only after a change of the configuration or the account.
-    pub(crate) is_permanent: bool,
+    pub(crate) pace: Pace,
     /// No earlier than this.
     pub(crate) retry_after: Option<RetryAfter>,
+}
+
+/// How long the pauses of a failure are, and how fast they grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "json"),
+    allow(dead_code, reason = "only JSON logins know of them")
+)]
+pub(crate) enum Pace {
+    /// A random part of 1 s, doubling to 1 min.
+    #[default]
+    Transient,
+    /// As `Transient`, and 5 s at least.
+    RateLimited,
+    /// 30 s, doubling to 15 min.
+    Slow,
+    /// 15 min, doubling to 1 h: only a change of the configuration or the account helps.
+    Permanent,
+    /// `Permanent`, or `Slow` if the login has ever worked in this process.
+    PermanentUntilWorked,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +101,7 @@ pub(crate) enum RetryAfter {
 impl LoginError {
     /// A failure that may be over soon. Any other error counts as transient too.
     pub fn transient(source: impl Into<BoxError>) -> Self {
-        Self::custom(false, None, source.into())
+        Self::custom(Pace::Transient, None, source.into())
     }
 
     /// A failure that will repeat: a wrong password, an unknown client.
@@ -105,191 +110,158 @@ impl LoginError {
     /// request needs it. More attempts may lock the account; without any, the service would never
     /// recover by itself.
     pub fn permanent(source: impl Into<BoxError>) -> Self {
-        Self::custom(true, None, source.into())
+        Self::custom(Pace::Permanent, None, source.into())
     }
 
     /// The server asks for a pause of this length. It is capped at five minutes.
     pub fn retry_after(source: impl Into<BoxError>, delay: Duration) -> Self {
-        Self::custom(false, Some(RetryAfter::Delay(delay)), source.into())
+        let after = RetryAfter::Delay(delay);
+        Self::custom(Pace::Transient, Some(after), source.into())
     }
 
     /// The server asks for a pause until this date, by the wall clock. It is capped at five minutes.
     pub fn retry_at(source: impl Into<BoxError>, date: SystemTime) -> Self {
-        Self::custom(false, Some(RetryAfter::Date(date)), source.into())
+        let after = RetryAfter::Date(date);
+        Self::custom(Pace::Transient, Some(after), source.into())
     }
 
-    fn custom(is_permanent: bool, retry_after: Option<RetryAfter>, source: BoxError) -> Self {
-        let advice = RetryAdvice {
-            is_permanent,
-            retry_after,
-        };
+    fn custom(pace: Pace, retry_after: Option<RetryAfter>, source: BoxError) -> Self {
         Self(Box::new(Details {
-            kind: LoginErrorKind::Custom(advice),
-            #[cfg(feature = "json")]
-            origin: None,
-            #[cfg(feature = "json")]
-            answer: None,
+            kind: LoginErrorKind::Custom(RetryAdvice { pace, retry_after }),
             source: Some(source),
         }))
     }
 
     /// Whether the failure is permanent: the same login will fail again.
+    ///
+    /// An answer without a usable token counts as permanent here. The provider repeats that login
+    /// sooner if it has worked before.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        self.advice().is_permanent
+        matches!(
+            self.advice().pace,
+            Pace::Permanent | Pace::PermanentUntilWorked
+        )
     }
 
     pub(crate) fn advice(&self) -> RetryAdvice {
         match &self.0.kind {
             LoginErrorKind::Custom(advice) => *advice,
             #[cfg(feature = "json")]
-            kind => RetryAdvice {
-                is_permanent: matches!(kind, LoginErrorKind::Refused { for_now: false }),
-                retry_after: self.0.answer.as_ref().and_then(|answer| answer.retry_after),
-            },
+            LoginErrorKind::Exchange(exchange) => exchange.advice(),
+        }
+    }
+}
+
+#[cfg(feature = "json")]
+impl LoginError {
+    pub(crate) fn exchange(exchange: Exchange, source: Option<BoxError>) -> Self {
+        Self(Box::new(Details {
+            kind: LoginErrorKind::Exchange(exchange),
+            source,
+        }))
+    }
+
+    pub(crate) fn as_exchange(&self) -> Option<&Exchange> {
+        match &self.0.kind {
+            LoginErrorKind::Custom(_) => None,
+            LoginErrorKind::Exchange(exchange) => Some(exchange),
+        }
+    }
+
+    /// The status of the answer, if there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<http::StatusCode> {
+        let answer = self.as_exchange()?.answer.as_ref()?;
+        Some(answer.status)
+    }
+
+    /// The `error` of the answer, if it is a registered word of OAuth 2.0, such as `invalid_grant`
+    /// ([RFC 6749, sections 4.1.2.1 and 5.2], RFC 8628, section 3.5).
+    ///
+    /// [RFC 6749, sections 4.1.2.1 and 5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
+    #[must_use]
+    pub fn error_code(&self) -> Option<&'static str> {
+        self.as_exchange()?.code()
+    }
+}
+
+impl LoginError {
+    /// The first `LoginError` in the chain.
+    pub(crate) fn find<'a>(error: &'a (dyn error::Error + 'static)) -> Option<&'a Self> {
+        iter::successors(Some(error), |error| (*error).source()).find_map(Self::in_one)
+    }
+
+    fn in_one<'a>(error: &'a (dyn error::Error + 'static)) -> Option<&'a Self> {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        // The `source` of an `io::Error` skips the error that it wraps.
+        error.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
+    }
+
+    /// What to do about the failure, if the next attempt is made after this pause.
+    pub(super) fn recovery(&self, pause: Duration) -> Recovery {
+        #[cfg(feature = "json")]
+        if let Some(exchange) = self.as_exchange() {
+            return exchange.recovery(pause);
+        }
+        match self.advice().pace {
+            Pace::Permanent => Recovery::ChangeCredentials,
+            _ => Recovery::TryAgain { after: pause },
         }
     }
 }
 
 impl RetryAdvice {
-    /// The advice of the first `LoginError` in the chain, or the default.
+    /// The advice of the first `LoginError` or [`Error`] in the chain, or the default.
     pub(crate) fn of(error: &(dyn error::Error + 'static)) -> Self {
         iter::successors(Some(error), |error| (*error).source())
-            .find_map(Self::found_in)
+            .find_map(Self::in_one)
             .unwrap_or_default()
     }
 
-    fn found_in(error: &(dyn error::Error + 'static)) -> Option<Self> {
-        if let Some(error) = error.downcast_ref::<LoginError>() {
+    fn in_one(error: &(dyn error::Error + 'static)) -> Option<Self> {
+        if let Some(error) = LoginError::in_one(error) {
             return Some(error.advice());
         }
         // The error of another provider, which is already backing off.
-        if let Some(next_attempt) = error.downcast_ref::<Error>().and_then(Error::next_attempt) {
-            return Some(Self {
-                is_permanent: false,
-                retry_after: Some(RetryAfter::Instant(next_attempt)),
-            });
-        }
-        // The `source` of an `io::Error` skips the error that it wraps.
-        let held = error.downcast_ref::<io::Error>()?.get_ref()?;
-        Some(held.downcast_ref::<LoginError>()?.advice())
+        let error = error.downcast_ref::<Error>()?;
+        let Some(next_attempt) = error.next_attempt() else {
+            return error.login_error().map(LoginError::advice);
+        };
+        Some(Self {
+            pace: Pace::Transient,
+            retry_after: Some(RetryAfter::Instant(next_attempt)),
+        })
     }
 }
 
 impl fmt::Display for LoginError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.kind {
-            LoginErrorKind::Custom(advice) if advice.is_permanent => {
-                f.write_str("the login will fail until something is changed")
+            LoginErrorKind::Custom(advice) if advice.pace == Pace::Permanent => {
+                f.write_str("the login failed, and will until something is changed")
             }
             LoginErrorKind::Custom(advice) if advice.retry_after.is_some() => {
-                f.write_str("the login's server asks for a pause")
+                f.write_str("the login failed: its server asks for a pause")
             }
             LoginErrorKind::Custom(_) => f.write_str("the login failed"),
             #[cfg(feature = "json")]
-            LoginErrorKind::Unsent => f.write_str("no connection was made for the login request"),
-            #[cfg(feature = "json")]
-            LoginErrorKind::NoAnswer => f.write_str("the login request got no answer"),
-            #[cfg(feature = "json")]
-            LoginErrorKind::Unread => f.write_str("the login's answer broke off"),
-            #[cfg(feature = "json")]
-            LoginErrorKind::TooLong => f.write_str("the login's answer is longer than 64 KiB"),
-            #[cfg(feature = "json")]
-            LoginErrorKind::Redirected => {
-                f.write_str("the login was redirected, and redirects are not followed")
-            }
-            #[cfg(feature = "json")]
-            LoginErrorKind::ServerFailed => f.write_str("the login's server failed"),
-            #[cfg(feature = "json")]
-            LoginErrorKind::Refused { .. } => f.write_str("the login was refused"),
-            #[cfg(feature = "json")]
-            LoginErrorKind::NotJson => f.write_str("the login's answer is not JSON"),
-            #[cfg(feature = "json")]
-            LoginErrorKind::NoToken { pointer } => {
-                write!(f, "the login's answer has no string at {pointer}")
-            }
-            #[cfg(feature = "json")]
-            LoginErrorKind::TokenType => f.write_str(
-                "the login's answer has a token of another type than bearer: use `with_scheme` to set its scheme",
-            ),
-            #[cfg(feature = "json")]
-            LoginErrorKind::Token => f.write_str("the login's answer has an unusable token"),
-        }?;
-        #[cfg(feature = "json")]
-        match (&self.0.origin, &self.0.answer) {
-            (Some(origin), Some(answer)) => write!(f, " ({origin}: {answer})")?,
-            (Some(origin), None) => write!(f, " ({origin})")?,
-            (None, Some(answer)) => write!(f, " ({answer})")?,
-            (None, None) => {}
+            LoginErrorKind::Exchange(exchange) => exchange.fmt(f),
         }
-        Ok(())
+    }
+}
+
+impl fmt::Debug for LoginError {
+    /// `Display` of the error and of its sources: `fn main` prints a returned error by `Debug`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        super::chain(self, f)
     }
 }
 
 impl error::Error for LoginError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
-    }
-}
-
-/// The description of an answer, without any of its body.
-#[cfg(feature = "json")]
-#[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: http::StatusCode,
-    pub(crate) content_type: Option<String>,
-    pub(crate) length: Option<usize>,
-    pub(crate) retry_after: Option<RetryAfter>,
-}
-
-#[cfg(feature = "json")]
-impl LoginError {
-    pub(crate) fn new(
-        kind: LoginErrorKind,
-        answer: Option<Answer>,
-        source: Option<BoxError>,
-    ) -> Self {
-        Self(Box::new(Details {
-            kind,
-            origin: None,
-            answer,
-            source,
-        }))
-    }
-
-    pub(crate) fn with_source(mut self, source: BoxError) -> Self {
-        self.0.source = Some(source);
-        self
-    }
-
-    /// Adds the origin of the login.
-    pub(crate) fn at(mut self, origin: String) -> Self {
-        self.0.origin = Some(origin);
-        self
-    }
-
-    /// Whether the request cannot have reached the server.
-    pub(crate) fn is_unsent(&self) -> bool {
-        matches!(self.0.kind, LoginErrorKind::Unsent)
-    }
-
-    /// The status of the answer, if there was one.
-    #[must_use]
-    pub fn status(&self) -> Option<http::StatusCode> {
-        self.0.answer.as_ref().map(|answer| answer.status)
-    }
-}
-
-#[cfg(feature = "json")]
-impl fmt::Display for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.status)?;
-        if let Some(content_type) = &self.content_type {
-            write!(f, ", {content_type}")?;
-        }
-        if let Some(length) = self.length {
-            write!(f, ", {length} bytes")?;
-        }
-        Ok(())
     }
 }

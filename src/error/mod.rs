@@ -1,13 +1,21 @@
 //! Errors. None of the types holds a secret.
 
-mod login;
-
-use std::{error, fmt, sync::Arc, time::Duration, time::Instant};
-
-pub use self::login::LoginError;
 #[cfg(feature = "json")]
-pub(crate) use self::login::{Answer, LoginErrorKind};
-pub(crate) use self::login::{RetryAdvice, RetryAfter};
+mod exchange;
+mod login;
+mod recovery;
+
+use std::{
+    error, fmt, iter,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+#[cfg(feature = "json")]
+pub(crate) use self::exchange::{Answer, ErrorCode, Exchange, ExchangeKind, Grant};
+pub(crate) use self::login::{Pace, RetryAdvice, RetryAfter};
+pub use self::{login::LoginError, recovery::Recovery};
+use crate::runtime::Moment;
 
 /// A boxed error, the same type as tower's `BoxError`.
 ///
@@ -28,28 +36,32 @@ pub type BoxError = Box<dyn error::Error + Send + Sync>;
 ///
 /// The caller gets it as the [`BoxError`] of the service; find it with `downcast_ref`. Errors of the
 /// inner service pass through unwrapped. All requests that waited for one login get clones of one
-/// `Error`. Its [`source`](error::Error::source) is the error of the login. `Display` does not
-/// include the source, so print the whole chain.
+/// `Error`.
+///
+/// - `Display` says what failed, where, and when the next attempt is made. If the login failed with a
+///   [`LoginError`], its text is included.
+/// - [`source`](error::Error::source) is the cause: the error of the login, or the source of its
+///   `LoginError`. `Debug` prints `Display` and all sources on one line.
+/// - [`recovery`](Self::recovery) says what to do.
 ///
 /// # Examples
 ///
 /// ```
 /// use std::error::Error as _;
-/// use tower_bearer::{CachedProvider, login_fn};
+/// use tower_bearer::{CachedProvider, Recovery, login_fn};
 ///
 /// let provider = CachedProvider::new(login_fn(|_| async { Err("wrong password".into()) }));
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 /// let error = provider.acquire().await.unwrap_err();
-/// assert!(error.is_login_failed());
-/// assert!(error.to_string().starts_with("login failed; next attempt "));
+/// assert!(matches!(error.recovery(), Recovery::TryAgain { .. }));
+/// assert!(error.to_string().starts_with("the login failed; next attempt in "));
 /// assert_eq!(error.source().unwrap().to_string(), "wrong password");
 /// # });
 /// # Ok::<_, std::io::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Error(Arc<Failure>);
 
-#[derive(Debug)]
 struct Failure {
     kind: Kind,
     outage: Option<Outage>,
@@ -59,20 +71,28 @@ struct Failure {
 #[derive(Debug, PartialEq, Eq)]
 enum Kind {
     LoginFailed,
-    LoginTimedOut { timeout: Duration },
+    LoginTimedOut {
+        timeout: Duration,
+        endpoint: Option<String>,
+    },
     LoginPanicked,
     LoginLost,
     LoginDropped,
     LoginThroughItself,
     Reset,
     RefreshFailed,
-    ShortLived { needed: Duration },
+    ShortLived {
+        needed: Duration,
+    },
     NotRenewed,
     OtherAccount,
     NoAuthorization,
     ManyHeaders,
     NoRuntime,
-    ForeignOrigin { origin: String },
+    ForeignOrigin {
+        origin: String,
+        allowed: String,
+    },
 }
 
 impl Error {
@@ -87,8 +107,8 @@ impl Error {
         Self::with_source(Kind::NoAuthorization, Some(source.into()))
     }
 
-    pub(crate) fn login_timed_out(timeout: Duration) -> Self {
-        Self::with_source(Kind::LoginTimedOut { timeout }, None)
+    pub(crate) fn login_timed_out(timeout: Duration, endpoint: Option<String>) -> Self {
+        Self::with_source(Kind::LoginTimedOut { timeout, endpoint }, None)
     }
 
     pub(crate) fn login_panicked() -> Self {
@@ -145,8 +165,8 @@ impl Error {
         Self::with_source(Kind::ManyHeaders, None)
     }
 
-    pub(crate) fn foreign_origin(origin: String) -> Self {
-        Self::with_source(Kind::ForeignOrigin { origin }, None)
+    pub(crate) fn foreign_origin(origin: String, allowed: String) -> Self {
+        Self::with_source(Kind::ForeignOrigin { origin, allowed }, None)
     }
 
     fn with_source(kind: Kind, source: Option<BoxError>) -> Self {
@@ -190,51 +210,6 @@ impl Error {
         matches!(self.0.kind, Kind::LoginLost | Kind::LoginDropped)
     }
 
-    /// Whether the login sent its own request through the layer that was waiting for it.
-    #[must_use]
-    pub fn is_login_through_itself(&self) -> bool {
-        self.0.kind == Kind::LoginThroughItself
-    }
-
-    /// Whether even a new credential would not live as long as the caller needs.
-    #[must_use]
-    pub fn is_short_lived(&self) -> bool {
-        matches!(self.0.kind, Kind::ShortLived { .. })
-    }
-
-    /// Whether the provider had no newer authorization for a replay, though its verdict had promised
-    /// one. The rejected response was dropped.
-    #[must_use]
-    pub fn is_not_renewed(&self) -> bool {
-        self.0.kind == Kind::NotRenewed
-    }
-
-    /// Whether the provider's newer authorization belongs to another account than the rejected one.
-    /// The request was not replayed, and the rejected response was dropped.
-    #[must_use]
-    pub fn is_other_account(&self) -> bool {
-        self.0.kind == Kind::OtherAccount
-    }
-
-    /// Whether the provider has no authorization for a request like this one.
-    #[must_use]
-    pub fn is_no_authorization(&self) -> bool {
-        self.0.kind == Kind::NoAuthorization
-    }
-
-    /// Whether there was no Tokio runtime to log in on.
-    #[must_use]
-    pub fn is_no_runtime(&self) -> bool {
-        self.0.kind == Kind::NoRuntime
-    }
-
-    /// Whether a refresh failed. No request gets this error: it is in
-    /// [`CredentialEvent::RefreshFailed`](crate::CredentialEvent::RefreshFailed).
-    #[must_use]
-    pub fn is_refresh_failed(&self) -> bool {
-        self.0.kind == Kind::RefreshFailed
-    }
-
     /// Whether the request was to a foreign origin, which [`Origins::strict`](crate::Origins::strict)
     /// forbids.
     #[must_use]
@@ -251,11 +226,81 @@ impl Error {
         self.0.kind == Kind::ManyHeaders
     }
 
+    /// What to do about the failure.
+    #[must_use]
+    pub fn recovery(&self) -> Recovery {
+        match &self.0.kind {
+            Kind::LoginFailed => match self.login_error() {
+                Some(error) => error.recovery(self.pause()),
+                None => self.try_again(),
+            },
+            Kind::LoginTimedOut { .. }
+            | Kind::LoginLost
+            | Kind::LoginDropped
+            | Kind::RefreshFailed
+            | Kind::Reset => self.try_again(),
+            Kind::ShortLived { .. }
+            | Kind::NoAuthorization
+            | Kind::ManyHeaders
+            | Kind::ForeignOrigin { .. } => Recovery::ChangeRequest,
+            Kind::LoginPanicked
+            | Kind::LoginThroughItself
+            | Kind::NotRenewed
+            | Kind::OtherAccount
+            | Kind::NoRuntime => Recovery::FixProgram,
+        }
+    }
+
+    /// The `LoginError` that the login failed with, without anything around it.
+    fn direct_login_error(&self) -> Option<&LoginError> {
+        let source = self.0.source.as_deref()?;
+        let is_login = matches!(self.0.kind, Kind::LoginFailed | Kind::RefreshFailed);
+        source.downcast_ref().filter(|_| is_login)
+    }
+
+    fn try_again(&self) -> Recovery {
+        Recovery::TryAgain {
+            after: self.pause(),
+        }
+    }
+
+    /// The pause between the failure and the next attempt.
+    fn pause(&self) -> Duration {
+        self.0.outage.map_or(Duration::ZERO, |outage| {
+            outage
+                .next_attempt
+                .saturating_duration_since(outage.failed_at)
+        })
+    }
+
+    /// The [`LoginError`] of the login, if it failed with one: as its error, as a source of that, or in
+    /// an [`io::Error`](std::io::Error).
+    #[must_use]
+    pub fn login_error(&self) -> Option<&LoginError> {
+        LoginError::find(self.0.source.as_deref()?)
+    }
+
+    /// When the login may be tried again, as its error says.
+    pub(crate) fn advice(&self) -> RetryAdvice {
+        let source = self.0.source.as_deref();
+        source
+            .map(|source| RetryAdvice::of(source))
+            .unwrap_or_default()
+    }
+
     /// The earliest time of the next login, by the provider's clock. Until then, requests fail at
     /// once with this error. `None` if the next request logs in.
     #[must_use]
     pub fn next_attempt(&self) -> Option<Instant> {
         self.0.outage.map(|outage| outage.next_attempt)
+    }
+
+    /// Whether the pause before the next login lasts. It ends when either clock says so: the monotonic
+    /// clock stops while the machine is suspended.
+    pub(crate) fn is_backing_off(&self, now: Moment) -> bool {
+        self.0.outage.is_some_and(|outage| {
+            now.monotonic < outage.next_attempt && now.wall < outage.wall_next_attempt
+        })
     }
 
     /// The time of the first failure in a row, by the provider's clock.
@@ -275,16 +320,23 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.kind {
-            Kind::LoginFailed => f.write_str("login failed"),
-            Kind::LoginTimedOut { timeout } => {
-                write!(f, "login did not end within {timeout:?}")
+            Kind::LoginFailed | Kind::RefreshFailed if let Some(error) = self.direct_login_error() => {
+                error.fmt(f)
             }
-            Kind::LoginPanicked => f.write_str("login panicked"),
+            Kind::LoginFailed => f.write_str("the login failed"),
+            Kind::LoginTimedOut { timeout, endpoint } => {
+                f.write_str("the login")?;
+                if let Some(endpoint) = endpoint {
+                    write!(f, " at {endpoint}")?;
+                }
+                write!(f, " did not end within {}", rounded(*timeout))
+            }
+            Kind::LoginPanicked => f.write_str("the login panicked"),
             Kind::LoginLost | Kind::LoginDropped => f.write_str(
-                "login was lost: its runtime is gone or no longer driven, or the login blocks its thread",
+                "the login was lost: its runtime is gone or no longer driven, or the login blocks its thread",
             ),
             Kind::LoginThroughItself => f.write_str(
-                "login sent its request through the layer that waits for it: give it a client without the layer",
+                "the login sent its request through the layer that waits for it: give it a client without the layer",
             ),
             Kind::Reset => f.write_str("the provider was reset during the login"),
             Kind::RefreshFailed => f.write_str("the refresh token did not help"),
@@ -301,8 +353,8 @@ impl fmt::Display for Error {
             Kind::ManyHeaders => f.write_str(
                 "the request has several headers of the authorization's name: set only one",
             ),
-            Kind::ForeignOrigin { origin } => {
-                write!(f, "a request to {origin} is not allowed: it is none of the origins")
+            Kind::ForeignOrigin { origin, allowed } => {
+                write!(f, "a request to {origin} is not allowed: the origins are {allowed}")
             }
             Kind::NoRuntime => {
                 f.write_str("no Tokio runtime to log in on: poll the request within one")
@@ -315,6 +367,22 @@ impl fmt::Display for Error {
     }
 }
 
+impl fmt::Debug for Error {
+    /// `Display` of the error and of its sources: `fn main` prints a returned error by `Debug`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        chain(self, f)
+    }
+}
+
+/// The texts of an error and of its sources, on one line.
+fn chain(error: &(dyn error::Error + 'static), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{error}")?;
+    for source in iter::successors(error.source(), |error| error.source()) {
+        write!(f, ": {source}")?;
+    }
+    Ok(())
+}
+
 /// The logins that failed in a row, as of the last failure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outage {
@@ -322,6 +390,7 @@ pub(crate) struct Outage {
     pub(crate) failed_at: Instant,
     pub(crate) failures: u32,
     pub(crate) next_attempt: Instant,
+    pub(crate) wall_next_attempt: SystemTime,
 }
 
 impl fmt::Display for Outage {
@@ -350,7 +419,11 @@ fn rounded(duration: Duration) -> String {
 
 impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
+        match self.direct_login_error() {
+            // `Display` includes its text.
+            Some(error) => error.source(),
+            None => self.0.source.as_deref().map(|source| source as _),
+        }
     }
 }
 

@@ -24,11 +24,12 @@
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 //!
 //! let error = provider.acquire().await.unwrap_err();
-//! assert_eq!(error.to_string(), "login failed; next attempt in 15 min");
+//! assert_eq!(
+//!     error.to_string(),
+//!     "the login failed, and will until something is changed; next attempt in 15 min"
+//! );
 //! assert_eq!(*failures.lock().unwrap(), [error.to_string()]);
-//! let source = error.source().unwrap();
-//! assert_eq!(source.to_string(), "the login will fail until something is changed");
-//! assert_eq!(source.source().unwrap().to_string(), "wrong password");
+//! assert_eq!(error.source().unwrap().to_string(), "wrong password");
 //! # });
 //! # Ok::<_, std::io::Error>(())
 //! ```
@@ -61,27 +62,32 @@
 //! | debug | `credential rejected` | `generation`, `is_kept` | Nothing, if it is rare. |
 //! | warn | `rejected, and kept: logins do not help` | `generation`, `reason` | Look up the reason below. |
 //! | warn | `tokens are revoked within seconds of each login; another client may be using this account` | `generation` | As for [`CredentialEvent::Contended`]. |
+//! | warn | `requests to this origin are sent without a token; is it missing in the origins?` | `origin`, `allowed` | Add the origin if it is your API. Sent once per origin, for the first 64. |
+//! | warn | `the login's answer has no lifetime where it was expected; the token is used until it is rejected` | `endpoint` | Compare the place that you have set with an answer. Sent once per login. |
 //!
 //! # Errors of the layer
 //!
 //! They arrive as a [`BoxError`](crate::BoxError); `downcast_ref::<tower_bearer::Error>()` finds
 //! them. Any other error comes from the inner service.
 //!
+//! [`Error::recovery`] sorts them by what to do: [`Recovery::TryAgain`], [`Recovery::ChangeRequest`],
+//! [`Recovery::ChangeCredentials`] or [`Recovery::FixProgram`].
+//!
 //! | test | text | what to do |
 //! | --- | --- | --- |
-//! | [`Error::is_login_failed`] | `login failed` | Read its source, which is the error of your login. |
-//! | [`Error::is_login_timed_out`] | `login did not end within …` | Find out why the login is slow, or raise [`login_timeout`](crate::CachePolicy::login_timeout). |
-//! | [`Error::is_login_panicked`] | `login panicked` | Fix the login; the panic hook has printed where. The next request tries again after the pause. |
-//! | [`Error::is_login_lost`] | `login was lost: its runtime is gone or no longer driven, or the login blocks its thread` | Keep the runtime running, and move blocking work to `spawn_blocking`. |
-//! | [`Error::is_login_through_itself`] | `login sent its request through the layer that waits for it: give it a client without the layer` | Do as it says: clone the client before you add the layer. |
-//! | [`Error::is_short_lived`] | `even a new credential, minus its margin, lives less than …` | Ask [`acquire_valid_for`](crate::CachedProvider::acquire_valid_for) for less, or set a smaller margin. |
-//! | [`Error::is_not_renewed`] | ``the provider has no newer authorization than the one that was rejected: `reject` must say so`` | Fix your [`CredentialProvider`](crate::CredentialProvider): `reject` said "log in", but `acquire_for` returned the rejected generation. |
-//! | [`Error::is_other_account`] | `the newer authorization belongs to another account: the request was not replayed` | Send the request again yourself if the new account may make it. |
-//! | [`Error::is_no_authorization`] | `no authorization for this request` | The provider knows no account for it: see its source. `there is no provider` means an `Option` that is `None`. If the source is `max size reached`, the request has too many headers for another one. |
+//! | [`Error::is_login_failed`] | `the login failed`, or the text of its `LoginError` | Read its source, or look up the text below. |
+//! | [`Error::is_login_timed_out`] | `the login`, ` at …`, ` did not end within …` | Find out why the login is slow, or raise [`login_timeout`](crate::CachePolicy::login_timeout). |
+//! | [`Error::is_login_panicked`] | `the login panicked` | Fix the login; the panic hook has printed where. The next request tries again after the pause. |
+//! | [`Error::is_login_lost`] | `the login was lost: its runtime is gone or no longer driven, or the login blocks its thread` | Keep the runtime running, and move blocking work to `spawn_blocking`. |
+//! | none | `the login sent its request through the layer that waits for it: give it a client without the layer` | Do as it says: clone the client before you add the layer. |
+//! | none | `even a new credential, minus its margin, lives less than …` | Ask [`acquire_valid_for`](crate::CachedProvider::acquire_valid_for) for less, or set a smaller margin. |
+//! | none | ``the provider has no newer authorization than the one that was rejected: `reject` must say so`` | Fix your [`CredentialProvider`](crate::CredentialProvider): `reject` said "log in", but `acquire_for` returned the rejected generation. |
+//! | none | `the newer authorization belongs to another account: the request was not replayed` | Send the request again yourself if the new account may make it. |
+//! | none | `no authorization for this request` | The provider knows no account for it: see its source. `there is no provider` means an `Option` that is `None`. If the source is `max size reached`, the request has too many headers for another one. |
 //! | [`Error::is_many_headers`] | `the request has several headers of the authorization's name: set only one` | Find the code that appends the header where it should insert it. |
-//! | [`Error::is_foreign_origin`] | `a request to … is not allowed: it is none of the origins` | Add the origin to [`Origins`](crate::Origins), or drop [`strict`](crate::Origins::strict). |
-//! | [`Error::is_no_runtime`] | `no Tokio runtime to log in on: poll the request within one` | Await the request inside a Tokio runtime. |
-//! | [`Error::is_refresh_failed`] | `the refresh token did not help` | Only in [`CredentialEvent::RefreshFailed`], never from a request. |
+//! | [`Error::is_foreign_origin`] | `a request to … is not allowed: the origins are …` | Add the origin to [`Origins`](crate::Origins), or drop [`strict`](crate::Origins::strict). |
+//! | none | `no Tokio runtime to log in on: poll the request within one` | Await the request inside a Tokio runtime. |
+//! | none | `the refresh token did not help`, or the text of its `LoginError` | Only in [`CredentialEvent::RefreshFailed`], never from a request. |
 //! | none | `the provider was reset during the login` | Two resets came while this request waited. Send it again, and reset less often. |
 //!
 //! A failed login adds `; next attempt in …`, from the second on `; … in a row within …, next
@@ -90,28 +96,35 @@
 //!
 //! # Errors of a login
 //!
-//! [`LoginError::is_permanent`] says whether the next attempt waits for 15 minutes or more. All
-//! others are tried again after a minute at most, or after the server's `Retry-After`, capped at five
-//! minutes. The first three texts come from a [`LoginError`] that you create, the others
-//! from `JsonLogin` and the presets. Those add `(…: …, …, … bytes)`, as far as known: origin, status,
-//! media type and length of the answer.
+//! [`LoginError`](crate::LoginError) has the pauses. [`LoginError::is_permanent`] says whether the
+//! next attempt waits for 15 minutes or more. The first three texts come from a `LoginError` that you
+//! create, the others from `JsonLogin` and the presets.
+//!
+//! Those name the grant (`login` or `refresh`), and method, host and path of its URL. They end with
+//! the status and a registered OAuth `error` such as `invalid_grant`, or with status, media type and
+//! length of the answer: `…: …`, `… (…)`, `… (…, … bytes)`, `… (… bytes)`. A hint may follow.
 //!
 //! | text | meaning, and what to do |
 //! | --- | --- |
 //! | `the login failed` | [`LoginError::transient`]: wait, and read the source. |
-//! | `the login will fail until something is changed` | [`LoginError::permanent`]: correct password or client, then call [`reset`](crate::CachedProvider::reset). |
-//! | `the login's server asks for a pause` | [`LoginError::retry_after`] or [`LoginError::retry_at`]: wait, and log in less often. |
-//! | `no connection was made for the login request` | Check host, port, DNS and TLS. A refresh token was not spent. |
-//! | `the login request got no answer` | The server may have logged in all the same. Check the network and the server's time limits. |
-//! | `the login's answer broke off` | The connection ended within the body; a login may have happened. |
-//! | `the login's answer is longer than 64 KiB` | See that the URL is that of the login and not of a page. |
-//! | `the login was redirected, and redirects are not followed` | Use the URL that the redirect names, if you trust it. |
-//! | `the login's server failed` | A 5xx: wait, or tell the API's operators. |
-//! | `the login was refused` | Permanent with 400, 401, 403 or 422, unless the answer's `error` says otherwise: correct the password or the body. |
-//! | `the login's answer is not JSON` | Often the page of a proxy or a captive portal: compare the content type. |
-//! | `the login's answer has no string at …` | Compare the JSON pointer with an answer: `token_at`. |
-//! | ``the login's answer has a token of another type than bearer: use `with_scheme` to set its scheme`` | Do as it says, if the API documents the scheme. |
-//! | `the login's answer has an unusable token` | Its source is an [`InvalidToken`](crate::InvalidToken): see below. |
+//! | `the login failed, and will until something is changed` | [`LoginError::permanent`]: correct password or client, then call [`reset`](crate::CachedProvider::reset). |
+//! | `the login failed: its server asks for a pause` | [`LoginError::retry_after`] or [`LoginError::retry_at`]: wait, and log in less often. |
+//! | `the … at … got no connection` | Check host, port, DNS and TLS. A refresh token was not spent. |
+//! | `the … at … got no answer` | The server may have logged in all the same. Check the network and the server's time limits. |
+//! | `the answer to the … at … broke off` | The connection ended within the body; a login may have happened. |
+//! | `the answer to the … at … is longer than 64 KiB` | See that the URL is that of the login and not of a page. |
+//! | `the answer to the … at … is compressed with …` | Give the login a client that decompresses: the server ignores `Accept-Encoding: identity`. |
+//! | `the … at … was redirected to …`, `the … at … was redirected` | Use the URL that the redirect names, if you trust it. |
+//! | `the server of the … at … failed` | A 5xx: wait, or tell the API's operators. |
+//! | `the … at … was refused for now` | A 429: log in less often. |
+//! | `the … at … was refused` | Permanent if the API says so: correct the password or the document. |
+//! | `the … at … was refused without JSON` | A 401 or 403 of a firewall, of a proxy, or of a simple API. |
+//! | `the account of the … at … is locked` | A 423: unlock the account, then call [`reset`](crate::CachedProvider::reset). |
+//! | `there is no … at …` | A 404, 405 or 410: correct the path of the URL. |
+//! | `the answer to the … at … is not JSON` | Often the page of a proxy or a captive portal: compare the content type. |
+//! | `the answer to the … at … has no token at …` | Compare the place with an answer: `token_at`. Places are a pointer or `the header …`, joined by `or`. The API may ask for a second factor. |
+//! | `the answer to the … at … has a token of another type than bearer` | Set the scheme that the API documents: `with_scheme`. |
+//! | `the answer to the … at … has an unusable token` | Its source is an [`InvalidToken`](crate::InvalidToken): see below. |
 //!
 //! # Errors of a configuration
 //!
@@ -135,7 +148,8 @@
 //! | [`InvalidToken`](crate::InvalidToken) | what to do |
 //! | --- | --- |
 //! | `the token is empty` | See that the variable or file is set. |
-//! | `the token has a character that is not allowed at byte …` | Trim the line break of a file. For an odd API use [`Token::visible_ascii`](crate::Token::visible_ascii). |
+//! | `the token has a character that is not allowed at byte …` | Trim the line break of a file. |
+//! | `the token has a character that is not allowed at byte …`, ``: `Token::visible_ascii` allows it, and `any_visible_ascii` of a JSON login`` | The same for a visible character: use [`Token::visible_ascii`](crate::Token::visible_ascii) if the API issues such tokens. |
 //! | `the token is longer than 64 KiB, which few servers accept in a header: check that it is only the token` | Often the whole answer was taken for the token. |
 //!
 //! | [`InvalidScheme`](crate::InvalidScheme) | what to do |
@@ -186,4 +200,4 @@
 //! | [`CredentialState::BackingOff`] | Raise an alarm: requests fail. See [`last_error`](crate::Snapshot::last_error) and [`next_attempt`](crate::Snapshot::next_attempt). |
 
 // For the links.
-use crate::{CredentialEvent, CredentialState, Error, LoginError, NotReplayed, Reason};
+use crate::{CredentialEvent, CredentialState, Error, LoginError, NotReplayed, Reason, Recovery};

@@ -78,6 +78,8 @@
 //! | what | default | why | change it with |
 //! | --- | --- | --- | --- |
 //! | pause after a failure | a random part of 1 s, doubling to 1 min, never under 100 ms | Outages end soon, and clients must not come back together. | [`LoginError`](crate::LoginError) |
+//! | pause at a rate limit without `Retry-After` | as after a failure, never under 5 s | Whoever limits the rate means more than a moment. | [`LoginError`](crate::LoginError) |
+//! | pause after a failure that is likely to repeat | 30 s, doubling to 15 min | A wrong path or a firewall needs somebody to act. | [`LoginError`](crate::LoginError) |
 //! | pause after a permanent failure | 15 min, 30 min, then 60 min | Servers lock accounts, and yet a service must heal itself. | [`reset`](crate::CachedProvider::reset) ends it |
 //! | longest `Retry-After` that is obeyed | 5 min | A server's typo must not stop a service for days. | fixed |
 //! | requests in a pause | fail at once with the last error | Waiting would fill memory and hide the failure. | fixed |
@@ -162,6 +164,8 @@
 //! | place of a refresh token | none is read | A refresh token needs a URL to spend it at. |
 //! | time of a refresh | half of the login's | The other half is for the full login that follows. |
 //! | longest answer that is read | 64 KiB | A page or an endless answer must not fill memory. |
-//! | permanent failures | 400, 401, 403, 422 | They mean a wrong password or body; an `error` in the answer may say otherwise. |
+//! | permanent failures | 400, 422, 423; 401 and 403 with a JSON object; 2xx with an `error` | They mean a wrong password or document; an `error` in the answer may say otherwise. |
+//! | full login after an unprocessed refresh | none | It would be one more request to a server in trouble: `full_login_after`. |
+//! | lifetime of a JWT | its `exp` minus its `iat`, if nothing else has a lifetime | The token says it anyway; the crate does not verify it. |
 //! | redirects | not followed | They would take the password to another host. |
 //! | features | none | A feature adds API, and `tracing` adds log lines. |

@@ -121,7 +121,7 @@
 //! let provider = CachedProvider::new(login);
 //! if let Err(error) = provider.acquire().await {
 //!     let text = chain(&error);
-//!     assert!(text.starts_with("login failed") && text.ends_with(": wrong password"));
+//!     assert!(text.starts_with("the login failed") && text.ends_with(": wrong password"));
 //! }
 //! # }
 //! ```

@@ -10,7 +10,7 @@
 //! | situation | what happens |
 //! | --- | --- |
 //! | a request needs no login | any executor will do, and no runtime at all |
-//! | a request needs a login, outside a Tokio runtime | an error: [`Error::is_no_runtime`] |
+//! | a request needs a login, outside a Tokio runtime | an error that says so: [`Recovery::FixProgram`] |
 //! | the same on a runtime without `enable_time` | a panic in that request |
 //! | the login's runtime is dropped | requests that wait on another runtime try once more there, and share that login |
 //! | the login's runtime is no longer driven | the login counts as lost one second after its [timeout]; the next request starts another |
@@ -131,6 +131,6 @@
 //!
 //! [`internals`]: crate::guide::internals
 //! [timeout]: crate::CachePolicy::login_timeout
-//! [`Error::is_no_runtime`]: crate::Error::is_no_runtime
+//! [`Recovery::FixProgram`]: crate::Recovery::FixProgram
 //! [`SystemClock`]: crate::SystemClock
 //! [`Clock`]: crate::Clock

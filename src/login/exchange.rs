@@ -11,8 +11,8 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use http::{
-    Request, Response, StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER},
+    HeaderMap, HeaderName, Request, Response, StatusCode,
+    header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
     response::Parts,
 };
 use http_body::Body;
@@ -22,7 +22,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     credential::token,
-    error::{Answer, BoxError, LoginError, LoginErrorKind, RetryAfter},
+    error::{Answer, BoxError, Exchange, ExchangeKind, Grant, LoginError, RetryAfter},
 };
 
 /// The longest answer that is read.
@@ -51,15 +51,85 @@ impl ReadAnswer {
             .unwrap_or(&self.body)
     }
 
-    pub(super) fn error(&self, kind: LoginErrorKind) -> LoginError {
-        let answer = describe(&self.parts, Some(self.body.len()));
-        LoginError::new(kind, Some(answer), None)
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    pub(super) fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.parts.headers.get(name)?.to_str().ok()
+    }
+
+    /// The coding of a compressed body, if it is a word.
+    pub(super) fn encoding(&self) -> Option<&str> {
+        let encoding = self.header(&CONTENT_ENCODING)?.trim();
+        let is_identity = encoding.eq_ignore_ascii_case("identity");
+        (is_name(encoding) && !is_identity).then_some(encoding)
+    }
+
+    pub(super) fn failed(&self, kind: ExchangeKind) -> Failed {
+        Failed {
+            kind,
+            answer: Some(describe(&self.parts, Some(self.body.len()))),
+            source: None,
+        }
+    }
+}
+
+/// A failed exchange.
+pub(super) struct Failed {
+    pub(super) kind: ExchangeKind,
+    answer: Option<Answer>,
+    source: Option<BoxError>,
+}
+
+impl Failed {
+    pub(super) fn new(kind: ExchangeKind, source: Option<BoxError>) -> Self {
+        Self {
+            kind,
+            answer: None,
+            source,
+        }
+    }
+
+    pub(super) fn with_source(self, source: impl Into<BoxError>) -> Self {
+        Self {
+            source: Some(source.into()),
+            ..self
+        }
+    }
+
+    /// Without the path of a redirect, which may repeat that of the login.
+    pub(super) fn without_path(mut self) -> Self {
+        if let ExchangeKind::Redirected { to } = &mut self.kind {
+            *to = None;
+        }
+        self
+    }
+
+    pub(super) fn status(&self) -> Option<u16> {
+        self.answer.as_ref().map(|answer| answer.status.as_u16())
+    }
+
+    /// Whether the server asks for a pause.
+    pub(super) fn has_retry_after(&self) -> bool {
+        let answer = self.answer.as_ref();
+        answer.is_some_and(|answer| answer.retry_after.is_some())
+    }
+
+    pub(super) fn into_error(self, grant: Grant, endpoint: String) -> LoginError {
+        let exchange = Exchange {
+            kind: self.kind,
+            grant,
+            endpoint,
+            answer: self.answer,
+        };
+        LoginError::exchange(exchange, self.source)
     }
 }
 
 /// Reads a body into one buffer, and wipes the frames. The buffer never grows: growing would leave a
 /// copy of the token in memory, as an unwiped frame would.
-async fn read<R>(body: R) -> Result<Zeroizing<Vec<u8>>, (LoginErrorKind, Option<BoxError>)>
+async fn read<R>(body: R) -> Result<Zeroizing<Vec<u8>>, Failed>
 where
     R: Body,
     R::Error: Into<BoxError>,
@@ -67,7 +137,7 @@ where
     let mut body = pin!(body);
     let mut read = Zeroizing::new(Vec::with_capacity(LIMIT));
     // The body's error need not be `Send`: convert it before the next await point.
-    let broken = |source: R::Error| (LoginErrorKind::Unread, Some(source.into()));
+    let broken = |source: R::Error| Failed::new(ExchangeKind::Unread, Some(source.into()));
     let mut next = async || {
         let frame = poll_fn(|cx| {
             let frame = body.as_mut().poll_frame(cx);
@@ -88,7 +158,7 @@ where
                 bytes.zeroize();
             }
             if !fits {
-                return Err((LoginErrorKind::TooLong, None));
+                return Err(Failed::new(ExchangeKind::TooLong, None));
             }
         }
         // Without this, a body that is always ready would starve the login's timeout.
@@ -124,16 +194,33 @@ fn content_type(parts: &Parts) -> Option<String> {
     let value = parts.headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let essence = value.split(';').next()?.trim();
     let (kind, subtype) = essence.split_once('/')?;
-    let is_name =
-        |name: &str| (1..=NAME_LIMIT).contains(&name.len()) && name.bytes().all(token::is_tchar);
     (is_name(kind) && is_name(subtype)).then(|| essence.to_owned())
 }
 
-/// Whether the connection was refused, according to any error in the chain.
-fn is_refused_connection(error: &(dyn Error + 'static)) -> bool {
+fn is_name(name: &str) -> bool {
+    (1..=NAME_LIMIT).contains(&name.len()) && name.bytes().all(token::is_tchar)
+}
+
+/// Whether no connection was made, according to any error in the chain: then no server has seen the
+/// request.
+fn is_unsent(error: &(dyn Error + 'static)) -> bool {
     iter::successors(Some(error), |error| (*error).source()).any(|error| {
-        let io = error.downcast_ref::<io::Error>();
-        io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused)
+        // Covers name resolution, TLS, and time-outs while connecting.
+        let is_connect = error
+            .downcast_ref()
+            .is_some_and(hyper_util::client::legacy::Error::is_connect);
+        let io = error.downcast_ref().map(io::Error::kind);
+        is_connect
+            || matches!(
+                io,
+                Some(
+                    io::ErrorKind::ConnectionRefused
+                        | io::ErrorKind::HostUnreachable
+                        | io::ErrorKind::NetworkUnreachable
+                        | io::ErrorKind::NetworkDown
+                        | io::ErrorKind::AddrNotAvailable
+                )
+            )
     })
 }
 
@@ -142,7 +229,7 @@ pub(super) trait Client: Send + Sync {
     fn send(
         &self,
         request: Request<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = Result<ReadAnswer, LoginError>> + Send + '_>>;
+    ) -> Pin<Box<dyn Future<Output = Result<ReadAnswer, Failed>> + Send + '_>>;
 }
 
 pub(super) struct Erased<S, B> {
@@ -172,29 +259,27 @@ where
     fn send(
         &self,
         request: Request<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = Result<ReadAnswer, LoginError>> + Send + '_>> {
+    ) -> Pin<Box<dyn Future<Output = Result<ReadAnswer, Failed>> + Send + '_>> {
         let mut service = self.service.clone();
         Box::pin(async move {
             let ready = poll_fn(|cx| service.poll_ready(cx)).await;
-            ready.map_err(|source| {
-                LoginError::new(LoginErrorKind::Unsent, None, Some(source.into()))
-            })?;
+            ready.map_err(|source| Failed::new(ExchangeKind::Unsent, Some(source.into())))?;
             let response = service.call(request.map(B::from)).await.map_err(|source| {
                 let source = source.into();
-                let kind = if is_refused_connection(&*source) {
-                    LoginErrorKind::Unsent
+                let kind = if is_unsent(&*source) {
+                    ExchangeKind::Unsent
                 } else {
-                    LoginErrorKind::NoAnswer
+                    ExchangeKind::NoAnswer
                 };
-                LoginError::new(kind, None, Some(source))
+                Failed::new(kind, Some(source))
             })?;
             let (parts, body) = response.into_parts();
             match read(body).await {
                 Ok(body) => Ok(ReadAnswer { parts, body }),
-                Err((kind, source)) => {
-                    let answer = describe(&parts, None);
-                    Err(LoginError::new(kind, Some(answer), source))
-                }
+                Err(failed) => Err(Failed {
+                    answer: Some(describe(&parts, None)),
+                    ..failed
+                }),
             }
         })
     }

@@ -1,11 +1,17 @@
 //! Logins that are one JSON exchange, described by data.
 
-use std::fmt;
+#[cfg(feature = "tracing")]
+use std::sync::atomic::AtomicBool;
+use std::{
+    fmt,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Uri,
-    header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE},
+    HeaderValue, Method, Request, Response, Uri,
+    header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE},
 };
 use http_body::Body;
 use tokio::time;
@@ -13,12 +19,15 @@ use tower_service::Service;
 
 use super::{
     Login, LoginRequest, Session,
-    exchange::{Client, Erased},
-    reading::{AnswerFormat, Lifetime, RefreshTokenLifetime, accepted},
+    exchange::{Client, Erased, Failed, ReadAnswer},
+    field::AnswerField,
+    reading::{AnswerFormat, Lifetime, LifetimeField, LoginAnswer, RefreshTokenLifetime},
+    refresh_failure::RefreshFailure,
+    status,
 };
 use crate::{
     credential::{Credential, RefreshToken, Scheme, Secret, Token},
-    error::{BoxError, LoginError, LoginErrorKind},
+    error::{BoxError, ExchangeKind, Grant, LoginError},
     origin::{
         InvalidUrl,
         url::{self, Cleartext},
@@ -29,13 +38,30 @@ use crate::{
 ///
 /// You describe the API: the URL, the document, and where the answer has the token and its lifetime.
 ///
-/// Any 2xx is a success. At most 64 KiB of the answer are read, and no error contains its body. A
-/// `token_type` in the answer must be `Bearer`, in any case, unless you set a scheme of your own
-/// ([RFC 6749, section 7.1]). It may be missing.
+/// At most 64 KiB of the answer are read, and no error contains its body.
 ///
-/// A failure with status 400, 401, 403 or 422 is [permanent](crate::LoginError::permanent), unless
-/// the answer has an `error` of `temporarily_unavailable`, `server_error` or `slow_down`. All other
-/// failures are transient. `Retry-After` is obeyed, as seconds and as a date.
+/// # When a login fails
+///
+/// | the answer | the next attempt |
+/// | --- | --- |
+/// | 2xx with a token | none: this is a success |
+/// | 2xx with JSON and an `error`, or with `"success": false` | as the same `error` with status 400 |
+/// | 2xx with JSON and no usable token | if this login has worked before: in 30 s, doubling to 15 min; else as 400 |
+/// | 2xx without JSON | after a random part of a second, doubling to a minute |
+/// | 400, 422; 401 or 403 with a JSON object; 423 | in 15 min, then 30, then 60: a wrong password may lock the account |
+/// | 400 to 422 with the `error` `server_error` or `temporarily_unavailable` | as 5xx |
+/// | 401 or 403 without a JSON object, as a firewall sends | in 30 s, doubling to 15 min |
+/// | 404, 405, 410; a redirect; a compressed answer | in 30 s, doubling to 15 min |
+/// | 429; the `error` `slow_down` | as 5xx, and in 5 s at the earliest |
+/// | 5xx, other statuses, no answer | after a random part of a second, doubling to a minute |
+///
+/// `Retry-After` lengthens a pause, up to five minutes. With a status of 400, 401, 403 or 422 it also
+/// makes the failure transient.
+///
+/// # The type of the token
+///
+/// A `token_type` beside the token must be `Bearer` or `BearerToken`, in any case, unless you set a
+/// scheme of your own ([RFC 6749, section 7.1]). It may be missing.
 ///
 /// [RFC 6749, section 7.1]: https://www.rfc-editor.org/rfc/rfc6749#section-7.1
 ///
@@ -70,7 +96,16 @@ pub struct JsonLogin {
     refresh: Option<Refresh>,
     format: AnswerFormat,
     session: Session,
+    full_login_after: Vec<RefreshFailure>,
+    hides_path: bool,
+    /// Refreshes in a row that the server could not process.
+    unprocessed: AtomicU32,
+    #[cfg(feature = "tracing")]
+    has_warned: AtomicBool,
 }
+
+/// A server that cannot process this many refreshes in a row may never process that refresh token.
+const MOST_UNPROCESSED: u32 = 5;
 
 /// How a refresh token is spent.
 struct Refresh {
@@ -126,16 +161,20 @@ impl JsonLogin {
             refresh: None,
             format: AnswerFormat::default(),
             session: Session::Exclusive,
+            full_login_after: Vec::new(),
+            hides_path: false,
+            unprocessed: AtomicU32::new(0),
+            #[cfg(feature = "tracing")]
+            has_warned: AtomicBool::new(false),
         }
     }
 
-    /// Sets where the answer has the token, as a JSON pointer ([RFC 6901]): `/data/0/token` is the
-    /// `token` of the first element of `data`. Defaults to `/access_token`.
+    /// Sets where the answer has the token. Defaults to `/access_token`.
     ///
-    /// [RFC 6901]: https://www.rfc-editor.org/rfc/rfc6901
+    /// A token that begins with its scheme, such as `Bearer abc`, is read without it.
     #[must_use]
-    pub fn token_at(self, pointer: impl Into<String>) -> Self {
-        self.configure(|format| format.token_at = pointer.into())
+    pub fn token_at(self, field: impl Into<AnswerField>) -> Self {
+        self.configure(|format| format.token_at = field.into())
     }
 
     /// Accepts any token of visible ASCII characters, as [`Token::visible_ascii`] does. By default,
@@ -145,8 +184,8 @@ impl JsonLogin {
         self.configure(|format| format.check_token = Token::visible_ascii)
     }
 
-    /// Sets where the answer has the lifetime in seconds, as a JSON pointer. The value is a number,
-    /// or a string with a number. Defaults to `/expires_in`.
+    /// Sets where the answer has the lifetime in seconds: a number, or a string with a number.
+    /// Defaults to `/expires_in`.
     ///
     /// | answer | lifetime |
     /// | --- | --- |
@@ -157,11 +196,66 @@ impl JsonLogin {
     /// | missing, `null`, `true`, `{}`, `[]`, `""`, `"NaN"`, `"inf"`, `"1 hour"` | none: used until it is rejected |
     ///
     /// A value that is no number does not fail the login, since the login may have revoked the
-    /// previous credential. If your API sends milliseconds, use [`Lifetime::Fixed`]: they look like
-    /// seconds.
+    /// previous credential. Feature `tracing` warns once if there is no lifetime at a place that you
+    /// have set.
+    ///
+    /// The last of this method, [`lifetime_in_milliseconds_at`](Self::lifetime_in_milliseconds_at),
+    /// [`expiry_at`](Self::expiry_at) and [`lifetime_by`](Self::lifetime_by) counts.
     #[must_use]
-    pub fn lifetime_at(self, pointer: impl Into<String>) -> Self {
-        self.configure(|format| format.lifetime_at = pointer.into())
+    pub fn lifetime_at(self, field: impl Into<AnswerField>) -> Self {
+        self.lifetime_in(field.into(), Duration::from_secs(1))
+    }
+
+    /// Sets where the answer has the lifetime in milliseconds. Otherwise as
+    /// [`lifetime_at`](Self::lifetime_at).
+    #[must_use]
+    pub fn lifetime_in_milliseconds_at(self, field: impl Into<AnswerField>) -> Self {
+        self.lifetime_in(field.into(), Duration::from_millis(1))
+    }
+
+    fn lifetime_in(self, field: AnswerField, unit: Duration) -> Self {
+        self.configure(|format| format.lifetime_at = LifetimeField::In { field, unit })
+    }
+
+    /// Sets where the answer has the time of the expiry.
+    ///
+    /// It may be RFC 3339 (`2026-11-28T18:00:00Z`), an HTTP date, or Unix time. A number from 10^11 on
+    /// counts as milliseconds. A lifetime is better: it does not depend on the server's clock.
+    #[must_use]
+    pub fn expiry_at(self, field: impl Into<AnswerField>) -> Self {
+        self.configure(|format| format.lifetime_at = LifetimeField::Expiry(field.into()))
+    }
+
+    /// Reads the lifetime by a function, for anything that no other setting reads.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use bytes::Bytes;
+    /// # use http::{Request, Response};
+    /// # use http_body_util::Full;
+    /// use std::time::Duration;
+    /// use tower_bearer::JsonLogin;
+    ///
+    /// # let client = tower::service_fn(|_: Request<Full<Bytes>>| async {
+    /// #     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(r#"{"access_token":"a","minutes":5}"#)))
+    /// # });
+    /// let login = JsonLogin::new(client, "https://api.example.com/login", "{}")?
+    ///     .lifetime_by(|answer| {
+    ///         let minutes = answer.number_at("/minutes")?;
+    ///         Duration::try_from_secs_f64(minutes * 60.0).ok()
+    ///     });
+    /// # use tower_bearer::{Login, LoginRequest};
+    /// # let credential = tokio_test::block_on(login.login(LoginRequest::default()))?;
+    /// # assert_eq!(credential.lifetime(), Some(Duration::from_secs(300)));
+    /// # Ok::<_, tower_bearer::BoxError>(())
+    /// ```
+    #[must_use]
+    pub fn lifetime_by(
+        self,
+        read: impl Fn(LoginAnswer<'_>) -> Option<Duration> + Send + Sync + 'static,
+    ) -> Self {
+        self.configure(|format| format.lifetime_at = LifetimeField::Function(Box::new(read)))
     }
 
     /// Sets the source of the lifetime. Defaults to [`Lifetime::Announced`].
@@ -191,28 +285,54 @@ impl JsonLogin {
         }
     }
 
-    /// Sets where the answer has the refresh token, as a JSON pointer. By default none is read.
+    /// Sets where the answer has the refresh token. By default none is read.
     #[must_use]
-    pub fn refresh_token_at(self, pointer: impl Into<String>) -> Self {
-        self.configure(|format| format.refresh_token_at = Some(pointer.into()))
+    pub fn refresh_token_at(self, field: impl Into<AnswerField>) -> Self {
+        self.configure(|format| format.refresh_token_at = Some(field.into()))
     }
 
-    /// Sets where the answer has the refresh token's lifetime in seconds, as a JSON pointer. By
-    /// default a refresh token is used at any age.
+    /// Sets where the answer has the refresh token's lifetime in seconds. By default a refresh token
+    /// is used at any age, as is one with a lifetime of 0.
     #[must_use]
-    pub fn refresh_token_lifetime_at(self, pointer: impl Into<String>) -> Self {
-        let pointer = pointer.into();
-        self.configure(|format| format.refresh_token_lifetime = RefreshTokenLifetime::At(pointer))
+    pub fn refresh_token_lifetime_at(self, field: impl Into<AnswerField>) -> Self {
+        let field = field.into();
+        self.configure(|format| format.refresh_token_lifetime = RefreshTokenLifetime::At(field))
+    }
+
+    /// Hides the path of the login's URL in errors, for a path that holds a secret. By default errors
+    /// have method, host and path, and never the query.
+    #[must_use]
+    pub fn hide_path(self) -> Self {
+        Self {
+            hides_path: true,
+            ..self
+        }
+    }
+
+    /// Lets a full login follow such failures of a refresh. Defaults to none: the login fails, and the
+    /// next one tries the refresh token again.
+    ///
+    /// A full login is one more request to a server that is in trouble. It is worth that if only the
+    /// path of the refresh is affected.
+    #[must_use]
+    pub fn full_login_after(self, failures: impl IntoIterator<Item = RefreshFailure>) -> Self {
+        Self {
+            full_login_after: failures.into_iter().collect(),
+            ..self
+        }
     }
 
     /// Refreshes if there is a refresh token: posts the document that `body` makes from it to `url`.
     /// The answer is read like that of a login.
     ///
-    /// - If the refresh is rejected, or has no answer after half of the login's timeout, a full login
-    ///   follows. If the answer has `Retry-After`, the login fails instead.
-    /// - If no connection is made, the refresh token is kept and the login fails. So give it a client
-    ///   that does not retry by itself: a previous attempt may have made a connection.
-    /// - If the answer has no refresh token, the old one stays valid ([RFC 6749, section 6]).
+    /// | the refresh | the refresh token | a full login |
+    /// | --- | --- | --- |
+    /// | is refused by the API, has no usable token, or no answer after half of the login's timeout | is spent | follows at once |
+    /// | fails as [`RefreshFailure`] lists: no connection, a rate limit, 5xx, a firewall | is kept | does not follow, unless [`full_login_after`](Self::full_login_after) names it |
+    /// | fails so for the fifth time in a row, by 5xx or a firewall | is spent | follows at once |
+    ///
+    /// Give it a client that does not retry by itself: a previous attempt may have made a connection.
+    /// If the answer has no refresh token, the old one stays valid ([RFC 6749, section 6]).
     ///
     /// Set [`refresh_token_at`](Self::refresh_token_at) as well: otherwise there is no refresh token.
     ///
@@ -291,55 +411,96 @@ impl JsonLogin {
     }
 
     async fn log_in(&self) -> Result<Credential, LoginError> {
-        let answer = self.client.send(self.post(&self.url, &self.body)).await?;
-        self.format.credential(&accepted(answer)?)
+        let exchange = async {
+            let answer = self.client.send(self.post(&self.url, &self.body)).await?;
+            self.format.credential(&self.check(answer)?)
+        };
+        exchange.await.map_err(|failed: Failed| {
+            let endpoint = self.endpoint_of(&self.url);
+            failed.into_error(Grant::Login, endpoint)
+        })
     }
 
-    /// Sends the refresh token. If it is rejected or the answer is lost, the token is spent. If the
+    fn check(&self, answer: ReadAnswer) -> Result<ReadAnswer, Failed> {
+        let checked = status::check(answer, self.format.refuses_with_empty_body);
+        checked.map_err(|failed| match self.hides_path {
+            true => failed.without_path(),
+            false => failed,
+        })
+    }
+
+    /// Sends the refresh token. If it is refused or the answer is lost, the token is spent. If the
     /// server has not processed it, the token is put back for the next login.
     async fn refresh(
         &self,
         refresh: &Refresh,
         token: RefreshToken,
         request: &mut LoginRequest,
-    ) -> Result<Credential, LoginError> {
+    ) -> Result<Credential, Failed> {
         let post = self.post(&refresh.url, &(refresh.body)(&token));
         let sent = self.client.send(post);
         // The other half of the time is for the full login that follows if no answer comes.
         let sent = match request.timeout() {
             Some(timeout) => match time::timeout(timeout / 2, sent).await {
                 Ok(sent) => sent,
-                Err(elapsed) => Err(LoginError::new(
-                    LoginErrorKind::NoAnswer,
-                    None,
-                    Some(elapsed.into()),
-                )),
+                Err(elapsed) => Err(Failed::new(ExchangeKind::NoAnswer, Some(elapsed.into()))),
             },
             None => sent.await,
         };
-        // A rate limit (429) answers before the server looks at the token.
-        let is_unprocessed = |error: &LoginError| {
-            error.is_unsent() || error.status() == Some(StatusCode::TOO_MANY_REQUESTS)
-        };
-        let answer = match sent.and_then(accepted) {
-            Err(error) if is_unprocessed(&error) => {
-                request.put_back_refresh_token(token);
-                return Err(error);
+        let answer = match sent.and_then(|answer| self.check(answer)) {
+            Ok(answer) => answer,
+            Err(failed) => {
+                if self.keeps_token_after(&failed) {
+                    request.put_back_refresh_token(token);
+                }
+                return Err(failed);
             }
-            answer => answer?,
         };
+        self.unprocessed.store(0, Ordering::Relaxed);
         match self.format.credential(&answer) {
             Ok(credential) if credential.refresh_token().is_none() && refresh.keeps_old => {
                 Ok(credential.with_refresh_token(token))
             }
             Ok(credential) => Ok(credential),
-            Err(error) => {
+            Err(failed) => {
                 // The server has rotated the refresh token, even if the answer has no usable token.
                 if let Some(new) = self.format.refresh_token(&answer) {
                     request.put_back_refresh_token(new);
                 }
-                Err(error)
+                Err(failed)
             }
+        }
+    }
+
+    /// Whether the server has not processed the refresh token, and may process it later.
+    fn keeps_token_after(&self, failed: &Failed) -> bool {
+        let is_kept = match RefreshFailure::of(failed) {
+            None => false,
+            Some(RefreshFailure::Unreachable | RefreshFailure::RateLimited) => return true,
+            // Some servers answer so to a refresh token that they do not know.
+            Some(RefreshFailure::ServerFailed | RefreshFailure::Blocked) => {
+                self.unprocessed.fetch_add(1, Ordering::Relaxed) + 1 < MOST_UNPROCESSED
+            }
+        };
+        if !is_kept {
+            self.unprocessed.store(0, Ordering::Relaxed);
+        }
+        is_kept
+    }
+
+    fn endpoint_of(&self, url: &Uri) -> String {
+        format!("POST {}", url::host_and_path(url, !self.hides_path))
+    }
+
+    /// Warns once of a lifetime that is not where the user has said.
+    #[cfg(feature = "tracing")]
+    fn warn_of_missing_lifetime(&self, credential: &Credential) {
+        if self.format.misses_lifetime(credential) && !self.has_warned.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                endpoint = self.endpoint_of(&self.url),
+                "the login's answer has no lifetime where it was expected; the token is used until it is rejected"
+            );
         }
     }
 
@@ -350,6 +511,7 @@ impl JsonLogin {
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, self.content_type.clone());
         headers.insert(ACCEPT, HeaderValue::from_static(JSON));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         // RFC 6749, section 5.1 requires it of the answer: no cache in between stores the secrets.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         request
@@ -361,18 +523,28 @@ impl Login for JsonLogin {
         if let Some(refresh) = &self.refresh
             && let Some(token) = request.take_refresh_token()
         {
-            let refreshed = self.refresh(refresh, token, &mut request).await;
-            match refreshed.map_err(|error| error.at(url::origin_of(&refresh.url))) {
+            match self.refresh(refresh, token, &mut request).await {
                 Ok(credential) => return Ok(credential),
-                // No full login follows: the server is unreachable, or has asked for a pause.
-                Err(error) if error.is_unsent() || error.advice().retry_after.is_some() => {
-                    return Err(error.into());
+                Err(failed) => {
+                    let failure = RefreshFailure::of(&failed);
+                    let has_token = request.has_refresh_token();
+                    let endpoint = self.endpoint_of(&refresh.url);
+                    let error = failed.into_error(Grant::Refresh, endpoint);
+                    if has_token && failure.is_some_and(|it| !self.full_login_after.contains(&it)) {
+                        return Err(error.into());
+                    }
+                    request.refresh_has_failed(error);
                 }
-                Err(error) => request.refresh_has_failed(error),
             }
         }
-        let credential = self.log_in().await;
-        credential.map_err(|error| error.at(url::origin_of(&self.url)).into())
+        let credential = self.log_in().await?;
+        #[cfg(feature = "tracing")]
+        self.warn_of_missing_lifetime(&credential);
+        Ok(credential)
+    }
+
+    fn endpoint(&self) -> Option<String> {
+        Some(self.endpoint_of(&self.url))
     }
 
     fn session(&self) -> Session {

@@ -2,11 +2,21 @@
 
 mod function;
 #[cfg(feature = "json")]
-mod exchange;
+mod json;
+#[cfg(feature = "json")]
+mod refresh_failure;
 #[cfg(feature = "json")]
 mod reading;
 #[cfg(feature = "json")]
-mod json;
+mod status;
+#[cfg(feature = "json")]
+mod field;
+#[cfg(feature = "json")]
+mod json_text;
+#[cfg(feature = "json")]
+mod jwt;
+#[cfg(feature = "json")]
+mod exchange;
 
 use std::{
     fmt,
@@ -16,10 +26,18 @@ use std::{
 };
 
 pub use self::function::{LoginFn, login_fn};
-#[cfg(feature = "teletracker")]
-pub(crate) use self::reading::{RefreshTokenLifetime, find, seconds, string};
 #[cfg(feature = "json")]
-pub use self::{json::JsonLogin, reading::Lifetime};
+pub use self::{
+    field::AnswerField,
+    json::JsonLogin,
+    reading::{Lifetime, LoginAnswer},
+    refresh_failure::RefreshFailure,
+};
+#[cfg(feature = "teletracker")]
+pub(crate) use self::{
+    json_text::{find, seconds, string},
+    reading::RefreshTokenLifetime,
+};
 use crate::{
     credential::{Credential, RefreshToken},
     error::{BoxError, Error},
@@ -85,6 +103,12 @@ pub trait Login: Send + Sync + 'static {
         &self,
         request: LoginRequest,
     ) -> impl Future<Output = Result<Credential, BoxError>> + Send;
+
+    /// The method, host and path of the login, such as `POST api.example.com/login`, for the error of a
+    /// login that does not end. Defaults to `None`. No secret belongs in it.
+    fn endpoint(&self) -> Option<String> {
+        None
+    }
 
     /// What a login does to the previous credential. Defaults to [`Session::Exclusive`].
     fn session(&self) -> Session {
@@ -190,6 +214,11 @@ impl LoginRequest {
         self.timeout
     }
 
+    #[cfg(feature = "json")]
+    pub(crate) fn has_refresh_token(&self) -> bool {
+        self.refresh_token.lock().is_some()
+    }
+
     /// Takes the refresh token of the previous credential, if it had one.
     ///
     /// A refresh token that is taken is spent: no later login gets it, even if this one panics, times
@@ -275,6 +304,8 @@ pub(crate) trait DynLogin: Send + Sync {
         &self,
         request: LoginRequest,
     ) -> Pin<Box<dyn Future<Output = Result<Credential, BoxError>> + Send + '_>>;
+
+    fn endpoint(&self) -> Option<String>;
 }
 
 impl<L: Login> DynLogin for L {
@@ -283,5 +314,9 @@ impl<L: Login> DynLogin for L {
         request: LoginRequest,
     ) -> Pin<Box<dyn Future<Output = Result<Credential, BoxError>> + Send + '_>> {
         Box::pin(Login::login(self, request))
+    }
+
+    fn endpoint(&self) -> Option<String> {
+        Login::endpoint(self)
     }
 }

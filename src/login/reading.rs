@@ -1,14 +1,21 @@
 //! Reads a credential from a login's answer.
 
-use std::{collections::HashMap, mem, time::Duration};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::{HeaderMap, StatusCode};
 use serde_json::value::RawValue;
-use zeroize::Zeroizing;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::exchange::ReadAnswer;
+use super::{
+    exchange::{Failed, ReadAnswer},
+    field::{AnswerField, Value},
+    json_text::{find, number, string},
+    jwt,
+    status::{is_failure, parse},
+};
 use crate::{
     credential::{Credential, InvalidToken, RefreshToken, Scheme, Secret, Token},
-    error::{LoginError, LoginErrorKind},
+    error::ExchangeKind,
 };
 
 /// Where the lifetime of a credential comes from.
@@ -44,24 +51,83 @@ pub enum Lifetime {
     UntilRejected,
 }
 
-/// Where an answer has its values, as JSON pointers, and how to read them.
+/// A login's answer, for a function that reads what no other setting can.
+///
+/// Its `Debug` hides the body, which holds the token.
+#[derive(Clone, Copy)]
+pub struct LoginAnswer<'a> {
+    answer: &'a ReadAnswer,
+    json: Option<&'a RawValue>,
+}
+
+impl<'a> LoginAnswer<'a> {
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.answer.status()
+    }
+
+    /// The headers.
+    #[must_use]
+    pub fn headers(&self) -> &'a HeaderMap {
+        self.answer.headers()
+    }
+
+    /// The string at a JSON pointer ([RFC 6901]).
+    ///
+    /// [RFC 6901]: https://www.rfc-editor.org/rfc/rfc6901
+    #[must_use]
+    pub fn string_at(&self, pointer: &str) -> Option<Secret> {
+        string(find(self.json?, pointer)?)
+    }
+
+    /// The number at a JSON pointer. A string of a number counts.
+    #[must_use]
+    pub fn number_at(&self, pointer: &str) -> Option<f64> {
+        number(find(self.json?, pointer)?)
+    }
+}
+
+impl std::fmt::Debug for LoginAnswer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoginAnswer")
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A lifetime that the user's function reads from an answer.
+type LifetimeFn = dyn Fn(LoginAnswer<'_>) -> Option<Duration> + Send + Sync;
+
+/// Where an answer has its values, and how to read them.
 pub(crate) struct AnswerFormat {
-    pub(crate) token_at: String,
+    pub(crate) token_at: AnswerField,
     pub(crate) check_token: fn(Secret) -> Result<Token, InvalidToken>,
-    pub(crate) lifetime_at: String,
     pub(crate) lifetime: Lifetime,
-    pub(crate) refresh_token_at: Option<String>,
+    pub(crate) lifetime_at: LifetimeField,
+    pub(crate) refresh_token_at: Option<AnswerField>,
     pub(crate) refresh_token_lifetime: RefreshTokenLifetime,
-    /// Where an answer has `false` if the login failed, whatever its status.
-    pub(crate) success_at: Option<&'static str>,
     pub(crate) scheme: Scheme,
+    /// Whether the API answers a wrong password with an empty body.
+    pub(crate) refuses_with_empty_body: bool,
+}
+
+pub(crate) enum LifetimeField {
+    /// `/expires_in`, which may be missing.
+    Usual,
+    In {
+        field: AnswerField,
+        unit: Duration,
+    },
+    Expiry(AnswerField),
+    Function(Box<LifetimeFn>),
 }
 
 /// Where the lifetime of a refresh token comes from.
 pub(crate) enum RefreshTokenLifetime {
     Unknown,
-    /// The number of seconds at this JSON pointer.
-    At(String),
+    /// A number of seconds.
+    At(AnswerField),
     /// Computed by this function from the answer.
     #[cfg(feature = "teletracker")]
     By(fn(&RawValue) -> Option<Duration>),
@@ -70,66 +136,137 @@ pub(crate) enum RefreshTokenLifetime {
 impl Default for AnswerFormat {
     fn default() -> Self {
         Self {
-            token_at: "/access_token".to_owned(),
+            token_at: "/access_token".into(),
             check_token: Token::new,
-            lifetime_at: "/expires_in".to_owned(),
             lifetime: Lifetime::Announced,
+            lifetime_at: LifetimeField::Usual,
             refresh_token_at: None,
             refresh_token_lifetime: RefreshTokenLifetime::Unknown,
-            success_at: None,
             scheme: Scheme::BEARER,
+            refuses_with_empty_body: false,
         }
     }
 }
 
+/// The end of a credential, as an answer has it.
+enum End {
+    After(Duration),
+    At(SystemTime),
+}
+
 impl AnswerFormat {
-    pub(super) fn credential(&self, answer: &ReadAnswer) -> Result<Credential, LoginError> {
-        let error = |kind| answer.error(kind);
-        let json = parse(answer).ok_or_else(|| error(LoginErrorKind::NotJson))?;
-        let success = self.success_at.and_then(|pointer| find(json, pointer));
-        if success.is_some_and(|success| success.get() == "false") {
-            return Err(error(LoginErrorKind::Refused { for_now: false }));
+    pub(super) fn credential(&self, answer: &ReadAnswer) -> Result<Credential, Failed> {
+        let json = parse(answer);
+        if json.is_some_and(is_failure) {
+            return Err(answer.refused());
         }
-        // RFC 6749, section 7.1: a client must not use a token type that it does not understand.
-        // Users who set a scheme of their own say that they do.
-        let kind = find(json, "/token_type").and_then(string);
-        let is_understood = |kind: &Secret| kind.expose().eq_ignore_ascii_case("bearer");
-        if self.scheme == Scheme::BEARER && !kind.as_ref().is_none_or(is_understood) {
-            return Err(error(LoginErrorKind::TokenType));
-        }
-        let token = find(json, &self.token_at).and_then(string).ok_or_else(|| {
-            let pointer = self.token_at.clone();
-            error(LoginErrorKind::NoToken { pointer })
+        let token = self.token(answer, json).map_err(|kind| match json {
+            // A usable token counts, whatever `error` says beside it.
+            Some(json) if super::status::has_error(json) => answer.refused(),
+            Some(_) => answer.failed(kind),
+            None => answer.failed(match answer.encoding() {
+                Some(encoding) => ExchangeKind::Compressed {
+                    encoding: encoding.to_owned(),
+                },
+                None => ExchangeKind::NotJson,
+            }),
         })?;
         let token = (self.check_token)(token)
-            .map_err(|source| error(LoginErrorKind::Token).with_source(source.into()))?;
-        let mut credential = Credential::from(token).with_scheme(self.scheme);
-        let lifetime = match self.lifetime {
-            Lifetime::Announced => find(json, &self.lifetime_at).and_then(seconds),
-            Lifetime::Fixed(lifetime) => Some(lifetime),
+            .map_err(|source| answer.failed(ExchangeKind::Token).with_source(source))?;
+        let end = match self.lifetime {
+            Lifetime::Announced => {
+                let announced = self.announced(answer, json);
+                announced.or_else(|| jwt_end(token.expose()))
+            }
+            Lifetime::Fixed(lifetime) => Some(End::After(lifetime)),
             Lifetime::UntilRejected => None,
         };
-        if let Some(lifetime) = lifetime {
-            credential = credential.with_lifetime(lifetime);
-        }
-        if let Some(refresh_token) = self.refresh_token(answer) {
-            credential = credential.with_refresh_token(refresh_token);
-        }
-        Ok(credential)
+        let credential = Credential::from(token).with_scheme(self.scheme);
+        let credential = match end {
+            Some(End::After(lifetime)) => credential.with_lifetime(lifetime),
+            Some(End::At(expires_at)) => credential.with_expires_at(expires_at),
+            None => credential,
+        };
+        Ok(match self.refresh_token(answer) {
+            Some(refresh_token) => credential.with_refresh_token(refresh_token),
+            None => credential,
+        })
     }
 
-    /// The refresh token, even if the rest of the answer is unusable.
-    pub(super) fn refresh_token(&self, answer: &ReadAnswer) -> Option<RefreshToken> {
-        let json = parse(answer)?;
-        let secret = string(find(json, self.refresh_token_at.as_ref()?)?)?;
-        if secret.expose().is_empty() {
-            return None;
+    /// Whether the user has said where the lifetime is, and the credential has none.
+    #[cfg(feature = "tracing")]
+    pub(super) fn misses_lifetime(&self, credential: &Credential) -> bool {
+        self.lifetime == Lifetime::Announced
+            && !matches!(self.lifetime_at, LifetimeField::Usual)
+            && (credential.lifetime(), credential.expires_at()) == (None, None)
+    }
+
+    fn token(&self, answer: &ReadAnswer, json: Option<&RawValue>) -> Result<Secret, ExchangeKind> {
+        let (value, pointer) = self
+            .token_at
+            .find(answer, json)
+            .ok_or_else(|| self.no_token())?;
+        // RFC 6749, section 7.1: a token of an unknown type must not be used. A scheme that the user
+        // has set says how to use it.
+        let kind_at = pointer.and_then(|pointer| pointer.rsplit_once('/'));
+        let kind = kind_at.and_then(|(parent, _)| find(json?, &format!("{parent}/token_type")));
+        let is_bearer = |kind: &RawValue| {
+            let kind = string(kind);
+            kind.is_some_and(|kind| {
+                ["bearer", "bearertoken"]
+                    .iter()
+                    .any(|bearer| kind.expose().eq_ignore_ascii_case(bearer))
+            })
+        };
+        let is_usable = kind.is_none_or(|kind| kind.get() == "null" || is_bearer(kind));
+        if self.scheme == Scheme::BEARER && !is_usable {
+            return Err(ExchangeKind::TokenType);
         }
+        let token = value.secret().ok_or_else(|| self.no_token())?;
+        // Some servers send the whole header value.
+        let (scheme, text) = (self.scheme.as_str(), token.expose());
+        let prefix = text.get(..scheme.len());
+        let rest = prefix.filter(|prefix| prefix.eq_ignore_ascii_case(scheme));
+        let rest = rest.and_then(|_| text[scheme.len()..].strip_prefix(' '));
+        match rest.map(str::trim_start).filter(|rest| !rest.is_empty()) {
+            Some(rest) => Ok(Secret::from(rest)),
+            None => Ok(token),
+        }
+    }
+
+    fn no_token(&self) -> ExchangeKind {
+        ExchangeKind::NoToken {
+            field: self.token_at.to_string(),
+        }
+    }
+
+    fn announced(&self, answer: &ReadAnswer, json: Option<&RawValue>) -> Option<End> {
+        let second = Duration::from_secs(1);
+        let lifetime = match &self.lifetime_at {
+            LifetimeField::Usual => Value::Json(find(json?, "/expires_in")?).lifetime(second),
+            LifetimeField::In { field, unit } => field.find(answer, json)?.0.lifetime(*unit),
+            LifetimeField::Expiry(field) => {
+                return expiry(field.find(answer, json)?.0).map(End::At);
+            }
+            LifetimeField::Function(read) => read(LoginAnswer { answer, json }),
+        };
+        lifetime.map(End::After)
+    }
+
+    /// The refresh token, whatever else is missing in the answer.
+    pub(super) fn refresh_token(&self, answer: &ReadAnswer) -> Option<RefreshToken> {
+        let json = parse(answer);
+        let field = self.refresh_token_at.as_ref()?;
+        let secret = field.find(answer, json)?.0.secret()?;
         let lifetime = match &self.refresh_token_lifetime {
             RefreshTokenLifetime::Unknown => None,
-            RefreshTokenLifetime::At(pointer) => find(json, pointer).and_then(seconds),
+            RefreshTokenLifetime::At(field) => field
+                .find(answer, json)
+                .and_then(|(value, _)| value.lifetime(Duration::from_secs(1)))
+                // Keycloak sends 0 for a token without an expiry.
+                .filter(|lifetime| !lifetime.is_zero()),
             #[cfg(feature = "teletracker")]
-            RefreshTokenLifetime::By(compute) => compute(json),
+            RefreshTokenLifetime::By(compute) => json.and_then(compute),
         };
         let token = RefreshToken::new(secret);
         Some(match lifetime {
@@ -139,88 +276,43 @@ impl AnswerFormat {
     }
 }
 
-/// The answer, if its status is a success.
-pub(super) fn accepted(answer: ReadAnswer) -> Result<ReadAnswer, LoginError> {
-    let kind = match answer.status() {
-        status if status.is_success() => return Ok(answer),
-        status if status.is_redirection() => LoginErrorKind::Redirected,
-        status if status.is_server_error() => LoginErrorKind::ServerFailed,
-        _ => LoginErrorKind::Refused {
-            for_now: is_refused_for_now(&answer),
-        },
-    };
-    Err(answer.error(kind))
-}
-
-/// Whether the same login may succeed later. It will not after a wrong password, or any error of
-/// RFC 6749, section 5.2. It may after an answer of a gateway that has no route, or is busy.
-fn is_refused_for_now(answer: &ReadAnswer) -> bool {
-    let error = parse(answer).and_then(|json| string(find(json, "/error")?));
-    // RFC 6749, section 4.1.2.1, which servers follow here as well; RFC 8628, section 3.5.
-    let is_announced = error.is_some_and(|error| {
-        ["temporarily_unavailable", "server_error", "slow_down"].contains(&error.expose())
-    });
-    is_announced || !matches!(answer.status().as_u16(), 400 | 401 | 403 | 422)
-}
-
-fn parse(answer: &ReadAnswer) -> Option<&RawValue> {
-    serde_json::from_slice(answer.json()).ok()
-}
-
-/// The value at a JSON pointer. No other value is parsed: an invalid one does no harm, and no other
-/// secret is copied.
-pub(crate) fn find<'a>(json: &'a RawValue, pointer: &str) -> Option<&'a RawValue> {
-    let mut steps = pointer.split('/');
-    if !steps.next()?.is_empty() {
-        return None;
-    }
-    steps.try_fold(json, |value, step| {
-        let name = step.replace("~1", "/").replace("~0", "~");
-        if let Ok(mut object) = serde_json::from_str::<HashMap<String, _>>(value.get()) {
-            object.remove(&name)
-        } else {
-            let array: Vec<_> = serde_json::from_str(value.get()).ok()?;
-            let position: usize = name.parse().ok()?;
-            // RFC 6901, section 4: no sign and no leading zero.
-            let is_canonical = position.to_string() == name;
-            array.get(position).copied().filter(|_| is_canonical)
-        }
-    })
-}
-
-/// A JSON string, in a buffer that never grows: growing would leave a part of the secret in memory.
-/// `None` for any other value, and for a character that is written as two escapes (a surrogate
-/// pair).
-pub(crate) fn string(value: &RawValue) -> Option<Secret> {
-    let mut rest = value.get().strip_prefix('"')?.strip_suffix('"')?;
-    let mut text = Zeroizing::new(String::with_capacity(rest.len()));
-    while let Some(at) = rest.find('\\') {
-        text.push_str(&rest[..at]);
-        let length = if rest[at + 1..].starts_with('u') {
-            6
-        } else {
-            2
+/// An expiry as RFC 3339, as an HTTP date, or as Unix time in seconds or milliseconds.
+fn expiry(value: Value<'_>) -> Option<SystemTime> {
+    /// In seconds this is the year 5138, and in milliseconds 1973.
+    const MILLISECONDS_FROM: f64 = 1e11;
+    if let Some(number) = value.number() {
+        let seconds = match number {
+            MILLISECONDS_FROM.. => number / 1e3,
+            _ => number,
         };
-        let escape = rest.get(at..at + length)?;
-        text.push(serde_json::from_str(&format!("\"{escape}\"")).ok()?);
-        rest = &rest[at + length..];
+        let since = Duration::try_from_secs_f64(seconds.max(0.0)).ok()?;
+        return UNIX_EPOCH.checked_add(since);
     }
-    text.push_str(rest);
-    Some(mem::take(&mut *text).into())
+    let text = value.secret()?;
+    let text = text.expose().trim();
+    match OffsetDateTime::parse(text, &Rfc3339) {
+        Ok(date) => Some(date.into()),
+        Err(_) => httpdate::parse_http_date(text).ok(),
+    }
 }
 
-/// A lifetime as servers send it: `3600`, `3600.0`, `"3600"`. Negative values become zero, and too
-/// large ones the maximum.
-pub(crate) fn seconds(value: &RawValue) -> Option<Duration> {
-    let text = match value.get().as_bytes() {
-        [b'"', ..] => serde_json::from_str(value.get()).ok()?,
-        _ => value.get().to_owned(),
-    };
-    let text = text.trim();
-    // Rust parses words such as `inf` as numbers.
-    if text.contains(|c: char| c.is_ascii_alphabetic() && !c.eq_ignore_ascii_case(&'e')) {
-        return None;
+/// The end of a token that is a JWT. It is not verified: only its issuer can tell whether it is true.
+fn jwt_end(token: &str) -> Option<End> {
+    let claims = jwt::claims(token)?;
+    let json: &RawValue = serde_json::from_slice(&claims).ok()?;
+    let claim = |name| number(find(json, name)?).filter(|seconds| *seconds >= 0.0);
+    let expires_at = claim("/exp")?;
+    match claim("/iat").filter(|issued_at| *issued_at < expires_at) {
+        // The difference does not depend on the server's clock agreeing with ours.
+        Some(issued_at) => Duration::try_from_secs_f64(expires_at - issued_at)
+            .ok()
+            .map(End::After),
+        None => {
+            let since = Duration::try_from_secs_f64(expires_at).ok()?;
+            UNIX_EPOCH.checked_add(since).map(End::At)
+        }
     }
-    let seconds: f64 = text.parse().ok()?;
-    Some(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,6 +141,23 @@ impl Origins {
         }
     }
 
+    /// The allowed origins, for an error.
+    pub(crate) fn listed(&self) -> String {
+        /// A longer list is no help.
+        const MOST: usize = 8;
+        let Allowed::Only(origins) = &self.allowed else {
+            return "those of https".to_owned();
+        };
+        let first = origins.iter().take(MOST);
+        let mut listed: Vec<_> = first
+            .map(|origin| format!("{}://{}", origin.scheme, origin.usual))
+            .collect();
+        if origins.len() > MOST {
+            listed.push(format!("and {} more", origins.len() - MOST));
+        }
+        listed.join(", ")
+    }
+
     pub(crate) fn is_strict(&self) -> bool {
         self.is_strict
     }

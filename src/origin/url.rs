@@ -5,7 +5,7 @@ mod invalid;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::{
-    Request, Uri,
+    Uri,
     uri::{Authority, Scheme},
 };
 
@@ -126,12 +126,24 @@ pub(crate) fn ipv6(host: &str) -> Option<Ipv6Addr> {
     host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
-/// The origin of a request, for an error: without the parts of its URI that may be secret.
-pub(crate) fn display_origin<B>(request: &Request<B>) -> String {
-    origin_of(request.uri())
+/// The origin and the path of a URI, for an error. A relative one is its path.
+#[cfg(feature = "json")]
+pub(crate) fn without_query(uri: &Uri) -> String {
+    match uri.authority() {
+        Some(_) => format!("{}{}", origin_of(uri), uri.path()),
+        None => uri.path().to_owned(),
+    }
 }
 
-/// The origin of a URI, for an error.
+/// The host, the port and the path of a URI, for an error.
+#[cfg(feature = "json")]
+pub(crate) fn host_and_path(uri: &Uri, has_path: bool) -> String {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let path = if has_path { uri.path() } else { "" };
+    format!("{authority}{path}")
+}
+
+/// The origin of a URI, for an error: without the parts that may be secret.
 pub(crate) fn origin_of(uri: &Uri) -> String {
     let scheme = uri.scheme_str().unwrap_or("an unknown scheme");
     match uri.authority() {

@@ -168,6 +168,7 @@ impl Quable {
             .token_at("/oauth/access_token")
             .lifetime_at("/oauth/expires_in")
             .lifetime(lifetime)
+            .configure(|format| format.refuses_with_empty_body = true)
             .with_session(Session::Exclusive)
     }
 }

@@ -199,7 +199,6 @@ impl Teletracker {
             .refresh_token_at("/refreshToken")
             .configure(|format| {
                 format.refresh_token_lifetime = RefreshTokenLifetime::By(lifetime_of_refresh_token);
-                format.success_at = Some("/success");
             })
             .with_session(Session::Exclusive)
     }

@@ -4,6 +4,8 @@ use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
+#[cfg(feature = "tracing")]
+use std::sync::{Mutex, PoisonError};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
@@ -57,6 +59,9 @@ struct Counts {
     foreign_requests: AtomicU64,
     bare_requests: AtomicU64,
     replays: AtomicU64,
+    /// The foreign origins that were logged.
+    #[cfg(feature = "tracing")]
+    logged_origins: Mutex<Vec<String>>,
 }
 
 /// Whether the layer replaces an authorization header that the caller has set.
@@ -68,8 +73,10 @@ enum CallersHeader {
 
 /// The handling of a request that gets no authorization.
 pub(crate) enum Bypass {
-    /// Send it unchanged: its origin is foreign, or the caller wants it bare.
+    /// Send it unchanged: the caller wants it bare.
     Untouched,
+    /// Send it unchanged: its origin is foreign.
+    Foreign,
     /// Send it unchanged: the caller has set the authorization.
     CallersHeader,
     /// Do not send it.
@@ -166,9 +173,10 @@ impl<P, R> Settings<P, R> {
         let counts = &self.counts;
         counts.foreign_requests.fetch_add(1, Ordering::Relaxed);
         Some(if self.origins.is_strict() {
-            Bypass::Failed(Error::foreign_origin(url::display_origin(request)))
+            let origin = url::origin_of(request.uri());
+            Bypass::Failed(Error::foreign_origin(origin, self.origins.listed()))
         } else {
-            Bypass::Untouched
+            Bypass::Foreign
         })
     }
 
@@ -183,6 +191,29 @@ impl<P, R> Settings<P, R> {
             (Some(_), None) => Some(Bypass::CallersHeader),
             (Some(_), Some(_)) => Some(Bypass::Failed(Error::many_headers())),
         }
+    }
+
+    /// Logs the first request to each foreign origin: somebody may have forgotten to allow it.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn log_foreign_origin<B>(&self, request: &Request<B>) {
+        /// A client that follows any link must not fill the memory.
+        const MOST: usize = 64;
+        let origin = url::origin_of(request.uri());
+        let mut logged = self
+            .counts
+            .logged_origins
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if logged.contains(&origin) || logged.len() == MOST {
+            return;
+        }
+        logged.push(origin.clone());
+        drop(logged);
+        tracing::warn!(
+            %origin,
+            allowed = self.origins.listed(),
+            "requests to this origin are sent without a token; is it missing in the origins?"
+        );
     }
 
     pub(crate) fn foreign_requests(&self) -> u64 {

@@ -417,6 +417,10 @@ pub(crate) const SECTIONS: &[Section] = &[
             ),
             row("L13", "The token has another type."),
             row("L14", "The response to a login is a web page."),
+            row(
+                "answers",
+                "Each kind of answer to a login, by status, header and body.",
+            ),
             row("L15", "The login returns the rejected token again."),
             row("L16", "The login takes a long time."),
             row("L17", "The provider is reset while a login runs."),

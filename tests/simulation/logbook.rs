@@ -32,8 +32,8 @@ struct State {
     is_taken_out: bool,
     has_failed: bool,
     /// The end of the pause after a failure.
-    not_before: Option<Instant>,
-    must_wait_until: Option<Instant>,
+    not_before: Option<(Instant, SystemTime)>,
+    must_wait_until: Option<(Instant, SystemTime)>,
     was_reset: bool,
     resets: u64,
     /// The number of resets when the last login began.
@@ -107,7 +107,7 @@ impl Logbook {
 
     /// The server asks the client to wait for this long.
     pub(crate) fn must_wait(&self, time: Duration) {
-        let until = self.clock.now() + time;
+        let until = (self.clock.now() + time, self.clock.wall() + time);
         self.state().must_wait_until = Some(until);
     }
 
@@ -148,7 +148,11 @@ impl Logbook {
         let in_flight = state.in_flight;
         let cause = state.cause(now, self.session);
         let pauses = [state.not_before, state.must_wait_until];
-        let is_early = pauses.into_iter().flatten().any(|until| now.0 < until);
+        // A pause ends when either clock says so.
+        let is_early = pauses
+            .into_iter()
+            .flatten()
+            .any(|(until, wall)| now.0 < until && now.1 < wall);
         state.is_unneeded &= cause == Some("rejection");
         drop(state);
         self.record.count(|counts| counts.logins += 1);
@@ -190,8 +194,10 @@ impl Logbook {
                 state.has_failed = true;
                 // A lost login causes no pause, and its clock is gone with its runtime.
                 if !error.is_login_lost() {
-                    let shortest = self.clock.now() + Duration::from_millis(100);
-                    state.not_before = error.next_attempt().max(Some(shortest));
+                    let (now, wall) = (self.clock.now(), self.clock.wall());
+                    let shortest = now + Duration::from_millis(100);
+                    let until = error.next_attempt().map_or(shortest, |at| at.max(shortest));
+                    state.not_before = Some((until, wall + (until - now)));
                 }
                 drop(state);
                 self.record.count(|counts| counts.failed_logins += 1);

@@ -48,7 +48,7 @@ pub(crate) struct Model {
     last_outcome: Option<Outcome>,
     failures: u32,
     permanent: u32,
-    next_attempt: Option<Instant>,
+    next_attempt: Option<Moment>,
     pub(crate) last_failure: Option<usize>,
     /// Whether the last login was lost: waiters on another runtime retry once.
     was_lost: bool,
@@ -223,7 +223,7 @@ impl Model {
             is_stale: false,
         });
         // I4: the causes one by one.
-        if self.next_attempt.is_some_and(|at| self.now() < at) {
+        if self.is_pausing() {
             self.violated("I4: a login during the pause after a failure");
         }
         let is_called_for = match self.usable() {
@@ -355,7 +355,9 @@ impl Model {
     }
 
     pub(crate) fn is_pausing(&self) -> bool {
-        self.next_attempt.is_some_and(|at| self.now() < at)
+        let now = self.moment();
+        self.next_attempt
+            .is_some_and(|(at, wall)| now.0 < at && now.1 < wall)
     }
 
     pub(crate) fn note_what_is_usable(&mut self) {

@@ -179,71 +179,90 @@ async fn an_unusable_answer_is_an_error_without_its_body() {
             401,
             json,
             "",
-            "the login was refused (401 Unauthorized, application/json, 0 bytes)",
+            "the login at {} was refused without JSON: 401 Unauthorized (application/json, 0 bytes): check the password, and whether a firewall or a proxy answers",
         ),
         (
             302,
             "text/html",
             "canary",
-            "the login was redirected, and redirects are not followed (302 Found, text/html, 6 bytes)",
+            "the login at {} was redirected: 302 Found (text/html, 6 bytes): redirects are not followed, so set this URL",
         ),
         (
             401,
             "text/html you sent canary",
-            "",
-            "the login was refused (401 Unauthorized, 0 bytes)",
+            "{}",
+            "the login at {} was refused: 401 Unauthorized (2 bytes): check the password, then `reset()`",
+        ),
+        (
+            400,
+            json,
+            r#"{"error":"invalid_grant","error_description":"canary"}"#,
+            "the login at {} was refused: 400 invalid_grant: check the password, then `reset()`",
+        ),
+        (
+            400,
+            json,
+            r#"{"error":"canary"}"#,
+            "the login at {} was refused: 400 Bad Request (application/json, 18 bytes): check the document that the login sends",
+        ),
+        (
+            404,
+            "text/html",
+            "canary",
+            "there is no login at {}: 404 Not Found (text/html, 6 bytes): check the path of its URL",
         ),
         (
             503,
             "text/html",
             "canary",
-            "the login's server failed (503 Service Unavailable, text/html, 6 bytes)",
+            "the server of the login at {} failed: 503 Service Unavailable (text/html, 6 bytes)",
         ),
         (
             200,
             "text/html",
             "<p>canary</p>",
-            "the login's answer is not JSON (200 OK, text/html, 13 bytes)",
+            "the answer to the login at {} is not JSON: 200 OK (text/html, 13 bytes)",
         ),
         (
             200,
             json,
             r#"{"access_token":"canary"#,
-            "the login's answer is not JSON (200 OK, application/json, 23 bytes)",
+            "the answer to the login at {} is not JSON: 200 OK (application/json, 23 bytes)",
         ),
         (
             200,
             json,
             &deep,
-            "the login's answer is not JSON (200 OK, application/json, 10031 bytes)",
+            "the answer to the login at {} is not JSON: 200 OK (application/json, 10031 bytes)",
         ),
         (
             200,
             json,
             "[\"canary\"]",
-            "the login's answer has no string at /access_token (200 OK, application/json, 10 bytes)",
+            "the answer to the login at {} has no token at /access_token: 200 OK (application/json, 10 bytes): set `token_at`, or see whether the API asks for more",
         ),
         (
             200,
             json,
             r#"{"access_token":null}"#,
-            "the login's answer has no string at /access_token (200 OK, application/json, 21 bytes)",
+            "the answer to the login at {} has no token at /access_token: 200 OK (application/json, 21 bytes): set `token_at`, or see whether the API asks for more",
         ),
         (
             200,
             json,
             r#"{"access_token":"canary\r\n"}"#,
-            "the login's answer has an unusable token (200 OK, application/json, 29 bytes)",
+            "the answer to the login at {} has an unusable token: 200 OK (application/json, 29 bytes)",
         ),
         (
             200,
             json,
             &large,
-            "the login's answer is longer than 64 KiB (200 OK, application/json)",
+            "the answer to the login at {} is longer than 64 KiB: 200 OK (application/json)",
         ),
     ] {
         let login = answered(status, content_type, Bytes::from(body.to_owned()));
         let error = login.log_in().await.unwrap_err();
+        let message = message.replace("{}", "POST api.example.com/login");
         assert_eq!(error.to_string(), message);
         assert_eq!(error.status(), StatusCode::from_u16(status).ok());
         let mut printed = format!("{error:?} {error:#?}");
@@ -254,7 +273,7 @@ async fn an_unusable_answer_is_an_error_without_its_body() {
         }
         assert!(!printed.contains("canary"), "{printed}");
     }
-    println!("figure: L14 cases=11 canaries=0");
+    println!("figure: L14 cases=14 canaries=0");
 }
 
 // Empty frames are always ready, and must not starve the timeout.
@@ -266,11 +285,11 @@ async fn an_answer_of_empty_frames_ends_at_the_timeout() {
         .build();
     let error = provider.acquire().await.unwrap_err();
     assert!(error.is_login_timed_out(), "{error}");
-    let read = body.read.load(std::sync::atomic::Ordering::SeqCst);
+    let read = body.read.load(Ordering::SeqCst);
     tokio::task::yield_now().await;
     assert_eq!(
         read,
-        body.read.load(std::sync::atomic::Ordering::SeqCst),
+        body.read.load(Ordering::SeqCst),
         "the login has stopped reading"
     );
 }
@@ -305,9 +324,7 @@ impl Body for Endless {
         if self.is_silent {
             return std::task::Poll::Pending;
         }
-        let read = self
-            .read
-            .fetch_add(self.chunk.max(1), std::sync::atomic::Ordering::SeqCst);
+        let read = self.read.fetch_add(self.chunk.max(1), Ordering::SeqCst);
         assert!(read < 1 << 24, "the login reads without end");
         let chunk = Bytes::from(vec![b' '; self.chunk]);
         std::task::Poll::Ready(Some(Ok(http_body::Frame::data(chunk))))
@@ -336,7 +353,7 @@ async fn an_answer_without_end_is_bounded_in_size_and_time() {
         let (login, body) = endless(chunk, false);
         let error = login.log_in().await.unwrap_err();
         assert!(error.to_string().contains("longer than 64 KiB"), "{error}");
-        let read = body.read.load(std::sync::atomic::Ordering::SeqCst);
+        let read = body.read.load(Ordering::SeqCst);
         assert!(read <= LIMIT + chunk, "{read} bytes in chunks of {chunk}");
     }
     // The provider's timeout ends a login whose body never yields a frame.
@@ -374,7 +391,10 @@ async fn the_clients_error_is_the_source() {
     });
     let login = JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap();
     let error = login.log_in().await.unwrap_err();
-    assert_eq!(error.to_string(), "the login request got no answer");
+    assert_eq!(
+        error.to_string(),
+        "the login at POST api.example.com/login got no answer"
+    );
     assert_eq!(error.source().unwrap().to_string(), "connection refused");
     assert_eq!(error.status(), None);
 }
@@ -483,10 +503,28 @@ async fn each_answer_to_a_refresh_leaves_the_right_refresh_token() {
             (some("full"), None, None),
         ),
         (401, "", (some("full"), None, None)),
-        // The rate limit did not process it, and would not process a login either.
-        (429, "", (some("full"), None, some("old"))),
-        // L6: it may be spent.
-        (503, "", (some("full"), None, None)),
+        // The server did not process it, and a login would only add to its load.
+        (429, "", (None, None, some("old"))),
+        (503, "", (None, None, some("old"))),
+        (403, "<html>", (None, None, some("old"))),
+        (
+            400,
+            r#"{"error":"temporarily_unavailable"}"#,
+            (None, None, some("old")),
+        ),
+        (400, r#"{"error":"slow_down"}"#, (None, None, some("old"))),
+        // Refused, whatever the status.
+        (403, "{}", (some("full"), None, None)),
+        (
+            200,
+            r#"{"error":"invalid_grant"}"#,
+            (some("full"), None, None),
+        ),
+        (
+            500,
+            r#"{"error":"invalid_grant"}"#,
+            (None, None, some("old")),
+        ),
         (200, "<html>", (some("full"), None, None)),
         (302, "", (some("full"), None, None)),
     ];
@@ -496,7 +534,7 @@ async fn each_answer_to_a_refresh_leaves_the_right_refresh_token() {
     }
     let lost = refreshed(|| Err("connection reset".into()));
     assert_eq!(outcome(&lost).await, (some("full"), None, None));
-    println!("figure: L8 S13 trap24 cases=14");
+    println!("figure: L8 S13 trap24 cases=20");
 }
 
 #[tokio::test]
@@ -510,7 +548,7 @@ async fn a_refresh_that_was_never_sent_keeps_its_token() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "no connection was made for the login request (https://api.example.com)"
+        "the refresh at POST api.example.com/refresh got no connection"
     );
     // After a connection was made, it may be spent.
     let reset = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
@@ -565,7 +603,8 @@ async fn a_token_of_another_type_is_not_sent_as_a_bearer_token() {
         (r#""bearer""#, true),
         (r#""beareR""#, true),
         ("null", true),
-        ("7", true),
+        (r#""BearerToken""#, true),
+        ("7", false),
         (r#""mac""#, false),
         (r#""DPoP""#, false),
         (r#""""#, false),
@@ -578,5 +617,5 @@ async fn a_token_of_another_type_is_not_sent_as_a_bearer_token() {
         let login = login.with_scheme(Scheme::from_static("DPoP"));
         assert!(login.log_in().await.is_ok(), "{kind}");
     }
-    println!("figure: L13 cases=16 wrong=0");
+    println!("figure: L13 cases=18 wrong=0");
 }

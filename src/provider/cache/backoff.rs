@@ -3,65 +3,81 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    error::{Outage, RetryAdvice, RetryAfter},
+    error::{Outage, Pace, RetryAdvice, RetryAfter},
     runtime::Moment,
 };
 
-/// The longest pause after the first failure.
-const FIRST: Duration = Duration::from_secs(1);
-
-/// The longest pause after many failures.
-const LONGEST: Duration = Duration::from_secs(60);
+/// The longest pause after the first transient failure, and after many.
+const TRANSIENT: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
 /// The shortest pause: a small random number must not cause a hot loop.
 const SHORTEST: Duration = Duration::from_millis(100);
 
+/// The shortest pause at a server that limits the rate, and does not say for how long.
+const SHORTEST_AT_LIMIT: Duration = Duration::from_secs(5);
+
 /// The longest pause that a server can ask for.
 const LONGEST_OBEYED: Duration = Duration::from_secs(5 * 60);
 
-/// The first pause after a permanent failure, such as a wrong password: servers lock accounts after too
-/// many attempts.
-const FIRST_PERMANENT: Duration = Duration::from_secs(15 * 60);
-/// The longest pause after a permanent failure.
-const LONGEST_PERMANENT: Duration = Duration::from_secs(60 * 60);
+/// The first and the longest pause after a failure that is likely to repeat, such as a wrong path or a
+/// firewall in the way.
+const SLOW: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(15 * 60)];
+
+/// The first and the longest pause after a permanent failure, such as a wrong password: servers lock
+/// accounts after too many attempts.
+const PERMANENT: [Duration; 2] = [Duration::from_secs(15 * 60), Duration::from_secs(60 * 60)];
 
 /// Failures in a row.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct BackOff {
     failures: u32,
-    permanent: u32,
+    /// How many of the last failures had this pace.
+    in_a_row: (Pace, u32),
     since: Option<Instant>,
 }
 
 impl BackOff {
-    /// Counts a failure and computes the next attempt. `random` is a number from 0 to 1.
-    pub(super) fn failed(&mut self, advice: RetryAdvice, now: Moment, random: f64) -> Outage {
-        let pause = if advice.is_permanent {
-            doubled(FIRST_PERMANENT, self.permanent, LONGEST_PERMANENT)
-        } else {
-            jittered(self.failures, random)
+    /// Counts a failure and computes the next attempt. `has_worked` says whether a login has ever
+    /// worked; `random` is a number from 0 to 1.
+    pub(super) fn failed(
+        &mut self,
+        advice: RetryAdvice,
+        has_worked: bool,
+        now: Moment,
+        random: f64,
+    ) -> Outage {
+        let pace = match advice.pace {
+            Pace::PermanentUntilWorked if has_worked => Pace::Slow,
+            Pace::PermanentUntilWorked => Pace::Permanent,
+            pace => pace,
+        };
+        let in_a_row = match self.in_a_row {
+            (last, count) if last == pace => count,
+            _ => 0,
+        };
+        let pause = match pace {
+            Pace::Slow => doubled(SLOW, in_a_row),
+            Pace::Permanent | Pace::PermanentUntilWorked => doubled(PERMANENT, in_a_row),
+            Pace::Transient => jittered(self.failures, random),
+            Pace::RateLimited => jittered(self.failures, random).max(SHORTEST_AT_LIMIT),
         };
         let asked_for = advice.retry_after.map(|after| requested_pause(after, now));
         let pause = pause.max(asked_for.unwrap_or_default());
         self.failures = self.failures.saturating_add(1);
-        self.permanent = match advice.is_permanent {
-            true => self.permanent.saturating_add(1),
-            false => 0,
-        };
+        self.in_a_row = (pace, in_a_row.saturating_add(1));
         Outage {
             since: *self.since.get_or_insert(now.monotonic),
             failed_at: now.monotonic,
             failures: self.failures,
             next_attempt: now.monotonic + pause,
+            wall_next_attempt: now.wall + pause,
         }
     }
 }
 
 /// Full jitter: a random part of the doubled pause, so that many clients do not return at once.
 fn jittered(failures: u32, random: f64) -> Duration {
-    doubled(FIRST, failures, LONGEST)
-        .mul_f64(random)
-        .max(SHORTEST)
+    doubled(TRANSIENT, failures).mul_f64(random).max(SHORTEST)
 }
 
 fn requested_pause(after: RetryAfter, now: Moment) -> Duration {
@@ -76,7 +92,7 @@ fn requested_pause(after: RetryAfter, now: Moment) -> Duration {
     delay.min(LONGEST_OBEYED)
 }
 
-fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
+fn doubled([first, longest]: [Duration; 2], times: u32) -> Duration {
     let factor = 2_u32.checked_pow(times).unwrap_or(u32::MAX);
     first.saturating_mul(factor).min(longest)
 }
@@ -87,14 +103,12 @@ mod tests {
 
     use super::*;
 
-    const TRANSIENT: RetryAdvice = RetryAdvice {
-        is_permanent: false,
-        retry_after: None,
-    };
-    const PERMANENT: RetryAdvice = RetryAdvice {
-        is_permanent: true,
-        retry_after: None,
-    };
+    fn at(pace: Pace) -> RetryAdvice {
+        RetryAdvice {
+            pace,
+            retry_after: None,
+        }
+    }
 
     fn now() -> Moment {
         Moment {
@@ -103,10 +117,10 @@ mod tests {
         }
     }
 
-    fn pauses(advice: RetryAdvice, random: f64) -> [u64; 9] {
+    fn pauses(advice: RetryAdvice, has_worked: bool, random: f64) -> [u64; 9] {
         let (mut back_off, now) = (BackOff::default(), now());
         [(); 9].map(|()| {
-            let outage = back_off.failed(advice, now, random);
+            let outage = back_off.failed(advice, has_worked, now, random);
             assert_eq!(outage.since, now.monotonic);
             u64::try_from((outage.next_attempt - now.monotonic).as_millis()).unwrap()
         })
@@ -116,24 +130,55 @@ mod tests {
     #[test]
     fn a_transient_failure_is_tried_again_after_a_random_part_of_a_doubled_pause() {
         let seconds = [1, 2, 4, 8, 16, 32, 60, 60, 60];
-        assert_eq!(pauses(TRANSIENT, 1.0), seconds.map(|s| s * 1000));
-        assert_eq!(pauses(TRANSIENT, 0.5), seconds.map(|s| s * 500));
-        assert_eq!(pauses(TRANSIENT, 0.0), [100; 9]);
-        assert_eq!(jittered(u32::MAX, 1.0), LONGEST);
+        assert_eq!(
+            pauses(at(Pace::Transient), false, 1.0),
+            seconds.map(|s| s * 1000)
+        );
+        assert_eq!(
+            pauses(at(Pace::Transient), false, 0.5),
+            seconds.map(|s| s * 500)
+        );
+        assert_eq!(pauses(at(Pace::Transient), false, 0.0), [100; 9]);
+        assert_eq!(jittered(u32::MAX, 1.0), TRANSIENT[1]);
     }
 
     // L3
     #[test]
     fn a_permanent_failure_is_tried_again_after_fifteen_minutes() {
         let minutes = [15, 30, 60, 60, 60, 60, 60, 60, 60].map(|m| m * 60_000);
-        assert_eq!(pauses(PERMANENT, 0.5), minutes);
+        assert_eq!(pauses(at(Pace::Permanent), false, 0.5), minutes);
         // The server's shorter `Retry-After` does not matter.
         let retry_after = Some(RetryAfter::Delay(Duration::from_secs(60)));
         let advice = RetryAdvice {
             retry_after,
-            ..PERMANENT
+            ..at(Pace::Permanent)
         };
-        assert_eq!(pauses(advice, 0.5), minutes);
+        assert_eq!(pauses(advice, false, 0.5), minutes);
+    }
+
+    #[test]
+    fn a_failure_that_is_likely_to_repeat_is_tried_again_after_half_a_minute() {
+        let seconds = [30, 60, 120, 240, 480, 900, 900, 900, 900].map(|s| s * 1000);
+        assert_eq!(pauses(at(Pace::Slow), false, 0.5), seconds);
+        let until_worked = at(Pace::PermanentUntilWorked);
+        assert_eq!(pauses(until_worked, true, 0.5), seconds);
+        let permanent = pauses(at(Pace::Permanent), false, 0.5);
+        assert_eq!(pauses(until_worked, false, 0.5), permanent);
+    }
+
+    #[test]
+    fn a_rate_limit_lasts_for_five_seconds_at_least() {
+        let seconds = [5, 5, 5, 8, 16, 32, 60, 60, 60].map(|s| s * 1000);
+        assert_eq!(pauses(at(Pace::RateLimited), false, 1.0), seconds);
+        assert_eq!(pauses(at(Pace::RateLimited), false, 0.0), [5000; 9]);
+    }
+
+    #[test]
+    fn the_wall_clock_has_the_same_pause() {
+        let now = now();
+        let outage = BackOff::default().failed(at(Pace::Permanent), false, now, 0.0);
+        let pause = outage.next_attempt - now.monotonic;
+        assert_eq!(outage.wall_next_attempt, now.wall + pause);
     }
 
     // L4
@@ -157,10 +202,10 @@ mod tests {
             let mut back_off = BackOff::default();
             let advice = RetryAdvice {
                 retry_after: Some(after),
-                ..TRANSIENT
+                ..at(Pace::Transient)
             };
             let pauses = [(); 9].map(|()| {
-                let outage = back_off.failed(advice, now, 1.0);
+                let outage = back_off.failed(advice, false, now, 1.0);
                 (outage.next_attempt - now.monotonic).as_secs()
             });
             assert_eq!(pauses, in_seconds.map(|s| s.max(at_least)), "{after:?}");
@@ -171,13 +216,13 @@ mod tests {
     fn a_transient_failure_resets_the_count_of_permanent_ones() {
         let (mut back_off, now) = (BackOff::default(), now());
         let mut pause = |advice| {
-            let outage = back_off.failed(advice, now, 1.0);
+            let outage = back_off.failed(advice, false, now, 1.0);
             let pause = outage.next_attempt - now.monotonic;
             (outage.failures, pause.as_secs())
         };
-        assert_eq!(pause(PERMANENT), (1, 900));
-        assert_eq!(pause(PERMANENT), (2, 1800));
-        assert_eq!(pause(TRANSIENT), (3, 4));
-        assert_eq!(pause(PERMANENT), (4, 900));
+        assert_eq!(pause(at(Pace::Permanent)), (1, 900));
+        assert_eq!(pause(at(Pace::Permanent)), (2, 1800));
+        assert_eq!(pause(at(Pace::Transient)), (3, 4));
+        assert_eq!(pause(at(Pace::Permanent)), (4, 900));
     }
 }

@@ -102,7 +102,10 @@ impl LoginTask {
         let outcome = time::timeout(timeout, polled).await;
         // The outcome is known, so a panic here is ignored.
         let _ = catch(|| drop(login));
-        outcome.unwrap_or_else(|_| Err(Error::login_timed_out(timeout)))
+        outcome.unwrap_or_else(|_| {
+            let endpoint = catch(|| self.cache.setup.login.endpoint());
+            Err(Error::login_timed_out(timeout, endpoint.flatten()))
+        })
     }
 
     fn failure(&self, source: BoxError) -> Error {

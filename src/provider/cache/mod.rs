@@ -309,6 +309,6 @@ impl Locked {
     fn pause_at(&self, now: Moment) -> Option<&Error> {
         self.failure
             .as_ref()
-            .filter(|failure| failure.next_attempt().is_some_and(|at| now.monotonic < at))
+            .filter(|failure| failure.is_backing_off(now))
     }
 }

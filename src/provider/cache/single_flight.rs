@@ -3,7 +3,7 @@
 //! [`acquire`](super::acquire) draws the states of a flight.
 
 use std::{
-    error, mem,
+    mem,
     sync::{Arc, TryLockError, atomic::Ordering},
 };
 
@@ -15,7 +15,7 @@ use super::{
     login_task::{LoginTask, Success},
 };
 use crate::{
-    error::{Error, RetryAdvice},
+    error::Error,
     login::RefreshTokenSlot,
     provider::observers::CredentialEvent,
     runtime::{
@@ -128,10 +128,11 @@ impl Cache {
         // No clock is read for a lost login: it may be reported while a panic unwinds.
         let is_lost = outcome.as_ref().is_err_and(Error::is_login_lost);
         let now = (!is_lost).then(|| Moment::of(&*self.setup.clock));
-        let failed = outcome.as_ref().err().zip(now).map(|(error, now)| {
-            let advice = error::Error::source(error).map(RetryAdvice::of);
-            (advice.unwrap_or_default(), now, self.jitter())
-        });
+        let failed = outcome
+            .as_ref()
+            .err()
+            .zip(now)
+            .map(|(error, now)| (error.advice(), now, self.jitter()));
         let mut locked = self.lock();
         if !locked.has_flight(flight) {
             drop(locked);
@@ -144,7 +145,9 @@ impl Cache {
         locked.flight = None;
         let outcome = match (outcome, failed) {
             (Err(error), Some((advice, now, random))) if !locked.is_flight_discarded => {
-                Err(error.during(locked.back_off.failed(advice, now, random)))
+                let has_worked = locked.counts.logins > 0;
+                let outage = locked.back_off.failed(advice, has_worked, now, random);
+                Err(error.during(outage))
             }
             (outcome, _) => outcome,
         };

@@ -128,9 +128,11 @@ impl Model {
                 Some(Outcome::Permanent) => self.permanent + 1,
                 _ => 0,
             };
-            self.next_attempt = Some(self.now() + pause.max(asked_for));
+            let (now, wall) = self.moment();
+            let pause = pause.max(asked_for);
+            self.next_attempt = Some((now + pause, wall + pause));
         }
-        if error.next_attempt() != self.next_attempt {
+        if error.next_attempt() != self.next_attempt.map(|(at, _)| at) {
             self.violated("the next attempt is not at the documented time");
         }
         // There is no newer one.
@@ -177,7 +179,7 @@ impl Model {
                 0
             };
         }
-        let is_pausing = self.next_attempt.is_some_and(|at| now < at);
+        let is_pausing = self.is_pausing();
         let age = now - self.published[at].logged_in_at;
         if is_kept {
             // However many logins did not help, the pause is five minutes at most. One second is

@@ -1,0 +1,301 @@
+//! A failed exchange with the server of a login.
+
+use std::{fmt, time::Duration};
+
+use http::StatusCode;
+
+use super::{Pace, Recovery, RetryAdvice, RetryAfter};
+
+/// A failed exchange. It holds nothing of the answer's body but a registered `error` code.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) kind: ExchangeKind,
+    pub(crate) grant: Grant,
+    /// Such as `POST api.example.com/login`.
+    pub(crate) endpoint: String,
+    pub(crate) answer: Option<Answer>,
+}
+
+/// What the exchange was to get a credential with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Grant {
+    Login,
+    Refresh,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ExchangeKind {
+    /// No connection was made, so that the server has not seen the request.
+    Unsent,
+    NoAnswer,
+    /// The answer ended early.
+    Unread,
+    TooLong,
+    Compressed {
+        encoding: String,
+    },
+    Redirected {
+        to: Option<String>,
+    },
+    ServerFailed,
+    RateLimited,
+    /// The API says no.
+    Refused {
+        code: Option<ErrorCode>,
+    },
+    /// A 401 or 403 that is not the API's: of a firewall or a proxy.
+    Blocked,
+    NotFound,
+    Locked,
+    /// Any other status.
+    Unexpected,
+    NotJson,
+    NoToken {
+        field: String,
+    },
+    TokenType,
+    Token,
+}
+
+/// The description of an answer, without any of its body.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: Option<String>,
+    pub(crate) length: Option<usize>,
+    pub(crate) retry_after: Option<RetryAfter>,
+}
+
+/// An `error` of an OAuth answer, if it is a registered word. Free text may repeat a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ErrorCode(&'static str);
+
+impl ErrorCode {
+    /// RFC 6749, sections 5.2 and 4.1.2.1, and RFC 8628, section 3.5.
+    const REGISTERED: [&'static str; 13] = [
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+        "access_denied",
+        "unsupported_response_type",
+        "server_error",
+        "temporarily_unavailable",
+        "authorization_pending",
+        "slow_down",
+        "expired_token",
+    ];
+
+    pub(crate) fn new(word: &str) -> Option<Self> {
+        let word = Self::REGISTERED.into_iter().find(|it| *it == word)?;
+        Some(Self(word))
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        self.0
+    }
+
+    fn pace(self) -> Pace {
+        match self.0 {
+            "server_error" | "temporarily_unavailable" => Pace::Transient,
+            "slow_down" | "authorization_pending" => Pace::RateLimited,
+            _ => Pace::Permanent,
+        }
+    }
+
+    fn hint(self) -> Option<&'static str> {
+        Some(match self.0 {
+            "invalid_grant" | "access_denied" | "expired_token" => {
+                "check the password, then `reset()`"
+            }
+            "invalid_client" | "unauthorized_client" => {
+                "check the client's id and secret, then `reset()`"
+            }
+            "invalid_scope" => "check the scope",
+            "invalid_request" | "unsupported_grant_type" | "unsupported_response_type" => {
+                "check the document that the login sends"
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl Exchange {
+    pub(crate) fn advice(&self) -> RetryAdvice {
+        let status = self.answer.as_ref().map(|answer| answer.status.as_u16());
+        let retry_after = self.answer.as_ref().and_then(|answer| answer.retry_after);
+        let is_pause = retry_after.is_some_and(|after| after != RetryAfter::Delay(Duration::ZERO));
+        let asks_for_a_pause = match status {
+            // Without a pause, a wrong password must not be tried again at once.
+            Some(400 | 401 | 403 | 422) => is_pause,
+            Some(429 | 503) => retry_after.is_some(),
+            _ => false,
+        };
+        let pace = match &self.kind {
+            _ if asks_for_a_pause => Pace::Transient,
+            ExchangeKind::Refused { code } => code.map_or(Pace::Permanent, ErrorCode::pace),
+            ExchangeKind::Locked => Pace::Permanent,
+            ExchangeKind::RateLimited => Pace::RateLimited,
+            ExchangeKind::Blocked
+            | ExchangeKind::NotFound
+            | ExchangeKind::Redirected { .. }
+            | ExchangeKind::Compressed { .. } => Pace::Slow,
+            ExchangeKind::NoToken { .. } | ExchangeKind::TokenType | ExchangeKind::Token => {
+                Pace::PermanentUntilWorked
+            }
+            ExchangeKind::Unsent
+            | ExchangeKind::NoAnswer
+            | ExchangeKind::Unread
+            | ExchangeKind::TooLong
+            | ExchangeKind::ServerFailed
+            | ExchangeKind::Unexpected
+            | ExchangeKind::NotJson => Pace::Transient,
+        };
+        RetryAdvice { pace, retry_after }
+    }
+
+    pub(super) fn recovery(&self, pause: Duration) -> Recovery {
+        match &self.kind {
+            ExchangeKind::Redirected { .. }
+            | ExchangeKind::NotFound
+            | ExchangeKind::Compressed { .. }
+            | ExchangeKind::TooLong
+            | ExchangeKind::NoToken { .. }
+            | ExchangeKind::TokenType
+            | ExchangeKind::Token => Recovery::FixProgram,
+            _ if self.advice().pace == Pace::Permanent => Recovery::ChangeCredentials,
+            _ => Recovery::TryAgain { after: pause },
+        }
+    }
+
+    pub(crate) fn code(&self) -> Option<&'static str> {
+        match &self.kind {
+            ExchangeKind::Refused { code } => code.map(ErrorCode::as_str),
+            _ => None,
+        }
+    }
+
+    /// What somebody has to change, if it is known.
+    fn hint(&self) -> Option<&'static str> {
+        Some(match &self.kind {
+            // The login follows, and tells whether something is to be changed.
+            ExchangeKind::Refused { .. } if self.grant == Grant::Refresh => return None,
+            ExchangeKind::Refused { code: Some(code) } => code.hint()?,
+            ExchangeKind::Refused { code: None } => match self.answer.as_ref()?.status.as_u16() {
+                400 | 422 => "check the document that the login sends",
+                _ => "check the password, then `reset()`",
+            },
+            ExchangeKind::Locked => "unlock the account, then `reset()`",
+            ExchangeKind::Blocked => {
+                "check the password, and whether a firewall or a proxy answers"
+            }
+            ExchangeKind::NotFound => "check the path of its URL",
+            ExchangeKind::Redirected { .. } => "redirects are not followed, so set this URL",
+            ExchangeKind::Compressed { .. } => "give the login a client that decompresses",
+            ExchangeKind::NoToken { .. } => "set `token_at`, or see whether the API asks for more",
+            ExchangeKind::TokenType => "use `with_scheme` to set its scheme",
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Login => "login",
+            Self::Refresh => "refresh",
+        })
+    }
+}
+
+impl fmt::Display for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            grant, endpoint, ..
+        } = self;
+        match &self.kind {
+            ExchangeKind::Unsent => write!(f, "the {grant} at {endpoint} got no connection"),
+            ExchangeKind::NoAnswer => write!(f, "the {grant} at {endpoint} got no answer"),
+            ExchangeKind::Unread => write!(f, "the answer to the {grant} at {endpoint} broke off"),
+            ExchangeKind::TooLong => {
+                write!(
+                    f,
+                    "the answer to the {grant} at {endpoint} is longer than 64 KiB"
+                )
+            }
+            ExchangeKind::Compressed { encoding } => {
+                write!(
+                    f,
+                    "the answer to the {grant} at {endpoint} is compressed with {encoding}"
+                )
+            }
+            ExchangeKind::Redirected { to: Some(to) } => {
+                write!(f, "the {grant} at {endpoint} was redirected to {to}")
+            }
+            ExchangeKind::Redirected { to: None } => {
+                write!(f, "the {grant} at {endpoint} was redirected")
+            }
+            ExchangeKind::ServerFailed => {
+                write!(f, "the server of the {grant} at {endpoint} failed")
+            }
+            ExchangeKind::RateLimited => {
+                write!(f, "the {grant} at {endpoint} was refused for now")
+            }
+            ExchangeKind::Refused { .. } | ExchangeKind::Unexpected => {
+                write!(f, "the {grant} at {endpoint} was refused")
+            }
+            ExchangeKind::Locked => {
+                write!(f, "the account of the {grant} at {endpoint} is locked")
+            }
+            ExchangeKind::Blocked => {
+                write!(f, "the {grant} at {endpoint} was refused without JSON")
+            }
+            ExchangeKind::NotFound => write!(f, "there is no {grant} at {endpoint}"),
+            ExchangeKind::NotJson => {
+                write!(f, "the answer to the {grant} at {endpoint} is not JSON")
+            }
+            ExchangeKind::NoToken { field } => {
+                write!(
+                    f,
+                    "the answer to the {grant} at {endpoint} has no token at {field}"
+                )
+            }
+            ExchangeKind::TokenType => {
+                write!(
+                    f,
+                    "the answer to the {grant} at {endpoint} has a token of another type than bearer"
+                )
+            }
+            ExchangeKind::Token => {
+                write!(
+                    f,
+                    "the answer to the {grant} at {endpoint} has an unusable token"
+                )
+            }
+        }?;
+        if let Some(answer) = &self.answer {
+            match self.code() {
+                Some(code) => write!(f, ": {} {code}", answer.status.as_u16())?,
+                None => write!(f, ": {answer}")?,
+            }
+        }
+        match self.hint() {
+            Some(hint) => write!(f, ": {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.status)?;
+        match (&self.content_type, self.length) {
+            (Some(content_type), Some(length)) => write!(f, " ({content_type}, {length} bytes)"),
+            (Some(content_type), None) => write!(f, " ({content_type})"),
+            (None, Some(length)) => write!(f, " ({length} bytes)"),
+            (None, None) => Ok(()),
+        }
+    }
+}
