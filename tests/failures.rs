@@ -90,6 +90,35 @@ async fn an_error_says_how_many_attempts_failed_and_when_the_next_is_due() {
     assert_eq!(second.source().unwrap().to_string(), "503");
 }
 
+// A suspended machine stops the monotonic clock, and a wall clock may be set back.
+#[tokio::test]
+async fn a_pause_ends_when_either_clock_says_so() {
+    let pause = Duration::from_secs(15 * 60);
+    let short = pause - Duration::from_nanos(1);
+    for (monotonic, wall, is_over) in [
+        (Duration::ZERO, short, false),
+        (Duration::ZERO, pause, true),
+        (short, short, false),
+        (pause, Duration::ZERO, true),
+    ] {
+        let issuer = Issuer::new();
+        let (provider, clock) = provider(&issuer);
+        issuer.fail_with(|| LoginError::permanent("wrong password").into());
+        assert!(provider.acquire().await.is_err());
+        issuer.recover();
+        clock.advance(monotonic);
+        clock.jump_wall_back(monotonic);
+        clock.jump_wall(wall);
+        let state = provider.snapshot().state();
+        assert_eq!(
+            provider.acquire().await.is_ok(),
+            is_over,
+            "{monotonic:?} {wall:?}"
+        );
+        assert_eq!(state == CredentialState::BackingOff, !is_over);
+    }
+}
+
 // L3: the layer does not lock an account that five wrong passwords would lock.
 #[tokio::test]
 async fn a_wrong_password_is_tried_twice_in_half_an_hour() {
