@@ -1,13 +1,19 @@
 //! Logins and refreshes, with answers as servers send them.
 
-use std::{convert::Infallible, error::Error, time::Duration};
+use std::{convert::Infallible, error::Error, sync::atomic::Ordering, time::Duration};
 
-use http::StatusCode;
+use http::{
+    Method, StatusCode,
+    header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE},
+};
 use http_body_util::Full;
 use serde_json::json;
 
 use super::*;
-use crate::{credential::InvalidToken, login::exchange::LIMIT};
+use crate::{
+    credential::{Credential, InvalidToken},
+    login::{Login, LoginRequest, exchange::LIMIT},
+};
 
 /// A login whose API gives this answer.
 fn answered(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> JsonLogin {
@@ -358,7 +364,7 @@ async fn an_answer_without_end_is_bounded_in_size_and_time() {
     }
     // The provider's timeout ends a login whose body never yields a frame.
     let (login, _) = endless(1, true);
-    let start = time::Instant::now();
+    let start = tokio::time::Instant::now();
     let error = crate::CachedProvider::new(login)
         .acquire()
         .await
