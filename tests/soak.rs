@@ -77,15 +77,15 @@ const ONE_HANGS_IN: u32 = 5_000;
 
 /// Session and lifetime of each account, in seconds; 0 for no expiry.
 const ACCOUNTS: [(Session, u64); 10] = [
-    (Session::Exclusive, 2),
-    (Session::Exclusive, 3),
     (Session::Exclusive, 4),
     (Session::Exclusive, 5),
+    (Session::Exclusive, 6),
+    (Session::Exclusive, 7),
     (Session::Exclusive, 0),
-    (Session::Concurrent, 2),
-    (Session::Concurrent, 3),
     (Session::Concurrent, 4),
     (Session::Concurrent, 5),
+    (Session::Concurrent, 6),
+    (Session::Concurrent, 7),
     (Session::Concurrent, 0),
 ];
 

@@ -105,6 +105,17 @@ impl ErrorCode {
         }
     }
 
+    fn is_about_credentials(self) -> bool {
+        [
+            "invalid_grant",
+            "access_denied",
+            "expired_token",
+            "invalid_client",
+            "unauthorized_client",
+        ]
+        .contains(&self.0)
+    }
+
     fn hint(self) -> Option<&'static str> {
         Some(match self.0 {
             "invalid_grant" | "access_denied" | "expired_token" => {
@@ -126,15 +137,8 @@ impl Exchange {
     pub(crate) fn advice(&self) -> RetryAdvice {
         let status = self.answer.as_ref().map(|answer| answer.status.as_u16());
         let retry_after = self.answer.as_ref().and_then(|answer| answer.retry_after);
-        let is_pause = retry_after.is_some_and(|after| after != RetryAfter::Delay(Duration::ZERO));
-        let asks_for_a_pause = match status {
-            // Without a pause, a wrong password must not be tried again at once.
-            Some(400 | 401 | 403 | 422) => is_pause,
-            Some(429 | 503) => retry_after.is_some(),
-            _ => false,
-        };
         let pace = match &self.kind {
-            _ if asks_for_a_pause => Pace::Transient,
+            _ if retry_after.is_some() && matches!(status, Some(429 | 503)) => Pace::Transient,
             ExchangeKind::Refused { code } => code.map_or(Pace::Permanent, ErrorCode::pace),
             ExchangeKind::Locked => Pace::Permanent,
             ExchangeKind::RateLimited => Pace::RateLimited,
@@ -153,7 +157,11 @@ impl Exchange {
             | ExchangeKind::Unexpected
             | ExchangeKind::NotJson => Pace::Transient,
         };
-        RetryAdvice { pace, retry_after }
+        RetryAdvice {
+            pace,
+            retry_after,
+            is_lifted_by_pause: matches!(status, Some(400 | 401 | 403 | 422)),
+        }
     }
 
     pub(super) fn recovery(&self, pause: Duration) -> Recovery {
@@ -165,8 +173,23 @@ impl Exchange {
             | ExchangeKind::NoToken { .. }
             | ExchangeKind::TokenType
             | ExchangeKind::Token => Recovery::FixProgram,
+            ExchangeKind::Refused { code } if !self.is_about_credentials(*code) => {
+                match self.advice().pace {
+                    Pace::Permanent => Recovery::FixProgram,
+                    _ => Recovery::TryAgain { after: pause },
+                }
+            }
             _ if self.advice().pace == Pace::Permanent => Recovery::ChangeCredentials,
             _ => Recovery::TryAgain { after: pause },
+        }
+    }
+
+    /// Whether a refusal is about the password or the client, and not about the login's document.
+    fn is_about_credentials(&self, code: Option<ErrorCode>) -> bool {
+        let status = self.answer.as_ref().map(|answer| answer.status.as_u16());
+        match code {
+            Some(code) => code.is_about_credentials(),
+            None => !matches!(status, Some(400 | 422)),
         }
     }
 

@@ -69,6 +69,8 @@ pub(crate) struct RetryAdvice {
     pub(crate) pace: Pace,
     /// No earlier than this.
     pub(crate) retry_after: Option<RetryAfter>,
+    /// Whether `retry_after` makes the failure transient, if it is in the future.
+    pub(crate) is_lifted_by_pause: bool,
 }
 
 /// How long the pauses of a failure are, and how fast they grow.
@@ -127,7 +129,11 @@ impl LoginError {
 
     fn custom(pace: Pace, retry_after: Option<RetryAfter>, source: BoxError) -> Self {
         Self(Box::new(Details {
-            kind: LoginErrorKind::Custom(RetryAdvice { pace, retry_after }),
+            kind: LoginErrorKind::Custom(RetryAdvice {
+                pace,
+                retry_after,
+                is_lifted_by_pause: false,
+            }),
             source: Some(source),
         }))
     }
@@ -138,10 +144,9 @@ impl LoginError {
     /// sooner if it has worked before.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        matches!(
-            self.advice().pace,
-            Pace::Permanent | Pace::PermanentUntilWorked
-        )
+        let advice = self.advice();
+        let is_permanent = matches!(advice.pace, Pace::Permanent | Pace::PermanentUntilWorked);
+        is_permanent && !(advice.is_lifted_by_pause && advice.asks_for_pause())
     }
 
     pub(crate) fn advice(&self) -> RetryAdvice {
@@ -196,6 +201,10 @@ impl LoginError {
         if let Some(found) = error.downcast_ref() {
             return Some(found);
         }
+        // Its `source` skips the `LoginError` whose text it includes.
+        if let Some(error) = error.downcast_ref::<Error>() {
+            return error.login_error();
+        }
         // The `source` of an `io::Error` skips the error that it wraps.
         error.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
     }
@@ -214,6 +223,12 @@ impl LoginError {
 }
 
 impl RetryAdvice {
+    /// Whether the server asks for a pause. Only a clock tells whether a date is in the past.
+    pub(crate) fn asks_for_pause(self) -> bool {
+        self.retry_after
+            .is_some_and(|after| after != RetryAfter::Delay(Duration::ZERO))
+    }
+
     /// The advice of the first `LoginError` or [`Error`] in the chain, or the default.
     pub(crate) fn of(error: &(dyn error::Error + 'static)) -> Self {
         iter::successors(Some(error), |error| (*error).source())
@@ -222,17 +237,15 @@ impl RetryAdvice {
     }
 
     fn in_one(error: &(dyn error::Error + 'static)) -> Option<Self> {
-        if let Some(error) = LoginError::in_one(error) {
-            return Some(error.advice());
-        }
-        // The error of another provider, which is already backing off.
-        let error = error.downcast_ref::<Error>()?;
-        let Some(next_attempt) = error.next_attempt() else {
-            return error.login_error().map(LoginError::advice);
+        let next_attempt = error.downcast_ref().and_then(Error::next_attempt);
+        let Some(next_attempt) = next_attempt else {
+            return LoginError::in_one(error).map(LoginError::advice);
         };
+        // The error of another provider, which is already backing off.
         Some(Self {
             pace: Pace::Transient,
             retry_after: Some(RetryAfter::Instant(next_attempt)),
+            is_lifted_by_pause: false,
         })
     }
 }

@@ -319,9 +319,10 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direct = self.direct_login_error();
         match &self.0.kind {
-            Kind::LoginFailed | Kind::RefreshFailed if let Some(error) = self.direct_login_error() => {
-                error.fmt(f)
+            Kind::LoginFailed | Kind::RefreshFailed if direct.is_some() => {
+                direct.map_or(Ok(()), |error| error.fmt(f))
             }
             Kind::LoginFailed => f.write_str("the login failed"),
             Kind::LoginTimedOut { timeout, endpoint } => {

@@ -37,6 +37,8 @@ const NAME_LIMIT: usize = 127;
 pub(super) struct ReadAnswer {
     parts: Parts,
     body: Zeroizing<Vec<u8>>,
+    /// Whether the body is empty because it could not be read: then the status alone counts.
+    is_unread: bool,
 }
 
 impl ReadAnswer {
@@ -66,10 +68,15 @@ impl ReadAnswer {
         (is_name(encoding) && !is_identity).then_some(encoding)
     }
 
+    pub(super) fn has_no_body(&self) -> bool {
+        self.body.is_empty() && !self.is_unread
+    }
+
     pub(super) fn failed(&self, kind: ExchangeKind) -> Failed {
+        let length = (!self.is_unread).then_some(self.body.len());
         Failed {
             kind,
-            answer: Some(describe(&self.parts, Some(self.body.len()))),
+            answer: Some(describe(&self.parts, length)),
             source: None,
         }
     }
@@ -111,9 +118,11 @@ impl Failed {
     }
 
     /// Whether the server asks for a pause.
-    pub(super) fn has_retry_after(&self) -> bool {
+    pub(super) fn asks_for_pause(&self) -> bool {
         let answer = self.answer.as_ref();
-        answer.is_some_and(|answer| answer.retry_after.is_some())
+        let after = answer.and_then(|answer| answer.retry_after);
+        let is_pause = after.is_some_and(|after| after != RetryAfter::Delay(Duration::ZERO));
+        is_pause && matches!(self.status(), Some(400 | 401 | 403 | 422 | 429 | 503))
     }
 
     pub(super) fn into_error(self, grant: Grant, endpoint: String) -> LoginError {
@@ -205,23 +214,29 @@ fn is_name(name: &str) -> bool {
 /// request.
 fn is_unsent(error: &(dyn Error + 'static)) -> bool {
     iter::successors(Some(error), |error| (*error).source()).any(|error| {
-        // Covers name resolution, TLS, and time-outs while connecting.
-        let is_connect = error
-            .downcast_ref()
-            .is_some_and(hyper_util::client::legacy::Error::is_connect);
-        let io = error.downcast_ref().map(io::Error::kind);
-        is_connect
-            || matches!(
-                io,
-                Some(
-                    io::ErrorKind::ConnectionRefused
-                        | io::ErrorKind::HostUnreachable
-                        | io::ErrorKind::NetworkUnreachable
-                        | io::ErrorKind::NetworkDown
-                        | io::ErrorKind::AddrNotAvailable
-                )
-            )
+        // The `source` of an `io::Error` skips the error that it wraps.
+        let wrapped = error.downcast_ref().and_then(io::Error::get_ref);
+        says_unsent(error) || wrapped.is_some_and(|wrapped| is_unsent(wrapped))
     })
+}
+
+fn says_unsent(error: &(dyn Error + 'static)) -> bool {
+    // Covers name resolution, TLS, and time-outs while connecting.
+    let is_connect = error
+        .downcast_ref()
+        .is_some_and(hyper_util::client::legacy::Error::is_connect);
+    let kind = error.downcast_ref().map(io::Error::kind);
+    is_connect
+        || matches!(
+            kind,
+            Some(
+                io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::HostUnreachable
+                    | io::ErrorKind::NetworkUnreachable
+                    | io::ErrorKind::NetworkDown
+                    | io::ErrorKind::AddrNotAvailable
+            )
+        )
 }
 
 /// An HTTP service behind a dyn compatible trait.
@@ -275,7 +290,16 @@ where
             })?;
             let (parts, body) = response.into_parts();
             match read(body).await {
-                Ok(body) => Ok(ReadAnswer { parts, body }),
+                Ok(body) => Ok(ReadAnswer {
+                    parts,
+                    body,
+                    is_unread: false,
+                }),
+                Err(_) if !parts.status.is_success() => Ok(ReadAnswer {
+                    parts,
+                    body: Zeroizing::default(),
+                    is_unread: true,
+                }),
                 Err(failed) => Err(Failed {
                     answer: Some(describe(&parts, None)),
                     ..failed

@@ -183,7 +183,7 @@ impl JsonLogin {
     /// | `1e3`, `1.5` | 1000 s, 1.5 s |
     /// | `0`, below zero | zero, which counts as one second |
     /// | `18446744073709551616`, `1e400` | the longest possible, which means no expiry |
-    /// | missing, `null`, `true`, `{}`, `[]`, `""`, `"NaN"`, `"inf"`, `"1 hour"` | none: used until it is rejected |
+    /// | missing, `null`, `true`, `{}`, `[]`, `""`, `"NaN"`, `"inf"`, `"1 hour"` | that of a JSON Web Token, else none: used until it is rejected |
     ///
     /// A value that is no number does not fail the login, since the login may have revoked the
     /// previous credential. Feature `tracing` warns once if there is no lifetime at a place that you
@@ -319,7 +319,7 @@ impl JsonLogin {
     /// | --- | --- | --- |
     /// | is refused by the API, has no usable token, or no answer after half of the login's timeout | is spent | follows at once |
     /// | fails as [`RefreshFailure`] lists: no connection, a rate limit, 5xx, a firewall | is kept | does not follow, unless [`full_login_after`](Self::full_login_after) names it |
-    /// | fails so for the fifth time in a row, by 5xx or a firewall | is spent | follows at once |
+    /// | fails so for the fifth time in a row, with a connection | is kept | follows at once |
     ///
     /// Give it a client that does not retry by itself: a previous attempt may have made a connection.
     /// If the answer has no refresh token, the old one stays valid ([RFC 6749, section 6]).

@@ -124,6 +124,10 @@ impl<L: Login> Login for Arc<L> {
         L::login(self, request)
     }
 
+    fn endpoint(&self) -> Option<String> {
+        L::endpoint(self)
+    }
+
     fn session(&self) -> Session {
         L::session(self)
     }
@@ -212,11 +216,6 @@ impl LoginRequest {
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout
-    }
-
-    #[cfg(feature = "json")]
-    pub(crate) fn has_refresh_token(&self) -> bool {
-        self.refresh_token.lock().is_some()
     }
 
     /// Takes the refresh token of the previous credential, if it had one.

@@ -42,7 +42,9 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lifetime {
-    /// The lifetime in the login's answer. If the answer has none, as `UntilRejected`. The default.
+    /// The lifetime in the login's answer, the default. If the answer has none and the token is a JSON
+    /// Web Token, the lifetime is that from its `iat`, or from now, to its `exp`. The token is not
+    /// verified. If it has no `exp` either, as `UntilRejected`.
     #[default]
     Announced,
     /// This lifetime, whatever the answer says.
@@ -291,7 +293,11 @@ fn expiry(value: Value<'_>) -> Option<SystemTime> {
     let text = value.secret()?;
     let text = text.expose().trim();
     match OffsetDateTime::parse(text, &Rfc3339) {
-        Ok(date) => Some(date.into()),
+        // Go's zero time, of the year 1, is no expiry.
+        Ok(date) => {
+            let seconds = u64::try_from(date.unix_timestamp()).ok()?;
+            UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+        }
         Err(_) => httpdate::parse_http_date(text).ok(),
     }
 }

@@ -24,7 +24,7 @@ impl RefreshFailure {
     pub(super) fn of(failed: &Failed) -> Option<Self> {
         match &failed.kind {
             ExchangeKind::Unsent => Some(Self::Unreachable),
-            _ if failed.has_retry_after() => Some(Self::RateLimited),
+            _ if failed.asks_for_pause() => Some(Self::RateLimited),
             ExchangeKind::RateLimited => Some(Self::RateLimited),
             ExchangeKind::ServerFailed => Some(Self::ServerFailed),
             // A 401 without JSON is how simple APIs refuse a refresh token.

@@ -1,6 +1,6 @@
 //! Whether an answer is a credential, or what kind of failure it is.
 
-use http::header::LOCATION;
+use http::{Uri, header::LOCATION};
 use serde_json::value::RawValue;
 
 use super::{
@@ -35,7 +35,7 @@ pub(super) fn check(
     }
     let is_from_api = || {
         let is_object = parse(&answer).is_some_and(|json| json.get().starts_with('{'));
-        is_object || (refuses_with_empty_body && answer.json().is_empty())
+        is_object || (refuses_with_empty_body && answer.has_no_body())
     };
     let kind = match status.as_u16() {
         _ if status.is_redirection() => ExchangeKind::Redirected {
@@ -43,7 +43,12 @@ pub(super) fn check(
         },
         400 | 422 => return Err(answer.refused()),
         401 | 403 if is_from_api() => return Err(answer.refused()),
-        401 | 403 => ExchangeKind::Blocked,
+        401 | 403 => match answer.encoding() {
+            Some(encoding) => ExchangeKind::Compressed {
+                encoding: encoding.to_owned(),
+            },
+            None => ExchangeKind::Blocked,
+        },
         404 | 405 | 410 => ExchangeKind::NotFound,
         423 => ExchangeKind::Locked,
         429 => ExchangeKind::RateLimited,
@@ -79,8 +84,14 @@ pub(super) fn has_error(json: &RawValue) -> bool {
 
 /// Where a redirect leads: origin and path, since a query may hold a secret.
 fn location(answer: &ReadAnswer) -> Option<String> {
-    let location = answer.header(&LOCATION)?.parse().ok()?;
-    Some(url::without_query(&location))
+    let location = answer.header(&LOCATION)?;
+    let uri: Uri = location.parse().ok()?;
+    if uri.scheme().is_some() {
+        return Some(url::without_query(&uri));
+    }
+    // A relative one.
+    let path = location.split(['?', '#', ';']).next()?;
+    (!path.starts_with("//")).then(|| url::shortened(path).to_owned())
 }
 
 #[cfg(test)]

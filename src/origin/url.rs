@@ -126,21 +126,26 @@ pub(crate) fn ipv6(host: &str) -> Option<Ipv6Addr> {
     host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
-/// The origin and the path of a URI, for an error. A relative one is its path.
+/// The origin and the path of a URI, for an error.
 #[cfg(feature = "json")]
 pub(crate) fn without_query(uri: &Uri) -> String {
-    match uri.authority() {
-        Some(_) => format!("{}{}", origin_of(uri), uri.path()),
-        None => uri.path().to_owned(),
-    }
+    format!("{}{}", origin_of(uri), shortened(uri.path()))
 }
 
 /// The host, the port and the path of a URI, for an error.
 #[cfg(feature = "json")]
 pub(crate) fn host_and_path(uri: &Uri, has_path: bool) -> String {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
-    let path = if has_path { uri.path() } else { "" };
+    let path = if has_path { shortened(uri.path()) } else { "" };
     format!("{authority}{path}")
+}
+
+/// A path for an error: without parameters such as `;jsessionid=`, and not longer than a line.
+#[cfg(feature = "json")]
+pub(crate) fn shortened(path: &str) -> &str {
+    const LONGEST: usize = 200;
+    let path = path.split(';').next().unwrap_or_default();
+    path.get(..LONGEST).unwrap_or(path)
 }
 
 /// The origin of a URI, for an error: without the parts that may be secret.

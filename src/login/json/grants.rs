@@ -65,13 +65,12 @@ impl JsonLogin {
         let answer = match sent.and_then(|answer| self.check(answer)) {
             Ok(answer) => answer,
             Err(failed) => {
-                if self.keeps_token_after(&failed) {
+                if RefreshFailure::of(&failed).is_some() {
                     request.put_back_refresh_token(token);
                 }
                 return Err(failed);
             }
         };
-        self.unprocessed.store(0, Ordering::Relaxed);
         match self.format.credential(&answer) {
             Ok(credential) if credential.refresh_token().is_none() && refresh.keeps_old => {
                 Ok(credential.with_refresh_token(token))
@@ -81,26 +80,24 @@ impl JsonLogin {
                 // The server has rotated the refresh token, even if the answer has no usable token.
                 if let Some(new) = self.format.refresh_token(&answer) {
                     request.put_back_refresh_token(new);
+                } else if RefreshFailure::of(&failed).is_some() {
+                    request.put_back_refresh_token(token);
                 }
                 Err(failed)
             }
         }
     }
 
-    /// Whether the server has not processed the refresh token, and may process it later.
-    fn keeps_token_after(&self, failed: &Failed) -> bool {
-        let is_kept = match RefreshFailure::of(failed) {
-            None => false,
-            Some(RefreshFailure::Unreachable | RefreshFailure::RateLimited) => return true,
-            // Some servers answer so to a refresh token that they do not know.
-            Some(RefreshFailure::ServerFailed | RefreshFailure::Blocked) => {
-                self.unprocessed.fetch_add(1, Ordering::Relaxed) + 1 < MOST_UNPROCESSED
-            }
-        };
-        if !is_kept {
+    /// Whether a full login follows a refresh that the server has not processed.
+    fn is_followed_by_login(&self, failure: RefreshFailure) -> bool {
+        // A server that cannot be reached has not even seen the refresh token.
+        let is_too_often = failure != RefreshFailure::Unreachable
+            && self.unprocessed.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_UNPROCESSED;
+        let is_followed = is_too_often || self.full_login_after.contains(&failure);
+        if is_followed {
             self.unprocessed.store(0, Ordering::Relaxed);
         }
-        is_kept
+        is_followed
     }
 
     fn endpoint_of(&self, url: &Uri) -> String {
@@ -139,14 +136,22 @@ impl Login for JsonLogin {
             && let Some(token) = request.take_refresh_token()
         {
             match self.refresh(refresh, token, &mut request).await {
-                Ok(credential) => return Ok(credential),
+                Ok(credential) => {
+                    self.unprocessed.store(0, Ordering::Relaxed);
+                    #[cfg(feature = "tracing")]
+                    self.warn_of_missing_lifetime(&credential);
+                    return Ok(credential);
+                }
                 Err(failed) => {
                     let failure = RefreshFailure::of(&failed);
-                    let has_token = request.has_refresh_token();
                     let endpoint = self.endpoint_of(&refresh.url);
                     let error = failed.into_error(Grant::Refresh, endpoint);
-                    if has_token && failure.is_some_and(|it| !self.full_login_after.contains(&it)) {
-                        return Err(error.into());
+                    match failure {
+                        Some(failure) if !self.is_followed_by_login(failure) => {
+                            return Err(error.into());
+                        }
+                        Some(_) => {}
+                        None => self.unprocessed.store(0, Ordering::Relaxed),
                     }
                     request.refresh_has_failed(error);
                 }

@@ -141,7 +141,13 @@ async fn each_kind_of_answer_has_its_pace() {
             for &body in bodies {
                 let error = failure(&login(status, headers, body)).await;
                 let advice = error.advice();
-                assert_eq!(advice.pace, pace, "{status} {body}");
+                let is_lifted = advice.is_lifted_by_pause && advice.asks_for_pause();
+                let found = if is_lifted {
+                    Pace::Transient
+                } else {
+                    advice.pace
+                };
+                assert_eq!(found, pace, "{status} {body}");
                 let asked = (!headers.is_empty()).then(|| Duration::from_secs(20));
                 assert_eq!(
                     advice.retry_after,
@@ -396,16 +402,42 @@ async fn a_refresh_that_is_refused_is_followed_by_a_login() {
 
 // Some servers answer 500 to a refresh token that they do not know: no history makes a login impossible.
 #[tokio::test]
-async fn a_refresh_token_that_is_never_processed_is_given_up_at_the_fifth_time() {
-    for (status, gives_up) in [(500, true), (403, true), (429, false)] {
-        let login = refreshing(move || Ok(response(status, NONE, "")));
+async fn a_login_follows_the_fifth_refresh_in_a_row_that_is_not_processed() {
+    for (status, headers) in [(500, NONE), (403, NONE), (429, NONE), (503, RETRY_AFTER)] {
+        let login = refreshing(move || Ok(response(status, headers, "")));
         for _ in 0..2 {
             for _ in 0..4 {
                 assert_eq!(outcome(&login).await, (false, true), "{status}");
             }
-            assert_eq!(outcome(&login).await, (gives_up, !gives_up), "{status}");
+            assert_eq!(outcome(&login).await, (true, true), "{status}");
         }
     }
+    let unreachable = || Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into());
+    let login = refreshing(unreachable);
+    for _ in 0..20 {
+        assert_eq!(outcome(&login).await, (false, true));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_ends_the_row_of_unprocessed_refreshes() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let login = refreshing(move || {
+        Ok(match calls.fetch_add(1, Ordering::SeqCst) {
+            4 => response(200, NONE, r#"{"access_token":"a"}"#),
+            _ => response(500, NONE, ""),
+        })
+    });
+    let followed: Vec<_> = {
+        let mut followed = Vec::new();
+        for _ in 0..10 {
+            followed.push(outcome(&login).await.0);
+        }
+        followed
+    };
+    let expected = [4, 9].map(|at| at + 1);
+    let successes = (1..=10).filter(|at| followed[at - 1]);
+    assert_eq!(successes.collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]
@@ -426,5 +458,127 @@ async fn a_refused_refresh_says_so() {
     assert_eq!(
         seen.lock().unwrap().as_deref(),
         Some("the refresh at POST api.example.com/refresh was refused: 400 invalid_grant")
+    );
+}
+
+// No pause is asked for, so that the refusal counts.
+#[tokio::test]
+async fn a_refused_refresh_token_is_spent_although_the_answer_has_a_retry_after_of_zero() {
+    let login = refreshing(|| {
+        let error = r#"{"error":"invalid_grant"}"#;
+        Ok(response(400, &[("retry-after", "0")], error))
+    });
+    assert_eq!(outcome(&login).await, (true, false));
+}
+
+#[tokio::test]
+async fn a_refresh_that_says_no_with_200_keeps_its_token_as_with_400() {
+    for body in [
+        r#"{"error":"slow_down"}"#,
+        r#"{"error":"temporarily_unavailable"}"#,
+    ] {
+        for status in [200, 400] {
+            let login = refreshing(move || Ok(response(status, NONE, body)));
+            assert_eq!(outcome(&login).await, (false, true), "{status} {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pause_that_is_over_makes_no_wrong_password_transient() {
+    for (after, pause) in [
+        ("0", "15 min"),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", "15 min"),
+        ("20", "20 s"),
+    ] {
+        let client = tower::service_fn(move |_: Request<Full<Bytes>>| async move {
+            let response = Response::builder().status(401).header("retry-after", after);
+            let body = Full::<Bytes>::from(r#"{"error":"invalid_grant"}"#);
+            Ok::<_, Infallible>(response.body(body).unwrap())
+        });
+        let login = JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap();
+        let error = CachedProvider::new(login).acquire().await.unwrap_err();
+        let text = format!("; next attempt in {pause}");
+        assert!(error.to_string().ends_with(&text), "{after}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_relative_redirect_is_named_by_its_path() {
+    for (to, named) in [
+        ("login", " was redirected to login: "),
+        ("/a;jsessionid=canary?b", " was redirected to /a: "),
+        ("//evil.example.com/a", " was redirected: "),
+    ] {
+        let client = tower::service_fn(move |_: Request<Full<Bytes>>| async move {
+            let response = Response::builder().status(308).header("location", to);
+            Ok::<_, Infallible>(response.body(Full::<Bytes>::default()).unwrap())
+        });
+        let login = JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap();
+        let error = failure(&login).await.to_string();
+        assert!(
+            error.contains(named) && !error.contains("canary"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_shared_login_names_its_server() {
+    let login = Arc::new(login(200, NONE, ""));
+    let endpoint = Login::endpoint(&login);
+    assert_eq!(endpoint.as_deref(), Some("POST api.example.com/login"));
+}
+
+#[tokio::test]
+async fn the_status_counts_if_the_body_is_too_long() {
+    let long: &'static str = Box::leak("x".repeat(70_000).into_boxed_str());
+    for (status, pace) in [
+        (200, Pace::Transient),
+        (400, Pace::Permanent),
+        (401, Pace::Slow),
+        (404, Pace::Slow),
+        (423, Pace::Permanent),
+        (429, Pace::RateLimited),
+    ] {
+        let login = login(status, NONE, long);
+        let login = login.configure(|format| format.refuses_with_empty_body = true);
+        assert_eq!(failure(&login).await.advice().pace, pace, "{status}");
+    }
+    for status in [429, 503, 403] {
+        let login = refreshing(move || Ok(response(status, NONE, long)));
+        assert_eq!(outcome(&login).await, (false, true), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn the_recovery_agrees_with_the_hint() {
+    for (status, body) in [
+        (400, r#"{"error":"invalid_request"}"#),
+        (400, r#"{"error":"unsupported_grant_type"}"#),
+        (400, r#"{"error":"invalid_scope"}"#),
+        (422, "{}"),
+    ] {
+        let provider = CachedProvider::new(login(status, NONE, body));
+        let error = provider.acquire().await.unwrap_err();
+        assert_eq!(error.recovery(), Recovery::FixProgram, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_nested_provider_hides_no_login_error() {
+    let inner = crate::Error::login_failed(LoginError::permanent("no"));
+    assert!(inner.login_error().is_some());
+    let outer = crate::Error::login_failed(inner);
+    assert_eq!(outer.recovery(), Recovery::ChangeCredentials);
+    assert!(outer.login_error().is_some());
+}
+
+#[tokio::test]
+async fn a_compressed_refusal_is_named() {
+    let error = failure(&login(401, &[("content-encoding", "gzip")], "\u{1f}\u{8}")).await;
+    assert!(
+        error.to_string().contains(" is compressed with gzip"),
+        "{error}"
     );
 }

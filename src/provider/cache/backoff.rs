@@ -46,7 +46,10 @@ impl BackOff {
         now: Moment,
         random: f64,
     ) -> Outage {
+        let asked_for = advice.retry_after.map(|after| requested_pause(after, now));
+        let asked_for = asked_for.unwrap_or_default();
         let pace = match advice.pace {
+            _ if advice.is_lifted_by_pause && !asked_for.is_zero() => Pace::Transient,
             Pace::PermanentUntilWorked if has_worked => Pace::Slow,
             Pace::PermanentUntilWorked => Pace::Permanent,
             pace => pace,
@@ -61,8 +64,7 @@ impl BackOff {
             Pace::Transient => jittered(self.failures, random),
             Pace::RateLimited => jittered(self.failures, random).max(SHORTEST_AT_LIMIT),
         };
-        let asked_for = advice.retry_after.map(|after| requested_pause(after, now));
-        let pause = pause.max(asked_for.unwrap_or_default());
+        let pause = pause.max(asked_for);
         self.failures = self.failures.saturating_add(1);
         self.in_a_row = (pace, in_a_row.saturating_add(1));
         Outage {
@@ -106,7 +108,7 @@ mod tests {
     fn at(pace: Pace) -> RetryAdvice {
         RetryAdvice {
             pace,
-            retry_after: None,
+            ..RetryAdvice::default()
         }
     }
 
