@@ -96,7 +96,7 @@
 //!
 //! # Errors of a login
 //!
-//! [`LoginError`](crate::LoginError) has the pauses. [`LoginError::is_permanent`] says whether the
+//! [`LoginError`] has the pauses. [`LoginError::is_permanent`] says whether the
 //! next attempt waits for 15 minutes or more. The first three texts come from a `LoginError` that you
 //! create, the others from `JsonLogin` and the presets.
 //!
