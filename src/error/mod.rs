@@ -185,7 +185,7 @@ impl Error {
         self
     }
 
-    /// Whether the login returned an error, which is the [`source`](error::Error::source).
+    /// Whether the login returned an error.
     #[must_use]
     pub fn is_login_failed(&self) -> bool {
         self.0.kind == Kind::LoginFailed
@@ -288,8 +288,10 @@ impl Error {
             .unwrap_or_default()
     }
 
-    /// The earliest time of the next login, by the provider's clock. Until then, requests fail at
-    /// once with this error. `None` if the next request logs in.
+    /// The earliest time of the next login, by the provider's clock. Until then, requests that find no
+    /// usable credential fail at once with this error. `None` if the next request logs in.
+    ///
+    /// If the wall clock has moved on further, as after a suspend, the login is made sooner.
     #[must_use]
     pub fn next_attempt(&self) -> Option<Instant> {
         self.0.outage.map(|outage| outage.next_attempt)
@@ -319,51 +321,56 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let direct = self.direct_login_error();
-        match &self.0.kind {
-            Kind::LoginFailed | Kind::RefreshFailed if direct.is_some() => {
-                direct.map_or(Ok(()), |error| error.fmt(f))
-            }
-            Kind::LoginFailed => f.write_str("the login failed"),
-            Kind::LoginTimedOut { timeout, endpoint } => {
+        match self.direct_login_error() {
+            Some(error) => error.fmt(f),
+            None => self.0.kind.fmt(f),
+        }?;
+        match &self.0.outage {
+            Some(outage) => write!(f, "; {outage}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LoginFailed => f.write_str("the login failed"),
+            Self::LoginTimedOut { timeout, endpoint } => {
                 f.write_str("the login")?;
                 if let Some(endpoint) = endpoint {
                     write!(f, " at {endpoint}")?;
                 }
                 write!(f, " did not end within {}", rounded(*timeout))
             }
-            Kind::LoginPanicked => f.write_str("the login panicked"),
-            Kind::LoginLost | Kind::LoginDropped => f.write_str(
+            Self::LoginPanicked => f.write_str("the login panicked"),
+            Self::LoginLost | Self::LoginDropped => f.write_str(
                 "the login was lost: its runtime is gone or no longer driven, or the login blocks its thread",
             ),
-            Kind::LoginThroughItself => f.write_str(
+            Self::LoginThroughItself => f.write_str(
                 "the login sent its request through the layer that waits for it: give it a client without the layer",
             ),
-            Kind::Reset => f.write_str("the provider was reset during the login"),
-            Kind::RefreshFailed => f.write_str("the refresh token did not help"),
-            Kind::ShortLived { needed } => {
+            Self::Reset => f.write_str("the provider was reset during the login"),
+            Self::RefreshFailed => f.write_str("the refresh token did not help"),
+            Self::ShortLived { needed } => {
                 write!(f, "even a new credential, minus its margin, lives less than {needed:?}")
             }
-            Kind::NotRenewed => f.write_str(
+            Self::NotRenewed => f.write_str(
                 "the provider has no newer authorization than the one that was rejected: `reject` must say so",
             ),
-            Kind::OtherAccount => f.write_str(
+            Self::OtherAccount => f.write_str(
                 "the newer authorization belongs to another account: the request was not replayed",
             ),
-            Kind::NoAuthorization => f.write_str("no authorization for this request"),
-            Kind::ManyHeaders => f.write_str(
+            Self::NoAuthorization => f.write_str("no authorization for this request"),
+            Self::ManyHeaders => f.write_str(
                 "the request has several headers of the authorization's name: set only one",
             ),
-            Kind::ForeignOrigin { origin, allowed } => {
+            Self::ForeignOrigin { origin, allowed } => {
                 write!(f, "a request to {origin} is not allowed: the origins are {allowed}")
             }
-            Kind::NoRuntime => {
+            Self::NoRuntime => {
                 f.write_str("no Tokio runtime to log in on: poll the request within one")
             }
-        }?;
-        match &self.0.outage {
-            Some(outage) => write!(f, "; {outage}"),
-            None => Ok(()),
         }
     }
 }

@@ -48,9 +48,14 @@
 //!
 //! # When it fails
 //!
-//! The docs of `JsonLogin` have a table: which answer is permanent, and how long the pauses are. In
-//! short: an API that says no is asked again after 15 minutes, a firewall's page or a wrong path after
-//! 30 seconds, and a server in trouble after a second or less. All of them double.
+//! The docs of `JsonLogin` have a table: which answer is permanent, and how long the pauses are. The
+//! first pauses in short:
+//!
+//! - an API that says no: 15 minutes
+//! - a firewall's page, or a wrong path: 30 seconds
+//! - a server in trouble: up to one second
+//!
+//! All of them double.
 //!
 //! The error is one line for people, and [`Error::recovery`] is the answer for programs:
 //!

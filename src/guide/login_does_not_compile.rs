@@ -92,7 +92,7 @@
 //!
 //! ```
 //! # use tower_bearer::{BoxError, Credential, Login, LoginRequest};
-//! # async fn ask(password: &str) -> Result<String, std::io::Error> { unimplemented!() }
+//! # async fn ask(password: &str) -> Result<String, std::io::Error> { Ok(password.to_owned()) }
 //! struct Password { password: String }
 //!
 //! impl Login for Password {
@@ -165,7 +165,7 @@
 //!
 //! ```compile_fail
 //! # use tower_bearer::{BoxError, Credential, Login, LoginRequest};
-//! # async fn ask(user: &str) -> Result<String, std::io::Error> { unimplemented!() }
+//! # async fn ask(user: &str) -> Result<String, std::io::Error> { Ok(user.to_owned()) }
 //! # struct Password { user: std::sync::Mutex<String> }
 //! # impl Login for Password {
 //! async fn login(&self, _request: LoginRequest) -> Result<Credential, BoxError> {
@@ -177,7 +177,7 @@
 //!
 //! ```
 //! # use tower_bearer::{BoxError, Credential, Login, LoginRequest};
-//! # async fn ask(user: &str) -> Result<String, std::io::Error> { unimplemented!() }
+//! # async fn ask(user: &str) -> Result<String, std::io::Error> { Ok(user.to_owned()) }
 //! # struct Password { user: std::sync::Mutex<String> }
 //! # impl Login for Password {
 //! async fn login(&self, _request: LoginRequest) -> Result<Credential, BoxError> {

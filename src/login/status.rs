@@ -90,7 +90,7 @@ fn location(answer: &ReadAnswer) -> Option<String> {
         return Some(url::without_query(&uri));
     }
     // A relative one.
-    let path = location.split(['?', '#', ';']).next()?;
+    let path = location.split(['?', '#']).next()?;
     (!path.starts_with("//")).then(|| url::shortened(path).to_owned())
 }
 
