@@ -1,0 +1,151 @@
+//! The input of a login.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    credential::RefreshToken,
+    error::{BoxError, Error},
+};
+
+/// The input of a login: the refresh token, if there is one, and the timeout.
+///
+/// # Examples
+///
+/// A login that prefers a refresh token to the password, and its test:
+///
+/// ```
+/// use tower_bearer::{BoxError, Credential, LoginRequest};
+/// # async fn refresh(_token: &str) -> Result<String, std::io::Error> { Ok("refreshed".to_owned()) }
+/// # async fn sign_in() -> Result<String, std::io::Error> { Ok("signed-in".to_owned()) }
+///
+/// async fn log_in(mut request: LoginRequest) -> Result<Credential, BoxError> {
+///     if let Some(refresh_token) = request.take_refresh_token() {
+///         match refresh(refresh_token.expose()).await {
+///             Ok(token) => return Ok(Credential::new(token)?),
+///             Err(error) => request.refresh_has_failed(error),
+///         }
+///     }
+///     Ok(Credential::new(sign_in().await?)?)
+/// }
+///
+/// # tokio_test::block_on(async {
+/// let credential = log_in(LoginRequest::with_refresh_token("dff78899")).await?;
+/// assert_eq!(credential.token().expose(), "refreshed");
+/// let credential = log_in(LoginRequest::default()).await?;
+/// assert_eq!(credential.token().expose(), "signed-in");
+/// # Ok::<_, BoxError>(()) })?;
+/// # Ok::<_, BoxError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct LoginRequest {
+    refresh_token: RefreshTokenSlot,
+    timeout: Option<Duration>,
+}
+
+impl LoginRequest {
+    /// A request with a refresh token, for tests of your own [`Login`].
+    #[must_use]
+    pub fn with_refresh_token(refresh_token: impl Into<RefreshToken>) -> Self {
+        Self {
+            refresh_token: RefreshTokenSlot::new(Some(refresh_token.into())),
+            timeout: None,
+        }
+    }
+
+    pub(crate) fn new(refresh_token: RefreshTokenSlot, timeout: Duration) -> Self {
+        Self {
+            refresh_token,
+            timeout: Some(timeout),
+        }
+    }
+
+    /// The time after which the login is dropped, counted from its start. `None` for a request that
+    /// a test has made.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// Takes the refresh token of the previous credential, if it had one.
+    ///
+    /// A refresh token that is taken is spent: no later login gets it, even if this one panics, times
+    /// out or fails. A refresh token that is not taken stays for the next login. An expired one is
+    /// given to no login.
+    ///
+    /// If the response brings no new refresh token and the old one stays valid, put the old one into
+    /// the new [`Credential`](Credential::with_refresh_token).
+    #[must_use = "a refresh token that is taken is spent"]
+    pub fn take_refresh_token(&mut self) -> Option<RefreshToken> {
+        self.refresh_token.take()
+    }
+
+    /// Puts a refresh token back for the next login. Use it only if the token was never sent, since
+    /// no connection was made: a token that may have reached the server is spent.
+    pub fn put_back_refresh_token(&mut self, refresh_token: RefreshToken) {
+        self.refresh_token.put_back(refresh_token);
+    }
+
+    /// Reports that the refresh failed, for a login that goes on without the refresh token.
+    ///
+    /// Observers get [`CredentialEvent::RefreshFailed`](crate::CredentialEvent::RefreshFailed) once
+    /// the login has ended. Only the first failure of a login is reported.
+    pub fn refresh_has_failed(&mut self, failure: impl Into<BoxError>) {
+        self.refresh_token.report_failure(failure.into());
+    }
+}
+
+/// Passes a refresh token to the login, and back if it was not used. It also takes the report of a
+/// failed refresh. Clones share the slot, so that only one of them can take the token.
+#[derive(Clone, Default)]
+pub(crate) struct RefreshTokenSlot(Arc<Slot>);
+
+#[derive(Default)]
+struct Slot {
+    refresh_token: Mutex<Option<RefreshToken>>,
+    refresh_failure: OnceLock<Error>,
+}
+
+impl RefreshTokenSlot {
+    pub(crate) fn new(refresh_token: Option<RefreshToken>) -> Self {
+        Self(Arc::new(Slot {
+            refresh_token: Mutex::new(refresh_token),
+            refresh_failure: OnceLock::new(),
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<RefreshToken>> {
+        // Only moves happen under the lock, so a poisoned lock still guards a whole value.
+        let slot = self.0.refresh_token.lock();
+        slot.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn take(&self) -> Option<RefreshToken> {
+        self.lock().take()
+    }
+
+    fn report_failure(&self, failure: BoxError) {
+        let _ = self.0.refresh_failure.set(Error::refresh_failed(failure));
+    }
+
+    /// The failure of the refresh, if the login has reported one.
+    pub(crate) fn refresh_failure(&self) -> Option<&Error> {
+        self.0.refresh_failure.get()
+    }
+
+    fn put_back(&self, refresh_token: RefreshToken) {
+        let mut slot = self.lock();
+        let _dropped_unlocked = slot.replace(refresh_token);
+        drop(slot);
+    }
+}
+
+impl fmt::Debug for RefreshTokenSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RefreshTokenSlot").finish_non_exhaustive()
+    }
+}
