@@ -1,5 +1,7 @@
 //! The provider that logs in and caches the credential.
 
+mod builder;
+
 use std::{
     fmt,
     pin::Pin,
@@ -10,18 +12,14 @@ use std::{
 
 use pin_project_lite::pin_project;
 
+pub use self::builder::CachedProviderBuilder;
 use super::{
-    CachePolicy, CredentialEvent, CredentialProvider, RequestHead, Snapshot,
-    cache::{Acquiring, Cache, Setup, Wanted},
+    CredentialProvider, RequestHead, Snapshot,
+    cache::{Acquiring, Cache, Wanted},
     per_request::PerRequest,
     receipt::{Receipt, Rejected, Verdict},
 };
-use crate::{
-    credential::{Authorization, Credential},
-    error::Error,
-    login::Login,
-    runtime::Clock,
-};
+use crate::{credential::Authorization, error::Error, login::Login};
 
 /// A provider that logs in when necessary and caches the credential.
 ///
@@ -94,10 +92,7 @@ impl CachedProvider {
 
     /// Configures a provider.
     pub fn builder(login: impl Login) -> CachedProviderBuilder {
-        CachedProviderBuilder {
-            setup: Setup::new(login),
-            credential: None,
-        }
+        CachedProviderBuilder::new(login)
     }
 
     /// Returns the current authorization, without waiting and without a lock: for synchronous callers.
@@ -252,125 +247,6 @@ impl fmt::Debug for CachedProvider {
             .field("session", &self.0.session())
             .field("policy", &self.0.policy())
             .field("generation", &self.0.generation())
-            .finish_non_exhaustive()
-    }
-}
-
-/// Builds a [`CachedProvider`].
-///
-/// # Examples
-///
-/// A credential that survives a restart:
-///
-/// ```
-/// use std::sync::{Arc, Mutex};
-/// use tower_bearer::{BoxError, CachedProvider, Credential, LoginRequest, login_fn};
-///
-/// async fn log_in(_request: LoginRequest) -> Result<Credential, BoxError> {
-///     Ok(Credential::new("abc")?.with_refresh_token("dff78899"))
-/// }
-///
-/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
-/// let stored = Arc::new(Mutex::new(None)); // stands in for a file
-/// let store = Arc::clone(&stored);
-/// let provider = CachedProvider::builder(login_fn(log_in))
-///     .on_credential(move |credential| *store.lock().unwrap() = Some(credential.clone()))
-///     .build();
-/// provider.acquire().await?;
-///
-/// // The next process:
-/// let credential = stored.lock().unwrap().take().expect("the login has stored it");
-/// let provider = CachedProvider::builder(login_fn(log_in)).starting_with(credential).build();
-/// assert_eq!(provider.acquire().await?.value(), "Bearer abc");
-/// assert_eq!(provider.snapshot().logins(), 0);
-/// # Ok::<_, tower_bearer::BoxError>(()) })?;
-/// # Ok::<_, tower_bearer::BoxError>(())
-/// ```
-#[must_use]
-pub struct CachedProviderBuilder {
-    setup: Setup,
-    credential: Option<Credential>,
-}
-
-impl CachedProviderBuilder {
-    /// Sets timeout, margin and pauses. Defaults to [`CachePolicy::default`].
-    pub fn policy(mut self, policy: CachePolicy) -> Self {
-        self.setup.policy = policy;
-        self
-    }
-
-    /// Sets the clock. Defaults to [`SystemClock`](crate::SystemClock).
-    ///
-    /// The timeouts of logins and waits are Tokio timers, independent of this clock. The expiry is a
-    /// Tokio timer too if the clock [runs by itself](Clock::runs_by_itself).
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.setup.clock = Box::new(clock);
-        self
-    }
-
-    /// Sets the first credential, for example one from a previous process. Defaults to none.
-    ///
-    /// Its lifetime counts from [`build`](Self::build). A credential that has expired by then is not
-    /// used.
-    pub fn starting_with(self, credential: Credential) -> Self {
-        Self {
-            credential: Some(credential),
-            ..self
-        }
-    }
-
-    /// Sets the number of the account, which each authorization carries. Defaults to 0. See
-    /// [`Authorization::with_account`].
-    pub fn account(mut self, account: u32) -> Self {
-        self.setup.account = account;
-        self
-    }
-
-    /// Sets the source of randomness, which returns numbers from 0 to 1. Defaults to `fastrand`.
-    ///
-    /// It decides the pauses after failed logins and the start of a background login.
-    #[cfg(feature = "test-util")]
-    pub fn random(mut self, random: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
-        self.setup.random = Box::new(random);
-        self
-    }
-
-    /// Calls `observer` with each [`CredentialEvent`].
-    ///
-    /// Observers run after all locks are released, in the task or the request that caused the event. The
-    /// observer sees the events of a login before its waiters wake up. A request that reads the new
-    /// credential directly may come first.
-    ///
-    /// The observer must not block: it runs on the runtime's threads, and delays waiters up to their
-    /// deadline. A panic in it changes nothing.
-    pub fn on_event(mut self, observer: impl Fn(&CredentialEvent) + Send + Sync + 'static) -> Self {
-        self.setup.observers.on_event = Some(Box::new(observer));
-        self
-    }
-
-    /// Calls `keep` with each new credential, before any request is sent with it: to store a refresh
-    /// token for the [next process](Self::starting_with).
-    ///
-    /// It runs in the login's task and must not block. Spawn your own task for slow work. A panic in it
-    /// changes nothing.
-    pub fn on_credential(mut self, keep: impl Fn(&Credential) + Send + Sync + 'static) -> Self {
-        self.setup.observers.on_credential = Some(Box::new(keep));
-        self
-    }
-
-    /// Builds the provider. No login is made yet.
-    #[must_use]
-    pub fn build(self) -> CachedProvider {
-        CachedProvider(Arc::new(Cache::new(self.setup, self.credential)))
-    }
-}
-
-impl fmt::Debug for CachedProviderBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CachedProviderBuilder")
-            .field("session", &self.setup.session)
-            .field("policy", &self.setup.policy)
-            .field("credential", &self.credential)
             .finish_non_exhaustive()
     }
 }
