@@ -157,12 +157,13 @@ pub use crate::{
     error::{BoxError, Error, LoginError, Recovery},
     future::ResponseFuture,
     layer::BearerAuthLayer,
-    login::{Login, LoginFn, LoginRequest, Session, login_fn},
+    login::{Login, LoginFn, LoginReason, LoginRequest, Session, login_fn},
     origin::{IntoOrigins, InvalidUrl, Origins},
     provider::{
         Acquire, AcquireIfSome, BoxAcquire, BoxProvider, CachePolicy, CachedProvider,
         CachedProviderBuilder, CredentialEvent, CredentialProvider, CredentialState, HeldBack,
-        PerRequest, Reason, Receipt, Rejected, RequestHead, Snapshot, StaticProvider, Verdict,
+        PerRequest, Reason, Receipt, Rejected, RequestHead, Retired, Retirement, Snapshot,
+        StaticProvider, Verdict,
     },
     request::{
         NoReplay, NotReplayed, ReadyBody, RejectionReport, Replay, ReplayEmpty, ReplayEmptyOr,

@@ -352,9 +352,23 @@ async fn failures_in_memory(run: &mut Run) {
     run.debug(&builder);
     let observer = run.capture.clone();
     let builder = builder.on_event(move |event| observer.say(format!("{event:?}")));
-    let error = builder.build().acquire().await.unwrap_err();
+    let retired = Arc::new(Mutex::new(Vec::new()));
+    let hook = Arc::clone(&retired);
+    let provider = builder
+        .before_refresh(async |_| Ok(()))
+        .on_retired(move |it| hook.lock().unwrap().push(it))
+        .build();
+    let error = provider.acquire().await.unwrap_err();
     assert!(error.is_login_panicked());
     run.error(&error.into());
+    provider.sign_out();
+    let error = provider.acquire().await.unwrap_err();
+    run.error(&error.into());
+    for retired in retired.lock().unwrap().iter() {
+        assert!(retired.refresh_token().is_none() || retired.credential().is_some());
+        run.debug(retired);
+        run.debug(&retired.reason());
+    }
 
     // A refresh with an unusable answer, and the login after it.
     let http = tower::service_fn(|_: Request<Full<Bytes>>| async {
@@ -424,6 +438,7 @@ fn public_types(run: &mut Run) {
     run.debug(&ReplayEmpty);
     run.debug(&ReplayWith(|token: &String| Some(token.clone())));
     run.debug(&LoginRequest::with_refresh_token(REFRESH_TOKEN));
+    run.debug(&LoginRequest::default().reason());
     run.display(&Token::new(format!("{TOKEN} ")).unwrap_err());
     let origin = format!("https://user:{CLIENT_SECRET}@api.example.com/{TOKEN}?{TOKEN}");
     run.display(&Origins::new([origin]).unwrap_err());

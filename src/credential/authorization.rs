@@ -43,6 +43,11 @@ impl Generation {
     pub(crate) fn number(self) -> NonZeroU64 {
         self.0
     }
+
+    /// Whether this number was drawn before the other one.
+    pub(crate) fn is_older_than(self, other: Self) -> bool {
+        self.0 < other.0
+    }
 }
 
 /// A header value made from a token, with the generation that it belongs to.
@@ -80,7 +85,15 @@ impl Generation {
 pub struct Authorization {
     value: HeaderValue,
     generation: Generation,
+    owner: Owner,
+}
+
+/// Whom a value identifies: no request that was made for one owner is sent for another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Owner {
     account: u32,
+    /// The number of sign-outs before: another user may have signed in since.
+    pub(crate) sign_outs: u32,
 }
 
 impl Authorization {
@@ -107,7 +120,7 @@ impl Authorization {
         Self {
             value,
             generation: Generation::next(),
-            account: 0,
+            owner: Owner::default(),
         }
     }
 
@@ -123,15 +136,28 @@ impl Authorization {
     /// A provider for many accounts gives each of them a number, and a new number after a sign-in as
     /// another user. Each [`Receipt`](crate::Receipt) has the number. A request that was rejected
     /// for one account is never replayed for another.
+    ///
+    /// A [`CachedProvider`](crate::CachedProvider) keeps its number after a
+    /// [sign-out](crate::CachedProvider::sign_out). It tells users apart by itself.
     #[must_use]
-    pub fn with_account(self, account: u32) -> Self {
-        Self { account, ..self }
+    pub fn with_account(mut self, account: u32) -> Self {
+        self.owner.account = account;
+        self
+    }
+
+    pub(crate) fn with_sign_outs(mut self, sign_outs: u32) -> Self {
+        self.owner.sign_outs = sign_outs;
+        self
     }
 
     /// The account that the value belongs to.
     #[must_use]
     pub fn account(&self) -> u32 {
-        self.account
+        self.owner.account
+    }
+
+    pub(crate) fn owner(&self) -> Owner {
+        self.owner
     }
 
     /// The generation: the login that the value came from.
@@ -149,11 +175,11 @@ impl Authorization {
         Self {
             value,
             generation: self.generation,
-            account: self.account,
+            owner: self.owner,
         }
     }
 
     pub(crate) fn into_parts(self) -> (HeaderValue, Generation, u32) {
-        (self.value, self.generation, self.account)
+        (self.value, self.generation, self.owner.account)
     }
 }

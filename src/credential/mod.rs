@@ -6,6 +6,7 @@ pub(crate) mod token;
 
 use std::time::{Duration, SystemTime};
 
+pub(crate) use self::authorization::Owner;
 pub use self::{
     authorization::{Authorization, Generation},
     refresh_token::RefreshToken,
@@ -72,6 +73,13 @@ impl Credential {
     pub fn with_refresh_token(self, refresh_token: impl Into<RefreshToken>) -> Self {
         Self {
             refresh_token: Some(refresh_token.into()),
+            ..self
+        }
+    }
+
+    pub(crate) fn without_refresh_token(self) -> Self {
+        Self {
+            refresh_token: None,
             ..self
         }
     }

@@ -86,6 +86,7 @@ enum Kind {
     },
     NotRenewed,
     OtherAccount,
+    SignedOut,
     NoAuthorization,
     ManyHeaders,
     NoRuntime,
@@ -157,6 +158,10 @@ impl Error {
         Self::with_source(Kind::OtherAccount, None)
     }
 
+    pub(crate) fn signed_out() -> Self {
+        Self::with_source(Kind::SignedOut, None)
+    }
+
     pub(crate) fn no_runtime() -> Self {
         Self::with_source(Kind::NoRuntime, None)
     }
@@ -210,6 +215,13 @@ impl Error {
         matches!(self.0.kind, Kind::LoginLost | Kind::LoginDropped)
     }
 
+    /// Whether the provider was [signed out](crate::CachedProvider::sign_out): before this request, or
+    /// while it waited.
+    #[must_use]
+    pub fn is_signed_out(&self) -> bool {
+        self.0.kind == Kind::SignedOut
+    }
+
     /// Whether the request was to a foreign origin, which [`Origins::strict`](crate::Origins::strict)
     /// forbids.
     #[must_use]
@@ -239,6 +251,7 @@ impl Error {
             | Kind::LoginDropped
             | Kind::RefreshFailed
             | Kind::Reset => self.try_again(),
+            Kind::SignedOut => Recovery::ChangeCredentials,
             Kind::ShortLived { .. }
             | Kind::NoAuthorization
             | Kind::ManyHeaders
@@ -359,7 +372,10 @@ impl fmt::Display for Kind {
                 "the provider has no newer authorization than the one that was rejected: `reject` must say so",
             ),
             Self::OtherAccount => f.write_str(
-                "the newer authorization belongs to another account: the request was not replayed",
+                "the newer authorization belongs to another account: the request was not sent with it",
+            ),
+            Self::SignedOut => f.write_str(
+                "the provider was signed out: sign in by `set_credential` or `reset`, and send the request again",
             ),
             Self::NoAuthorization => f.write_str("no authorization for this request"),
             Self::ManyHeaders => f.write_str(

@@ -30,7 +30,7 @@ pub enum Recovery {
     },
     /// Change the request: its URL, its headers, or how long its credential has to last.
     ChangeRequest,
-    /// Change the credentials of the login, or unlock the account. Then
+    /// Change the credentials of the login, unlock the account, or sign in again. Then
     /// [`reset`](crate::CachedProvider::reset) the provider.
     ChangeCredentials,
     /// Fix the program or its configuration: the error says what.

@@ -40,8 +40,10 @@
 //! | --- | --- | --- |
 //! | [`CredentialEvent::LoggedIn`] | A login brought a credential, which is now in use. | Nothing. Count them: more than one per lifetime means that tokens are revoked. |
 //! | [`CredentialEvent::LoginFailed`] | A login failed or was lost; all waiting requests got this error. | Look up the error and its sources below. |
-//! | [`CredentialEvent::LoginDiscarded`] | A [`reset`](crate::CachedProvider::reset) came during this login, so its outcome does not count. | Nothing. |
+//! | [`CredentialEvent::LoginDiscarded`] | A [`reset`](crate::CachedProvider::reset), [`set_credential`](crate::CachedProvider::set_credential) or [`sign_out`](crate::CachedProvider::sign_out) came during this login, so its outcome does not count. | Nothing. |
 //! | [`CredentialEvent::RefreshFailed`] | The server rejected a refresh token, or its answer was lost. The login went on without it. | Nothing, if it is rare. Otherwise see whether two processes share the refresh token. |
+//! | [`CredentialEvent::CredentialSet`] | Your program called [`set_credential`](crate::CachedProvider::set_credential). | Nothing. |
+//! | [`CredentialEvent::SignedOut`] | Your program called [`sign_out`](crate::CachedProvider::sign_out). | Nothing. |
 //! | [`CredentialEvent::Rejected`] | A server rejected the current credential. `is_kept` says whether it stays in use. | Nothing, if it is rare: the next request logs in. |
 //! | [`CredentialEvent::LoginHeldBack`] | A rejected credential stays in use until `next_login`, since logins have not helped. Sent once per pause. | Look up `reason` below. Often an endpoint is forbidden for this account. |
 //! | [`CredentialEvent::Contended`] | For the third time in a row, a token was revoked within seconds of its login. | Look for another program or person that uses this account: see [contention](super::contention). |
@@ -57,7 +59,9 @@
 //! | debug | `login` (a span) | `session` | Nothing: lines of your HTTP client inside it belong to the login. |
 //! | debug | `logged in` | `generation` | Nothing. |
 //! | warn | `login failed` | `error`, `cause` | Look up both texts below. |
-//! | debug | `login discarded after a reset` | none | Nothing. |
+//! | debug | `login discarded` | none | Nothing. |
+//! | debug | `credential set` | `generation` | Nothing. |
+//! | debug | `signed out` | none | Nothing. |
 //! | warn | `refresh failed` | `error`, `cause` | As for [`CredentialEvent::RefreshFailed`]. |
 //! | debug | `credential rejected` | `generation`, `is_kept` | Nothing, if it is rare. |
 //! | warn | `rejected, and kept: logins do not help` | `generation`, `reason` | Look up the reason below. |
@@ -82,7 +86,8 @@
 //! | none | `the login sent its request through the layer that waits for it: give it a client without the layer` | Do as it says: clone the client before you add the layer. |
 //! | none | `even a new credential, minus its margin, lives less than …` | Ask [`acquire_valid_for`](crate::CachedProvider::acquire_valid_for) for less, or set a smaller margin. |
 //! | none | ``the provider has no newer authorization than the one that was rejected: `reject` must say so`` | Fix your [`CredentialProvider`](crate::CredentialProvider): `reject` said "log in", but `acquire_for` returned the rejected generation. |
-//! | none | `the newer authorization belongs to another account: the request was not replayed` | Send the request again yourself if the new account may make it. |
+//! | none | `the newer authorization belongs to another account: the request was not sent with it` | Send the request again yourself if the new account may make it. |
+//! | [`Error::is_signed_out`] | ``the provider was signed out: sign in by `set_credential` or `reset`, and send the request again`` | Do as it says, or stop sending requests for this user. |
 //! | none | `no authorization for this request` | The provider knows no account for it: see its source. `there is no provider` means an `Option` that is `None`. If the source is `max size reached`, the request has too many headers for another one. |
 //! | [`Error::is_many_headers`] | `the request has several headers of the authorization's name: set only one` | Find the code that appends the header where it should insert it. |
 //! | [`Error::is_foreign_origin`] | `a request to … is not allowed: the origins are …` | Add the origin to [`Origins`](crate::Origins), or drop [`strict`](crate::Origins::strict). |
@@ -185,7 +190,7 @@
 //! | [`Reason::RevokedQuickly`] | As for [`CredentialEvent::Contended`]. |
 //! | [`Reason::BackingOff`] | Repair the login: the last one failed. |
 //! | [`Reason::Fixed`] | Replace the token by hand, or use a login. |
-//! | [`Reason::Unknown`] | The token was made elsewhere, or 64 logins ago: nothing, if it is rare. |
+//! | [`Reason::Unknown`] | The token was made elsewhere, 64 logins ago, or before a sign-out: nothing, if it is rare. |
 //!
 //! # States in a snapshot
 //!
@@ -198,6 +203,7 @@
 //! | [`CredentialState::HeldBack`] | Raise an alarm if it lasts: see [`held_back`](crate::Snapshot::held_back). |
 //! | [`CredentialState::Expired`] | Nothing: the next request logs in. |
 //! | [`CredentialState::BackingOff`] | Raise an alarm: requests fail. See [`last_error`](crate::Snapshot::last_error) and [`next_attempt`](crate::Snapshot::next_attempt). |
+//! | [`CredentialState::SignedOut`] | Sign in: [`set_credential`](crate::CachedProvider::set_credential) or [`reset`](crate::CachedProvider::reset). |
 
 // For the links.
 use crate::{CredentialEvent, CredentialState, Error, LoginError, NotReplayed, Reason, Recovery};

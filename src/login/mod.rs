@@ -31,7 +31,7 @@ pub use self::{
 };
 pub use self::{
     function::{LoginFn, login_fn},
-    request::LoginRequest,
+    request::{LoginReason, LoginRequest},
 };
 #[cfg(feature = "teletracker")]
 pub(crate) use self::{

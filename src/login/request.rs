@@ -7,11 +7,53 @@ use std::{
 };
 
 use crate::{
-    credential::RefreshToken,
+    credential::{Generation, RefreshToken},
     error::{BoxError, Error},
 };
 
-/// The input of a login: the refresh token, if there is one, and the timeout.
+/// Why a login is made.
+///
+/// # Examples
+///
+/// A login that asks for a second factor only at the first sign-in:
+///
+/// ```
+/// use tower_bearer::{BoxError, Credential, LoginReason, LoginRequest};
+///
+/// async fn log_in(request: LoginRequest) -> Result<Credential, BoxError> {
+///     let token = match request.reason() {
+///         LoginReason::First => "with-second-factor",
+///         _ => "by-trusted-device",
+///     };
+///     Ok(Credential::new(token)?)
+/// }
+///
+/// # tokio_test::block_on(async {
+/// let request = LoginRequest::default().with_reason(LoginReason::Expired);
+/// assert_eq!(log_in(request).await?.token().expose(), "by-trusted-device");
+/// # Ok::<_, BoxError>(()) })?;
+/// # Ok::<_, BoxError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LoginReason {
+    /// There is no credential: this is the first login, or the first after a
+    /// [`reset`](crate::CachedProvider::reset).
+    #[default]
+    First,
+    /// The credential has expired, or is within its margin.
+    Expired,
+    /// The credential is still in use, and ages: a background login.
+    RefreshAhead,
+    /// The server rejected the credential of this generation.
+    Rejected(Generation),
+    /// A request asked for a new credential, or for one that lives longer:
+    /// [`PerRequest::fresh`](crate::PerRequest::fresh) or
+    /// [`acquire_valid_for`](crate::CachedProvider::acquire_valid_for).
+    Requested,
+}
+
+/// The input of a login: its reason, the refresh token, if there is one, and the timeout.
 ///
 /// # Examples
 ///
@@ -43,6 +85,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct LoginRequest {
+    reason: LoginReason,
     refresh_token: RefreshTokenSlot,
     timeout: Option<Duration>,
 }
@@ -53,15 +96,45 @@ impl LoginRequest {
     pub fn with_refresh_token(refresh_token: impl Into<RefreshToken>) -> Self {
         Self {
             refresh_token: RefreshTokenSlot::new(Some(refresh_token.into())),
-            timeout: None,
+            ..Self::default()
         }
     }
 
-    pub(crate) fn new(refresh_token: RefreshTokenSlot, timeout: Duration) -> Self {
+    /// A request with a reason, for tests of your own [`Login`](crate::Login). Defaults to
+    /// [`LoginReason::First`].
+    #[must_use]
+    pub fn with_reason(self, reason: LoginReason) -> Self {
+        Self { reason, ..self }
+    }
+
+    pub(crate) fn new(
+        reason: LoginReason,
+        refresh_token: Option<RefreshToken>,
+        timeout: Duration,
+    ) -> Self {
         Self {
-            refresh_token,
+            reason,
+            refresh_token: RefreshTokenSlot::new(refresh_token),
             timeout: Some(timeout),
         }
+    }
+
+    /// The same request for a login that must not get the refresh token.
+    pub(crate) fn without_refresh_token(&self) -> Self {
+        Self {
+            refresh_token: RefreshTokenSlot::default(),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn refresh_token_slot(&self) -> &RefreshTokenSlot {
+        &self.refresh_token
+    }
+
+    /// Why this login is made.
+    #[must_use]
+    pub fn reason(&self) -> LoginReason {
+        self.reason
     }
 
     /// The time after which the login is dropped, counted from its start. `None` for a request that
@@ -128,7 +201,12 @@ impl RefreshTokenSlot {
         self.lock().take()
     }
 
-    fn report_failure(&self, failure: BoxError) {
+    /// A copy of the refresh token, which stays there.
+    pub(crate) fn peek(&self) -> Option<RefreshToken> {
+        self.lock().clone()
+    }
+
+    pub(crate) fn report_failure(&self, failure: BoxError) {
         let _ = self.0.refresh_failure.set(Error::refresh_failed(failure));
     }
 

@@ -19,7 +19,11 @@ use super::{
     per_request::PerRequest,
     receipt::{Receipt, Rejected, Verdict},
 };
-use crate::{credential::Authorization, error::Error, login::Login};
+use crate::{
+    credential::{Authorization, Credential},
+    error::Error,
+    login::Login,
+};
 
 /// A provider that logs in when necessary and caches the credential.
 ///
@@ -181,7 +185,7 @@ impl CachedProvider {
     }
 
     /// Makes the next request log in, whatever was rejected, failed or is in use: after a password
-    /// change.
+    /// change. It also ends a [sign-out](Self::sign_out).
     ///
     /// The refresh token is kept for the next login.
     ///
@@ -190,6 +194,83 @@ impl CachedProvider {
     /// a third.
     pub fn reset(&self) {
         self.0.reset();
+    }
+
+    /// Makes `credential` the current one: after an interactive sign-in, or if each answer of the API
+    /// brings the next token.
+    ///
+    /// - Requests that wait get it at once.
+    /// - The outcome of a login under way is discarded.
+    /// - Its lifetime counts from this call. An expired one makes the next request log in.
+    /// - Without a refresh token of its own, the provider keeps the one that it has.
+    /// - [`on_credential`](CachedProviderBuilder::on_credential) gets it too.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_bearer::{CachedProvider, Credential, LoginError, login_fn};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+    /// let provider = CachedProvider::new(login_fn(async |_| {
+    ///     Err(LoginError::permanent("sign in by the browser"))?
+    /// }));
+    /// // ... the browser returns a token ...
+    /// provider.set_credential(Credential::new("abc")?);
+    /// assert_eq!(provider.acquire().await?.value(), "Bearer abc");
+    /// # Ok::<_, tower_bearer::BoxError>(()) })?;
+    /// # Ok::<_, tower_bearer::BoxError>(())
+    /// ```
+    pub fn set_credential(&self, credential: Credential) {
+        self.0.set_credential(&credential);
+    }
+
+    /// Drops the credential and the refresh token, and makes no login until somebody signs in: by
+    /// [`set_credential`](Self::set_credential) or [`reset`](Self::reset).
+    ///
+    /// - Requests that wait end with an [error](Error::is_signed_out), as do new ones.
+    /// - Requests that the server has already are not cancelled. None of them is replayed for the next
+    ///   user.
+    /// - A login under way goes on, so that there is one at a time. Its credential is never used or
+    ///   stored, but retired.
+    /// - [`on_retired`](CachedProviderBuilder::on_retired) gets what was dropped, to revoke it.
+    ///
+    /// Delete stored credentials once the provider has [settled](Self::settled).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_bearer::{CachedProvider, Credential, CredentialState, login_fn};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+    /// let provider = CachedProvider::new(login_fn(async |_| Ok(Credential::new("abc")?)));
+    /// provider.acquire().await?;
+    ///
+    /// provider.sign_out();
+    /// provider.settled().await;
+    /// assert_eq!(provider.snapshot().state(), CredentialState::SignedOut);
+    /// assert!(provider.acquire().await.unwrap_err().is_signed_out());
+    /// # Ok::<_, tower_bearer::BoxError>(()) })?;
+    /// # Ok::<_, tower_bearer::BoxError>(())
+    /// ```
+    pub fn sign_out(&self) {
+        self.0.sign_out();
+    }
+
+    /// Waits until no login is under way, also one whose outcome is discarded: before a program ends, or
+    /// before stored credentials are deleted.
+    ///
+    /// It ends within the login's timeout and one second. A login that starts meanwhile makes it wait
+    /// longer, so stop sending requests first. The hooks and observers of the last login have run then.
+    ///
+    /// # Panics
+    ///
+    /// Panics if polled without a Tokio runtime with a time driver, if a login is under way.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn settled(&self) {
+        self.0.settled().await;
     }
 
     /// Returns the state and the counters of the provider. It takes a lock, for which no request with a

@@ -23,11 +23,14 @@
 //! | margin | The time before the expiry in which a credential is no longer used. |
 //! | fresh, aging, expired | Usable; usable, but a background login is due; no longer usable. |
 //! | held back | Rejections of the current credential cause no login until a pause ends. |
+//! | signed out | Without a credential, and without a login until somebody signs in. |
+//! | retired | Of a credential: no longer used by the provider. It may still be valid at the server. |
 
 mod boxed;
 mod cache;
 mod cached;
 mod fixed;
+mod hooks;
 mod observers;
 mod optional;
 mod per_request;
@@ -43,6 +46,7 @@ pub use self::{
     boxed::{BoxAcquire, BoxProvider},
     cached::{Acquire, CachedProvider, CachedProviderBuilder},
     fixed::StaticProvider,
+    hooks::{Retired, Retirement},
     observers::CredentialEvent,
     optional::AcquireIfSome,
     per_request::PerRequest,

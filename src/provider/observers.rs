@@ -5,11 +5,7 @@ use std::error::Error as _;
 use std::time::Instant;
 
 use super::receipt::Reason;
-use crate::{
-    credential::{Credential, Generation},
-    error::Error,
-    runtime::catch,
-};
+use crate::{credential::Generation, error::Error, login::LoginReason, runtime::catch};
 
 /// An event in the life of a [`CachedProvider`](crate::CachedProvider)'s credential.
 ///
@@ -48,14 +44,20 @@ pub enum CredentialEvent {
     LoggedIn {
         /// The generation of the new credential.
         generation: Generation,
+        /// Why the login was made.
+        reason: LoginReason,
     },
     /// A login has failed, or was lost.
     #[non_exhaustive]
     LoginFailed {
         /// The error that all waiters get.
         error: Error,
+        /// Why the login was made.
+        reason: LoginReason,
     },
-    /// A login has ended after a [`reset`](crate::CachedProvider::reset), so its outcome was discarded.
+    /// A login has ended after a [`reset`](crate::CachedProvider::reset), a
+    /// [`set_credential`](crate::CachedProvider::set_credential) or a
+    /// [`sign_out`](crate::CachedProvider::sign_out), so its outcome was discarded.
     #[non_exhaustive]
     LoginDiscarded {
         /// The error of the login; `None` if it returned a credential.
@@ -67,6 +69,14 @@ pub enum CredentialEvent {
         /// The cause.
         error: Error,
     },
+    /// A credential was [handed in](crate::CachedProvider::set_credential), and is now in use.
+    #[non_exhaustive]
+    CredentialSet {
+        /// The generation of the new credential.
+        generation: Generation,
+    },
+    /// The provider was [signed out](crate::CachedProvider::sign_out).
+    SignedOut,
     /// The current credential was rejected. The rejection of an older one causes no event.
     #[non_exhaustive]
     Rejected {
@@ -96,23 +106,21 @@ pub enum CredentialEvent {
     },
 }
 
-type Observer<T> = Box<dyn Fn(&T) + Send + Sync>;
+type Observer = Box<dyn Fn(&CredentialEvent) + Send + Sync>;
 
 #[derive(Default)]
 pub(super) struct Observers {
-    pub(super) on_event: Option<Observer<CredentialEvent>>,
-    pub(super) on_credential: Option<Observer<Credential>>,
+    pub(super) on_event: Option<Observer>,
 }
 
 impl Observers {
     pub(super) fn notify(&self, event: &CredentialEvent) {
         #[cfg(feature = "tracing")]
         let _ = catch(|| trace(event));
-        call(self.on_event.as_ref(), event);
-    }
-
-    pub(super) fn notify_credential(&self, credential: &Credential) {
-        call(self.on_credential.as_ref(), credential);
+        if let Some(observer) = &self.on_event {
+            // An observer's panic stays away from requests and logins.
+            let _ = catch(|| observer(event));
+        }
     }
 }
 
@@ -121,14 +129,21 @@ impl Observers {
 #[cfg(feature = "tracing")]
 fn trace(event: &CredentialEvent) {
     match event {
-        CredentialEvent::LoggedIn { generation } => tracing::debug!(?generation, "logged in"),
-        CredentialEvent::LoginFailed { error } => {
+        CredentialEvent::LoggedIn {
+            generation,
+            reason: _,
+        } => tracing::debug!(?generation, "logged in"),
+        CredentialEvent::LoginFailed { error, reason: _ } => {
             tracing::warn!(%error, cause = error.source().map(tracing::field::display), "login failed");
         }
-        CredentialEvent::LoginDiscarded { .. } => tracing::debug!("login discarded after a reset"),
+        CredentialEvent::LoginDiscarded { .. } => tracing::debug!("login discarded"),
         CredentialEvent::RefreshFailed { error } => {
             tracing::warn!(%error, cause = error.source().map(tracing::field::display), "refresh failed");
         }
+        CredentialEvent::CredentialSet { generation } => {
+            tracing::debug!(?generation, "credential set");
+        }
+        CredentialEvent::SignedOut => tracing::debug!("signed out"),
         CredentialEvent::Rejected {
             generation,
             is_kept,
@@ -146,12 +161,5 @@ fn trace(event: &CredentialEvent) {
             ?generation,
             "tokens are revoked within seconds of each login; another client may be using this account"
         ),
-    }
-}
-
-fn call<T>(observer: Option<&Observer<T>>, argument: &T) {
-    if let Some(observer) = observer {
-        // An observer's panic stays away from requests and logins.
-        let _ = catch(|| observer(argument));
     }
 }

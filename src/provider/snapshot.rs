@@ -69,6 +69,8 @@ pub enum CredentialState {
     Expired,
     /// No usable credential, and the last login has failed: the request fails at once.
     BackingOff,
+    /// [Signed out](crate::CachedProvider::sign_out): the request fails until somebody signs in.
+    SignedOut,
 }
 
 /// Rejections of the current credential that cause no login for now.
@@ -185,7 +187,10 @@ impl Snapshot {
         self.counts.failed_logins
     }
 
-    /// The number of logins whose outcome was discarded by a [`reset`](crate::CachedProvider::reset).
+    /// The number of logins whose outcome was discarded, because a command came during the login:
+    /// [`reset`](crate::CachedProvider::reset),
+    /// [`set_credential`](crate::CachedProvider::set_credential) or
+    /// [`sign_out`](crate::CachedProvider::sign_out).
     #[must_use]
     pub fn discarded_logins(&self) -> u64 {
         self.counts.discarded_logins

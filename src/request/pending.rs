@@ -17,7 +17,7 @@ use super::{
     settings::Settings,
 };
 use crate::{
-    credential::Authorization,
+    credential::{Authorization, Owner},
     error::{BoxError, Error},
     provider::{CredentialProvider, PerRequest, Receipt, RequestHead},
 };
@@ -40,6 +40,8 @@ pin_project! {
         kept: Option<KeptRequest<K>>,
         // The receipt of the rejected request, if this one is its replay.
         rejected: Option<Receipt>,
+        // Whom the first authorization was for: the request is sent for nobody else.
+        owner: Option<Owner>,
     }
 }
 
@@ -157,6 +159,7 @@ impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
             request,
             kept,
             rejected: None,
+            owner: None,
         }
     }
 
@@ -206,6 +209,7 @@ impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
         let mut this = self.project();
         let request = this.request.as_ref().expect(HAS_REQUEST);
         *this.rejected = rejected;
+        *this.owner = None;
         *this.rounds = 0;
         let head = RequestHead {
             rejected,
@@ -240,6 +244,9 @@ impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
                 ProgressProjection::Acquiring { acquire } => Some(ready!(acquire.poll(cx))?),
                 _ => None,
             };
+            if let Some(acquired) = &acquired {
+                this.owner.get_or_insert(acquired.owner());
+            }
             let Poll::Ready(readiness) = this.service.poll_ready(cx) else {
                 if let Some(authorization) = acquired {
                     *this.was_current = provider.current_for(head).is_some();
@@ -267,6 +274,9 @@ impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
             let acquire = provider.acquire_for(head);
             this.progress.set(Progress::Acquiring { acquire });
         };
+        if *this.owner != Some(authorization.owner()) {
+            return Poll::Ready(Err(Error::other_account().into()));
+        }
         if let Some(rejected) = *this.rejected {
             if rejected.generation() == authorization.generation() {
                 return Poll::Ready(Err(Error::not_renewed().into()));

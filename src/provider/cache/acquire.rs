@@ -21,6 +21,10 @@
 //! | the login's runtime is gone | once |
 //! | the credential is no longer usable when the waiter is polled | once |
 //! | a reset discarded the login | once before and once after the retry for an unusable credential |
+//! | woken without an outcome: a credential was set | once for each `set_credential` |
+//!
+//! Each request belongs to the user at its start. Whatever it gets after a
+//! [sign-out](super::commands), it fails.
 //!
 //! # A flight
 //!
@@ -59,14 +63,14 @@ use std::{
 
 pub(in crate::provider) use self::future::Acquiring;
 use super::{
-    Cache, Entry,
+    Cache, Entry, Locked,
     flight::{Flight, FlightWait},
     lifespan::Freshness,
-    single_flight::LoginReason,
 };
 use crate::{
     credential::{Authorization, Generation},
     error::Error,
+    login::LoginReason,
     runtime::{Moment, sync::Handle},
 };
 
@@ -204,6 +208,10 @@ impl Cache {
     fn find_or_start_login(self: &Arc<Self>, wanted: Wanted) -> Result<Found, Error> {
         let now = Moment::of(&*self.setup.clock);
         let mut locked = self.lock();
+        let is_signed_out = |generation| locked.is_signed_out(generation);
+        if locked.is_signed_out || wanted.other_than.is_some_and(is_signed_out) {
+            return Err(Error::signed_out());
+        }
         // Check again under the lock: a flight may have been completed since.
         if let Some(entry) = self.current.load_full()
             && entry.lifespan.outlasts(now, Duration::ZERO)
@@ -226,8 +234,23 @@ impl Cache {
             return Err(failure.clone());
         }
         locked.counts.waits += 1;
-        let flight = self.start_login(locked, &runtime, now, LoginReason::NoneUsable);
+        let reason = self.login_reason(&locked, now);
+        let flight = self.start_login(locked, &runtime, now, reason);
         Ok(Found::Flight(flight, runtime))
+    }
+}
+
+impl Cache {
+    /// Why a request makes a login now.
+    fn login_reason(&self, locked: &Locked, now: Moment) -> LoginReason {
+        if let Some(rejected) = &locked.rejected {
+            return LoginReason::Rejected(rejected.generation());
+        }
+        match self.current.load().as_deref() {
+            None => LoginReason::First,
+            Some(entry) if entry.lifespan.outlasts(now, Duration::ZERO) => LoginReason::Requested,
+            Some(_) => LoginReason::Expired,
+        }
     }
 }
 

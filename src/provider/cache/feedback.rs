@@ -128,9 +128,15 @@ impl Cache {
         self.awaited.set(locked.rejections.awaited_targets());
     }
 
-    /// Makes a new credential the current one, and reports its generation to the rules.
-    pub(super) fn publish(&self, locked: &mut Locked, entry: Arc<Entry>, at: Moment) {
-        locked.rejected = None;
+    /// Makes a new credential the current one, and reports its generation to the rules. Returns the
+    /// replaced one.
+    pub(super) fn publish(
+        &self,
+        locked: &mut Locked,
+        entry: Arc<Entry>,
+        at: Moment,
+    ) -> Option<Arc<Entry>> {
+        let rejected = locked.rejected.take();
         let generation = entry.generation();
         locked.rejections.logged_in(generation, at.monotonic);
         self.update_awaited(locked);
@@ -138,7 +144,7 @@ impl Cache {
             locked.issued.pop_front();
         }
         locked.issued.push_back(generation);
-        self.set_current(locked, Some(entry));
+        self.set_current(locked, Some(entry)).or(rejected)
     }
 }
 

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 
 use crate::{
     error::Error,
-    login::RefreshTokenSlot,
+    login::{LoginRequest, RefreshTokenSlot},
     runtime::{
         Moment,
         sync::{
@@ -43,17 +43,13 @@ pub(super) struct Flight<T> {
     overdue_by_clocks: Option<Moment>,
     /// Whether the overdue timer runs. It serves all waiters on the login's runtime.
     has_timer: AtomicBool,
-    /// The token of this login only: a lost login cannot take the token of the next one.
-    refresh_token: RefreshTokenSlot,
+    /// Its refresh token is for this login only: a lost login cannot take that of the next one.
+    request: LoginRequest,
 }
 
 impl<T> Flight<T> {
     /// Creates the flight of a login that will be spawned on `runtime`.
-    pub(super) fn new(
-        timeout: Duration,
-        runtime: &Handle,
-        refresh_token: RefreshTokenSlot,
-    ) -> Self {
+    pub(super) fn new(timeout: Duration, runtime: &Handle, request: LoginRequest) -> Self {
         Self {
             outcome: OnceLock::new(),
             completed: Arc::default(),
@@ -64,7 +60,7 @@ impl<T> Flight<T> {
             overdue_at: Instant::now() + timeout + OVERDUE,
             overdue_by_clocks: None,
             has_timer: AtomicBool::new(false),
-            refresh_token,
+            request,
         }
     }
 
@@ -82,8 +78,12 @@ impl<T> Flight<T> {
         }
     }
 
+    pub(super) fn request(&self) -> &LoginRequest {
+        &self.request
+    }
+
     pub(super) fn refresh_token(&self) -> &RefreshTokenSlot {
-        &self.refresh_token
+        self.request.refresh_token_slot()
     }
 
     /// Records that the current task runs the login.
@@ -151,12 +151,17 @@ impl<T> Flight<T> {
         }
     }
 
+    /// Wakes all waiters without an outcome: another credential is there, or the user has signed out.
+    pub(super) fn wake(&self) {
+        self.completed.notify_waiters();
+    }
+
     /// The outcome, if there is one.
     pub(super) fn outcome(&self) -> Option<&Result<T, Error>> {
         self.outcome.get()
     }
 
-    /// Waits on `runtime` for a new outcome, or until the flight is overdue.
+    /// Waits on `runtime` for a new outcome, for a [wake](Self::wake), or until the flight is overdue.
     ///
     /// It does not end for an outcome that existed before this call, so the caller must check
     /// [`outcome`](Self::outcome) after each poll.

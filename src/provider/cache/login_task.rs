@@ -49,8 +49,8 @@ impl LoginTask {
             Ok(credential) => {
                 let answered = Moment::of(&*cache.setup.clock);
                 let credential = self.with_unused_refresh_token(credential);
-                if cache.has_flight(&self.flight) {
-                    cache.setup.observers.notify_credential(&credential);
+                if cache.publishes(&self.flight) {
+                    cache.setup.hooks.credential(&credential);
                 }
                 let refresh_token = credential.refresh_token().cloned();
                 Ok(Success {
@@ -81,9 +81,11 @@ impl LoginTask {
 
     async fn log_in(&self) -> Result<Credential, Error> {
         let timeout = self.cache.setup.policy.time_to_log_in();
-        let request = LoginRequest::new(self.flight.refresh_token().clone(), timeout);
-        // The call is inside the future, so that a panic in it is caught as well.
-        let mut login = Box::pin(async { self.cache.setup.login.login(request).await });
+        // The calls are inside the future, so that a panic in them is caught as well.
+        let mut login = Box::pin(async {
+            let request = self.write_ahead().await;
+            self.cache.setup.login.login(request).await
+        });
         #[cfg(feature = "tracing")]
         let span = tracing::debug_span!("login", session = ?self.cache.setup.session);
         let polled = poll_fn(|cx| {
@@ -106,6 +108,20 @@ impl LoginTask {
             let endpoint = catch(|| self.cache.setup.login.endpoint());
             Err(Error::login_timed_out(timeout, endpoint.flatten()))
         })
+    }
+
+    /// Runs the hook before a refresh token is handed to the login. If the hook fails, the login does
+    /// not get it.
+    async fn write_ahead(&self) -> LoginRequest {
+        let request = self.flight.request();
+        if let Some(hook) = &self.cache.setup.hooks.before_refresh
+            && let Some(refresh_token) = self.flight.refresh_token().peek()
+            && let Err(error) = hook(refresh_token).await
+        {
+            self.flight.refresh_token().report_failure(error);
+            return request.without_refresh_token();
+        }
+        request.clone()
     }
 
     fn failure(&self, source: BoxError) -> Error {

@@ -7,6 +7,7 @@
 //! | `lifespan`, `freshness` | compute when a credential ages and expires; avoid clock reads until then |
 //! | `feedback`, `rejections`, `target_filter` | decide which rejections cause a login |
 //! | `backoff` | computes the pause after a failed login |
+//! | `commands` | what the user of the provider orders: reset, sign out, set a credential, settle |
 //!
 //! Reads use two atomics: the current entry and the fresh mark. All other state is behind one lock,
 //! `Cache::locked`. No user code runs under that lock: no login, clock, observer or random source.
@@ -14,6 +15,7 @@
 
 mod acquire;
 mod backoff;
+mod commands;
 mod flight;
 mod feedback;
 mod single_flight;
@@ -25,12 +27,13 @@ mod target_filter;
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, PoisonError, Weak, atomic::Ordering},
 };
 
 pub(super) use self::acquire::{Acquiring, Wanted};
 use self::{
     backoff::BackOff,
+    commands::Discard,
     flight::Flight,
     freshness::ExpiryTimer,
     lifespan::{Freshness, Lifespan, Source},
@@ -38,6 +41,7 @@ use self::{
     target_filter::TargetFilter,
 };
 use super::{
+    hooks::Hooks,
     observers::Observers,
     policy::{CachePolicy, Pauses},
     snapshot::{Counts, CredentialState, Snapshot},
@@ -60,6 +64,7 @@ pub(super) struct Setup {
     pub(super) clock: Box<dyn Clock>,
     pub(super) random: Random,
     pub(super) observers: Observers,
+    pub(super) hooks: Hooks,
     /// The number that each authorization carries.
     pub(super) account: u32,
 }
@@ -73,6 +78,7 @@ impl Setup {
             clock: Box::new(SystemClock),
             random: Box::new(fastrand::f64),
             observers: Observers::default(),
+            hooks: Hooks::default(),
             account: 0,
         }
     }
@@ -95,6 +101,8 @@ pub(super) struct Cache {
     runs_by_itself: bool,
     /// The targets whose acceptances matter.
     awaited: TargetFilter,
+    /// The number of sign-outs. Stored only under the lock of `locked`.
+    sign_outs: AtomicU64,
 }
 
 /// Numbers from 0 to 1.
@@ -103,6 +111,8 @@ pub(super) type Random = Box<dyn Fn() -> f64 + Send + Sync>;
 /// A credential, ready to send.
 pub(super) struct Entry {
     authorization: Authorization,
+    /// For the hook that retires it; without its refresh token. `None` without such a hook.
+    credential: Option<Credential>,
     lifespan: Lifespan,
     received_at: Moment,
     /// In nanoseconds from `received_at` on; used while the fresh mark is 0.
@@ -125,8 +135,14 @@ impl Entry {
 /// The state behind the lock: it decides what a request without a credential does.
 struct Locked {
     flight: Option<Arc<Flight<Arc<Entry>>>>,
-    /// Whether a reset has made the flight's outcome obsolete.
-    is_flight_discarded: bool,
+    /// The command that has made the flight's outcome obsolete.
+    discarded_by: Option<Discard>,
+    /// The last flight, also while its observers run.
+    last_flight: Weak<Flight<Arc<Entry>>>,
+    /// Whether no login may be made until somebody signs in.
+    is_signed_out: bool,
+    /// Older generations are of a user who has signed out.
+    signed_out_at: Option<Generation>,
     /// The error of the last login, if that failed.
     failure: Option<Error>,
     back_off: BackOff,
@@ -153,6 +169,7 @@ impl Cache {
             is_refresh_due: AtomicBool::new(false),
             runs_by_itself,
             awaited: TargetFilter::empty(),
+            sign_outs: AtomicU64::new(0),
         };
         if let Some(credential) = credential {
             let now = Moment::of(&*cache.setup.clock);
@@ -204,6 +221,7 @@ impl Cache {
             None => entry.lifespan.left(now),
         });
         let state = match freshness {
+            _ if locked.is_signed_out => CredentialState::SignedOut,
             Some(Freshness::Fresh | Freshness::Aging) if held_back.is_some() => {
                 CredentialState::HeldBack
             }
@@ -232,28 +250,16 @@ impl Cache {
         }
     }
 
-    /// Makes the next request log in, whatever failed or was rejected before.
-    ///
-    /// A login under way goes on, so that there is one at a time. Its credential is discarded, but its
-    /// refresh token is kept, as is one that is stored here.
-    pub(super) fn reset(&self) {
-        let mut locked = self.lock();
-        let current = self.set_current(&mut locked, None);
-        let rejected = locked.rejected.take();
-        let failure = locked.failure.take();
-        locked.back_off = BackOff::default();
-        locked.rejections = Rejections::new(self.setup.policy.pauses());
-        self.update_awaited(&locked);
-        locked.is_flight_discarded = locked.flight.is_some();
-        drop(locked);
-        // An error contains a user's error, whose drop is user code.
-        drop((current, rejected, failure));
-    }
-
     fn entry(&self, credential: &Credential, source: Source, received_at: Moment) -> Arc<Entry> {
         Arc::new(Entry {
             authorization: Authorization::new(credential.scheme(), credential.token())
-                .with_account(self.setup.account),
+                .with_account(self.setup.account)
+                .with_sign_outs(self.sign_outs()),
+            credential: self
+                .setup
+                .hooks
+                .wants_retired()
+                .then(|| credential.clone().without_refresh_token()),
             lifespan: Lifespan::new(
                 credential,
                 source,
@@ -287,7 +293,10 @@ impl Locked {
     fn new(pauses: Pauses) -> Self {
         Self {
             flight: None,
-            is_flight_discarded: false,
+            discarded_by: None,
+            last_flight: Weak::new(),
+            is_signed_out: false,
+            signed_out_at: None,
             failure: None,
             back_off: BackOff::default(),
             refresh_token: None,
@@ -303,6 +312,12 @@ impl Locked {
         self.flight
             .as_ref()
             .is_some_and(|current| Arc::ptr_eq(current, flight))
+    }
+
+    /// Whether the generation was issued before the last sign-out.
+    fn is_signed_out(&self, generation: Generation) -> bool {
+        self.signed_out_at
+            .is_some_and(|at| generation.is_older_than(at))
     }
 
     /// The failure that requests get while its pause lasts.

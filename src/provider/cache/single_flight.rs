@@ -16,22 +16,13 @@ use super::{
 };
 use crate::{
     error::Error,
-    login::RefreshTokenSlot,
-    provider::observers::CredentialEvent,
+    login::{LoginReason, LoginRequest},
+    provider::{hooks::Retirement, observers::CredentialEvent},
     runtime::{
         Moment,
         sync::{Handle, MutexGuard},
     },
 };
-
-/// Why a login is started.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum LoginReason {
-    /// A request waits for it.
-    NoneUsable,
-    /// The current credential ages, and requests go on with it.
-    Aging,
-}
 
 impl Cache {
     /// Starts one login in the background, unless one is under way or has just failed.
@@ -62,7 +53,7 @@ impl Cache {
             .as_ref()
             .is_some_and(|entry| entry.lifespan.freshness(|| now) == Freshness::Aging);
         if is_aging && locked.flight.is_none() && locked.pause_at(now).is_none() {
-            self.start_login(locked, &runtime, now, LoginReason::Aging);
+            self.start_login(locked, &runtime, now, LoginReason::RefreshAhead);
             locked = self.lock();
         }
         self.start_expiry_timer(&mut locked, now);
@@ -78,14 +69,15 @@ impl Cache {
     ) -> Arc<Flight<Arc<Entry>>> {
         let refresh_token = locked.refresh_token.take();
         let refresh_token = refresh_token.filter(|token| !token.is_expired(now));
-        let refresh_token = RefreshTokenSlot::new(refresh_token);
         let timeout = self.setup.policy.time_to_log_in();
-        let flight = Flight::new(timeout, runtime, refresh_token);
+        let request = LoginRequest::new(reason, refresh_token, timeout);
+        let flight = Flight::new(timeout, runtime, request);
         let flight = Arc::new(match reason {
-            LoginReason::NoneUsable => flight,
-            LoginReason::Aging => flight.in_background(now, timeout),
+            LoginReason::RefreshAhead => flight.in_background(now, timeout),
+            _ => flight,
         });
         locked.flight = Some(Arc::clone(&flight));
+        locked.last_flight = Arc::downgrade(&flight);
         // Unlock first: a runtime that is shutting down drops the task at once, which takes the lock.
         drop(locked);
         let task = runtime.spawn(LoginTask::new(self, &flight).run());
@@ -104,8 +96,14 @@ impl Cache {
         // Created here and not in the task: without a time driver, the panic must reach the waiter.
         let wait = flight.timed_wait();
         runtime.spawn(async move {
-            if flight.outcome().is_none() && wait.await.is_err() {
-                cache.complete_login(&flight, Err(Error::login_lost()));
+            let mut wait = wait;
+            while flight.outcome().is_none() {
+                if wait.await.is_err() {
+                    cache.complete_login(&flight, Err(Error::login_lost()));
+                    break;
+                }
+                // Woken without an outcome: later waiters rely on this timer as well.
+                wait = flight.timed_wait();
             }
         });
         // Tokio's LIFO slot is not stolen from, and a waiter may block its worker: an empty task moves
@@ -115,6 +113,12 @@ impl Cache {
 
     pub(super) fn has_flight(&self, flight: &Arc<Flight<Arc<Entry>>>) -> bool {
         self.lock().has_flight(flight)
+    }
+
+    /// Whether the flight's credential will be published, as far as is known now.
+    pub(super) fn publishes(&self, flight: &Arc<Flight<Arc<Entry>>>) -> bool {
+        let locked = self.lock();
+        locked.has_flight(flight) && locked.discarded_by.is_none()
     }
 
     /// Publishes the outcome of the flight and wakes its waiters.
@@ -144,17 +148,22 @@ impl Cache {
         }
         locked.flight = None;
         let outcome = match (outcome, failed) {
-            (Err(error), Some((advice, now, random))) if !locked.is_flight_discarded => {
+            (Err(error), Some((advice, now, random))) if locked.discarded_by.is_none() => {
                 let has_worked = locked.counts.logins > 0;
                 let outage = locked.back_off.failed(advice, has_worked, now, random);
                 Err(error.during(outage))
             }
             (outcome, _) => outcome,
         };
-        if mem::take(&mut locked.is_flight_discarded) {
-            self.discard_login(locked, flight, outcome);
+        if let Some(discard) = locked.discarded_by.take() {
+            self.discard_login(locked, flight, outcome, discard);
+            if is_lost {
+                flight.abort();
+            }
             return;
         }
+        let reason = flight.request().reason();
+        let (mut replaced, mut unspent) = (None, None);
         let (outcome, failure, event) = match outcome {
             Ok(Success {
                 entry,
@@ -164,20 +173,26 @@ impl Cache {
                 locked.refresh_token = refresh_token;
                 locked.counts.logins += 1;
                 locked.back_off = BackOff::default();
-                self.publish(&mut locked, Arc::clone(&entry), answered);
+                replaced = self.publish(&mut locked, Arc::clone(&entry), answered);
                 // Not `answered`: the credential hook has run since then.
                 self.start_expiry_timer(&mut locked, now.unwrap_or(answered));
                 let generation = entry.generation();
-                (Ok(entry), None, CredentialEvent::LoggedIn { generation })
+                (
+                    Ok(entry),
+                    None,
+                    CredentialEvent::LoggedIn { generation, reason },
+                )
             }
             Err(error) => {
                 // An unused refresh token is kept for the next login.
                 locked.refresh_token = flight.refresh_token().take();
+                unspent = locked.refresh_token.clone();
                 locked.counts.failed_logins += 1;
                 self.restore_rejected(&mut locked);
                 self.clear_fresh_mark(&mut locked);
                 let event = CredentialEvent::LoginFailed {
                     error: error.clone(),
+                    reason,
                 };
                 (Err(error.clone()), Some(error), event)
             }
@@ -187,31 +202,13 @@ impl Cache {
         // Observers run before waiters wake up. An observer that blocks delays waiters up to their
         // deadline; then they read the credential themselves.
         self.setup.observers.notify(&event);
+        if let Some(unspent) = unspent {
+            self.setup.hooks.unspent(&unspent);
+        }
+        self.retire(replaced.as_deref(), None, Retirement::Replaced);
         flight.complete(outcome);
         if is_lost {
             flight.abort();
         }
-    }
-
-    /// Completes a flight that a reset has made obsolete: its credential and its failure are discarded.
-    pub(super) fn discard_login(
-        &self,
-        mut locked: MutexGuard<'_, Locked>,
-        flight: &Flight<Arc<Entry>>,
-        outcome: Result<Success, Error>,
-    ) {
-        // The server has already replaced the previous refresh token.
-        locked.refresh_token = match &outcome {
-            Ok(success) => success.refresh_token.clone(),
-            Err(_) => flight.refresh_token().take(),
-        };
-        locked.counts.discarded_logins += 1;
-        drop(locked);
-        self.setup
-            .observers
-            .notify(&CredentialEvent::LoginDiscarded {
-                error: outcome.err(),
-            });
-        flight.complete(Err(Error::reset()));
     }
 }

@@ -4,10 +4,11 @@ use std::{fmt, sync::Arc};
 
 use super::CachedProvider;
 use crate::{
-    credential::Credential,
+    credential::{Credential, RefreshToken},
+    error::BoxError,
     login::Login,
     provider::{
-        CachePolicy, CredentialEvent,
+        CachePolicy, CredentialEvent, Retired,
         cache::{Cache, Setup},
     },
     runtime::Clock,
@@ -115,10 +116,54 @@ impl CachedProviderBuilder {
     /// Calls `keep` with each new credential, before any request is sent with it: to store a refresh
     /// token for the [next process](Self::starting_with).
     ///
-    /// It runs in the login's task and must not block. Spawn your own task for slow work. A panic in it
-    /// changes nothing.
+    /// It runs in the login's task, or in [`set_credential`](CachedProvider::set_credential), and must
+    /// not block. Spawn your own task for slow work. A panic in it changes nothing.
+    ///
+    /// A sign-out may come while it runs. So delete what you have stored in
+    /// [`on_retired`](Self::on_retired), or once the provider has [settled](CachedProvider::settled).
     pub fn on_credential(mut self, keep: impl Fn(&Credential) + Send + Sync + 'static) -> Self {
-        self.setup.observers.on_credential = Some(Box::new(keep));
+        self.setup.hooks.on_credential = Some(Box::new(keep));
+        self
+    }
+
+    /// Awaits `write` before a refresh token is handed to a login: to note in your store that it may be
+    /// spent. After a crash, a refresh token with such a note must not be used again.
+    ///
+    /// - If the login succeeds, [`on_credential`](Self::on_credential) gets the new refresh token.
+    /// - If it fails without spending the refresh token, [`on_unspent`](Self::on_unspent) gets it.
+    /// - If it has spent the refresh token, neither is called, and the note stays.
+    ///
+    /// If `write` fails, the login does not get the refresh token, and
+    /// [`RefreshFailed`](CredentialEvent::RefreshFailed) has the error. The time counts towards the
+    /// login's timeout.
+    pub fn before_refresh<F, Fut>(mut self, write: F) -> Self
+    where
+        F: Fn(RefreshToken) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.setup.hooks.before_refresh = Some(Box::new(move |token| Box::pin(write(token))));
+        self
+    }
+
+    /// Calls `keep` with the refresh token that a failed login leaves: the unspent one, or a new one
+    /// from an answer without a usable token.
+    ///
+    /// It runs in the login's task and must not block. A panic in it changes nothing.
+    pub fn on_unspent(mut self, keep: impl Fn(&RefreshToken) + Send + Sync + 'static) -> Self {
+        self.setup.hooks.on_unspent = Some(Box::new(keep));
+        self
+    }
+
+    /// Calls `revoke` with each credential that the provider no longer uses: an example is at
+    /// [`Retired`].
+    ///
+    /// The credential may still be valid at the server. Revoke it there if the number of sessions is
+    /// limited, unless a login does that by itself. An expired or rejected credential comes too.
+    ///
+    /// It runs in the task or the caller that retires the credential, and must not block. A panic in it
+    /// changes nothing. It is not called when the provider is dropped: sign out before.
+    pub fn on_retired(mut self, revoke: impl Fn(Retired) + Send + Sync + 'static) -> Self {
+        self.setup.hooks.on_retired = Some(Box::new(revoke));
         self
     }
 

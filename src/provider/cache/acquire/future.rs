@@ -16,7 +16,7 @@ use crate::{
         Cache, Entry,
         flight::{Flight, FlightWait},
     },
-    runtime::sync::Handle,
+    runtime::{Moment, sync::Handle},
 };
 
 pin_project! {
@@ -39,6 +39,7 @@ impl Acquiring {
             cache: Arc::clone(cache),
             attempt: Attempt {
                 wanted,
+                sign_outs: cache.sign_outs(),
                 retried_after_reset: false,
                 retried_after_drop: false,
                 retried_unusable: false,
@@ -71,10 +72,20 @@ impl Future for Acquiring {
                 // Poll even when the outcome is set: dropping a notified `Notified` takes no lock.
                 let is_over = wait.poll(cx).is_ready();
                 if flight.outcome().is_none() {
+                    if cache.is_signed_out_since(this.attempt.sign_outs) {
+                        return Poll::Ready(Err(Error::signed_out()));
+                    }
                     if !is_over {
                         return Poll::Pending;
                     }
-                    cache.complete_login(flight, Err(Error::login_lost()));
+                    if flight.is_overdue(|| Moment::of(&*cache.setup.clock)) {
+                        cache.complete_login(flight, Err(Error::login_lost()));
+                    } else {
+                        // Woken without an outcome: there may be a credential now.
+                        this.wait.set(None);
+                        *this.flight = None;
+                        continue;
+                    }
                 }
             }
             let step = match this.flight.take() {
@@ -93,7 +104,7 @@ impl Future for Acquiring {
                     *this.flight = Some(flight);
                 }
                 Step::Retry => {}
-                Step::Done(outcome) => return Poll::Ready(outcome),
+                Step::Done(outcome) => return Poll::Ready(this.attempt.check_user(outcome)),
             }
         }
     }
@@ -102,6 +113,8 @@ impl Future for Acquiring {
 /// The requirements of a request, and the retries that it has used up.
 struct Attempt {
     wanted: Wanted,
+    /// The number of sign-outs at its start.
+    sign_outs: u32,
     retried_after_reset: bool,
     retried_after_drop: bool,
     retried_unusable: bool,
@@ -114,8 +127,21 @@ enum Step {
 }
 
 impl Attempt {
+    /// Nothing is sent for another user than the one at the request's start.
+    fn check_user(&self, outcome: Result<Authorization, Error>) -> Result<Authorization, Error> {
+        match outcome {
+            Ok(authorization) if authorization.owner().sign_outs != self.sign_outs => {
+                Err(Error::signed_out())
+            }
+            outcome => outcome,
+        }
+    }
+
     /// Start => (Waiting | Done | Start)
     fn start(&mut self, cache: &Arc<Cache>) -> Step {
+        if cache.is_signed_out_since(self.sign_outs) {
+            return Step::Done(Err(Error::signed_out()));
+        }
         if self.wanted.is_any()
             && let Some(authorization) = cache.current()
         {

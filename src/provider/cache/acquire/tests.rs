@@ -7,7 +7,7 @@ use tokio_test::{assert_pending, task};
 use super::{super::Setup, *};
 use crate::{
     credential::Credential,
-    login::{RefreshTokenSlot, login_fn},
+    login::{LoginRequest, login_fn},
 };
 
 /// A cache with a flight whose login never runs.
@@ -16,7 +16,7 @@ fn with_a_stuck_flight() -> (Arc<Cache>, Arc<Flight<Arc<Entry>>>) {
     let cache = Arc::new(Cache::new(Setup::new(login), None));
     let timeout = cache.policy().time_to_log_in();
     let runtime = Handle::current();
-    let flight = Arc::new(Flight::new(timeout, &runtime, RefreshTokenSlot::new(None)));
+    let flight = Arc::new(Flight::new(timeout, &runtime, LoginRequest::default()));
     cache.lock().flight = Some(Arc::clone(&flight));
     (cache, flight)
 }
@@ -58,6 +58,26 @@ async fn the_timer_goes_on_when_the_first_waiter_is_dropped() {
     assert_pending!(second.poll());
     drop(first);
     assert!(second.await.unwrap_err().is_login_lost());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_timer_goes_on_after_a_sign_out() {
+    let (cache, _flight) = with_a_stuck_flight();
+    let acquiring = || task::spawn(Acquiring::new(&cache, Wanted::default()));
+    let mut previous = acquiring();
+    assert_pending!(previous.poll());
+    yield_now().await;
+    cache.sign_out();
+    cache.reset();
+    assert!(previous.await.unwrap_err().is_signed_out());
+    let start = time::Instant::now();
+    let next = time::timeout(Duration::from_secs(60), acquiring()).await;
+    assert_eq!(
+        next.unwrap().unwrap().value(),
+        "Bearer abc",
+        "a login of its own"
+    );
+    assert_eq!(start.elapsed().as_secs(), 11);
 }
 
 // I6

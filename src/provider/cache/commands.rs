@@ -1,0 +1,234 @@
+//! What the user of a provider orders. Each command takes effect at once, and none of them waits for the
+//! login under way: it goes on, so that there is one login at a time, and its outcome is discarded.
+//!
+//! | command | credential | refresh token | waiters | the next request |
+//! | --- | --- | --- | --- | --- |
+//! | `reset` | dropped | kept | wait for the next login | logs in |
+//! | `set_credential` | replaced | replaced by a new one, if there is one | get the credential | gets the credential |
+//! | `sign_out` | dropped | dropped | fail | fails |
+//!
+//! What becomes of the discarded login:
+//!
+//! | discarded by | its credential | its refresh token |
+//! | --- | --- | --- |
+//! | `reset` | retired | kept |
+//! | `set_credential` | retired | kept, unless the command brought one: then retired |
+//! | `sign_out` | retired | retired |
+//!
+//! # Users
+//!
+//! Somebody else may sign in after a sign-out. No request that was made before is sent for the new user:
+//!
+//! | the request | at a sign-out |
+//! | --- | --- |
+//! | waits for a login | is woken, and fails |
+//! | has its authorization, and waits for the inner service | fails if the new user's credential is current by then |
+//! | is with the server, and is rejected later | its generation is no longer known: no login, no replay |
+//! | was rejected, and is about to be replayed | its generation is older than the sign-out: it fails |
+
+use std::sync::{Arc, atomic::Ordering};
+
+use super::{
+    Cache, Entry, Locked, backoff::BackOff, flight::Flight, lifespan::Source, login_task::Success,
+    rejections::Rejections,
+};
+use crate::{
+    credential::{Credential, Generation, RefreshToken},
+    error::Error,
+    provider::{
+        hooks::{Retired, Retirement},
+        observers::CredentialEvent,
+    },
+    runtime::{Moment, sync::MutexGuard},
+};
+
+/// The command that has made the outcome of a login obsolete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Discard {
+    Reset,
+    Replaced,
+    SignedOut,
+}
+
+impl Cache {
+    /// Makes the next request log in, whatever failed or was rejected before.
+    pub(in crate::provider) fn reset(&self) {
+        let mut locked = self.lock();
+        locked.is_signed_out = false;
+        locked.discard_flight(Discard::Reset);
+        let dropped = self.forget_credential(&mut locked);
+        drop(locked);
+        self.retire(dropped.entry.as_deref(), None, Retirement::Replaced);
+    }
+
+    /// Drops the credential and the refresh token. Until somebody signs in, requests fail.
+    pub(in crate::provider) fn sign_out(&self) {
+        let mut locked = self.lock();
+        locked.is_signed_out = true;
+        locked.signed_out_at = Some(Generation::next());
+        locked.issued.clear();
+        // Before the waiters are woken: they compare the number.
+        let sign_outs = self.sign_outs.load(Ordering::Relaxed);
+        self.sign_outs.store(sign_outs + 1, Ordering::Release);
+        locked.discard_flight(Discard::SignedOut);
+        let flight = locked.flight.clone();
+        let dropped = self.forget_credential(&mut locked);
+        let held = locked.refresh_token.take();
+        drop(locked);
+        // A login under way cannot take it any more.
+        let untaken = flight
+            .as_ref()
+            .and_then(|flight| flight.refresh_token().take());
+        self.setup.observers.notify(&CredentialEvent::SignedOut);
+        self.retire(dropped.entry.as_deref(), held, Retirement::SignedOut);
+        self.retire(None, untaken, Retirement::SignedOut);
+        if let Some(flight) = flight {
+            flight.wake();
+        }
+    }
+
+    /// Makes a credential from the caller the current one.
+    pub(in crate::provider) fn set_credential(self: &Arc<Self>, credential: &Credential) {
+        self.setup.hooks.credential(credential);
+        let (mut locked, entry, now) = loop {
+            let now = Moment::of(&*self.setup.clock);
+            let entry = self.entry(credential, Source::Caller(now), now);
+            let locked = self.lock();
+            // A sign-out may have come since: the credential belongs to the user after it.
+            if entry.authorization.owner().sign_outs == self.sign_outs() {
+                break (locked, entry, now);
+            }
+        };
+        locked.is_signed_out = false;
+        locked.discard_flight(Discard::Replaced);
+        let refresh_token = credential.refresh_token().cloned();
+        let refresh_token = refresh_token.map(|token| token.counted_from(now));
+        let unspent = refresh_token.and_then(|new| locked.refresh_token.replace(new));
+        // The state of the rules stays: at some APIs, each answer brings the next token.
+        locked.back_off = BackOff::default();
+        let _dropped_unlocked = locked.failure.take();
+        let generation = entry.generation();
+        let replaced = self.publish(&mut locked, entry, now);
+        self.start_expiry_timer(&mut locked, now);
+        let flight = locked.flight.clone();
+        drop(locked);
+        let event = CredentialEvent::CredentialSet { generation };
+        self.setup.observers.notify(&event);
+        self.retire(replaced.as_deref(), unspent, Retirement::Replaced);
+        if let Some(flight) = flight {
+            flight.wake();
+        }
+    }
+
+    /// Waits until no login is under way, and the observers of the last one have run.
+    pub(in crate::provider) async fn settled(self: &Arc<Self>) {
+        while let Some(flight) = self.login_under_way() {
+            let wait = flight.timed_wait();
+            // It may have been completed before the wait began.
+            if flight.outcome().is_none() && wait.await.is_err() {
+                self.complete_login(&flight, Err(Error::login_lost()));
+            }
+        }
+    }
+
+    fn login_under_way(&self) -> Option<Arc<Flight<Arc<Entry>>>> {
+        let last = self.lock().last_flight.upgrade();
+        last.filter(|flight| flight.outcome().is_none())
+    }
+
+    /// The number of sign-outs so far, modulo 2^32.
+    pub(super) fn sign_outs(&self) -> u32 {
+        self.sign_outs.load(Ordering::Acquire) as u32
+    }
+
+    /// Whether a request that began after so many sign-outs belongs to a previous user.
+    pub(super) fn is_signed_out_since(&self, sign_outs: u32) -> bool {
+        self.sign_outs() != sign_outs
+    }
+
+    /// Drops the credential, the failure and the state of the rules. The caller drops the result without
+    /// the lock: an error contains a user's error, whose drop is user code.
+    #[must_use]
+    fn forget_credential(&self, locked: &mut Locked) -> Dropped {
+        let current = self.set_current(locked, None);
+        let rejected = locked.rejected.take();
+        locked.back_off = BackOff::default();
+        locked.rejections = Rejections::new(self.setup.policy.pauses());
+        self.update_awaited(locked);
+        Dropped {
+            entry: current.or(rejected),
+            _failure: locked.failure.take(),
+        }
+    }
+
+    /// Tells the hook that neither the entry nor the refresh token is used any more.
+    pub(super) fn retire(
+        &self,
+        entry: Option<&Entry>,
+        refresh_token: Option<RefreshToken>,
+        reason: Retirement,
+    ) {
+        let hooks = &self.setup.hooks;
+        if hooks.wants_retired() {
+            let credential = entry.and_then(|entry| entry.credential.clone());
+            hooks.retired(Retired::new(credential, refresh_token, reason));
+        }
+    }
+
+    /// Completes a flight whose outcome is obsolete.
+    pub(super) fn discard_login(
+        &self,
+        mut locked: MutexGuard<'_, Locked>,
+        flight: &Flight<Arc<Entry>>,
+        outcome: Result<Success, Error>,
+        discard: Discard,
+    ) {
+        let (entry, left, error) = match outcome {
+            // The server has already replaced the previous refresh token.
+            Ok(success) => (Some(success.entry), success.refresh_token, None),
+            Err(error) => (None, flight.refresh_token().take(), Some(error)),
+        };
+        let is_kept = match discard {
+            Discard::Reset => true,
+            Discard::Replaced => locked.refresh_token.is_none(),
+            Discard::SignedOut => false,
+        };
+        let mut unspent = left;
+        if is_kept {
+            locked.refresh_token = unspent.take();
+        }
+        let kept = locked
+            .refresh_token
+            .clone()
+            .filter(|_| is_kept && error.is_some());
+        locked.counts.discarded_logins += 1;
+        drop(locked);
+        self.setup
+            .observers
+            .notify(&CredentialEvent::LoginDiscarded { error });
+        if let Some(kept) = kept {
+            self.setup.hooks.unspent(&kept);
+        }
+        let reason = match discard {
+            Discard::SignedOut => Retirement::SignedOut,
+            Discard::Reset | Discard::Replaced => Retirement::Replaced,
+        };
+        self.retire(entry.as_deref(), unspent, reason);
+        flight.complete(Err(Error::reset()));
+    }
+}
+
+/// What a command has dropped.
+struct Dropped {
+    entry: Option<Arc<Entry>>,
+    _failure: Option<Error>,
+}
+
+impl Locked {
+    /// Marks the outcome of the login under way as obsolete. A sign-out outweighs later commands.
+    fn discard_flight(&mut self, discard: Discard) {
+        if self.flight.is_some() && self.discarded_by != Some(Discard::SignedOut) {
+            self.discarded_by = Some(discard);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! A store is told before a refresh token may be spent, and whether it was.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio_test::{assert_pending, task};
+use tower_bearer::{
+    BoxError, CachedProvider, Credential, CredentialEvent, LoginError, LoginRequest, login_fn,
+};
+
+/// A store on a disk that may be slow or full, and the order of events.
+#[derive(Clone, Default)]
+struct Journal(Arc<Mutex<Vec<String>>>);
+
+impl Journal {
+    fn write(&self, line: impl Into<String>) {
+        self.0.lock().unwrap().push(line.into());
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    /// A provider that holds the refresh token `r1`, and whose store is slow.
+    fn provider<F, Fut>(&self, log_in: F, is_full: bool) -> CachedProvider
+    where
+        F: Fn(LoginRequest) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Credential, BoxError>> + Send,
+    {
+        let (ahead, unspent, stored, events) =
+            (self.clone(), self.clone(), self.clone(), self.clone());
+        let provider = CachedProvider::builder(login_fn(log_in))
+            .before_refresh(move |token| {
+                let ahead = ahead.clone();
+                async move {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    if is_full {
+                        return Err("the disk is full".into());
+                    }
+                    ahead.write(format!("may be spent: {}", token.expose()));
+                    Ok(())
+                }
+            })
+            .on_unspent(move |token| unspent.write(format!("unspent: {}", token.expose())))
+            .on_credential(move |credential| {
+                let token = credential.refresh_token().map(|token| token.expose());
+                stored.write(format!("stored: {token:?}"));
+            })
+            .on_event(move |event| {
+                if let CredentialEvent::RefreshFailed { error, .. } = event {
+                    let source = std::error::Error::source(error).unwrap().to_string();
+                    events.write(format!("refresh failed: {source}"));
+                }
+            })
+            .starting_with(Credential::new("a").unwrap().with_refresh_token("r1"))
+            .build();
+        provider.reset(); // the token is used up, the refresh token is not
+        provider
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_store_knows_before_the_login_gets_the_refresh_token() {
+    let journal = Journal::default();
+    let logins = journal.clone();
+    let provider = journal.provider(
+        move |mut request| {
+            let token = request.take_refresh_token().unwrap();
+            logins.write(format!("sent: {}", token.expose()));
+            async { Ok(Credential::new("b")?.with_refresh_token("r2")) }
+        },
+        false,
+    );
+    provider.acquire().await.unwrap();
+    assert_eq!(
+        journal.take(),
+        ["may be spent: r1", "sent: r1", r#"stored: Some("r2")"#]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_without_a_refresh_token_writes_nothing() {
+    let journal = Journal::default();
+    let provider = journal.provider(
+        |mut request| {
+            let _spent = request.take_refresh_token();
+            async { Ok(Credential::new("b")?) }
+        },
+        false,
+    );
+    provider.acquire().await.unwrap();
+    assert_eq!(journal.take(), ["may be spent: r1", "stored: None"]);
+    provider.reset();
+    provider.acquire().await.unwrap();
+    assert_eq!(journal.take(), ["stored: None"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_token_that_a_failed_login_leaves_is_reported() {
+    for (puts_back, reported) in [
+        (None, "unspent: r1"),
+        (Some("r1"), "unspent: r1"),
+        (Some("r2"), "unspent: r2"),
+    ] {
+        let journal = Journal::default();
+        let provider = journal.provider(
+            move |mut request| {
+                if let Some(token) = puts_back {
+                    let _sent = request.take_refresh_token();
+                    request.put_back_refresh_token(token.into());
+                }
+                async { Err("no connection".into()) }
+            },
+            false,
+        );
+        provider.acquire().await.unwrap_err();
+        assert_eq!(journal.take(), ["may be spent: r1", reported]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_refresh_token_is_not_reported() {
+    let journal = Journal::default();
+    let provider = journal.provider(
+        |mut request| {
+            let _spent = request.take_refresh_token();
+            async { Err(LoginError::permanent("refused").into()) }
+        },
+        false,
+    );
+    provider.acquire().await.unwrap_err();
+    assert_eq!(journal.take(), ["may be spent: r1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_succeeds_otherwise_stores_the_unspent_refresh_token() {
+    let journal = Journal::default();
+    let provider = journal.provider(|_| async { Ok(Credential::new("b")?) }, false);
+    provider.acquire().await.unwrap();
+    assert_eq!(
+        journal.take(),
+        ["may be spent: r1", r#"stored: Some("r1")"#]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_withholds_the_refresh_token() {
+    let journal = Journal::default();
+    let provider = journal.provider(
+        |mut request| {
+            assert!(request.take_refresh_token().is_none());
+            async { Ok(Credential::new("by-password")?) }
+        },
+        true,
+    );
+    let authorization = provider.acquire().await.unwrap();
+    assert_eq!(authorization.value(), "Bearer by-password");
+    assert_eq!(
+        journal.take(),
+        ["refresh failed: the disk is full", r#"stored: Some("r1")"#],
+        "it stays for the next login"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_or_panics_costs_no_refresh_token() {
+    for panics in [false, true] {
+        let unspent = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&unspent);
+        let provider =
+            CachedProvider::builder(login_fn(|_| async { unreachable!("the hook comes first") }))
+                .before_refresh(move |_| async move {
+                    assert!(!panics, "the store panics");
+                    std::future::pending().await
+                })
+                .on_unspent(move |token| kept.lock().unwrap().push(token.expose().to_owned()))
+                .starting_with(Credential::new("a").unwrap().with_refresh_token("r1"))
+                .build();
+        provider.reset();
+        let error = provider.acquire().await.unwrap_err();
+        assert_eq!(error.is_login_panicked(), panics);
+        assert_eq!(error.is_login_timed_out(), !panics);
+        assert_eq!(*unspent.lock().unwrap(), ["r1"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_discarded_login_reports_its_refresh_token_too() {
+    let journal = Journal::default();
+    let provider = journal.provider(
+        |_| async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Err("no connection".into())
+        },
+        false,
+    );
+    let mut waiter = task::spawn(provider.acquire());
+    assert_pending!(waiter.poll());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    provider.reset();
+    provider.settled().await;
+    assert_eq!(journal.take(), ["may be spent: r1", "unspent: r1"]);
+}
