@@ -62,7 +62,7 @@
 //! | --- | --- |
 //! | send a token that never changes | [`StaticProvider`] |
 //! | log in, cache and renew | [`CachedProvider`] with [`login_fn`] or a [`Login`] |
-//! | log in by one JSON exchange, without code | `JsonLogin`, feature `json` |
+//! | log in by one POST with a JSON answer, without code | `HttpLogin`, feature `json` |
 //! | choose a provider at run time, or none | [`BoxProvider`], `Option<P>` |
 //! | wrap an SDK's token cache, or choose an account by the request | [`CredentialProvider`] |
 //! | say which hosts may see the token | [`Origins`] |
@@ -87,7 +87,7 @@
 //!
 //! | feature | adds |
 //! | --- | --- |
-//! | `json` | `JsonLogin`: a login that is one JSON exchange |
+//! | `json` | `HttpLogin`: a login that is one POST with a JSON answer |
 //! | `quable` | `presets::Quable`: Quable PIM |
 //! | `teletracker` | `presets::Teletracker`: Teletracker |
 //! | `test-util` | `test_util`: a scripted login, a scripted provider, a clock moved by hand |
@@ -146,7 +146,7 @@ pub mod test_util;
 pub mod guide;
 
 #[cfg(feature = "json")]
-pub use crate::login::{AnswerField, JsonLogin, Lifetime, LoginAnswer, RefreshFailure};
+pub use crate::login::{AnswerField, HttpLogin, Lifetime, LoginAnswer, RefreshFailure};
 #[cfg(any(feature = "loom", feature = "shuttle"))]
 pub use crate::runtime::model;
 pub use crate::{

@@ -17,7 +17,7 @@ use tokio_test::{assert_pending, task};
 use tower::{BoxError, Layer, ServiceExt};
 use tower_bearer::{
     Authorization, BearerAuthLayer, CachedProvider, Credential, CredentialEvent,
-    CredentialProvider, CredentialState, Error, JsonLogin, LoginError, Reason, Rejected,
+    CredentialProvider, CredentialState, Error, HttpLogin, LoginError, Reason, Rejected,
     RequestHead, Verdict, login_fn, test_util::ScriptedProvider,
 };
 use tower_test::mock;
@@ -200,7 +200,7 @@ async fn a_retry_after_is_respected() {
                 .body(Full::<Bytes>::default());
             async { Ok::<_, BoxError>(response.unwrap()) }
         });
-        let login = JsonLogin::new(http, "https://api.example.com/login?key=hidden", "{}").unwrap();
+        let login = HttpLogin::new(http, "https://api.example.com/login?key=hidden", "{}").unwrap();
         let builder = CachedProvider::builder(login).clock(clock.clone());
         let provider = builder.random(|| 1.0).build();
         let error = provider.acquire().await.unwrap_err();
@@ -242,7 +242,7 @@ async fn a_refresh_with_retry_after_is_not_followed_by_a_full_login() {
             let response = response.body(Full::<Bytes>::default());
             async { Ok::<_, BoxError>(response.unwrap()) }
         });
-        let login = JsonLogin::new(http, "https://api.example.com/login", "{}")
+        let login = HttpLogin::new(http, "https://api.example.com/login", "{}")
             .unwrap()
             .refresh_by("https://api.example.com/refresh", |token| {
                 token.expose().into()
@@ -266,7 +266,7 @@ async fn a_refresh_with_retry_after_is_not_followed_by_a_full_login() {
     }
 }
 
-// Which answers a JSON login treats as permanent failures.
+// Which answers an HTTP login treats as permanent failures.
 #[tokio::test]
 async fn a_refused_login_is_permanent_unless_the_answer_says_otherwise() {
     for (status, body, expected) in [
@@ -294,7 +294,7 @@ async fn a_refused_login_is_permanent_unless_the_answer_says_otherwise() {
             let response = Response::builder().status(status);
             Ok::<_, BoxError>(response.body(Full::<Bytes>::from(body)).unwrap())
         });
-        let login = JsonLogin::new(http, "https://api.example.com/login", "{}").unwrap();
+        let login = HttpLogin::new(http, "https://api.example.com/login", "{}").unwrap();
         let error = CachedProvider::new(login).acquire().await.unwrap_err();
         let cause = error.login_error().unwrap();
         assert_eq!(cause.is_permanent(), expected, "{status} {body}");

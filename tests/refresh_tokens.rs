@@ -27,7 +27,7 @@ use tokio::{
 use tokio_test::{assert_pending, assert_ready_err, task};
 use tower::{Service, service_fn};
 use tower_bearer::{
-    BoxError, CachedProvider, Credential, CredentialEvent, JsonLogin, Login, LoginRequest,
+    BoxError, CachedProvider, Credential, CredentialEvent, HttpLogin, Login, LoginRequest,
 };
 use tower_test::mock;
 
@@ -244,8 +244,8 @@ fn a_lost_login_cannot_take_the_token_of_the_next() {
     });
 }
 
-/// A JSON login that can refresh, through `client`.
-fn refreshing<S, R>(client: S) -> JsonLogin
+/// An HTTP login that can refresh, through `client`.
+fn refreshing<S, R>(client: S) -> HttpLogin
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>, Error = BoxError>
         + Clone
@@ -255,7 +255,7 @@ where
     S::Future: Send,
     R: Body<Data = Bytes, Error = io::Error> + Send + 'static,
 {
-    JsonLogin::new(client, "https://api.example.com/login", "{}")
+    HttpLogin::new(client, "https://api.example.com/login", "{}")
         .unwrap()
         .refresh_by("https://api.example.com/refresh", |token| {
             token.expose().into()

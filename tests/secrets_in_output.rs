@@ -32,7 +32,7 @@ use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
 use tower_bearer::{
     AnswerField, Authorization, BearerAuth, BearerAuthLayer, BoxProvider, CachePolicy,
     CachedProvider, Clock, Credential, CredentialEvent, CredentialProvider, CredentialState, Error,
-    Generation, JsonLogin, Lifetime, LoginError, LoginRequest, NoReplay, Origins, PerRequest,
+    Generation, HttpLogin, Lifetime, LoginError, LoginRequest, NoReplay, Origins, PerRequest,
     ReadyBody, Recovery, RefreshFailure, RefreshToken, RejectionReport, Replay, ReplayEmpty,
     ReplayEmptyOr, ReplayReady, ReplayWith, RequestHead, Scheme, Secret, Session, StaticProvider,
     SystemClock, Token, login_fn,
@@ -244,7 +244,7 @@ async fn over_sockets(run: &mut Run, http: HttpClient) -> usize {
     let origins = Origins::new([&a]).unwrap();
     let body = json!({"password": PASSWORD, "client_secret": CLIENT_SECRET}).to_string();
 
-    let login = JsonLogin::new(http.clone(), &format!("{a}/login"), body.clone()).unwrap();
+    let login = HttpLogin::new(http.clone(), &format!("{a}/login"), body.clone()).unwrap();
     run.debug(&login);
     let events = Arc::new(Mutex::new(Vec::new()));
     let observer = Arc::clone(&events);
@@ -291,7 +291,7 @@ async fn over_sockets(run: &mut Run, http: HttpClient) -> usize {
         "long",
     ] {
         let url = format!("{a}/login/{failing}?secret={CLIENT_SECRET}");
-        let login = JsonLogin::new(http.clone(), &url, body.clone()).unwrap();
+        let login = HttpLogin::new(http.clone(), &url, body.clone()).unwrap();
         let layer = BearerAuthLayer::new(patient(login).build(), origins.clone());
         let status = run
             .send(traced(&layer, http.clone()), &format!("{a}/things"))
@@ -302,7 +302,7 @@ async fn over_sockets(run: &mut Run, http: HttpClient) -> usize {
     let elsewhere = b.received().iter().map(String::len).sum();
 
     // No server listens at the login URL.
-    let login = JsonLogin::new(http.clone(), "http://127.0.0.1:9/login", body).unwrap();
+    let login = HttpLogin::new(http.clone(), "http://127.0.0.1:9/login", body).unwrap();
     let layer = BearerAuthLayer::new(patient(login).build(), origins.clone());
     assert_eq!(run.send(traced(&layer, http.clone()), &a).await, None);
 
@@ -401,7 +401,7 @@ async fn login_answer(run: &mut Run) {
     });
     let printed = Arc::new(Mutex::new(String::new()));
     let shared = Arc::clone(&printed);
-    let login = JsonLogin::new(client, "https://api.example.com/login", "{}")
+    let login = HttpLogin::new(client, "https://api.example.com/login", "{}")
         .unwrap()
         .lifetime_by(move |answer| {
             *shared.lock().unwrap() = format!("{answer:?} {answer:#?}");

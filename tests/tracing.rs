@@ -10,7 +10,7 @@ use http_body_util::Full;
 use support::{Capture, HandClock, Issuer, by_hand};
 use tower::{BoxError, Layer, ServiceExt};
 use tower_bearer::{
-    BearerAuthLayer, CachedProvider, JsonLogin, Lifetime, Login, LoginRequest, Origins,
+    BearerAuthLayer, CachedProvider, HttpLogin, Lifetime, Login, LoginRequest, Origins,
     StaticProvider, login_fn,
 };
 
@@ -107,7 +107,7 @@ async fn a_lifetime_that_is_not_where_it_was_expected_is_logged_once() {
         let body = r#"{"access_token":"a","ttl":60}"#;
         Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(body)))
     });
-    let login = || JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap();
+    let login = || HttpLogin::new(client, "https://api.example.com/login", "{}").unwrap();
     for login in [
         login(),
         login().lifetime_at("/ttl"),

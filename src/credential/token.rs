@@ -343,7 +343,7 @@ impl fmt::Display for InvalidToken {
                 )?;
                 if is_visible {
                     f.write_str(
-                        ": `Token::visible_ascii` allows it, and `any_visible_ascii` of a JSON login",
+                        ": `Token::visible_ascii` allows it, and `any_visible_ascii` of an HTTP login",
                     )?;
                 }
                 Ok(())

@@ -18,7 +18,7 @@ use super::{BoxError, Error, Recovery};
 /// Return a `LoginError` if another pause is right. The provider finds it as the error itself, as one
 /// of its [sources](error::Error::source), or in an [`io::Error`].
 ///
-/// [`JsonLogin`](https://docs.rs/tower-bearer/latest/tower_bearer/struct.JsonLogin.html) fails with a
+/// [`HttpLogin`](https://docs.rs/tower-bearer/latest/tower_bearer/struct.HttpLogin.html) fails with a
 /// `LoginError` that has method, host and path of its URL, and status, content type and length of the
 /// answer. It has no part of the body, but for a registered `error` such as `invalid_grant`.
 ///
@@ -77,7 +77,7 @@ pub(crate) struct RetryAdvice {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(
     not(feature = "json"),
-    allow(dead_code, reason = "only JSON logins know of them")
+    allow(dead_code, reason = "only HTTP logins know of them")
 )]
 pub(crate) enum Pace {
     /// A random part of 1 s, doubling to 1 min.

@@ -103,7 +103,7 @@
 //!
 //! [`LoginError`] has the pauses. [`LoginError::is_permanent`] says whether the
 //! next attempt waits for 15 minutes or more. The first three texts come from a `LoginError` that you
-//! create, the others from `JsonLogin` and the presets.
+//! create, the others from `HttpLogin` and the presets.
 //!
 //! Those name the grant (`login` or `refresh`), and method, host and path of its URL. They end with
 //! the status and a registered OAuth `error` such as `invalid_grant`, or with status, media type and
@@ -154,7 +154,7 @@
 //! | --- | --- |
 //! | `the token is empty` | See that the variable or file is set. |
 //! | `the token has a character that is not allowed at byte …` | Trim the line break of a file. |
-//! | `the token has a character that is not allowed at byte …`, ``: `Token::visible_ascii` allows it, and `any_visible_ascii` of a JSON login`` | The same for a visible character: use [`Token::visible_ascii`](crate::Token::visible_ascii) if the API issues such tokens. |
+//! | `the token has a character that is not allowed at byte …`, ``: `Token::visible_ascii` allows it, and `any_visible_ascii` of an HTTP login`` | The same for a visible character: use [`Token::visible_ascii`](crate::Token::visible_ascii) if the API issues such tokens. |
 //! | `the token is longer than 64 KiB, which few servers accept in a header: check that it is only the token` | Often the whole answer was taken for the token. |
 //!
 //! | [`InvalidScheme`](crate::InvalidScheme) | what to do |

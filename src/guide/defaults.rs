@@ -154,7 +154,7 @@
 //! # Ok::<_, tower_bearer::BoxError>(())
 //! ```
 //!
-//! # `JsonLogin`, and features
+//! # `HttpLogin`, and features
 //!
 //! | what | default | why |
 //! | --- | --- | --- |

@@ -129,7 +129,7 @@
 //! # Set it
 //!
 //! The login declares its kind of session: [`LoginFn::with_session`](crate::LoginFn::with_session) for a closure,
-//! `JsonLogin::with_session`, or [`Login::session`](crate::Login::session) in your own:
+//! `HttpLogin::with_session`, or [`Login::session`](crate::Login::session) in your own:
 //!
 //! ```
 //! use tower_bearer::{CachedProvider, Credential, Session, login_fn};

@@ -50,7 +50,7 @@
 //! # let _ = log_in;
 //! ```
 //!
-//! Feature `json` has [`JsonLogin`], which does all this from a description;
+//! Feature `json` has [`HttpLogin`], which does all this from a description;
 //! [which provider](crate::guide::providers) lists the alternatives.
 //!
 //! Then find out whether a login revokes the previous token. The default,
@@ -175,4 +175,4 @@
 //!   [order of your layers](crate::guide::layer_order).
 //! - Replace the authorization of an existing client: [migrating](crate::guide::migrating).
 //!
-//! [`JsonLogin`]: https://docs.rs/tower-bearer/latest/tower_bearer/struct.JsonLogin.html
+//! [`HttpLogin`]: https://docs.rs/tower-bearer/latest/tower_bearer/struct.HttpLogin.html

@@ -5,7 +5,7 @@
 //! - [`getting_started`]: from nothing to a client, in four steps
 //! - [`providers`]: which provider to use
 //! - [`exclusive_or_concurrent`]: whether a login revokes the previous token, and how to find out
-//! - [`json_logins`]: a login without code, and what happens when it fails
+//! - [`http_logins`]: a login without code, and what happens when it fails
 //! - [`testing`]: tests of your code, without a network and without waiting
 //! - [`migrating`]: from tower-http, kube or a hand-written layer
 //! - When it does not compile: messages about [services and layers](does_not_compile), about
@@ -37,7 +37,7 @@ pub mod errors_do_not_compile;
 pub mod exclusive_or_concurrent;
 pub mod getting_started;
 pub mod internals;
-pub mod json_logins;
+pub mod http_logins;
 pub mod known_holes;
 pub mod layer_order;
 pub mod limits;

@@ -95,7 +95,7 @@
 //!
 //! `http` origins are allowed for loopback only: `127.0.0.0/8`, `[::1]` and `localhost`. Any other is
 //! an error when the origins are made. [`Origins::dangerously_in_the_clear`] is the exception, for
-//! networks that no stranger can read. The crate's own logins, such as `JsonLogin`, have no such
+//! networks that no stranger can read. The crate's own logins, such as `HttpLogin`, have no such
 //! exception.
 //!
 //! ```

@@ -13,7 +13,7 @@
 //! | the token | use |
 //! | --- | --- |
 //! | is made by hand in a web interface | [`StaticProvider`](crate::StaticProvider) |
-//! | comes from one JSON exchange | [`CachedProvider`](crate::CachedProvider) around [`JsonLogin`], feature `json` |
+//! | comes from one POST with a JSON answer | [`CachedProvider`](crate::CachedProvider) around [`HttpLogin`], feature `json` |
 //! | comes from Quable PIM or Teletracker | [`presets::Quable`], [`presets::Teletracker`], features `quable` and `teletracker` |
 //! | comes from any other exchange | [`CachedProvider`](crate::CachedProvider) around [`login_fn`](crate::login_fn) or your own [`Login`](crate::Login) |
 //! | is in a file that is replaced from time to time | the same; reading the file is the login ([example](crate::guide::migrating#from-kube)) |
@@ -25,16 +25,16 @@
 //! | is not always configured | `Option<P>` of any provider |
 //!
 //! A refresh token is no reason for a provider of your own: a [`Login`](crate::Login) takes it from
-//! its [`LoginRequest`](crate::LoginRequest::take_refresh_token), and `JsonLogin` spends it with
+//! its [`LoginRequest`](crate::LoginRequest::take_refresh_token), and `HttpLogin` spends it with
 //! [`refresh_by`].
 //!
-//! # A JSON login
+//! # An HTTP login
 //!
 //! ```
 //! # use bytes::Bytes;
 //! # use http::{Request, Response};
 //! # use http_body_util::Full;
-//! use tower_bearer::{CachedProvider, JsonLogin};
+//! use tower_bearer::{CachedProvider, HttpLogin};
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), tower_bearer::BoxError> {
 //! # let http = tower::service_fn(|_: Request<Full<Bytes>>| async {
 //! #     let answer = r#"{"session":{"key":"abc","ttl":"600"}}"#;
@@ -43,7 +43,7 @@
 //!
 //! // `http` is any client without the layer.
 //! let body = r#"{"user":"export-job","password":"secret"}"#;
-//! let login = JsonLogin::new(http, "https://api.example.com/login", body)?
+//! let login = HttpLogin::new(http, "https://api.example.com/login", body)?
 //!     .token_at("/session/key")
 //!     .lifetime_at("/session/ttl");
 //! let provider = CachedProvider::new(login);
@@ -153,7 +153,7 @@
 //! each; [its documentation](crate::CredentialProvider#examples) has it in full. Give each a
 //! [number](crate::CachedProviderBuilder::account), so that a rejection reaches its own account alone.
 //!
-//! [`refresh_by`]: https://docs.rs/tower-bearer/latest/tower_bearer/struct.JsonLogin.html#method.refresh_by
-//! [`JsonLogin`]: https://docs.rs/tower-bearer/latest/tower_bearer/struct.JsonLogin.html
+//! [`refresh_by`]: https://docs.rs/tower-bearer/latest/tower_bearer/struct.HttpLogin.html#method.refresh_by
+//! [`HttpLogin`]: https://docs.rs/tower-bearer/latest/tower_bearer/struct.HttpLogin.html
 //! [`presets::Quable`]: https://docs.rs/tower-bearer/latest/tower_bearer/presets/struct.Quable.html
 //! [`presets::Teletracker`]: https://docs.rs/tower-bearer/latest/tower_bearer/presets/struct.Teletracker.html

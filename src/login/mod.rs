@@ -3,7 +3,7 @@
 mod function;
 mod request;
 #[cfg(feature = "json")]
-mod json;
+mod http_login;
 #[cfg(feature = "json")]
 mod refresh_failure;
 #[cfg(feature = "json")]
@@ -25,7 +25,7 @@ pub(crate) use self::request::RefreshTokenSlot;
 #[cfg(feature = "json")]
 pub use self::{
     field::AnswerField,
-    json::JsonLogin,
+    http_login::HttpLogin,
     reading::{Lifetime, LoginAnswer},
     refresh_failure::RefreshFailure,
 };

@@ -29,12 +29,12 @@ use crate::{
 /// # use http::{Request, Response};
 /// # use http_body_util::Full;
 /// use std::time::Duration;
-/// use tower_bearer::{JsonLogin, Lifetime};
+/// use tower_bearer::{HttpLogin, Lifetime};
 ///
 /// # let client = tower::service_fn(|_: Request<Full<Bytes>>| async {
 /// #     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from("{}")))
 /// # });
-/// let login = JsonLogin::new(client, "https://api.example.com/login", r#"{"key":"secret"}"#)?
+/// let login = HttpLogin::new(client, "https://api.example.com/login", r#"{"key":"secret"}"#)?
 ///     .lifetime(Lifetime::Fixed(Duration::from_secs(600)));
 /// # let _ = tower_bearer::CachedProvider::new(login);
 /// # Ok::<_, tower_bearer::InvalidUrl>(())

@@ -5,7 +5,7 @@ use crate::error::{ErrorCode, ExchangeKind};
 
 /// A refresh that its server has not processed, so that the refresh token is kept.
 ///
-/// [`JsonLogin::full_login_after`](crate::JsonLogin::full_login_after) says after which of them a full
+/// [`HttpLogin::full_login_after`](crate::HttpLogin::full_login_after) says after which of them a full
 /// login follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

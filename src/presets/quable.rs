@@ -10,7 +10,7 @@ use crate::{
     credential::Secret,
     error::BoxError,
     layer::BearerAuthLayer,
-    login::{JsonLogin, Lifetime, Session},
+    login::{HttpLogin, Lifetime, Session},
     origin::{InvalidUrl, Origins, url::InvalidUrlKind},
     provider::{CachedProvider, CredentialProvider},
 };
@@ -152,7 +152,7 @@ impl Quable {
         user: &str,
         password: impl Into<Secret>,
         lifetime: Lifetime,
-    ) -> JsonLogin
+    ) -> HttpLogin
     where
         S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
         S::Error: Into<BoxError>,
@@ -164,7 +164,7 @@ impl Quable {
     {
         let password = password.into();
         let body = signin(user, &password);
-        JsonLogin::at(http, self.login_url.clone(), body)
+        HttpLogin::at(http, self.login_url.clone(), body)
             .token_at("/oauth/access_token")
             .lifetime_at("/oauth/expires_in")
             .lifetime(lifetime)

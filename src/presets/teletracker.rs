@@ -14,7 +14,7 @@ use crate::{
     credential::Secret,
     error::BoxError,
     layer::BearerAuthLayer,
-    login::{JsonLogin, RefreshTokenLifetime, Session, find, seconds, string},
+    login::{HttpLogin, RefreshTokenLifetime, Session, find, seconds, string},
     origin::{InvalidUrl, Origins},
     provider::{CachedProvider, CredentialProvider},
     request::rejection,
@@ -174,7 +174,7 @@ impl Teletracker {
     }
 
     /// The login only, for a provider of your own.
-    pub fn login<S, B, R>(&self, http: S, user: &str, password: impl Into<Secret>) -> JsonLogin
+    pub fn login<S, B, R>(&self, http: S, user: &str, password: impl Into<Secret>) -> HttpLogin
     where
         S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
         S::Error: Into<BoxError>,
@@ -188,7 +188,7 @@ impl Teletracker {
         let encoding = self.encoding;
         let fields = [("username", user), ("password", password.expose())];
         let body = encoding.body(&fields, self.account);
-        JsonLogin::at(http, self.login_url.clone(), body)
+        HttpLogin::at(http, self.login_url.clone(), body)
             .content_type(encoding.content_type())
             .refresh_at(self.refresh_url.clone(), move |token| {
                 encoding.body(&[("refresh_token", token.expose())], None)

@@ -1,4 +1,4 @@
-//! The result of a JSON login for a response, compared with a parser of the whole document.
+//! The result of an HTTP login for a response, compared with a parser of the whole document.
 
 use std::{
     convert::Infallible,
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use serde_json::Value;
-use tower_bearer::{JsonLogin, Login, LoginRequest};
+use tower_bearer::{HttpLogin, Login, LoginRequest};
 
 /// The body of the response.
 pub(crate) fn check(data: &[u8]) {
@@ -21,7 +21,7 @@ pub(crate) fn check(data: &[u8]) {
             ready(Ok(Response::new(Full::new(body.clone()))))
         },
     );
-    let login = JsonLogin::new(client, "https://api.example.com/login", "{}")
+    let login = HttpLogin::new(client, "https://api.example.com/login", "{}")
         .expect("a URL")
         .token_at("/oauth/0/access_token")
         .lifetime_at("/oauth/0/expires_in");

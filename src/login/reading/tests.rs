@@ -10,11 +10,11 @@ use bytes::Bytes;
 use http::{HeaderName, Request, Response};
 use http_body_util::Full;
 
-use crate::{AnswerField, Credential, JsonLogin, Lifetime, Login, LoginRequest};
+use crate::{AnswerField, Credential, HttpLogin, Lifetime, Login, LoginRequest};
 
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-auth-token");
 
-fn login(body: impl Into<Bytes>) -> JsonLogin {
+fn login(body: impl Into<Bytes>) -> HttpLogin {
     let body = body.into();
     let client = tower::service_fn(move |request: Request<Full<Bytes>>| {
         assert_eq!(request.headers()["accept-encoding"], "identity");
@@ -24,14 +24,14 @@ fn login(body: impl Into<Bytes>) -> JsonLogin {
             .body(Full::new(body.clone()));
         async { Ok::<_, Infallible>(response.unwrap()) }
     });
-    JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap()
+    HttpLogin::new(client, "https://api.example.com/login", "{}").unwrap()
 }
 
-async fn credential(login: JsonLogin) -> Option<Credential> {
+async fn credential(login: HttpLogin) -> Option<Credential> {
     login.login(LoginRequest::default()).await.ok()
 }
 
-async fn token(login: JsonLogin) -> Option<String> {
+async fn token(login: HttpLogin) -> Option<String> {
     Some(credential(login).await?.token().expose().to_owned())
 }
 
@@ -88,7 +88,7 @@ async fn the_type_of_a_token_stands_beside_it() {
 #[tokio::test]
 async fn a_lifetime_is_read_in_its_unit() {
     let body = r#"{"access_token":"a","ms":"1500","s":60,"minutes":5}"#;
-    let lifetime = async |login: JsonLogin| credential(login).await.unwrap().lifetime();
+    let lifetime = async |login: HttpLogin| credential(login).await.unwrap().lifetime();
     let read = lifetime(login(body).lifetime_in_milliseconds_at("/ms")).await;
     assert_eq!(read, Some(Duration::from_millis(1500)));
     let read = lifetime(login(body).lifetime_at(["/nowhere", "/s"])).await;

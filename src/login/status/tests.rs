@@ -14,7 +14,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 
 use crate::{
-    BoxError, CachedProvider, Credential, JsonLogin, Login, LoginError, LoginRequest, Recovery,
+    BoxError, CachedProvider, Credential, HttpLogin, Login, LoginError, LoginRequest, Recovery,
     RefreshFailure,
     error::{Pace, RetryAfter},
 };
@@ -29,11 +29,11 @@ fn response(status: u16, headers: Headers, body: &'static str) -> Response<Full<
     response.body(Full::from(body)).unwrap()
 }
 
-fn login(status: u16, headers: Headers, body: &'static str) -> JsonLogin {
+fn login(status: u16, headers: Headers, body: &'static str) -> HttpLogin {
     let client = tower::service_fn(move |_: Request<Full<Bytes>>| async move {
         Ok::<_, Infallible>(response(status, headers, body))
     });
-    JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap()
+    HttpLogin::new(client, "https://api.example.com/login", "{}").unwrap()
 }
 
 async fn failure(login: &impl Login) -> LoginError {
@@ -194,7 +194,7 @@ async fn a_login_that_has_worked_is_tried_again_sooner() {
             Ok::<_, Infallible>(response(200, NONE, body))
         }
     });
-    let login = JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap();
+    let login = HttpLogin::new(client, "https://api.example.com/login", "{}").unwrap();
     let provider = CachedProvider::new(login);
     provider.acquire().await.unwrap();
     provider.reset();
@@ -273,7 +273,7 @@ async fn a_redirect_names_where_it_leads_without_the_query() {
             let response = Response::builder().status(302).header("location", to);
             Ok::<_, Infallible>(response.body(Full::<Bytes>::default()).unwrap())
         });
-        let login = JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap();
+        let login = HttpLogin::new(client, "https://api.example.com/login", "{}").unwrap();
         let error = failure(&login).await.to_string();
         assert!(error.contains(named), "{error}");
         assert!(!error.contains("canary"), "{error}");
@@ -301,7 +301,7 @@ async fn a_compressed_answer_is_named() {
 /// A login whose refreshes fail like this. A full login succeeds.
 fn refreshing(
     refresh: impl Fn() -> Result<Response<Full<Bytes>>, BoxError> + Clone + Send + Sync + 'static,
-) -> JsonLogin {
+) -> HttpLogin {
     let client = tower::service_fn(move |request: Request<Full<Bytes>>| {
         let refresh = refresh.clone();
         async move {
@@ -311,7 +311,7 @@ fn refreshing(
             }
         }
     });
-    JsonLogin::new(client, "https://api.example.com/login", "{}")
+    HttpLogin::new(client, "https://api.example.com/login", "{}")
         .unwrap()
         .refresh_by("https://api.example.com/refresh", |token| {
             token.expose().into()
@@ -320,7 +320,7 @@ fn refreshing(
 }
 
 /// Whether a full login followed, and whether the refresh token is left.
-async fn outcome(login: &JsonLogin) -> (bool, bool) {
+async fn outcome(login: &HttpLogin) -> (bool, bool) {
     let mut request = LoginRequest::with_refresh_token("old");
     let outcome: Result<Credential, _> = login.login(request.clone()).await;
     (outcome.is_ok(), request.take_refresh_token().is_some())
@@ -366,7 +366,7 @@ async fn a_refresh_that_was_not_processed_keeps_its_token() {
 async fn a_connection_that_hyper_could_not_make_was_never_made() {
     use hyper_util::{client::legacy::Client, rt::TokioExecutor};
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
-    let login = JsonLogin::new(client, "https://127.0.0.1/login", "{}")
+    let login = HttpLogin::new(client, "https://127.0.0.1/login", "{}")
         .unwrap()
         .refresh_by("https://127.0.0.1/refresh", |token| token.expose().into())
         .unwrap();
@@ -380,7 +380,7 @@ async fn a_login_that_times_out_names_its_server() {
     let client = tower::service_fn(|_: Request<Full<Bytes>>| {
         std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>()
     });
-    let login = JsonLogin::new(client, "https://api.example.com/login?key=canary", "{}").unwrap();
+    let login = HttpLogin::new(client, "https://api.example.com/login?key=canary", "{}").unwrap();
     let error = CachedProvider::new(login).acquire().await.unwrap_err();
     let text = "the login at POST api.example.com/login did not end within 10 s; next attempt in ";
     assert!(error.to_string().starts_with(text), "{error}");
@@ -496,7 +496,7 @@ async fn a_pause_that_is_over_makes_no_wrong_password_transient() {
             let body = Full::<Bytes>::from(r#"{"error":"invalid_grant"}"#);
             Ok::<_, Infallible>(response.body(body).unwrap())
         });
-        let login = JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap();
+        let login = HttpLogin::new(client, "https://api.example.com/login", "{}").unwrap();
         let error = CachedProvider::new(login).acquire().await.unwrap_err();
         let text = format!("; next attempt in {pause}");
         assert!(error.to_string().ends_with(&text), "{after}: {error}");
@@ -514,7 +514,7 @@ async fn a_relative_redirect_is_named_by_its_path() {
             let response = Response::builder().status(308).header("location", to);
             Ok::<_, Infallible>(response.body(Full::<Bytes>::default()).unwrap())
         });
-        let login = JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap();
+        let login = HttpLogin::new(client, "https://api.example.com/login", "{}").unwrap();
         let error = failure(&login).await.to_string();
         assert!(
             error.contains(named) && !error.contains("canary"),

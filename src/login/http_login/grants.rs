@@ -1,4 +1,4 @@
-//! The two grants of a JSON login: the refresh, and the full login.
+//! The two grants of an HTTP login: the refresh, and the full login.
 
 use std::sync::atomic::Ordering;
 
@@ -9,7 +9,7 @@ use http::{
 };
 use tokio::time;
 
-use super::{JSON, JsonLogin, Refresh};
+use super::{HttpLogin, JSON, Refresh};
 use crate::{
     credential::{Credential, RefreshToken, Secret},
     error::{BoxError, ExchangeKind, Grant, LoginError},
@@ -24,7 +24,7 @@ use crate::{
 /// A server that cannot process this many refreshes in a row may never process that refresh token.
 const MOST_UNPROCESSED: u32 = 5;
 
-impl JsonLogin {
+impl HttpLogin {
     pub(super) async fn log_in(&self) -> Result<Credential, LoginError> {
         let exchange = async {
             let answer = self.client.send(self.post(&self.url, &self.body)).await?;
@@ -130,7 +130,7 @@ impl JsonLogin {
     }
 }
 
-impl Login for JsonLogin {
+impl Login for HttpLogin {
     async fn login(&self, mut request: LoginRequest) -> Result<Credential, BoxError> {
         if let Some(refresh) = &self.refresh
             && let Some(token) = request.take_refresh_token()

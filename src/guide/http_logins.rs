@@ -1,6 +1,6 @@
-//! After this page you can describe almost any JSON login, and say what happens when it fails.
+//! After this page you can describe almost any HTTP login, and say what happens when it fails.
 //!
-//! `JsonLogin` (feature `json`) posts a document and reads a credential from the answer. It needs a
+//! `HttpLogin` (feature `json`) posts a document and reads a credential from the answer. It needs a
 //! description and no code.
 //!
 //! # Where the answer has its values
@@ -13,14 +13,14 @@
 //! # use http::Response;
 //! # use http_body_util::Full;
 //! use http::{HeaderName, Request};
-//! use tower_bearer::{AnswerField, JsonLogin, Login, LoginRequest};
+//! use tower_bearer::{AnswerField, HttpLogin, Login, LoginRequest};
 //!
 //! # let http = tower::service_fn(|_: Request<Full<Bytes>>| async {
 //! #     let body = r#"{"data":{"jwt":"Bearer abc","ttl_ms":"60000"},"refresh":"r1"}"#;
 //! #     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(body)))
 //! # });
 //! let header = HeaderName::from_static("x-auth-token");
-//! let login = JsonLogin::new(http, "https://api.example.com/login", r#"{"key":"secret"}"#)?
+//! let login = HttpLogin::new(http, "https://api.example.com/login", r#"{"key":"secret"}"#)?
 //!     .token_at([AnswerField::from("/data/jwt"), header.into()])
 //!     .lifetime_in_milliseconds_at("/data/ttl_ms")
 //!     .refresh_token_at("/refresh");
@@ -48,7 +48,7 @@
 //!
 //! # When it fails
 //!
-//! The docs of `JsonLogin` have a table: which answer is permanent, and how long the pauses are. The
+//! The docs of `HttpLogin` have a table: which answer is permanent, and how long the pauses are. The
 //! first pauses in short:
 //!
 //! - an API that says no: 15 minutes
@@ -63,14 +63,14 @@
 //! # use bytes::Bytes;
 //! # use http::{Request, Response};
 //! # use http_body_util::Full;
-//! use tower_bearer::{CachedProvider, JsonLogin, Recovery};
+//! use tower_bearer::{CachedProvider, HttpLogin, Recovery};
 //!
 //! # let http = tower::service_fn(|_: Request<Full<Bytes>>| async {
 //! #     let body = Full::<Bytes>::from(r#"{"error":"invalid_grant"}"#);
 //! #     Ok::<_, std::convert::Infallible>(Response::builder().status(400).body(body).unwrap())
 //! # });
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
-//! let login = JsonLogin::new(http, "https://api.example.com/login", r#"{"password":"old"}"#)?;
+//! let login = HttpLogin::new(http, "https://api.example.com/login", r#"{"password":"old"}"#)?;
 //! let error = CachedProvider::new(login).acquire().await.unwrap_err();
 //! assert_eq!(
 //!     error.to_string(),

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A login whose API gives this answer.
-fn answered(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> JsonLogin {
+fn answered(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> HttpLogin {
     let body = body.into();
     let client = tower::service_fn(move |_: Request<Full<Bytes>>| {
         let response = Response::builder()
@@ -25,7 +25,7 @@ fn answered(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> 
             .body(Full::new(body.clone()));
         async { Ok::<_, Infallible>(response.unwrap()) }
     });
-    JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap()
+    HttpLogin::new(client, "https://api.example.com/login", "{}").unwrap()
 }
 
 async fn credential(body: &str) -> Credential {
@@ -50,7 +50,7 @@ async fn the_request_is_a_post_of_the_document() {
             r#"{"access_token":"a"}"#,
         )))
     });
-    let login = JsonLogin::new(client, "https://api.example.com/login", r#"{"secret":1}"#).unwrap();
+    let login = HttpLogin::new(client, "https://api.example.com/login", r#"{"secret":1}"#).unwrap();
     assert_eq!(login.log_in().await.unwrap().token().expose(), "a");
 }
 
@@ -337,7 +337,7 @@ impl Body for Endless {
     }
 }
 
-fn endless(chunk: usize, is_silent: bool) -> (JsonLogin, Endless) {
+fn endless(chunk: usize, is_silent: bool) -> (HttpLogin, Endless) {
     let body = Endless {
         chunk,
         is_silent,
@@ -348,7 +348,7 @@ fn endless(chunk: usize, is_silent: bool) -> (JsonLogin, Endless) {
         let response = Response::new(sent.clone());
         async { Ok::<_, Infallible>(response) }
     });
-    let login = JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap();
+    let login = HttpLogin::new(client, "https://api.example.com/login", "{}").unwrap();
     (login, body)
 }
 
@@ -384,7 +384,7 @@ async fn the_login_waits_for_a_client_with_a_limit() {
         )))
     });
     let client = tower::limit::ConcurrencyLimit::new(client, 1);
-    let login = JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap();
+    let login = HttpLogin::new(client, "https://api.example.com/login", "{}").unwrap();
     for login in [login.log_in(), login.log_in()] {
         assert!(login.await.is_ok());
     }
@@ -395,7 +395,7 @@ async fn the_clients_error_is_the_source() {
     let client = tower::service_fn(|_: Request<Full<Bytes>>| async {
         Err::<Response<Full<Bytes>>, BoxError>("connection refused".into())
     });
-    let login = JsonLogin::new(client, "https://api.example.com/login", "{}").unwrap();
+    let login = HttpLogin::new(client, "https://api.example.com/login", "{}").unwrap();
     let error = login.log_in().await.unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -413,17 +413,17 @@ fn a_login_over_plain_http_is_an_error() {
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
         })
     };
-    assert!(JsonLogin::new(client(), "http://api.example.com/login", "{}").is_err());
-    assert!(JsonLogin::new(client(), "https://me:secret@api.example.com/", "{}").is_err());
-    assert!(JsonLogin::new(client(), "/login", "{}").is_err());
-    assert!(JsonLogin::new(client(), "http://127.0.0.1:1/login?a=b", "{}").is_ok());
+    assert!(HttpLogin::new(client(), "http://api.example.com/login", "{}").is_err());
+    assert!(HttpLogin::new(client(), "https://me:secret@api.example.com/", "{}").is_err());
+    assert!(HttpLogin::new(client(), "/login", "{}").is_err());
+    assert!(HttpLogin::new(client(), "http://127.0.0.1:1/login?a=b", "{}").is_ok());
     println!("figure: L10 urls=4 refused=3");
 }
 
 /// A login with a refresh, whose API gives this answer to the refresh. A full login always succeeds.
 fn refreshed(
     answer: impl Fn() -> Result<(u16, &'static str), BoxError> + Clone + Send + Sync + 'static,
-) -> JsonLogin {
+) -> HttpLogin {
     let client = tower::service_fn(move |request: Request<Full<Bytes>>| {
         let answer = answer.clone();
         async move {
@@ -435,7 +435,7 @@ fn refreshed(
             Ok::<_, BoxError>(response.body(Full::<Bytes>::from(body)).unwrap())
         }
     });
-    JsonLogin::new(client, "https://api.example.com/login", "{}")
+    HttpLogin::new(client, "https://api.example.com/login", "{}")
         .unwrap()
         .refresh_token_at("/refresh_token")
         .refresh_token_lifetime_at("/refresh_expires_in")
@@ -446,7 +446,7 @@ fn refreshed(
 }
 
 /// The token of a login, its refresh token, and the refresh token that is left for the next login.
-async fn outcome(login: &JsonLogin) -> (Option<String>, Option<String>, Option<String>) {
+async fn outcome(login: &HttpLogin) -> (Option<String>, Option<String>, Option<String>) {
     let mut request = LoginRequest::with_refresh_token("old");
     let outcome = login.login(request.clone()).await.ok();
     let text = |token: &RefreshToken| token.expose().to_owned();
@@ -571,7 +571,7 @@ async fn a_refresh_token_has_the_lifetime_of_the_answer() {
             let login = answered(200, "application/json", body.clone());
             login.refresh_token_at("/refresh_token")
         };
-        let lifetime = async |login: JsonLogin| {
+        let lifetime = async |login: HttpLogin| {
             let credential = login.log_in().await.unwrap();
             credential.refresh_token().unwrap().lifetime()
         };

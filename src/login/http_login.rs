@@ -1,4 +1,4 @@
-//! Logins that are one JSON exchange, described by data.
+//! Logins that are one POST with a JSON answer, described by data.
 
 mod grants;
 
@@ -65,14 +65,14 @@ use crate::{
 /// # use http::{Request, Response};
 /// # use http_body_util::Full;
 /// use std::time::Duration;
-/// use tower_bearer::{CachedProvider, JsonLogin, Lifetime};
+/// use tower_bearer::{CachedProvider, HttpLogin, Lifetime};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 /// # let client = tower::service_fn(|_: Request<Full<Bytes>>| async {
 /// #     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(r#"{"data":{"key":"abc"}}"#)))
 /// # });
 /// let body = r#"{"user":"me","password":"secret"}"#;
-/// let login = JsonLogin::new(client, "https://api.example.com/login", body)?
+/// let login = HttpLogin::new(client, "https://api.example.com/login", body)?
 ///     .token_at("/data/key")
 ///     .lifetime(Lifetime::Fixed(Duration::from_secs(600)));
 ///
@@ -81,7 +81,7 @@ use crate::{
 /// # Ok::<_, tower_bearer::BoxError>(()) })?;
 /// # Ok::<_, tower_bearer::BoxError>(())
 /// ```
-pub struct JsonLogin {
+pub struct HttpLogin {
     client: Box<dyn Client>,
     url: Uri,
     body: Secret,
@@ -107,7 +107,7 @@ struct Refresh {
 
 const JSON: &str = "application/json";
 
-impl JsonLogin {
+impl HttpLogin {
     /// A login that posts the JSON text `body` to `url` through `client`.
     ///
     /// The client is any tower HTTP service *without* the layer. Its request body must be
@@ -225,12 +225,12 @@ impl JsonLogin {
     /// # use http::{Request, Response};
     /// # use http_body_util::Full;
     /// use std::time::Duration;
-    /// use tower_bearer::JsonLogin;
+    /// use tower_bearer::HttpLogin;
     ///
     /// # let client = tower::service_fn(|_: Request<Full<Bytes>>| async {
     /// #     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(r#"{"access_token":"a","minutes":5}"#)))
     /// # });
-    /// let login = JsonLogin::new(client, "https://api.example.com/login", "{}")?
+    /// let login = HttpLogin::new(client, "https://api.example.com/login", "{}")?
     ///     .lifetime_by(|answer| {
     ///         let minutes = answer.number_at("/minutes")?;
     ///         Duration::try_from_secs_f64(minutes * 60.0).ok()
@@ -336,7 +336,7 @@ impl JsonLogin {
     /// # use bytes::Bytes;
     /// # use http::{Request, Response};
     /// # use http_body_util::Full;
-    /// use tower_bearer::{CachedProvider, JsonLogin};
+    /// use tower_bearer::{CachedProvider, HttpLogin};
     ///
     /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
     /// # let client = tower::service_fn(|request: Request<Full<Bytes>>| async move {
@@ -345,7 +345,7 @@ impl JsonLogin {
     /// #     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(answer)))
     /// # });
     /// let body = r#"{"user":"me","password":"secret"}"#;
-    /// let login = JsonLogin::new(client, "https://api.example.com/login", body)?
+    /// let login = HttpLogin::new(client, "https://api.example.com/login", body)?
     ///     .refresh_token_at("/refresh_token")
     ///     .refresh_by("https://api.example.com/refresh", |refresh_token| {
     ///         let body = serde_json::json!({ "refresh_token": refresh_token.expose() });
@@ -401,9 +401,9 @@ impl JsonLogin {
     }
 }
 
-impl fmt::Debug for JsonLogin {
+impl fmt::Debug for HttpLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JsonLogin")
+        f.debug_struct("HttpLogin")
             .field("session", &self.session)
             .field("lifetime", &self.format.lifetime)
             .finish_non_exhaustive()
