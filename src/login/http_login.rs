@@ -1,25 +1,27 @@
 //! Logins that are one POST with a JSON answer, described by data.
 
+mod answer;
+mod refresh;
 mod grants;
 
 #[cfg(feature = "tracing")]
 use std::sync::atomic::AtomicBool;
-use std::{fmt, sync::atomic::AtomicU32, time::Duration};
+use std::{fmt, sync::atomic::AtomicU32};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri};
 use http_body::Body;
 use tower_service::Service;
 
+use self::refresh::Refresh;
 use super::{
     Session,
     exchange::{Client, Erased},
-    field::AnswerField,
-    reading::{AnswerFormat, Lifetime, LifetimeField, LoginAnswer, RefreshTokenLifetime},
+    reading::AnswerFormat,
     refresh_failure::RefreshFailure,
 };
 use crate::{
-    credential::{RefreshToken, Scheme, Secret, Token},
+    credential::Secret,
     error::BoxError,
     origin::{
         InvalidUrl,
@@ -97,14 +99,6 @@ pub struct HttpLogin {
     has_warned: AtomicBool,
 }
 
-/// How a refresh token is spent.
-struct Refresh {
-    url: Uri,
-    body: Box<dyn Fn(&RefreshToken) -> Secret + Send + Sync>,
-    /// Whether the old refresh token stays valid if the answer brings none.
-    keeps_old: bool,
-}
-
 const JSON: &str = "application/json";
 
 impl HttpLogin {
@@ -159,107 +153,6 @@ impl HttpLogin {
         }
     }
 
-    /// Sets where the answer has the token. Defaults to `/access_token`.
-    ///
-    /// A token that begins with its scheme, such as `Bearer abc`, is read without it.
-    #[must_use]
-    pub fn token_at(self, field: impl Into<AnswerField>) -> Self {
-        self.configure(|format| format.token_at = field.into())
-    }
-
-    /// Accepts any token of visible ASCII characters, as [`Token::visible_ascii`] does. By default,
-    /// a token must have the syntax of [`Token::new`].
-    #[must_use]
-    pub fn any_visible_ascii(self) -> Self {
-        self.configure(|format| format.check_token = Token::visible_ascii)
-    }
-
-    /// Sets where the answer has the lifetime in seconds: a number, or a string with a number.
-    /// Defaults to `/expires_in`.
-    ///
-    /// | answer | lifetime |
-    /// | --- | --- |
-    /// | `3600`, `"3600"`, `3600.0`, `" 3600 "` | 3600 s |
-    /// | `1e3`, `1.5` | 1000 s, 1.5 s |
-    /// | `0`, below zero | zero, which counts as one second |
-    /// | `18446744073709551616`, `1e400` | the longest possible, which means no expiry |
-    /// | missing, `null`, `true`, `{}`, `[]`, `""`, `"NaN"`, `"inf"`, `"1 hour"` | that of a JSON Web Token, else none: used until it is rejected |
-    ///
-    /// A value that is no number does not fail the login, since the login may have revoked the
-    /// previous credential. Feature `tracing` warns once if there is no lifetime at a place that you
-    /// have set.
-    ///
-    /// The last of this method, [`lifetime_in_milliseconds_at`](Self::lifetime_in_milliseconds_at),
-    /// [`expiry_at`](Self::expiry_at) and [`lifetime_by`](Self::lifetime_by) counts.
-    #[must_use]
-    pub fn lifetime_at(self, field: impl Into<AnswerField>) -> Self {
-        self.lifetime_in(field.into(), Duration::from_secs(1))
-    }
-
-    /// Sets where the answer has the lifetime in milliseconds. Otherwise as
-    /// [`lifetime_at`](Self::lifetime_at).
-    #[must_use]
-    pub fn lifetime_in_milliseconds_at(self, field: impl Into<AnswerField>) -> Self {
-        self.lifetime_in(field.into(), Duration::from_millis(1))
-    }
-
-    fn lifetime_in(self, field: AnswerField, unit: Duration) -> Self {
-        self.configure(|format| format.lifetime_at = LifetimeField::In { field, unit })
-    }
-
-    /// Sets where the answer has the time of the expiry.
-    ///
-    /// It may be RFC 3339 (`2026-11-28T18:00:00Z`), an HTTP date, or Unix time. A number from 10^11 on
-    /// counts as milliseconds. A lifetime is better: it does not depend on the server's clock.
-    #[must_use]
-    pub fn expiry_at(self, field: impl Into<AnswerField>) -> Self {
-        self.configure(|format| format.lifetime_at = LifetimeField::Expiry(field.into()))
-    }
-
-    /// Reads the lifetime by a function, for anything that no other setting reads.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use bytes::Bytes;
-    /// # use http::{Request, Response};
-    /// # use http_body_util::Full;
-    /// use std::time::Duration;
-    /// use tower_bearer::HttpLogin;
-    ///
-    /// # let client = tower::service_fn(|_: Request<Full<Bytes>>| async {
-    /// #     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(r#"{"access_token":"a","minutes":5}"#)))
-    /// # });
-    /// let login = HttpLogin::new(client, "https://api.example.com/login", "{}")?
-    ///     .lifetime_by(|answer| {
-    ///         let minutes = answer.number_at("/minutes")?;
-    ///         Duration::try_from_secs_f64(minutes * 60.0).ok()
-    ///     });
-    /// # use tower_bearer::{Login, LoginRequest};
-    /// # let credential = tokio_test::block_on(login.login(LoginRequest::default()))?;
-    /// # assert_eq!(credential.lifetime(), Some(Duration::from_secs(300)));
-    /// # Ok::<_, tower_bearer::BoxError>(())
-    /// ```
-    #[must_use]
-    pub fn lifetime_by(
-        self,
-        read: impl Fn(LoginAnswer<'_>) -> Option<Duration> + Send + Sync + 'static,
-    ) -> Self {
-        self.configure(|format| format.lifetime_at = LifetimeField::Function(Box::new(read)))
-    }
-
-    /// Sets the source of the lifetime. Defaults to [`Lifetime::Announced`].
-    #[must_use]
-    pub fn lifetime(self, lifetime: Lifetime) -> Self {
-        self.configure(|format| format.lifetime = lifetime)
-    }
-
-    /// Sets the word before the token. Defaults to `Bearer`.
-    #[must_use]
-    pub fn with_scheme(self, scheme: Scheme) -> Self {
-        self.configure(|format| format.scheme = scheme)
-    }
-
     /// Sets what a login does to the previous credential. Defaults to [`Session::Exclusive`].
     #[must_use]
     pub fn with_session(self, session: Session) -> Self {
@@ -275,20 +168,6 @@ impl HttpLogin {
         }
     }
 
-    /// Sets where the answer has the refresh token. By default none is read.
-    #[must_use]
-    pub fn refresh_token_at(self, field: impl Into<AnswerField>) -> Self {
-        self.configure(|format| format.refresh_token_at = Some(field.into()))
-    }
-
-    /// Sets where the answer has the refresh token's lifetime in seconds. By default a refresh token
-    /// is used at any age, as is one with a lifetime of 0.
-    #[must_use]
-    pub fn refresh_token_lifetime_at(self, field: impl Into<AnswerField>) -> Self {
-        let field = field.into();
-        self.configure(|format| format.refresh_token_lifetime = RefreshTokenLifetime::At(field))
-    }
-
     /// Hides the path of the login's URL in errors, for a path that holds a secret. By default errors
     /// have method, host and path, and never the query.
     #[must_use]
@@ -297,107 +176,6 @@ impl HttpLogin {
             hides_path: true,
             ..self
         }
-    }
-
-    /// Lets a full login follow such failures of a refresh. Defaults to none: the login fails, and the
-    /// next one tries the refresh token again.
-    ///
-    /// A full login is one more request to a server that is in trouble. It is worth that if only the
-    /// path of the refresh is affected.
-    #[must_use]
-    pub fn full_login_after(self, failures: impl IntoIterator<Item = RefreshFailure>) -> Self {
-        Self {
-            full_login_after: failures.into_iter().collect(),
-            ..self
-        }
-    }
-
-    /// Refreshes if there is a refresh token: posts the document that `body` makes from it to `url`.
-    /// The answer is read like that of a login.
-    ///
-    /// | the refresh | the refresh token | a full login |
-    /// | --- | --- | --- |
-    /// | is refused by the API, has no usable token, or no answer after half of the login's timeout | is spent | follows at once |
-    /// | fails as [`RefreshFailure`] lists: no connection, a rate limit, 5xx, a firewall | is kept | does not follow, unless [`full_login_after`](Self::full_login_after) names it |
-    /// | fails so for the fifth time in a row, with a connection | is kept | follows at once |
-    ///
-    /// Give it a client that does not retry by itself: a previous attempt may have made a connection.
-    /// If the answer has no refresh token, the old one stays valid ([RFC 6749, section 6]).
-    ///
-    /// Set [`refresh_token_at`](Self::refresh_token_at) as well: otherwise there is no refresh token.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidUrl`] for the URLs that [`new`](Self::new) does not accept.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use bytes::Bytes;
-    /// # use http::{Request, Response};
-    /// # use http_body_util::Full;
-    /// use tower_bearer::{CachedProvider, HttpLogin};
-    ///
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
-    /// # let client = tower::service_fn(|request: Request<Full<Bytes>>| async move {
-    /// #     let name = request.uri().path().trim_start_matches('/');
-    /// #     let answer = format!(r#"{{"access_token":"{name}","refresh_token":"r"}}"#);
-    /// #     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(answer)))
-    /// # });
-    /// let body = r#"{"user":"me","password":"secret"}"#;
-    /// let login = HttpLogin::new(client, "https://api.example.com/login", body)?
-    ///     .refresh_token_at("/refresh_token")
-    ///     .refresh_by("https://api.example.com/refresh", |refresh_token| {
-    ///         let body = serde_json::json!({ "refresh_token": refresh_token.expose() });
-    ///         body.to_string().into() // a `Secret`
-    ///     })?;
-    ///
-    /// let provider = CachedProvider::new(login);
-    /// assert_eq!(provider.acquire().await?.value(), "Bearer login");
-    /// provider.reset();
-    /// assert_eq!(provider.acquire().await?.value(), "Bearer refresh");
-    /// # Ok::<_, tower_bearer::BoxError>(()) })?;
-    /// # Ok::<_, tower_bearer::BoxError>(())
-    /// ```
-    ///
-    /// [RFC 6749, section 6]: https://www.rfc-editor.org/rfc/rfc6749#section-6
-    pub fn refresh_by(
-        self,
-        url: &str,
-        body: impl Fn(&RefreshToken) -> Secret + Send + Sync + 'static,
-    ) -> Result<Self, InvalidUrl> {
-        let url = url::parse(url, Cleartext::ToLoopback)?;
-        Ok(self.refresh_at(url, body))
-    }
-
-    /// Refreshes at a URL that was already checked.
-    pub(crate) fn refresh_at(
-        self,
-        url: Uri,
-        body: impl Fn(&RefreshToken) -> Secret + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            refresh: Some(Refresh {
-                url,
-                body: Box::new(body),
-                keeps_old: true,
-            }),
-            ..self
-        }
-    }
-
-    /// Makes a refresh token single-use: it is spent even if the answer brings no new one.
-    #[cfg(feature = "teletracker")]
-    pub(crate) fn spending_refresh_tokens(mut self) -> Self {
-        if let Some(refresh) = &mut self.refresh {
-            refresh.keeps_old = false;
-        }
-        self
-    }
-
-    pub(crate) fn configure(mut self, change: impl FnOnce(&mut AnswerFormat)) -> Self {
-        change(&mut self.format);
-        self
     }
 }
 

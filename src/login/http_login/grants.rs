@@ -9,7 +9,7 @@ use http::{
 };
 use tokio::time;
 
-use super::{HttpLogin, JSON, Refresh};
+use super::{HttpLogin, JSON, refresh::Refresh};
 use crate::{
     credential::{Credential, RefreshToken, Secret},
     error::{BoxError, ExchangeKind, Grant, LoginError},

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    credential::{Credential, InvalidToken},
-    login::{Login, LoginRequest, exchange::LIMIT},
+    credential::{Credential, InvalidToken, RefreshToken, Scheme},
+    login::{Lifetime, Login, LoginRequest, exchange::LIMIT},
 };
 
 /// A login whose API gives this answer.
