@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tokio_test::{assert_pending, task};
+use tokio_test::{assert_pending, assert_ready_err, task};
 use tower_bearer::{
     BoxError, CachedProvider, Credential, CredentialEvent, LoginError, LoginRequest, login_fn,
 };
@@ -187,19 +187,52 @@ async fn a_store_that_hangs_or_panics_costs_no_refresh_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_discarded_login_reports_its_refresh_token_too() {
+async fn a_discarded_login_reports_the_refresh_token_that_is_kept() {
+    for (rotates, reported) in [(false, "unspent: r1"), (true, "unspent: r2")] {
+        let journal = Journal::default();
+        let provider = journal.provider(
+            move |mut request| {
+                let spent = rotates.then(|| request.take_refresh_token());
+                async move {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    match spent {
+                        None => Err("no connection".into()),
+                        Some(_) => Ok(Credential::new("b")?.with_refresh_token("r2")),
+                    }
+                }
+            },
+            false,
+        );
+        let mut waiter = task::spawn(provider.acquire());
+        assert_pending!(waiter.poll());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        provider.reset();
+        provider.settled().await;
+        assert_eq!(journal.take(), ["may be spent: r1", reported]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_out_during_the_write_keeps_the_login_from_beginning() {
     let journal = Journal::default();
+    let logins = journal.clone();
     let provider = journal.provider(
-        |_| async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            Err("no connection".into())
+        move |_| {
+            logins.write("sent");
+            async { Ok(Credential::new("b")?) }
         },
         false,
     );
     let mut waiter = task::spawn(provider.acquire());
     assert_pending!(waiter.poll());
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    provider.reset();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    provider.sign_out();
     provider.settled().await;
-    assert_eq!(journal.take(), ["may be spent: r1", "unspent: r1"]);
+    assert!(assert_ready_err!(waiter.poll()).is_signed_out());
+    assert_eq!(
+        journal.take(),
+        ["may be spent: r1"],
+        "its end is never known"
+    );
+    assert_eq!(provider.snapshot().discarded_logins(), 1);
 }

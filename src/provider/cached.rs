@@ -205,6 +205,9 @@ impl CachedProvider {
     /// - Without a refresh token of its own, the provider keeps the one that it has.
     /// - [`on_credential`](CachedProviderBuilder::on_credential) gets it too.
     ///
+    /// For another user, [sign out](Self::sign_out) first: then no request of the previous user is
+    /// replayed with it.
+    ///
     /// # Examples
     ///
     /// ```

@@ -141,6 +141,12 @@ impl Cache {
         self.sign_outs.load(Ordering::Acquire) as u32
     }
 
+    /// Whether a sign-out has discarded the flight: a login that has not begun yet need not begin.
+    pub(super) fn is_signed_out_during(&self, flight: &Arc<Flight<Arc<Entry>>>) -> bool {
+        let locked = self.lock();
+        locked.has_flight(flight) && locked.discarded_by == Some(Discard::SignedOut)
+    }
+
     /// Whether a request that began after so many sign-outs belongs to a previous user.
     pub(super) fn is_signed_out_since(&self, sign_outs: u32) -> bool {
         self.sign_outs() != sign_outs
@@ -197,10 +203,7 @@ impl Cache {
         if is_kept {
             locked.refresh_token = unspent.take();
         }
-        let kept = locked
-            .refresh_token
-            .clone()
-            .filter(|_| is_kept && error.is_some());
+        let kept = locked.refresh_token.clone().filter(|_| is_kept);
         locked.counts.discarded_logins += 1;
         drop(locked);
         self.setup

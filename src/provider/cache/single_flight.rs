@@ -140,9 +140,14 @@ impl Cache {
         let mut locked = self.lock();
         if !locked.has_flight(flight) {
             drop(locked);
-            // Another call has completed it, or panicked before it could: no waiter may be left.
-            if let Err(error) = outcome {
-                flight.complete(Err(error));
+            match outcome {
+                // Declared lost before. Nobody uses it, but it is valid at the server.
+                Ok(late) => {
+                    let reason = Retirement::Replaced;
+                    self.retire(Some(&late.entry), late.refresh_token, reason);
+                }
+                // Another call has completed it, or panicked before it could: no waiter may be left.
+                Err(error) => flight.complete(Err(error)),
             }
             return;
         }

@@ -145,8 +145,8 @@ impl CachedProviderBuilder {
         self
     }
 
-    /// Calls `keep` with the refresh token that a failed login leaves: the unspent one, or a new one
-    /// from an answer without a usable token.
+    /// Calls `keep` with the refresh token that a failed or discarded login leaves: the unspent one, or
+    /// a new one from the answer.
     ///
     /// It runs in the login's task and must not block. A panic in it changes nothing.
     pub fn on_unspent(mut self, keep: impl Fn(&RefreshToken) + Send + Sync + 'static) -> Self {

@@ -4,10 +4,14 @@
 use tokio::{task::yield_now, time};
 use tokio_test::{assert_pending, task};
 
-use super::{super::Setup, *};
+use super::{
+    super::{Setup, lifespan::Source, login_task::Success},
+    *,
+};
 use crate::{
     credential::Credential,
     login::{LoginRequest, login_fn},
+    runtime::SystemClock,
 };
 
 /// A cache with a flight whose login never runs.
@@ -47,6 +51,29 @@ async fn waiters_on_the_logins_runtime_share_one_timer() {
     }
     assert!(!cache.has_flight(&flight));
     assert_eq!(tasks(), 0);
+}
+
+#[test]
+fn the_credential_of_a_lost_login_is_retired() {
+    let (sender, retired) = std::sync::mpsc::channel();
+    let mut setup = Setup::new(login_fn(|_| async { Err("unused".into()) }));
+    setup.hooks.on_retired = Some(Box::new(move |it| sender.send(it).unwrap()));
+    let cache = Arc::new(Cache::new(setup, None));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let lost = Flight::new(Duration::ZERO, runtime.handle(), LoginRequest::default());
+    let (credential, now) = (Credential::new("late").unwrap(), Moment::of(&SystemClock));
+    let late = Success {
+        entry: cache.entry(&credential, Source::Caller(now), now),
+        refresh_token: Some("r".into()),
+        answered: now,
+    };
+    cache.complete_login(&Arc::new(lost), Ok(late));
+    let retired = retired.try_recv().unwrap();
+    assert_eq!(retired.credential().unwrap().token().expose(), "late");
+    assert_eq!(retired.refresh_token().unwrap().expose(), "r");
+    assert!(cache.current().is_none());
 }
 
 #[tokio::test(start_paused = true)]
