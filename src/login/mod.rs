@@ -18,6 +18,7 @@ mod json_text;
 mod jwt;
 #[cfg(feature = "json")]
 mod exchange;
+pub(crate) mod challenge;
 
 use std::{pin::Pin, sync::Arc};
 

@@ -1,6 +1,5 @@
 //! The life of one request: its authorization, its rejection, its replay.
 
-mod challenge;
 mod pending;
 pub mod rejection;
 mod replay;

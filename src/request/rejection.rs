@@ -18,7 +18,7 @@
 
 use http::{HeaderMap, StatusCode};
 
-use super::challenge;
+use crate::login::challenge;
 
 /// A 401, or `grpc-status: 16` in the headers. The default.
 ///
