@@ -157,7 +157,7 @@ pub use crate::{
     error::{BoxError, Error, LoginError, Recovery},
     future::ResponseFuture,
     layer::BearerAuthLayer,
-    login::{Login, LoginFn, LoginReason, LoginRequest, Session, login_fn},
+    login::{Challenge, Login, LoginFn, LoginReason, LoginRequest, Session, login_fn},
     origin::{IntoOrigins, InvalidUrl, Origins},
     provider::{
         Acquire, AcquireIfSome, BoxAcquire, BoxProvider, CachePolicy, CachedProvider,

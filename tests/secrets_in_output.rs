@@ -22,7 +22,10 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose};
 use bytes::Bytes;
-use http::{HeaderName, Request, Response, StatusCode, header::AUTHORIZATION};
+use http::{
+    HeaderMap, HeaderName, Request, Response, StatusCode,
+    header::{AUTHORIZATION, WWW_AUTHENTICATE},
+};
 use http_body_util::Full;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::json;
@@ -31,11 +34,11 @@ use tokio::net::TcpListener;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
 use tower_bearer::{
     AnswerField, Authorization, BearerAuth, BearerAuthLayer, BoxProvider, CachePolicy,
-    CachedProvider, Clock, Credential, CredentialEvent, CredentialProvider, CredentialState, Error,
-    Generation, HttpLogin, Lifetime, LoginError, LoginRequest, NoReplay, Origins, PerRequest,
-    ReadyBody, Recovery, RefreshFailure, RefreshToken, RejectionReport, Replay, ReplayEmpty,
-    ReplayEmptyOr, ReplayReady, ReplayWith, RequestHead, Scheme, Secret, Session, StaticProvider,
-    SystemClock, Token, login_fn,
+    CachedProvider, Challenge, Clock, Credential, CredentialEvent, CredentialProvider,
+    CredentialState, Error, Generation, HttpLogin, Lifetime, LoginError, LoginRequest, NoReplay,
+    Origins, PerRequest, ReadyBody, Recovery, RefreshFailure, RefreshToken, RejectionReport,
+    Replay, ReplayEmpty, ReplayEmptyOr, ReplayReady, ReplayWith, RequestHead, Scheme, Secret,
+    Session, StaticProvider, SystemClock, Token, login_fn,
     presets::{Quable, Teletracker},
     test_util::{ScriptedLogin, ScriptedProvider, TestClock},
 };
@@ -462,6 +465,15 @@ fn public_types(run: &mut Run) {
     });
     let request = Request::new(());
     let _ = policy.keep(RequestHead::of(&request), axum::body::Body::from(TOKEN));
+    let mut headers = HeaderMap::new();
+    let echo = format!("Bearer realm=\"{TOKEN}\", error={TOKEN}, Negotiate {TOKEN}");
+    headers.insert(WWW_AUTHENTICATE, echo.parse().unwrap());
+    let challenges = Challenge::parse(&headers);
+    assert_eq!(challenges[0].parameter("error"), Some(TOKEN));
+    assert_eq!(challenges[1].token68(), Some(TOKEN));
+    for challenge in &challenges {
+        run.debug(challenge);
+    }
     run.debug(&Generation::next());
     run.debug(&Scheme::BEARER);
     run.display(&Scheme::new(format!("{TOKEN} ")).unwrap_err());

@@ -23,16 +23,17 @@ pub(crate) mod challenge;
 use std::{pin::Pin, sync::Arc};
 
 pub(crate) use self::request::RefreshTokenSlot;
+pub use self::{
+    challenge::Challenge,
+    function::{LoginFn, login_fn},
+    request::{LoginReason, LoginRequest},
+};
 #[cfg(feature = "json")]
 pub use self::{
     field::AnswerField,
     http_login::HttpLogin,
     reading::{Lifetime, LoginAnswer},
     refresh_failure::RefreshFailure,
-};
-pub use self::{
-    function::{LoginFn, login_fn},
-    request::{LoginReason, LoginRequest},
 };
 #[cfg(feature = "teletracker")]
 pub(crate) use self::{

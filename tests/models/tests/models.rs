@@ -295,6 +295,66 @@ fn a_login_from_before_a_reset_is_never_used_after_it() {
     });
 }
 
+// A request that began before a sign-out never gets the next user's credential, and a wait for it ends.
+#[test]
+fn a_waiter_never_gets_the_credential_of_the_next_user() {
+    explore("sign_out", None, || {
+        let issuer = Issuer::default();
+        let provider = issuer.provider(None).build();
+        let is_next = Arc::new(AtomicBool::new(false));
+        let (other, next) = (provider.clone(), Arc::clone(&is_next));
+        let waiting = thread::spawn(move || {
+            let acquire = other.acquire();
+            let is_of_previous = !next.load(Ordering::SeqCst);
+            match block_on(acquire) {
+                Ok(authorization) => {
+                    let is_next_users = authorization.value() == "Bearer next-user";
+                    assert!(!is_next_users || !is_of_previous);
+                }
+                Err(error) => assert!(error.is_signed_out()),
+            }
+        });
+        is_next.store(true, Ordering::SeqCst);
+        provider.sign_out();
+        provider.set_credential(Credential::new("next-user").unwrap());
+        waiting.join().unwrap();
+        let current = provider.current().unwrap();
+        assert_eq!(current.value(), "Bearer next-user");
+        assert!(issuer.logins() <= 1);
+    });
+}
+
+// Whenever a sign-out comes, the hooks of a login are told to undo what they stored.
+#[test]
+fn what_a_login_stores_is_retired_by_a_sign_out() {
+    explore("retired", None, || {
+        let issuer = Issuer::default();
+        let (stored, retired) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (storing, retiring) = (Arc::clone(&stored), Arc::clone(&retired));
+        let provider = issuer
+            .provider(None)
+            .on_credential(move |_| {
+                storing.fetch_add(1, SeqCst);
+            })
+            .on_retired(move |_| {
+                retiring.fetch_add(1, SeqCst);
+            })
+            .build();
+        let other = provider.clone();
+        let waiting = thread::spawn(move || drop(block_on(other.acquire())));
+        provider.sign_out();
+        block_on(provider.settled());
+        waiting.join().unwrap();
+        assert!(provider.current().is_none());
+        let retired = retired.load(SeqCst);
+        assert!(
+            stored.load(SeqCst) <= retired,
+            "stored before it is retired"
+        );
+        assert_eq!(issuer.logins(), retired, "each credential is retired");
+    });
+}
+
 // A hanging login ends at its timeout, and every waiter ends with it or at the waiter's own
 // deadline. The outcome of the login is discarded. The number of schedules is unlimited, so this is
 // not for `loom`.
