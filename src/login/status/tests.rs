@@ -400,6 +400,35 @@ async fn a_refresh_that_is_refused_is_followed_by_a_login() {
     }
 }
 
+// The OAuth `error` of a server that is overloaded or broken says nothing about the credentials.
+#[tokio::test]
+async fn an_error_inside_a_429_or_a_5xx_is_never_a_verdict() {
+    let pause = Duration::from_secs(20);
+    for body in [
+        r#"{"error":"invalid_grant"}"#,
+        r#"{"error":"invalid_client"}"#,
+        r#"{"error":"access_denied","success":false}"#,
+    ] {
+        for status in [429, 500, 501, 502, 503, 504, 520, 599] {
+            for headers in [NONE, RETRY_AFTER] {
+                let case = format!("{status} {headers:?} {body}");
+                let error = failure(&login(status, headers, body)).await;
+                assert!(!error.is_permanent(), "{case}");
+                assert_eq!(error.error_code(), None, "{case}");
+                let provider = CachedProvider::new(login(status, headers, body));
+                let recovery = provider.acquire().await.unwrap_err().recovery();
+                let Recovery::TryAgain { after } = recovery else {
+                    panic!("{case}: {recovery:?}");
+                };
+                assert!(after <= pause, "{case}: {after:?}");
+                // The refresh token stays, and no full login follows.
+                let login = refreshing(move || Ok(response(status, headers, body)));
+                assert_eq!(outcome(&login).await, (false, true), "{case}");
+            }
+        }
+    }
+}
+
 // Some servers answer 500 to a refresh token that they do not know: no history makes a login impossible.
 #[tokio::test]
 async fn a_login_follows_the_fifth_refresh_in_a_row_that_is_not_processed() {
