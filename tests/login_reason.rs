@@ -140,3 +140,40 @@ async fn the_reason_stays_while_logins_fail() {
     }
     assert_eq!(world.take(), [LoginReason::Expired; 2]);
 }
+
+/// Sends a request that is rejected with this challenge, and returns the parameters `scope` that the next
+/// login sees.
+async fn scopes_after_rejection(challenge: &'static str) -> Vec<String> {
+    let scopes = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&scopes);
+    let provider = CachedProvider::new(login_fn(move |request| {
+        let found = request.challenges().iter();
+        let found = found.filter_map(|it| it.parameter("scope").map(str::to_owned));
+        seen.lock().unwrap().extend(found);
+        async { Ok(Credential::new("abc")?) }
+    }));
+    let service = service_fn(move |_: Request<()>| {
+        let response = http::Response::builder().status(401);
+        let response = response.header("www-authenticate", challenge).body(());
+        async { Ok::<_, std::io::Error>(response.unwrap()) }
+    });
+    let layer = BearerAuthLayer::new(provider.clone(), origins());
+    let request = Request::get(URL).body(()).unwrap();
+    layer.layer(service).oneshot(request).await.unwrap();
+    assert!(
+        scopes.lock().unwrap().is_empty(),
+        "the first login has none"
+    );
+    provider.acquire().await.unwrap();
+    provider.reset();
+    provider.acquire().await.unwrap();
+    assert_eq!(provider.snapshot().logins(), 3);
+    std::mem::take(&mut *scopes.lock().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_gets_the_challenges_of_its_own_rejection_only() {
+    let challenge = r#"Bearer error="insufficient_scope", scope="write""#;
+    assert_eq!(scopes_after_rejection(challenge).await, ["write"]);
+    assert_eq!(scopes_after_rejection("Bearer").await, [""; 0]);
+}

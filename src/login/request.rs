@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use super::challenge::Challenge;
 use crate::{
     credential::{Generation, RefreshToken},
     error::{BoxError, Error},
@@ -86,6 +87,7 @@ pub enum LoginReason {
 #[non_exhaustive]
 pub struct LoginRequest {
     reason: LoginReason,
+    challenges: Arc<[Challenge]>,
     refresh_token: RefreshTokenSlot,
     timeout: Option<Duration>,
 }
@@ -107,13 +109,25 @@ impl LoginRequest {
         Self { reason, ..self }
     }
 
+    /// A request with the challenges of a rejection, for tests of your own [`Login`](crate::Login).
+    /// Defaults to none.
+    #[must_use]
+    pub fn with_challenges(self, challenges: impl IntoIterator<Item = Challenge>) -> Self {
+        Self {
+            challenges: challenges.into_iter().collect(),
+            ..self
+        }
+    }
+
     pub(crate) fn new(
         reason: LoginReason,
+        challenges: Arc<[Challenge]>,
         refresh_token: Option<RefreshToken>,
         timeout: Duration,
     ) -> Self {
         Self {
             reason,
+            challenges,
             refresh_token: RefreshTokenSlot::new(refresh_token),
             timeout: Some(timeout),
         }
@@ -135,6 +149,35 @@ impl LoginRequest {
     #[must_use]
     pub fn reason(&self) -> LoginReason {
         self.reason
+    }
+
+    /// The `WWW-Authenticate` challenges of the rejection that this login is made for. Empty for any
+    /// other [reason](Self::reason), and after a manual rejection.
+    ///
+    /// They say what the next token has to satisfy, such as a `scope` or `claims`. A challenge must
+    /// never choose where to log in: [`Challenge`] says why.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use http::{HeaderMap, header::WWW_AUTHENTICATE};
+    /// use tower_bearer::{Challenge, LoginRequest};
+    ///
+    /// /// The claims that the API demands, for the login's own `claims` parameter.
+    /// fn claims(request: &LoginRequest) -> Option<&str> {
+    ///     request.challenges().iter().find_map(|challenge| challenge.parameter("claims"))
+    /// }
+    ///
+    /// let mut headers = HeaderMap::new();
+    /// let challenge = r#"Bearer error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ==""#;
+    /// headers.insert(WWW_AUTHENTICATE, challenge.parse()?);
+    /// let request = LoginRequest::default().with_challenges(Challenge::parse(&headers));
+    /// assert_eq!(claims(&request), Some("eyJhY2Nlc3NfdG9rZW4iOnt9fQ=="));
+    /// # Ok::<_, http::header::InvalidHeaderValue>(())
+    /// ```
+    #[must_use]
+    pub fn challenges(&self) -> &[Challenge] {
+        &self.challenges
     }
 
     /// The time after which the login is dropped, counted from its start. `None` for a request that

@@ -244,7 +244,7 @@ impl Cache {
     /// Why a request makes a login now.
     fn login_reason(&self, locked: &Locked, now: Moment) -> LoginReason {
         if let Some(rejected) = &locked.rejected {
-            return LoginReason::Rejected(rejected.generation());
+            return LoginReason::Rejected(rejected.entry.generation());
         }
         match self.current.load().as_deref() {
             None => LoginReason::First,

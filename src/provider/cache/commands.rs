@@ -157,7 +157,7 @@ impl Cache {
     #[must_use]
     fn forget_credential(&self, locked: &mut Locked) -> Dropped {
         let current = self.set_current(locked, None);
-        let rejected = locked.rejected.take();
+        let rejected = locked.rejected.take().map(|rejected| rejected.entry);
         locked.back_off = BackOff::default();
         locked.rejections = Rejections::new(self.setup.policy.pauses());
         self.update_awaited(locked);

@@ -9,11 +9,12 @@ use std::{
 };
 
 use super::{
-    Cache, Entry, Locked,
+    Cache, Entry, Locked, RejectedEntry,
     rejections::{Decision, Rejections},
 };
 use crate::{
     error::Error,
+    login::Challenge,
     provider::{
         observers::CredentialEvent,
         receipt::{Reason, Receipt, Rejected, Verdict},
@@ -31,6 +32,11 @@ impl Cache {
         let receipt = rejected.receipt;
         let generation = receipt.generation();
         let now = Moment::of(&*self.setup.clock);
+        // Read without the lock: it is only needed if this generation is the current one.
+        let challenges = match rejected.headers {
+            Some(headers) if self.generation() == Some(generation) => Challenge::parse(headers),
+            _ => Vec::new(),
+        };
         let mut locked = self.lock();
         if !locked.issued.contains(&generation) {
             return Verdict::new(Reason::Unknown); // another provider's
@@ -69,7 +75,10 @@ impl Cache {
             .saturating_duration_since(entry.received_at.monotonic);
         if verdict.is_log_in() {
             self.set_current(&mut locked, None);
-            locked.rejected = Some(entry);
+            locked.rejected = Some(RejectedEntry {
+                entry,
+                challenges: challenges.into(),
+            });
         }
         let after = Standing::of(&locked.rejections, now);
         let is_contended = after.is_contention && !before.is_contention;
@@ -102,7 +111,7 @@ impl Cache {
         if self.current.load().is_none()
             && let Some(rejected) = locked.rejected.take()
         {
-            self.set_current(locked, Some(rejected));
+            self.set_current(locked, Some(rejected.entry));
         }
     }
 
@@ -144,7 +153,8 @@ impl Cache {
             locked.issued.pop_front();
         }
         locked.issued.push_back(generation);
-        self.set_current(locked, Some(entry)).or(rejected)
+        self.set_current(locked, Some(entry))
+            .or(rejected.map(|rejected| rejected.entry))
     }
 }
 

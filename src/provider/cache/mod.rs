@@ -49,7 +49,7 @@ use super::{
 use crate::{
     credential::{Authorization, Credential, Generation, RefreshToken},
     error::Error,
-    login::{DynLogin, Login, Session},
+    login::{Challenge, DynLogin, Login, Session},
     runtime::{
         Clock, Moment, SystemClock,
         sync::{ArcSwapOption, AtomicBool, AtomicU64, Mutex, MutexGuard},
@@ -152,9 +152,15 @@ struct Locked {
     /// The last generations, oldest first.
     issued: VecDeque<Generation>,
     /// The rejected credential, until a login succeeds or fails.
-    rejected: Option<Arc<Entry>>,
+    rejected: Option<RejectedEntry>,
     expiry_timer: Option<ExpiryTimer>,
     counts: Counts,
+}
+
+struct RejectedEntry {
+    entry: Arc<Entry>,
+    /// For the login that replaces it.
+    challenges: Arc<[Challenge]>,
 }
 
 impl Cache {

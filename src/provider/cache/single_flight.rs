@@ -70,7 +70,10 @@ impl Cache {
         let refresh_token = locked.refresh_token.take();
         let refresh_token = refresh_token.filter(|token| !token.is_expired(now));
         let timeout = self.setup.policy.time_to_log_in();
-        let request = LoginRequest::new(reason, refresh_token, timeout);
+        let rejected = locked.rejected.as_ref();
+        let challenges = rejected.map(|rejected| Arc::clone(&rejected.challenges));
+        let challenges = challenges.unwrap_or_default();
+        let request = LoginRequest::new(reason, challenges, refresh_token, timeout);
         let flight = Flight::new(timeout, runtime, request);
         let flight = Arc::new(match reason {
             LoginReason::RefreshAhead => flight.in_background(now, timeout),

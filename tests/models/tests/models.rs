@@ -324,6 +324,24 @@ fn a_waiter_never_gets_the_credential_of_the_next_user() {
     });
 }
 
+// A waiter does not wait for the end of the login, whenever the sign-out comes.
+#[test]
+fn a_sign_out_ends_a_wait_for_a_login_that_hangs() {
+    explore("sign_out_hanging", None, || {
+        let provider = CachedProvider::builder(login_fn(|_| std::future::pending()))
+            .policy(tower_bearer::CachePolicy::default().login_timeout(Duration::from_secs(1)))
+            .clock(ModelClock)
+            .random(|| 0.5)
+            .build();
+        let other = provider.clone();
+        let waiting = thread::spawn(move || block_on(other.acquire()).unwrap_err());
+        provider.sign_out();
+        assert!(waiting.join().unwrap().is_signed_out());
+        // The login ends at its timeout.
+        model::pass(Duration::from_secs(3));
+    });
+}
+
 // Whenever a sign-out comes, the hooks of a login are told to undo what they stored.
 #[test]
 fn what_a_login_stores_is_retired_by_a_sign_out() {
