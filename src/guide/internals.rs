@@ -47,9 +47,11 @@
 //! - **Back-off.** After a failed login, requests get its error until the pause is over. Pauses are
 //!   random, so that many processes do not come back together. A rejected credential is put back
 //!   meanwhile.
-//! - **Rejections.** Each target that was rejected has a small state machine: waiting, helped or
-//!   mixed.
-//!   It decides when another login is worth it. [`rejections`](crate::guide::rejections) has the rules.
+//! - **Rejections.** Each target that was rejected has a small state machine: waiting, helped or mixed. It
+//!   decides when another login is worth it. [`rejections`](crate::guide::rejections) has the rules.
+//! - **Commands.** A reset, a sign-out and a credential that is handed in take effect at once. A login under
+//!   way goes on, and its outcome is discarded. Each authorization has the number of sign-outs before it, so
+//!   nothing is sent for another user.
 //!
 //! # Why each trick exists
 //!
@@ -109,6 +111,7 @@
 //! | `flight.rs`, `single_flight.rs`, `login_task.rs` | the one login: its waiters, its start and its end, its task |
 //! | `freshness.rs`, `lifespan.rs` | the fresh mark and the expiry timer; when a credential ages and expires |
 //! | `backoff.rs` | the pause after a failed login |
+//! | `commands.rs` | reset, sign out, set a credential, settle |
 //! | `feedback.rs`, `rejections.rs`, `target_filter.rs` | reports of acceptances and rejections; the rules for rejections; which acceptances matter |
 //!
 //! You can watch the life of a credential from outside:

@@ -42,7 +42,8 @@
 //! A background login is also lost if the provider's clocks say so: its process was frozen.
 //!
 //! The first completion counts. Each flight is compared by its address, so a late outcome of a lost
-//! flight does not touch the next one. A reset lets the flight go on and discards its outcome.
+//! flight does not touch the next one. [Commands](super::commands) let the flight go on and discard its
+//! outcome.
 //!
 //! # Locks
 //!
