@@ -331,6 +331,20 @@ async fn a_replacement_is_retired_without_its_refresh_token() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refresh_token_that_a_login_did_without_is_retired() {
+    let log = Log::default();
+    let login = login_fn(|_| async { Ok(credential("b").with_refresh_token("r2")) });
+    let provider = log
+        .hooks(CachedProvider::builder(login))
+        .starting_with(credential("a").with_refresh_token("r1"))
+        .build();
+    let generation = provider.current().unwrap().generation();
+    assert!(provider.reject(&by_hand(generation)).is_log_in());
+    provider.acquire().await.unwrap();
+    assert_eq!(log.take(), ["stored b", "Replaced a r1"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_credential_that_is_handed_in_ends_the_wait_and_discards_the_login() {
     let (login, log) = (ScriptedLogin::gated(), Log::default());
     let events = log.clone();

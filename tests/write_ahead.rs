@@ -1,10 +1,17 @@
 //! A store is told before a refresh token may be spent, and whether it was.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::yield_now,
+};
 use tokio_test::{assert_pending, assert_ready_err, task};
 use tower_bearer::{
     BoxError, CachedProvider, Credential, CredentialEvent, LoginError, LoginRequest, login_fn,
@@ -235,4 +242,83 @@ async fn a_sign_out_during_the_write_keeps_the_login_from_beginning() {
         "its end is never known"
     );
     assert_eq!(provider.snapshot().discarded_logins(), 1);
+}
+
+/// The hook of a login that has ended comes before the next login gets the same refresh token.
+/// Otherwise the store would say last that a refresh token is unspent which was sent.
+#[test]
+fn no_report_of_an_unspent_refresh_token_comes_late() {
+    for is_reset_during_it in [true, false] {
+        let journal = Journal::default();
+        let itself: Arc<OnceLock<CachedProvider>> = Arc::default();
+        let (ahead, sent, unspent) = (journal.clone(), journal.clone(), journal.clone());
+        let logins = AtomicUsize::new(0);
+        let login = login_fn(move |mut request: LoginRequest| {
+            let is_first = logins.fetch_add(1, SeqCst) == 0;
+            let sent = sent.clone();
+            async move {
+                if is_first {
+                    yield_now().await;
+                    return Err("no connection".into());
+                }
+                let token = request.take_refresh_token().unwrap();
+                sent.write(format!("sent: {}", token.expose()));
+                std::future::pending().await
+            }
+        });
+        let (in_observer, has_failed) = (Arc::clone(&itself), AtomicBool::new(false));
+        let provider = CachedProvider::builder(login)
+            .before_refresh(move |token| {
+                ahead.write(format!("may be spent: {}", token.expose()));
+                async { Ok(()) }
+            })
+            .on_unspent(move |token| unspent.write(format!("unspent: {}", token.expose())))
+            .on_event(move |event| match event {
+                CredentialEvent::LoginDiscarded { .. } | CredentialEvent::LoginFailed { .. } => {
+                    if has_failed.swap(true, SeqCst) {
+                        return; // the second login, which the end of its runtime drops
+                    }
+                    let provider = in_observer.get().unwrap().clone();
+                    provider.reset(); // no pause
+                    // Another thread logs in before this observer has returned.
+                    let other = std::thread::spawn(move || {
+                        current_thread().block_on(async {
+                            let mut waiter = task::spawn(provider.acquire());
+                            assert_pending!(waiter.poll());
+                            for _ in 0..10 {
+                                yield_now().await;
+                            }
+                        });
+                    });
+                    other.join().unwrap();
+                }
+                _ => {}
+            })
+            .starting_with(Credential::new("a").unwrap().with_refresh_token("r1"))
+            .build();
+        itself.set(provider.clone()).ok();
+        current_thread().block_on(async {
+            provider.reset();
+            let mut waiter = task::spawn(provider.acquire());
+            assert_pending!(waiter.poll());
+            yield_now().await;
+            if is_reset_during_it {
+                provider.reset();
+            }
+            for _ in 0..10 {
+                yield_now().await;
+            }
+        });
+        let lines = [
+            "may be spent: r1",
+            "unspent: r1",
+            "may be spent: r1",
+            "sent: r1",
+        ];
+        assert_eq!(journal.take(), lines);
+    }
+}
+
+fn current_thread() -> Runtime {
+    Builder::new_current_thread().enable_time().build().unwrap()
 }

@@ -222,31 +222,48 @@ pub(crate) struct RefreshTokenSlot(Arc<Slot>);
 
 #[derive(Default)]
 struct Slot {
-    refresh_token: Mutex<Option<RefreshToken>>,
+    refresh_token: Mutex<Held>,
     refresh_failure: OnceLock<Error>,
+}
+
+#[derive(Default)]
+struct Held {
+    refresh_token: Option<RefreshToken>,
+    /// Whether the login has ended: nothing is put back any more.
+    is_closed: bool,
 }
 
 impl RefreshTokenSlot {
     pub(crate) fn new(refresh_token: Option<RefreshToken>) -> Self {
         Self(Arc::new(Slot {
-            refresh_token: Mutex::new(refresh_token),
+            refresh_token: Mutex::new(Held {
+                refresh_token,
+                is_closed: false,
+            }),
             refresh_failure: OnceLock::new(),
         }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<RefreshToken>> {
+    fn lock(&self) -> MutexGuard<'_, Held> {
         // Only moves happen under the lock, so a poisoned lock still guards a whole value.
         let slot = self.0.refresh_token.lock();
         slot.unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn take(&self) -> Option<RefreshToken> {
-        self.lock().take()
+        self.lock().refresh_token.take()
+    }
+
+    /// Takes what is left at the end of the login. Later nothing can be taken or put back.
+    pub(crate) fn close(&self) -> Option<RefreshToken> {
+        let mut held = self.lock();
+        held.is_closed = true;
+        held.refresh_token.take()
     }
 
     /// A copy of the refresh token, which stays there.
     pub(crate) fn peek(&self) -> Option<RefreshToken> {
-        self.lock().clone()
+        self.lock().refresh_token.clone()
     }
 
     pub(crate) fn report_failure(&self, failure: BoxError) {
@@ -259,9 +276,12 @@ impl RefreshTokenSlot {
     }
 
     fn put_back(&self, refresh_token: RefreshToken) {
-        let mut slot = self.lock();
-        let _dropped_unlocked = slot.replace(refresh_token);
-        drop(slot);
+        let mut held = self.lock();
+        if held.is_closed {
+            return;
+        }
+        let _dropped_unlocked = held.refresh_token.replace(refresh_token);
+        drop(held);
     }
 }
 

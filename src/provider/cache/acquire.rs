@@ -202,7 +202,7 @@ impl Cache {
                 }
                 return Ok(Joined::Waiting(flight, wait));
             }
-            self.complete_login(&flight, Err(Error::login_lost()));
+            self.lose_login(&flight);
         }
     }
 

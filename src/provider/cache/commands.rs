@@ -126,7 +126,7 @@ impl Cache {
             let wait = flight.timed_wait();
             // It may have been completed before the wait began.
             if flight.outcome().is_none() && wait.await.is_err() {
-                self.complete_login(&flight, Err(Error::login_lost()));
+                self.lose_login(&flight);
             }
         }
     }
@@ -187,12 +187,16 @@ impl Cache {
         mut locked: MutexGuard<'_, Locked>,
         flight: &Flight<Arc<Entry>>,
         outcome: Result<Success, Error>,
+        left: Option<RefreshToken>,
         discard: Discard,
     ) {
         let (entry, left, error) = match outcome {
             // The server has already replaced the previous refresh token.
             Ok(success) => (Some(success.entry), success.refresh_token, None),
-            Err(error) => (None, flight.refresh_token().take(), Some(error)),
+            Err(error) => {
+                let left = left.or_else(|| flight.refresh_token().close());
+                (None, left, Some(error))
+            }
         };
         let is_kept = match discard {
             Discard::Reset => true,
@@ -203,15 +207,11 @@ impl Cache {
         if is_kept {
             locked.refresh_token = unspent.take();
         }
-        let kept = locked.refresh_token.clone().filter(|_| is_kept);
         locked.counts.discarded_logins += 1;
         drop(locked);
         self.setup
             .observers
             .notify(&CredentialEvent::LoginDiscarded { error });
-        if let Some(kept) = kept {
-            self.setup.hooks.unspent(&kept);
-        }
         let reason = match discard {
             Discard::SignedOut => Retirement::SignedOut,
             Discard::Reset | Discard::Replaced => Retirement::Replaced,

@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
-use super::{Cache, Entry, flight::Flight, lifespan::Source};
+use super::{Cache, Entry, flight::Flight, lifespan::Source, single_flight::Fate};
 use crate::{
     credential::{Credential, RefreshToken},
     error::{BoxError, Error},
@@ -49,10 +49,12 @@ impl LoginTask {
             Ok(credential) => {
                 let answered = Moment::of(&*cache.setup.clock);
                 let credential = self.with_unused_refresh_token(credential);
-                if cache.publishes(&self.flight) {
-                    cache.setup.hooks.credential(&credential);
-                }
                 let refresh_token = credential.refresh_token().cloned();
+                match cache.fate(&self.flight) {
+                    Fate::Published => cache.setup.hooks.credential(&credential),
+                    Fate::Discarded => self.report_unspent(refresh_token.as_ref()),
+                    Fate::Dropped => {}
+                }
                 Ok(Success {
                     entry: cache.entry(&credential, Source::Login { sent, answered }, answered),
                     refresh_token: refresh_token.map(|token| token.counted_from(sent)),
@@ -65,17 +67,34 @@ impl LoginTask {
             }
             Err(error) => Err(error),
         };
-        cache.complete_login(&self.flight, outcome);
+        let left = self.left(outcome.is_err());
+        cache.complete_login(&self.flight, outcome, left);
+    }
+
+    /// The refresh token that the login leaves if it has failed. The hook gets it before the flight is
+    /// completed: then the next login may spend it.
+    fn left(&self, has_failed: bool) -> Option<RefreshToken> {
+        let left = self.flight.refresh_token().close();
+        if has_failed && self.cache.fate(&self.flight) != Fate::Dropped {
+            self.report_unspent(left.as_ref());
+        }
+        left
+    }
+
+    fn report_unspent(&self, refresh_token: Option<&RefreshToken>) {
+        if let Some(refresh_token) = refresh_token {
+            self.cache.setup.hooks.unspent(refresh_token);
+        }
     }
 
     /// Keeps the previous refresh token if the login neither used it nor returned a new one.
     fn with_unused_refresh_token(&self, credential: Credential) -> Credential {
-        match (
-            credential.refresh_token(),
-            self.flight.refresh_token().take(),
-        ) {
-            (None, Some(left)) => credential.with_refresh_token(left),
-            _ => credential,
+        if credential.refresh_token().is_some() {
+            return credential;
+        }
+        match self.flight.refresh_token().take() {
+            Some(left) => credential.with_refresh_token(left),
+            None => credential,
         }
     }
 
@@ -139,7 +158,8 @@ impl LoginTask {
 impl Drop for LoginTask {
     /// Has an effect only if the runtime drops the task before the login has ended.
     fn drop(&mut self) {
+        let left = self.left(true);
         self.cache
-            .complete_login(&self.flight, Err(Error::login_dropped()));
+            .complete_login(&self.flight, Err(Error::login_dropped()), left);
     }
 }

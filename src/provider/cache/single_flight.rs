@@ -10,11 +10,13 @@ use std::{
 use super::{
     Cache, Entry, Locked,
     backoff::BackOff,
+    commands::Discard,
     flight::Flight,
     lifespan::Freshness,
     login_task::{LoginTask, Success},
 };
 use crate::{
+    credential::RefreshToken,
     error::Error,
     login::{LoginReason, LoginRequest},
     provider::{hooks::Retirement, observers::CredentialEvent},
@@ -23,6 +25,16 @@ use crate::{
         sync::{Handle, MutexGuard},
     },
 };
+
+/// What becomes of a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Published,
+    /// Only its refresh token is kept.
+    Discarded,
+    /// Nothing of it is kept.
+    Dropped,
+}
 
 impl Cache {
     /// Starts one login in the background, unless one is under way or has just failed.
@@ -44,7 +56,7 @@ impl Cache {
                 break locked;
             };
             drop(locked);
-            self.complete_login(&overdue, Err(Error::login_lost()));
+            self.lose_login(&overdue);
         };
         // Check again under the lock: a flight may have been completed since.
         let is_aging = self
@@ -102,7 +114,7 @@ impl Cache {
             let mut wait = wait;
             while flight.outcome().is_none() {
                 if wait.await.is_err() {
-                    cache.complete_login(&flight, Err(Error::login_lost()));
+                    cache.lose_login(&flight);
                     break;
                 }
                 // Woken without an outcome: later waiters rely on this timer as well.
@@ -118,19 +130,32 @@ impl Cache {
         self.lock().has_flight(flight)
     }
 
-    /// Whether the flight's credential will be published, as far as is known now.
-    pub(super) fn publishes(&self, flight: &Arc<Flight<Arc<Entry>>>) -> bool {
+    /// What will become of a login that ends now.
+    pub(super) fn fate(&self, flight: &Arc<Flight<Arc<Entry>>>) -> Fate {
         let locked = self.lock();
-        locked.has_flight(flight) && locked.discarded_by.is_none()
+        match locked.discarded_by {
+            _ if !locked.has_flight(flight) => Fate::Dropped,
+            None => Fate::Published,
+            Some(Discard::Reset) => Fate::Discarded,
+            Some(Discard::Replaced) if locked.refresh_token.is_none() => Fate::Discarded,
+            Some(Discard::Replaced | Discard::SignedOut) => Fate::Dropped,
+        }
     }
 
-    /// Publishes the outcome of the flight and wakes its waiters.
+    /// Completes a flight whose task no longer runs.
+    pub(super) fn lose_login(self: &Arc<Self>, flight: &Arc<Flight<Arc<Entry>>>) {
+        self.complete_login(flight, Err(Error::login_lost()), None);
+    }
+
+    /// Publishes the outcome of the flight and wakes its waiters. `left` is the refresh token that a
+    /// failed login leaves.
     ///
     /// If the flight was declared lost, another login may be under way: the outcome is discarded.
     pub(super) fn complete_login(
         self: &Arc<Self>,
         flight: &Arc<Flight<Arc<Entry>>>,
         outcome: Result<Success, Error>,
+        left: Option<RefreshToken>,
     ) {
         // No clock is read for a lost login: it may be reported while a panic unwinds.
         let is_lost = outcome.as_ref().is_err_and(Error::is_login_lost);
@@ -164,7 +189,7 @@ impl Cache {
             (outcome, _) => outcome,
         };
         if let Some(discard) = locked.discarded_by.take() {
-            self.discard_login(locked, flight, outcome, discard);
+            self.discard_login(locked, flight, outcome, left, discard);
             if is_lost {
                 flight.abort();
             }
@@ -179,6 +204,8 @@ impl Cache {
                 answered,
             }) => {
                 locked.refresh_token = refresh_token;
+                // The login did without the previous one, and brought another.
+                unspent = left;
                 locked.counts.logins += 1;
                 locked.back_off = BackOff::default();
                 replaced = self.publish(&mut locked, Arc::clone(&entry), answered);
@@ -193,8 +220,7 @@ impl Cache {
             }
             Err(error) => {
                 // An unused refresh token is kept for the next login.
-                locked.refresh_token = flight.refresh_token().take();
-                unspent = locked.refresh_token.clone();
+                locked.refresh_token = left.or_else(|| flight.refresh_token().close());
                 locked.counts.failed_logins += 1;
                 self.restore_rejected(&mut locked);
                 self.clear_fresh_mark(&mut locked);
@@ -210,10 +236,7 @@ impl Cache {
         // Observers run before waiters wake up. An observer that blocks delays waiters up to their
         // deadline; then they read the credential themselves.
         self.setup.observers.notify(&event);
-        if let Some(unspent) = unspent {
-            self.setup.hooks.unspent(&unspent);
-        }
-        self.retire(replaced.as_deref(), None, Retirement::Replaced);
+        self.retire(replaced.as_deref(), unspent, Retirement::Replaced);
         flight.complete(outcome);
         if is_lost {
             flight.abort();

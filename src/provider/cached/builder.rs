@@ -148,7 +148,9 @@ impl CachedProviderBuilder {
     /// Calls `keep` with the refresh token that a failed or discarded login leaves: the unspent one, or
     /// a new one from the answer.
     ///
-    /// It runs in the login's task and must not block. A panic in it changes nothing.
+    /// It runs in the login's task, before another login can get the refresh token, and must not block.
+    /// A panic in it changes nothing. A login that was [lost](crate::Error::is_login_lost) reports
+    /// nothing.
     pub fn on_unspent(mut self, keep: impl Fn(&RefreshToken) + Send + Sync + 'static) -> Self {
         self.setup.hooks.on_unspent = Some(Box::new(keep));
         self

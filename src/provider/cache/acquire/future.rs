@@ -79,7 +79,7 @@ impl Future for Acquiring {
                         return Poll::Pending;
                     }
                     if flight.is_overdue(|| Moment::of(&*cache.setup.clock)) {
-                        cache.complete_login(flight, Err(Error::login_lost()));
+                        cache.lose_login(flight);
                     } else {
                         // Woken without an outcome: there may be a credential now.
                         this.wait.set(None);

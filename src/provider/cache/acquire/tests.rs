@@ -69,7 +69,7 @@ fn the_credential_of_a_lost_login_is_retired() {
         refresh_token: Some("r".into()),
         answered: now,
     };
-    cache.complete_login(&Arc::new(lost), Ok(late));
+    cache.complete_login(&Arc::new(lost), Ok(late), None);
     let retired = retired.try_recv().unwrap();
     assert_eq!(retired.credential().unwrap().token().expose(), "late");
     assert_eq!(retired.refresh_token().unwrap().expose(), "r");
@@ -115,7 +115,7 @@ async fn the_timer_ends_with_the_login() {
     assert_pending!(waiter.poll());
     yield_now().await;
     assert_eq!(tasks(), 1);
-    cache.complete_login(&flight, Err(Error::not_renewed()));
+    cache.complete_login(&flight, Err(Error::not_renewed()), None);
     assert!(waiter.is_woken());
     yield_now().await;
     assert_eq!(tasks(), 0);
