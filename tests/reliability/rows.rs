@@ -619,6 +619,10 @@ pub(crate) const SECTIONS: &[Section] = &[
             ),
             row("grpc", "A gRPC client over a socket is rejected."),
             row(
+                "kills",
+                "A process with single-use refresh tokens is killed, at each moment of a login and of its store.",
+            ),
+            row(
                 "models",
                 "Models of the code that threads share, under every schedule.",
             ),
@@ -633,6 +637,10 @@ pub(crate) const SECTIONS: &[Section] = &[
             row(
                 "rejections",
                 "Random histories of rejections: a login must always be tried in time.",
+            ),
+            row(
+                "sign_outs",
+                "Users sign out, and others sign in, while requests, logins and refreshes go on.",
             ),
             row(
                 "simulation",
