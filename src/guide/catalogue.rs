@@ -41,9 +41,9 @@
 //! | [`CredentialEvent::LoggedIn`] | A login brought a credential, which is now in use. | Nothing. Count them: more than one per lifetime means that tokens are revoked. |
 //! | [`CredentialEvent::LoginFailed`] | A login failed or was lost; all waiting requests got this error. | Look up the error and its sources below. |
 //! | [`CredentialEvent::LoginDiscarded`] | A [`reset`](crate::CachedProvider::reset), [`set_credential`](crate::CachedProvider::set_credential) or [`sign_out`](crate::CachedProvider::sign_out) came during this login, so its outcome does not count. | Nothing. |
-//! | [`CredentialEvent::RefreshFailed`] | The server rejected a refresh token, or its answer was lost. The login went on without it. | Nothing, if it is rare. Otherwise see whether two processes share the refresh token. |
+//! | [`CredentialEvent::RefreshFailed`] | The server rejected a refresh token, or its answer was lost. The login went on without it. | Nothing, if it is rare. Otherwise see whether two processes share the refresh token, or whether your [store](super::shutdown) fails. |
 //! | [`CredentialEvent::CredentialSet`] | Your program called [`set_credential`](crate::CachedProvider::set_credential). | Nothing. |
-//! | [`CredentialEvent::SignedOut`] | Your program called [`sign_out`](crate::CachedProvider::sign_out). | Nothing. |
+//! | [`CredentialEvent::SignedOut`] | Your program called [`sign_out`](crate::CachedProvider::sign_out). | Nothing, or delete what is stored: see [signing out](super::signing_out). |
 //! | [`CredentialEvent::Rejected`] | A server rejected the current credential. `is_kept` says whether it stays in use. | Nothing, if it is rare: the next request logs in. |
 //! | [`CredentialEvent::LoginHeldBack`] | A rejected credential stays in use until `next_login`, since logins have not helped. Sent once per pause. | Look up `reason` below. Often an endpoint is forbidden for this account. |
 //! | [`CredentialEvent::Contended`] | For the third time in a row, a token was revoked within seconds of its login. | Look for another program or person that uses this account: see [contention](super::contention). |

@@ -173,6 +173,7 @@
 //!   [again and again](crate::guide::contention).
 //! - Check [where the token may go](crate::guide::origins), and the
 //!   [order of your layers](crate::guide::layer_order).
+//! - End the program without losing a refresh token: [shutdown](crate::guide::shutdown).
 //! - Replace the authorization of an existing client: [migrating](crate::guide::migrating).
 //!
 //! [`HttpLogin`]: https://docs.rs/tower-bearer/latest/tower_bearer/struct.HttpLogin.html

@@ -26,6 +26,15 @@
 //! taken, no other login gets it.
 //! `tests/refresh_tokens.rs::a_taken_token_is_spent_however_the_login_ends`
 //!
+//! **Refresh token spent again after a crash.** The process ends after the refresh was sent and before
+//! the next refresh token is stored. The next process sends the old one. Here a
+//! [hook](super::shutdown#a-store-that-survives-a-crash) comes before the refresh.
+//! `tests/kills.rs::no_refresh_token_is_used_twice_across_kills`
+//!
+//! **Signed out, and signed in again.** A login ends after the user has signed out, and its token is
+//! used for the next user. Here its outcome is discarded, and no request changes its user.
+//! `tests/sign_out_load.rs::nothing_is_sent_or_stored_for_a_user_that_has_signed_out`
+//!
 //! **Account locked by a wrong password.** A service tries it once per request until the server
 //! locks the account. Here a [permanent](crate::LoginError::permanent) failure is tried again after
 //! 15, 30 and 60 minutes. `tests/failures.rs::a_wrong_password_is_tried_twice_in_half_an_hour`

@@ -7,7 +7,7 @@
 //! | OAuth 2.0 grants, discovery, device codes | a [`Login`] of your own, or [`login_fn`] around an OAuth client. A password or refresh login that is one POST with a JSON answer needs no code: `HttpLogin`, feature `json`. |
 //! | metrics | count [`CredentialEvent`]s in an [observer](crate::CachedProviderBuilder::on_event), and export [`Snapshot`] |
 //! | one session for many processes | each process logs in for itself. If your API revokes the other's token, give each process its own account, or write a [`CredentialProvider`] over a shared store. |
-//! | a credential that survives a restart | [`on_credential`] to store it, [`starting_with`] to begin with it |
+//! | a credential that survives a restart | [`on_credential`] to store it, [`starting_with`] to begin with it; [`shutdown`](crate::guide::shutdown) has a store |
 //! | logins without a request | call [`CachedProvider::acquire`] at start; no timer renews an unused credential |
 //! | cookies, request signing, mutual TLS | another layer, or the client |
 //! | other executors than Tokio for logins | enter a Tokio runtime; [`runtimes`](crate::guide::runtimes) shows how |

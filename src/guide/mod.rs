@@ -15,6 +15,8 @@
 //!
 //! - [`rejections`]: what happens on a 401
 //! - [`contention`]: sessions that log each other out
+//! - [`signing_out`]: sign-outs, the next user, tokens that are handed in, revocation
+//! - [`shutdown`]: the end of a program, and a store that survives a crash
 //! - [`origins`]: where the token may go
 //! - [`layer_order`]: which layers go outside this one, and which inside
 //! - [`runtimes`]: many runtimes, threads and the cost of clones
@@ -47,4 +49,6 @@ pub mod origins;
 pub mod providers;
 pub mod rejections;
 pub mod runtimes;
+pub mod shutdown;
+pub mod signing_out;
 pub mod testing;

@@ -12,7 +12,7 @@
 //! | a request needs no login | any executor will do, and no runtime at all |
 //! | a request needs a login, outside a Tokio runtime | an error that says so: [`Recovery::FixProgram`] |
 //! | the same on a runtime without `enable_time` | a panic in that request |
-//! | the login's runtime is dropped | requests that wait on another runtime try once more there, and share that login |
+//! | the login's runtime is dropped | requests that wait on another runtime try once more there, and share that login; [`shutdown`](super::shutdown) has its refresh token |
 //! | the login's runtime is no longer driven | the login counts as lost one second after its [timeout]; the next request starts another |
 //! | the login blocks its thread | the same; no timeout can stop code that blocks |
 //! | the process was frozen during a background login | that login counts as lost, without a pause; the next request starts another |

@@ -237,7 +237,8 @@ impl CachedProvider {
     ///   stored, but retired.
     /// - [`on_retired`](CachedProviderBuilder::on_retired) gets what was dropped, to revoke it.
     ///
-    /// Delete stored credentials once the provider has [settled](Self::settled).
+    /// Delete stored credentials once the provider has [settled](Self::settled). The guide has a
+    /// [page on signing out](crate::guide::signing_out).
     ///
     /// # Examples
     ///
@@ -264,6 +265,7 @@ impl CachedProvider {
     ///
     /// It ends within the login's timeout and one second. A login that starts meanwhile makes it wait
     /// longer, so stop sending requests first. The hooks and observers of the last login have run then.
+    /// The guide has a [page on shutdown](crate::guide::shutdown).
     ///
     /// # Panics
     ///

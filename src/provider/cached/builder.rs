@@ -127,7 +127,8 @@ impl CachedProviderBuilder {
     }
 
     /// Awaits `write` before a refresh token is handed to a login: to note in your store that it may be
-    /// spent. After a crash, a refresh token with such a note must not be used again.
+    /// spent. After a crash, a refresh token with such a note must not be used again. The guide has a
+    /// [store](crate::guide::shutdown#a-store-that-survives-a-crash) with such notes.
     ///
     /// - If the login succeeds, [`on_credential`](Self::on_credential) gets the new refresh token.
     /// - If it fails without spending the refresh token, [`on_unspent`](Self::on_unspent) gets it.
@@ -160,7 +161,8 @@ impl CachedProviderBuilder {
     /// [`Retired`].
     ///
     /// The credential may still be valid at the server. Revoke it there if the number of sessions is
-    /// limited, unless a login does that by itself. An expired or rejected credential comes too.
+    /// limited, unless a login does that by itself. An expired or rejected credential comes too. The
+    /// guide says [which of them to revoke](crate::guide::signing_out#revoke).
     ///
     /// It runs in the task or the caller that retires the credential, and must not block. A panic in it
     /// changes nothing. It is not called when the provider is dropped: sign out before.
