@@ -91,7 +91,7 @@
 //! | `quable` | `presets::Quable`: Quable PIM |
 //! | `teletracker` | `presets::Teletracker`: Teletracker |
 //! | `test-util` | `test_util`: a scripted login, a scripted provider, a clock moved by hand |
-//! | `tracing` | a span for each login, an event for each [`CredentialEvent`] |
+//! | `tracing` | a span for each login, a line for each [`CredentialEvent`]: see [logging](guide::logging) |
 //!
 //! # Names
 //!
@@ -102,8 +102,9 @@
 //!
 //! The minimum supported Rust version is 1.89. A release that raises it raises the minor version, and
 //! names it in the changelog; the new minimum is at least six months old. Until 1.0 a breaking change
-//! raises the minor version as well. Features, public types and documented defaults are covered;
-//! the text of errors, of events and of `Debug` is not.
+//! raises the minor version as well. Features, public types, documented defaults, and the
+//! [target and fields](guide::logging#what-is-stable) of log lines are covered; the text of errors, of
+//! events and of `Debug` is not.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::unwrap_used)]

@@ -92,7 +92,7 @@ fn a_blocking_observer_delays_waiters_until_their_deadline_at_most() {
 #[tokio::test]
 async fn rejections_held_back_show_in_the_snapshot_and_once_in_the_events() {
     let capture = Capture::default();
-    let _default = tracing::subscriber::set_default(capture.clone());
+    let _default = tracing::subscriber::set_default(capture.subscriber());
     let clock = HandClock::new();
     let events = Arc::new(Mutex::new(Vec::new()));
     let recorded = Arc::clone(&events);

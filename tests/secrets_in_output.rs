@@ -511,7 +511,7 @@ async fn held_back(run: &mut Run) {
 #[tokio::test]
 async fn no_secret_is_ever_printed() {
     let capture = Capture::default();
-    tracing::subscriber::set_global_default(capture.clone()).unwrap();
+    tracing::subscriber::set_global_default(capture.subscriber()).unwrap();
     {
         let capture = capture.clone();
         panic::set_hook(Box::new(move |info| {

@@ -50,22 +50,22 @@
 //!
 //! # Log lines
 //!
-//! The feature `tracing` emits one line for each event, and a span around each poll of a login. The
-//! targets begin with `tower_bearer`. No line holds a secret of this crate; what your own login
-//! puts into its errors is printed as `cause`.
+//! The feature `tracing` emits one line for each event, and a span for each login. The target is
+//! `tower_bearer`. [The page on logging](super::logging) explains levels, fields and filters. No line
+//! holds a secret of this crate; what your own login puts into its errors is printed as `cause`.
 //!
 //! | level | message | fields | what to do |
 //! | --- | --- | --- | --- |
-//! | debug | `login` (a span) | `session` | Nothing: lines of your HTTP client inside it belong to the login. |
-//! | debug | `logged in` | `generation` | Nothing. |
-//! | warn | `login failed` | `error`, `cause` | Look up both texts below. |
-//! | debug | `login discarded` | none | Nothing. |
-//! | debug | `credential set` | `generation` | Nothing. |
-//! | debug | `signed out` | none | Nothing. |
-//! | warn | `refresh failed` | `error`, `cause` | As for [`CredentialEvent::RefreshFailed`]. |
-//! | debug | `credential rejected` | `generation`, `is_kept` | Nothing, if it is rare. |
-//! | warn | `rejected, and kept: logins do not help` | `generation`, `reason` | Look up the reason below. |
-//! | warn | `tokens are revoked within seconds of each login; another client may be using this account` | `generation` | As for [`CredentialEvent::Contended`]. |
+//! | info | `login` (a span) | `provider`, `account`, `session`, `reason`, `rejected`, `outcome`, `generation`, `duration_ms` | Nothing: lines of your HTTP client inside it belong to the login. |
+//! | info | `logged in` | `provider`, `account`, `reason`, `rejected`, `generation`, `duration_ms` | Nothing. More than one per lifetime means that tokens are revoked. |
+//! | warn | `login failed` | `provider`, `account`, `reason`, `rejected`, `duration_ms`, `error`, `cause` | Look up both texts below. |
+//! | debug | `login discarded` | `provider`, `account`, `reason`, `rejected`, `duration_ms`, `error`, `cause` | Nothing. |
+//! | debug | `credential set` | `provider`, `account`, `generation` | Nothing. |
+//! | info | `signed out` | `provider`, `account` | Nothing. |
+//! | warn | `refresh failed` | `provider`, `account`, `error`, `cause` | As for [`CredentialEvent::RefreshFailed`]. |
+//! | debug | `credential rejected` | `provider`, `account`, `generation`, `is_kept` | Nothing, if it is rare. |
+//! | warn | `rejected, and kept: logins do not help` | `provider`, `account`, `generation`, `reason` | Look up the reason below. |
+//! | warn | `tokens are revoked within seconds of each login; another client may be using this account` | `provider`, `account`, `generation` | As for [`CredentialEvent::Contended`]. |
 //! | warn | `requests to this origin are sent without a token; is it missing in the origins?` | `origin`, `allowed` | Add the origin if it is your API. Sent once per origin, for the first 64. |
 //! | warn | `the login's answer has no lifetime where it was expected; the token is used until it is rejected` | `endpoint` | Compare the place that you have set with an answer. Sent once per login. |
 //!

@@ -21,6 +21,7 @@
 //! - [`layer_order`]: which layers go outside this one, and which inside
 //! - [`runtimes`]: many runtimes, threads and the cost of clones
 //! - [`defaults`]: every default, and why
+//! - [`logging`]: spans, log lines, levels and names
 //! - [`catalogue`]: every event, error and log line, and what to do about it
 //!
 //! # Background
@@ -43,6 +44,7 @@ pub mod http_logins;
 pub mod known_holes;
 pub mod layer_order;
 pub mod limits;
+pub mod logging;
 pub mod login_does_not_compile;
 pub mod migrating;
 pub mod origins;

@@ -123,9 +123,8 @@ impl Quable {
         R::Data: Send,
         R::Error: Into<BoxError>,
     {
-        self.layer_with(CachedProvider::new(
-            self.login(http, user, password, lifetime),
-        ))
+        let login = self.login(http, user, password, lifetime);
+        self.layer_with(CachedProvider::builder(login).name("quable").build())
     }
 
     /// A layer with a provider of your own: a [`StaticProvider`](crate::StaticProvider) for a generic

@@ -162,7 +162,8 @@ impl Teletracker {
         R::Data: Send,
         R::Error: Into<BoxError>,
     {
-        self.layer_with(CachedProvider::new(self.login(http, user, password)))
+        let login = self.login(http, user, password);
+        self.layer_with(CachedProvider::builder(login).name("teletracker").build())
     }
 
     /// A layer with a provider of your own, such as a [`CachedProvider::builder`] around

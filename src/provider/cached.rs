@@ -330,6 +330,8 @@ impl CredentialProvider for CachedProvider {
 impl fmt::Debug for CachedProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CachedProvider")
+            .field("name", &self.0.names().provider)
+            .field("account_name", &self.0.names().account)
             .field("session", &self.0.session())
             .field("policy", &self.0.policy())
             .field("generation", &self.0.generation())

@@ -1,9 +1,15 @@
 //! The events of a provider's credential, and the observers of them.
 
 #[cfg(feature = "tracing")]
-use std::error::Error as _;
-use std::time::Instant;
+mod log;
+mod span;
 
+use std::{
+    borrow::Cow,
+    time::{Duration, Instant},
+};
+
+pub(super) use self::span::LoginSpan;
 use super::receipt::Reason;
 use crate::{credential::Generation, error::Error, login::LoginReason, runtime::catch};
 
@@ -46,6 +52,8 @@ pub enum CredentialEvent {
         generation: Generation,
         /// Why the login was made.
         reason: LoginReason,
+        /// From the start of the login to its end, hooks included, by Tokio's clock.
+        duration: Duration,
     },
     /// A login has failed, or was lost.
     #[non_exhaustive]
@@ -54,6 +62,8 @@ pub enum CredentialEvent {
         error: Error,
         /// Why the login was made.
         reason: LoginReason,
+        /// From the start of the login to its end, hooks included, by Tokio's clock.
+        duration: Duration,
     },
     /// A login has ended after a [`reset`](crate::CachedProvider::reset), a
     /// [`set_credential`](crate::CachedProvider::set_credential) or a
@@ -62,6 +72,10 @@ pub enum CredentialEvent {
     LoginDiscarded {
         /// The error of the login; `None` if it returned a credential.
         error: Option<Error>,
+        /// Why the login was made.
+        reason: LoginReason,
+        /// From the start of the login to its end, hooks included, by Tokio's clock.
+        duration: Duration,
     },
     /// The server rejected a refresh token, or its response was lost. The login went on without it.
     #[non_exhaustive]
@@ -108,58 +122,35 @@ pub enum CredentialEvent {
 
 type Observer = Box<dyn Fn(&CredentialEvent) + Send + Sync>;
 
+/// How a provider is called where it is printed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names {
+    pub(super) provider: Option<Cow<'static, str>>,
+    pub(super) account: Option<Cow<'static, str>>,
+}
+
 #[derive(Default)]
 pub(super) struct Observers {
+    pub(super) names: Names,
     pub(super) on_event: Option<Observer>,
 }
 
 impl Observers {
     pub(super) fn notify(&self, event: &CredentialEvent) {
+        // An error of the user's login may panic when it is printed.
         #[cfg(feature = "tracing")]
-        let _ = catch(|| trace(event));
+        let _ = catch(|| log::log(&self.names, event));
         if let Some(observer) = &self.on_event {
             // An observer's panic stays away from requests and logins.
             let _ = catch(|| observer(event));
         }
     }
-}
 
-/// Events that need attention are warnings, all others are for debugging. Errors of this crate contain
-/// no secrets; the user's login is responsible for the text of its own errors.
-#[cfg(feature = "tracing")]
-fn trace(event: &CredentialEvent) {
-    match event {
-        CredentialEvent::LoggedIn {
-            generation,
-            reason: _,
-        } => tracing::debug!(?generation, "logged in"),
-        CredentialEvent::LoginFailed { error, reason: _ } => {
-            tracing::warn!(%error, cause = error.source().map(tracing::field::display), "login failed");
-        }
-        CredentialEvent::LoginDiscarded { .. } => tracing::debug!("login discarded"),
-        CredentialEvent::RefreshFailed { error } => {
-            tracing::warn!(%error, cause = error.source().map(tracing::field::display), "refresh failed");
-        }
-        CredentialEvent::CredentialSet { generation } => {
-            tracing::debug!(?generation, "credential set");
-        }
-        CredentialEvent::SignedOut => tracing::debug!("signed out"),
-        CredentialEvent::Rejected {
-            generation,
-            is_kept,
-        } => tracing::debug!(?generation, is_kept, "credential rejected"),
-        CredentialEvent::LoginHeldBack {
-            generation,
-            reason,
-            next_login: _,
-        } => tracing::warn!(
-            ?generation,
-            ?reason,
-            "rejected, and kept: logins do not help"
-        ),
-        CredentialEvent::Contended { generation } => tracing::warn!(
-            ?generation,
-            "tokens are revoked within seconds of each login; another client may be using this account"
-        ),
+    /// Reports the end of a login, within its span, and closes the span.
+    pub(super) fn login_ended(&self, span: &LoginSpan, event: &CredentialEvent) {
+        span.within(|| self.notify(event));
+        // Afterwards: a formatter would print these fields before the line, which has them too.
+        span.record_end(event);
+        span.close();
     }
 }

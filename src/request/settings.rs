@@ -13,6 +13,8 @@ use http::{
 };
 
 use super::sent::{Rejection, Sent};
+#[cfg(feature = "tracing")]
+use crate::runtime::TARGET;
 use crate::{
     credential::Authorization,
     error::Error,
@@ -210,6 +212,7 @@ impl<P, R> Settings<P, R> {
         logged.push(origin.clone());
         drop(logged);
         tracing::warn!(
+            target: TARGET,
             %origin,
             allowed = self.origins.listed(),
             "requests to this origin are sent without a token; is it missing in the origins?"

@@ -9,3 +9,7 @@ pub(crate) mod sync;
 pub(crate) use self::clock::Moment;
 pub use self::clock::{Clock, SystemClock};
 pub(crate) use self::panics::catch;
+
+/// The target of every span and log line: documented, and never a module, so that filters stay valid.
+#[cfg(feature = "tracing")]
+pub(crate) const TARGET: &str = "tower_bearer";

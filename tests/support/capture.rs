@@ -1,17 +1,20 @@
 //! Captures all traces, at every level and for every target.
 
 use std::{
+    collections::BTreeMap,
     fmt::{self, Write},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
 use tracing::{
-    Event, Metadata, Subscriber,
+    Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
     span,
+};
+use tracing_subscriber::{
+    Layer, Registry,
+    layer::{Context, SubscriberExt},
+    registry::LookupSpan,
 };
 
 /// The captured text: traced, formatted or from a panic. Clones share it.
@@ -21,11 +24,39 @@ pub(crate) struct Capture(Arc<State>);
 #[derive(Default)]
 struct State {
     said: Mutex<Vec<String>>,
-    spans: AtomicU64,
-    depth: AtomicI64,
+    traced: Mutex<Vec<Traced>>,
+}
+
+/// A span or a log line.
+#[derive(Clone, Debug)]
+pub(crate) struct Traced {
+    pub(crate) level: Level,
+    pub(crate) target: String,
+    pub(crate) module: String,
+    /// The name of a span, or the message of a log line.
+    pub(crate) name: String,
+    /// Those that have a value.
+    pub(crate) fields: BTreeMap<String, String>,
+    /// `None` for a log line.
+    pub(crate) span: Option<u64>,
+    pub(crate) parent: Option<u64>,
+    pub(crate) follows: Vec<u64>,
+    pub(crate) is_closed: bool,
+}
+
+impl Traced {
+    /// The value of a field, or nothing.
+    pub(crate) fn field(&self, name: &str) -> &str {
+        self.fields.get(name).map_or("", String::as_str)
+    }
 }
 
 impl Capture {
+    /// A subscriber that writes here.
+    pub(crate) fn subscriber(&self) -> impl Subscriber + Send + Sync + use<> {
+        Registry::default().with(self.clone())
+    }
+
     pub(crate) fn say(&self, what: String) {
         self.0.said.lock().unwrap().push(what);
     }
@@ -34,54 +65,108 @@ impl Capture {
         self.0.said.lock().unwrap().clone()
     }
 
-    fn record(&self, metadata: Option<&Metadata<'_>>, record: impl FnOnce(&mut Line)) {
-        let mut line = Line::default();
-        if let Some(metadata) = metadata {
-            let _ = write!(line.0, "{} {}", metadata.target(), metadata.name());
-        }
-        record(&mut line);
-        self.say(line.0);
+    pub(crate) fn traced(&self) -> Vec<Traced> {
+        self.0.traced.lock().unwrap().clone()
+    }
+
+    /// The spans or log lines of this name.
+    pub(crate) fn named(&self, name: &str) -> Vec<Traced> {
+        let mut traced = self.traced();
+        traced.retain(|it| it.name == name);
+        traced
+    }
+
+    fn trace(
+        &self,
+        metadata: &Metadata<'_>,
+        values: Values,
+        span: Option<u64>,
+        parent: Option<u64>,
+    ) {
+        let Values { text, mut fields } = values;
+        let (target, name) = (metadata.target(), metadata.name());
+        self.say(format!("{target} {name}{text}"));
+        let name = match span {
+            Some(_) => name.to_owned(),
+            None => fields.remove("message").unwrap_or_default(),
+        };
+        self.0.traced.lock().unwrap().push(Traced {
+            level: *metadata.level(),
+            target: target.to_owned(),
+            module: metadata.module_path().unwrap_or_default().to_owned(),
+            name,
+            fields,
+            span,
+            parent,
+            follows: Vec::new(),
+            is_closed: false,
+        });
+    }
+
+    fn change(&self, span: &span::Id, change: impl FnOnce(&mut Traced)) {
+        let mut traced = self.0.traced.lock().unwrap();
+        let is_it = |it: &&mut Traced| it.span == Some(span.into_u64()) && !it.is_closed;
+        change(traced.iter_mut().rev().find(is_it).unwrap());
     }
 }
 
 #[derive(Default)]
-struct Line(String);
+struct Values {
+    text: String,
+    fields: BTreeMap<String, String>,
+}
 
-impl Visit for Line {
+impl Visit for Values {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let _ = write!(self.text, " {field}={value:?}");
+        self.fields.insert(field.to_string(), value.to_owned());
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let _ = write!(self.0, " {field}={value:?} {value:#?}");
+        let _ = write!(self.text, " {field}={value:?} {value:#?}");
+        self.fields.insert(field.to_string(), format!("{value:?}"));
     }
 }
 
-impl Subscriber for Capture {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Capture {
+    fn on_new_span(&self, span: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
+        let parent = match span.is_contextual() {
+            true => context.current_span().id().cloned(),
+            false => span.parent().cloned(),
+        };
+        let mut values = Values::default();
+        span.record(&mut values);
+        let parent = parent.map(|it| it.into_u64());
+        self.trace(span.metadata(), values, Some(id.into_u64()), parent);
     }
 
-    fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
-        self.record(Some(span.metadata()), |line| span.record(line));
-        span::Id::from_u64(self.0.spans.fetch_add(1, Ordering::Relaxed) + 1)
+    fn on_record(&self, id: &span::Id, record: &span::Record<'_>, _: Context<'_, S>) {
+        let mut values = Values::default();
+        record.record(&mut values);
+        self.say(values.text);
+        self.change(id, |it| it.fields.extend(values.fields));
     }
 
-    fn record(&self, _: &span::Id, values: &span::Record<'_>) {
-        Capture::record(self, None, |line| values.record(line));
+    fn on_follows_from(&self, id: &span::Id, follows: &span::Id, _: Context<'_, S>) {
+        self.change(id, |it| it.follows.push(follows.into_u64()));
     }
 
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let depth = self.0.depth.load(Ordering::Relaxed);
-        self.record(Some(event.metadata()), |line| {
-            event.record(line);
-            let _ = write!(line.0, " in {depth} spans");
-        });
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let parent = match event.is_contextual() {
+            true => context.current_span().id().cloned(),
+            false => event.parent().cloned(),
+        };
+        let mut values = Values::default();
+        event.record(&mut values);
+        self.trace(
+            event.metadata(),
+            values,
+            None,
+            parent.map(|it| it.into_u64()),
+        );
     }
 
-    fn enter(&self, _: &span::Id) {
-        self.0.depth.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn exit(&self, _: &span::Id) {
-        self.0.depth.fetch_sub(1, Ordering::Relaxed);
+    fn on_close(&self, id: span::Id, _: Context<'_, S>) {
+        self.change(&id, |it| it.is_closed = true);
     }
 }

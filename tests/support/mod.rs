@@ -20,7 +20,11 @@ use tower_bearer::{
     Rejected,
 };
 
-pub(crate) use self::{api::Api, capture::Capture, raw::RawServer};
+pub(crate) use self::{
+    api::Api,
+    capture::{Capture, Traced},
+    raw::RawServer,
+};
 
 /// The URL of services in memory.
 pub(crate) const URL: &str = "https://api.example.com/things";

@@ -10,6 +10,8 @@ use http::{
 use tokio::time;
 
 use super::{HttpLogin, JSON, refresh::Refresh};
+#[cfg(feature = "tracing")]
+use crate::runtime::TARGET;
 use crate::{
     credential::{Credential, RefreshToken, Secret},
     error::{BoxError, ExchangeKind, Grant, LoginError},
@@ -110,6 +112,7 @@ impl HttpLogin {
         if self.format.misses_lifetime(credential) && !self.has_warned.swap(true, Ordering::Relaxed)
         {
             tracing::warn!(
+                target: TARGET,
                 endpoint = self.endpoint_of(&self.url),
                 "the login's answer has no lifetime where it was expected; the token is used until it is rejected"
             );

@@ -209,9 +209,12 @@ impl Cache {
         }
         locked.counts.discarded_logins += 1;
         drop(locked);
-        self.setup
-            .observers
-            .notify(&CredentialEvent::LoginDiscarded { error });
+        let event = CredentialEvent::LoginDiscarded {
+            error,
+            reason: flight.request().reason(),
+            duration: flight.duration(),
+        };
+        self.setup.observers.login_ended(flight.span(), &event);
         let reason = match discard {
             Discard::SignedOut => Retirement::SignedOut,
             Discard::Reset | Discard::Replaced => Retirement::Replaced,

@@ -12,6 +12,7 @@ use pin_project_lite::pin_project;
 use crate::{
     error::Error,
     login::{LoginRequest, RefreshTokenSlot},
+    provider::observers::LoginSpan,
     runtime::{
         Moment,
         sync::{
@@ -37,6 +38,7 @@ pub(super) struct Flight<T> {
     task: OnceLock<task::Id>,
     abort_handle: OnceLock<AbortHandle>,
     waits_for_itself: AtomicBool,
+    started_at: Instant,
     overdue_at: Instant,
     /// The same by the provider's clock, for a background login only. Tokio's clock may stop while the
     /// machine sleeps.
@@ -45,11 +47,13 @@ pub(super) struct Flight<T> {
     has_timer: AtomicBool,
     /// Its refresh token is for this login only: a lost login cannot take that of the next one.
     request: LoginRequest,
+    span: LoginSpan,
 }
 
 impl<T> Flight<T> {
     /// Creates the flight of a login that will be spawned on `runtime`.
     pub(super) fn new(timeout: Duration, runtime: &Handle, request: LoginRequest) -> Self {
+        let started_at = Instant::now();
         Self {
             outcome: OnceLock::new(),
             completed: Arc::default(),
@@ -57,10 +61,12 @@ impl<T> Flight<T> {
             task: OnceLock::new(),
             abort_handle: OnceLock::new(),
             waits_for_itself: AtomicBool::new(false),
-            overdue_at: Instant::now() + timeout + OVERDUE,
+            started_at,
+            overdue_at: started_at + timeout + OVERDUE,
             overdue_by_clocks: None,
             has_timer: AtomicBool::new(false),
             request,
+            span: LoginSpan::default(),
         }
     }
 
@@ -80,6 +86,15 @@ impl<T> Flight<T> {
 
     pub(super) fn request(&self) -> &LoginRequest {
         &self.request
+    }
+
+    pub(super) fn span(&self) -> &LoginSpan {
+        &self.span
+    }
+
+    /// The time since its start, by Tokio's clock.
+    pub(super) fn duration(&self) -> Duration {
+        Instant::now().saturating_duration_since(self.started_at)
     }
 
     pub(super) fn refresh_token(&self) -> &RefreshTokenSlot {

@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
-use super::{Cache, Entry, flight::Flight, lifespan::Source, single_flight::Fate};
+use super::{Cache, Entry, Setup, flight::Flight, lifespan::Source, single_flight::Fate};
 use crate::{
     credential::{Credential, RefreshToken},
     error::{BoxError, Error},
@@ -26,7 +26,13 @@ pub(super) struct LoginTask {
 }
 
 impl LoginTask {
+    /// To be called where the login is started: its span follows from the current one.
     pub(super) fn new(cache: &Arc<Cache>, flight: &Arc<Flight<Arc<Entry>>>) -> Self {
+        let Setup {
+            observers, session, ..
+        } = &cache.setup;
+        let reason = flight.request().reason();
+        flight.span().open(&observers.names, *session, reason);
         Self {
             cache: Arc::clone(cache),
             flight: Arc::clone(flight),
@@ -35,15 +41,13 @@ impl LoginTask {
 
     pub(super) async fn run(self) {
         self.flight.record_task();
-        let cache = &self.cache;
+        let (cache, span) = (&self.cache, self.flight.span());
         let sent = Moment::of(&*cache.setup.clock);
         let outcome = self.log_in().await;
         if let Some(error) = self.flight.refresh_token().refresh_failure() {
             let error = error.clone();
-            cache
-                .setup
-                .observers
-                .notify(&CredentialEvent::RefreshFailed { error });
+            let event = CredentialEvent::RefreshFailed { error };
+            span.within(|| cache.setup.observers.notify(&event));
         }
         let outcome = match outcome {
             Ok(credential) => {
@@ -51,7 +55,7 @@ impl LoginTask {
                 let credential = self.with_unused_refresh_token(credential);
                 let refresh_token = credential.refresh_token().cloned();
                 match cache.fate(&self.flight) {
-                    Fate::Published => cache.setup.hooks.credential(&credential),
+                    Fate::Published => span.within(|| cache.setup.hooks.credential(&credential)),
                     Fate::Discarded => self.report_unspent(refresh_token.as_ref()),
                     Fate::Dropped => {}
                 }
@@ -83,7 +87,8 @@ impl LoginTask {
 
     fn report_unspent(&self, refresh_token: Option<&RefreshToken>) {
         if let Some(refresh_token) = refresh_token {
-            self.cache.setup.hooks.unspent(refresh_token);
+            let hooks = &self.cache.setup.hooks;
+            self.flight.span().within(|| hooks.unspent(refresh_token));
         }
     }
 
@@ -108,24 +113,21 @@ impl LoginTask {
             }
             self.cache.setup.login.login(request).await
         });
-        #[cfg(feature = "tracing")]
-        let span = tracing::debug_span!("login", session = ?self.cache.setup.session);
+        let span = self.flight.span();
         let polled = poll_fn(|cx| {
-            #[cfg(feature = "tracing")]
-            let _entered = span.enter();
             // The flight was declared lost: the login must send nothing more.
             if !self.cache.has_flight(&self.flight) {
                 return Poll::Ready(Err(Error::login_lost()));
             }
             // A login that has panicked is dropped, and shares no state with the cache.
-            match catch(|| login.as_mut().poll(cx)) {
+            match catch(|| span.within(|| login.as_mut().poll(cx))) {
                 Some(poll) => poll.map(|outcome| outcome.map_err(|source| self.failure(source))),
                 None => Poll::Ready(Err(Error::login_panicked())),
             }
         });
         let outcome = time::timeout(timeout, polled).await;
         // The outcome is known, so a panic here is ignored.
-        let _ = catch(|| drop(login));
+        let _ = catch(|| span.within(|| drop(login)));
         outcome.unwrap_or_else(|_| {
             let endpoint = catch(|| self.cache.setup.login.endpoint());
             Err(Error::login_timed_out(timeout, endpoint.flatten()))

@@ -42,7 +42,7 @@ use self::{
 };
 use super::{
     hooks::Hooks,
-    observers::Observers,
+    observers::{Names, Observers},
     policy::{CachePolicy, Pauses},
     snapshot::{Counts, CredentialState, Snapshot},
 };
@@ -195,6 +195,10 @@ impl Cache {
 
     pub(super) fn policy(&self) -> CachePolicy {
         self.setup.policy
+    }
+
+    pub(super) fn names(&self) -> &Names {
+        &self.setup.observers.names
     }
 
     pub(super) fn generation(&self) -> Option<Generation> {

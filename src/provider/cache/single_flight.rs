@@ -195,7 +195,7 @@ impl Cache {
             }
             return;
         }
-        let reason = flight.request().reason();
+        let (reason, duration) = (flight.request().reason(), flight.duration());
         let (mut replaced, mut unspent) = (None, None);
         let (outcome, failure, event) = match outcome {
             Ok(Success {
@@ -215,7 +215,11 @@ impl Cache {
                 (
                     Ok(entry),
                     None,
-                    CredentialEvent::LoggedIn { generation, reason },
+                    CredentialEvent::LoggedIn {
+                        generation,
+                        reason,
+                        duration,
+                    },
                 )
             }
             Err(error) => {
@@ -227,6 +231,7 @@ impl Cache {
                 let event = CredentialEvent::LoginFailed {
                     error: error.clone(),
                     reason,
+                    duration,
                 };
                 (Err(error.clone()), Some(error), event)
             }
@@ -235,7 +240,7 @@ impl Cache {
         drop(locked);
         // Observers run before waiters wake up. An observer that blocks delays waiters up to their
         // deadline; then they read the credential themselves.
-        self.setup.observers.notify(&event);
+        self.setup.observers.login_ended(flight.span(), &event);
         self.retire(replaced.as_deref(), unspent, Retirement::Replaced);
         flight.complete(outcome);
         if is_lost {

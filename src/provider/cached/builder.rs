@@ -1,6 +1,6 @@
 //! The settings of a [`CachedProvider`].
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use super::CachedProvider;
 use crate::{
@@ -88,6 +88,24 @@ impl CachedProviderBuilder {
     /// [`Authorization::with_account`].
     pub fn account(mut self, account: u32) -> Self {
         self.setup.account = account;
+        self
+    }
+
+    /// Names the provider in spans and log lines, and in `Debug`. Defaults to none.
+    ///
+    /// The name is printed, so it must not be a secret. An example is in the guide:
+    /// [logging](crate::guide::logging).
+    pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.setup.observers.names.provider = Some(name.into());
+        self
+    }
+
+    /// Names the account in spans and log lines, and in `Debug`. Defaults to none.
+    ///
+    /// The name is printed. If an account's key is confidential, such as an e-mail address, pass a
+    /// number or a hash instead.
+    pub fn account_name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.setup.observers.names.account = Some(name.into());
         self
     }
 
@@ -180,7 +198,10 @@ impl CachedProviderBuilder {
 
 impl fmt::Debug for CachedProviderBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = &self.setup.observers.names;
         f.debug_struct("CachedProviderBuilder")
+            .field("name", &names.provider)
+            .field("account_name", &names.account)
             .field("session", &self.setup.session)
             .field("policy", &self.setup.policy)
             .field("credential", &self.credential)
