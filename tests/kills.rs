@@ -139,7 +139,7 @@ impl Store {
 
     fn keep(&self, refresh_token: &RefreshToken, prefix: &'static str) {
         let refresh_token = refresh_token.clone();
-        let _ = self.queue(move |path| keep(path, &refresh_token, prefix));
+        drop(self.queue(move |path| keep(path, &refresh_token, prefix)));
     }
 }
 
