@@ -30,8 +30,8 @@ use crate::{
 /// - Reads take no lock: each request sees one snapshot of the current credential.
 /// - There is at most **one login in flight**, in its own Tokio task. Requests that need it wait for it
 ///   and share its outcome, success or failure. A cancelled request does not cancel the login.
-/// - A credential is used until a [margin](CachePolicy::margin) before its expiry. While logins fail,
-///   it is used to the expiry itself, by either clock, unless it was rejected.
+/// - A credential is used until a [margin](crate::CachePolicy::margin) before its expiry. While logins
+///   fail, it is used to the expiry itself, by either clock, unless it was rejected.
 /// - A lifetime of less than one second, including zero, counts as one second.
 /// - A [concurrent](crate::Session::Concurrent) session refreshes in the background, while the current
 ///   credential stays in use. This login starts after 70 to 90 % of the credential's use, at random.
@@ -53,8 +53,8 @@ use crate::{
 ///
 #[doc = include_str!("rejection_rules.md")]
 ///
-/// The pauses are settings: [`CachePolicy::rejection_pauses`]. During a pause, the
-/// [snapshot](Self::snapshot) is in the state [`HeldBack`](crate::CredentialState::HeldBack). Each
+/// The pauses are settings: [`rejection_pauses`](crate::CachePolicy::rejection_pauses). During a pause,
+/// the [snapshot](Self::snapshot) is in the state [`HeldBack`](crate::CredentialState::HeldBack). Each
 /// rejected response carries a [`RejectionReport`](crate::RejectionReport).
 ///
 /// # Runtimes
@@ -63,10 +63,11 @@ use crate::{
 /// Clones share one cache.
 ///
 /// If the login runs on a multi-threaded Tokio runtime, a timer task stays there while its credential
-/// is in use. It spares requests the reading of the clock: see [`Clock::runs_by_itself`].
+/// is in use. It spares requests the reading of the clock: see
+/// [`runs_by_itself`](crate::Clock::runs_by_itself).
 ///
 /// While requests wait on the login's own runtime, of any kind, another timer task runs there. It wakes
-/// them if the login is [lost](CachePolicy::login_timeout).
+/// them if the login is [lost](crate::CachePolicy::login_timeout).
 ///
 /// # Examples
 ///
@@ -89,7 +90,8 @@ use crate::{
 pub struct CachedProvider(Arc<Cache>);
 
 impl CachedProvider {
-    /// Creates a provider with the default [`CachePolicy`]. It logs in for the first request.
+    /// Creates a provider with the default [`CachePolicy`](crate::CachePolicy). It logs in for the first
+    /// request.
     pub fn new(login: impl Login) -> Self {
         Self::builder(login).build()
     }

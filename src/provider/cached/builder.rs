@@ -85,7 +85,7 @@ impl CachedProviderBuilder {
     }
 
     /// Sets the number of the account, which each authorization carries. Defaults to 0. See
-    /// [`Authorization::with_account`].
+    /// [`Authorization::with_account`](crate::Authorization::with_account).
     pub fn account(mut self, account: u32) -> Self {
         self.setup.account = account;
         self
