@@ -336,7 +336,7 @@ impl World {
 // L17, I2, I8
 #[test]
 fn nothing_is_sent_or_stored_for_a_user_that_has_signed_out() -> Result<(), Box<dyn StdError>> {
-    let seeds = extent::amount("SIGN_OUT_SEEDS", "seeds", 10, 100);
+    let seeds = extent::amount("SIGN_OUT_SEEDS", "seeds", 10, 50);
     let mut sums = [0; 9];
     for seed in 0..seeds {
         let runtime = Builder::new_current_thread()
@@ -409,7 +409,7 @@ fn nothing_is_sent_or_stored_for_a_user_that_has_signed_out() -> Result<(), Box<
 #[test]
 fn threads_send_and_store_nothing_for_a_user_that_has_signed_out() -> Result<(), Box<dyn StdError>>
 {
-    let sign_outs = extent::amount("SIGN_OUTS", "sign-outs", 200, 2_000);
+    let sign_outs = extent::amount("SIGN_OUTS", "sign-outs", 200, 1_000);
     let runtime = Builder::new_multi_thread()
         .worker_threads(4)
         .enable_time()
