@@ -147,7 +147,7 @@ pub mod test_util;
 pub mod guide;
 
 #[cfg(feature = "json")]
-pub use crate::login::{AnswerField, HttpLogin, Lifetime, LoginAnswer, RefreshFailure};
+pub use crate::login::{AnswerField, HttpLogin, Lifetime, LoginAnswer, LoginBody, RefreshFailure};
 #[cfg(any(feature = "loom", feature = "shuttle"))]
 pub use crate::runtime::model;
 pub use crate::{

@@ -245,7 +245,7 @@ async fn a_refresh_with_retry_after_is_not_followed_by_a_full_login() {
         let login = HttpLogin::new(http, "https://api.example.com/login", "{}")
             .unwrap()
             .refresh_by("https://api.example.com/refresh", |token| {
-                token.expose().into()
+                token.expose().to_owned()
             })
             .unwrap();
         let stored = Credential::new("stored")

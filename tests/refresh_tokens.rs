@@ -258,7 +258,7 @@ where
     HttpLogin::new(client, "https://api.example.com/login", "{}")
         .unwrap()
         .refresh_by("https://api.example.com/refresh", |token| {
-            token.expose().into()
+            token.expose().to_owned()
         })
         .unwrap()
 }

@@ -35,7 +35,7 @@ use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
 use tower_bearer::{
     AnswerField, Authorization, BearerAuth, BearerAuthLayer, BoxProvider, CachePolicy,
     CachedProvider, Challenge, Clock, Credential, CredentialEvent, CredentialProvider,
-    CredentialState, Error, Generation, HttpLogin, Lifetime, LoginError, LoginRequest, NoReplay,
+    CredentialState, Error, Generation, HttpLogin, Lifetime, LoginBody, LoginError, LoginRequest, NoReplay,
     Origins, PerRequest, ReadyBody, Recovery, RefreshFailure, RefreshToken, RejectionReport,
     Replay, ReplayEmpty, ReplayEmptyOr, ReplayReady, ReplayWith, RequestHead, Scheme, Secret,
     Session, StaticProvider, SystemClock, Token, login_fn,
@@ -428,6 +428,8 @@ fn public_types(run: &mut Run) {
     run.debug(&CredentialState::Fresh);
     run.debug(&Recovery::FixProgram);
     run.debug(&RefreshFailure::Blocked);
+    run.debug(&LoginBody::from(PASSWORD));
+    run.debug(&LoginBody::form([("password", PASSWORD)]));
     run.display(&AnswerField::from(["/token", "/access_token"]));
     run.debug(&TestClock::new());
     run.debug(&ScriptedLogin::new());

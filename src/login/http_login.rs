@@ -16,12 +16,12 @@ use tower_service::Service;
 use self::refresh::Refresh;
 use super::{
     Session,
+    body::LoginBody,
     exchange::{Client, Erased},
     reading::AnswerFormat,
     refresh_failure::RefreshFailure,
 };
 use crate::{
-    credential::Secret,
     error::BoxError,
     origin::{
         InvalidUrl,
@@ -29,9 +29,9 @@ use crate::{
     },
 };
 
-/// A login that posts a JSON document and reads a token from the JSON that comes back.
+/// A login that posts JSON or a form, and reads a token from the JSON that comes back.
 ///
-/// You describe the API: the URL, the document, and where the answer has the token and its lifetime.
+/// You describe the API: the URL, the body, and where the answer has the token and its lifetime.
 ///
 /// At most 64 KiB of the answer are read, and no error contains its body.
 ///
@@ -86,8 +86,8 @@ use crate::{
 pub struct HttpLogin {
     client: Box<dyn Client>,
     url: Uri,
-    body: Secret,
-    content_type: HeaderValue,
+    body: LoginBody,
+    content_type: Option<HeaderValue>,
     refresh: Option<Refresh>,
     format: AnswerFormat,
     session: Session,
@@ -99,10 +99,11 @@ pub struct HttpLogin {
     has_warned: AtomicBool,
 }
 
-const JSON: &str = "application/json";
-
 impl HttpLogin {
-    /// A login that posts the JSON text `body` to `url` through `client`.
+    /// A login that posts `body` to `url` through `client`.
+    ///
+    /// The body is JSON text, a [form](LoginBody::form), or a [function](LoginBody::from_fn) that makes
+    /// one of them for each login.
     ///
     /// The client is any tower HTTP service *without* the layer. Its request body must be
     /// `From<Bytes>`, as `Full<Bytes>` is. A boxed client must be tower's `BoxCloneSyncService`. The
@@ -112,7 +113,11 @@ impl HttpLogin {
     ///
     /// [`InvalidUrl`] for a URL that is not absolute, has user information, or is plain `http` to a
     /// host other than loopback.
-    pub fn new<S, B, R>(client: S, url: &str, body: impl Into<Secret>) -> Result<Self, InvalidUrl>
+    pub fn new<S, B, R>(
+        client: S,
+        url: &str,
+        body: impl Into<LoginBody>,
+    ) -> Result<Self, InvalidUrl>
     where
         S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
         S::Error: Into<BoxError>,
@@ -127,7 +132,7 @@ impl HttpLogin {
     }
 
     /// A login at a URL that was already checked.
-    pub(crate) fn at<S, B, R>(client: S, url: Uri, body: Secret) -> Self
+    pub(crate) fn at<S, B, R>(client: S, url: Uri, body: LoginBody) -> Self
     where
         S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
         S::Error: Into<BoxError>,
@@ -141,7 +146,7 @@ impl HttpLogin {
             client: Box::new(Erased::new(client)),
             url,
             body,
-            content_type: HeaderValue::from_static(JSON),
+            content_type: None,
             refresh: None,
             format: AnswerFormat::default(),
             session: Session::Exclusive,
@@ -159,11 +164,12 @@ impl HttpLogin {
         Self { session, ..self }
     }
 
-    /// Sets the content type of the request bodies. Defaults to `application/json`.
+    /// Sets the content type of login and refresh. Defaults to `application/json` for a text, and to
+    /// `application/x-www-form-urlencoded` for a [form](LoginBody::form).
     #[must_use]
     pub fn content_type(self, content_type: HeaderValue) -> Self {
         Self {
-            content_type,
+            content_type: Some(content_type),
             ..self
         }
     }

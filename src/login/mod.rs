@@ -5,6 +5,10 @@ mod request;
 #[cfg(feature = "json")]
 mod http_login;
 #[cfg(feature = "json")]
+mod body;
+#[cfg(feature = "json")]
+mod form;
+#[cfg(feature = "json")]
 mod refresh_failure;
 #[cfg(feature = "json")]
 mod reading;
@@ -23,17 +27,18 @@ pub(crate) mod challenge;
 use std::{pin::Pin, sync::Arc};
 
 pub(crate) use self::request::RefreshTokenSlot;
-pub use self::{
-    challenge::Challenge,
-    function::{LoginFn, login_fn},
-    request::{LoginReason, LoginRequest},
-};
 #[cfg(feature = "json")]
 pub use self::{
+    body::LoginBody,
     field::AnswerField,
     http_login::HttpLogin,
     reading::{Lifetime, LoginAnswer},
     refresh_failure::RefreshFailure,
+};
+pub use self::{
+    challenge::Challenge,
+    function::{LoginFn, login_fn},
+    request::{LoginReason, LoginRequest},
 };
 #[cfg(feature = "teletracker")]
 pub(crate) use self::{

@@ -163,7 +163,7 @@ impl Quable {
     {
         let password = password.into();
         let body = signin(user, &password);
-        HttpLogin::at(http, self.login_url.clone(), body)
+        HttpLogin::at(http, self.login_url.clone(), body.into())
             .token_at("/oauth/access_token")
             .lifetime_at("/oauth/expires_in")
             .lifetime(lifetime)

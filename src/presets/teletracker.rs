@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, Uri};
+use http::{HeaderName, Request, Response, Uri};
 use http_body::Body;
 use serde_json::value::RawValue;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -14,7 +14,7 @@ use crate::{
     credential::Secret,
     error::BoxError,
     layer::BearerAuthLayer,
-    login::{HttpLogin, RefreshTokenLifetime, Session, find, seconds, string},
+    login::{HttpLogin, LoginBody, RefreshTokenLifetime, Session, find, seconds, string},
     origin::{InvalidUrl, Origins},
     provider::{CachedProvider, CredentialProvider},
     request::rejection,
@@ -190,7 +190,6 @@ impl Teletracker {
         let fields = [("username", user), ("password", password.expose())];
         let body = encoding.body(&fields, self.account);
         HttpLogin::at(http, self.login_url.clone(), body)
-            .content_type(encoding.content_type())
             .refresh_at(self.refresh_url.clone(), move |token| {
                 encoding.body(&[("refresh_token", token.expose())], None)
             })
@@ -212,20 +211,16 @@ impl Default for Teletracker {
 }
 
 impl Encoding {
-    fn content_type(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            Self::Form => "application/x-www-form-urlencoded",
-            Self::Json => "application/json",
-        })
-    }
-
     /// The fields, and `account_id` if there is one.
-    fn body(self, fields: &[(&str, &str)], account: Option<u64>) -> Secret {
+    fn body(self, fields: &[(&str, &str)], account: Option<u64>) -> LoginBody {
         let account = account.map(|id| id.to_string());
         let account = account.as_deref();
         match self {
-            Self::Form => form(fields, account),
-            Self::Json => json(fields, account),
+            Self::Form => {
+                let account = account.map(|account| ("account_id", account));
+                LoginBody::form(fields.iter().copied().chain(account))
+            }
+            Self::Json => json(fields, account).into(),
         }
     }
 }
@@ -257,24 +252,6 @@ fn json(fields: &[(&str, &str)], account: Option<&str>) -> Secret {
         .into()
 }
 
-/// A form, in a buffer that never grows: growing would leave the password in memory.
-fn form(fields: &[(&str, &str)], account: Option<&str>) -> Secret {
-    // An escaped byte takes three bytes.
-    let capacity = |(name, value): &(&str, &str)| 2 + name.len() + 3 * value.len();
-    let capacity = fields.iter().map(capacity).sum::<usize>() + ACCOUNT;
-    let mut form = String::with_capacity(capacity);
-    let account = account.map(|account| ("account_id", account));
-    for (name, value) in fields.iter().copied().chain(account) {
-        if !form.is_empty() {
-            form.push('&');
-        }
-        form.push_str(name);
-        form.push('=');
-        form.extend(form_urlencoded::byte_serialize(value.as_bytes()));
-    }
-    form.into()
-}
-
 /// The refresh token's lifetime. Both expirations are by the server's clock, whose error cancels out
 /// in their difference.
 fn lifetime_of_refresh_token(answer: &RawValue) -> Option<Duration> {
@@ -293,25 +270,6 @@ fn lifetime_of_refresh_token(answer: &RawValue) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_form_is_encoded_and_fits_its_buffer_for_any_password() {
-        for (password, encoded) in [
-            ("plain", "plain"),
-            ("", ""),
-            ("a b&c=d%+", "a+b%26c%3Dd%25%2B"),
-            ("ü€", "%C3%BC%E2%82%AC"),
-        ] {
-            let fields = [("username", "me"), ("password", password)];
-            let without = form(&fields, None);
-            assert_eq!(without.expose(), format!("username=me&password={encoded}"));
-            let longest = u64::MAX.to_string();
-            let with = form(&fields, Some(&longest));
-            let expected = format!("username=me&password={encoded}&account_id={longest}");
-            assert_eq!(with.expose(), expected);
-            assert!(with.expose().len() <= 2 * 2 + 16 + 3 * (2 + password.len()) + ACCOUNT);
-        }
-    }
 
     #[test]
     fn a_document_is_json_and_fits_its_buffer_for_any_password() {

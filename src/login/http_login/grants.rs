@@ -9,14 +9,15 @@ use http::{
 };
 use tokio::time;
 
-use super::{HttpLogin, JSON, refresh::Refresh};
+use super::{HttpLogin, refresh::Refresh};
 #[cfg(feature = "tracing")]
 use crate::runtime::TARGET;
 use crate::{
-    credential::{Credential, RefreshToken, Secret},
+    credential::{Credential, RefreshToken},
     error::{BoxError, ExchangeKind, Grant, LoginError},
     login::{
         Login, LoginRequest, RefreshFailure, Session,
+        body::Document,
         exchange::{Failed, ReadAnswer},
         status,
     },
@@ -27,9 +28,9 @@ use crate::{
 const MOST_UNPROCESSED: u32 = 5;
 
 impl HttpLogin {
-    pub(super) async fn log_in(&self) -> Result<Credential, LoginError> {
+    async fn post_login(&self, body: Document) -> Result<Credential, LoginError> {
         let exchange = async {
-            let answer = self.client.send(self.post(&self.url, &self.body)).await?;
+            let answer = self.client.send(self.post(&self.url, body)).await?;
             self.format.credential(&self.check(answer)?)
         };
         exchange.await.map_err(|failed: Failed| {
@@ -46,16 +47,36 @@ impl HttpLogin {
         })
     }
 
+    /// The body of the refresh, if there is one to make. The token stays in the request: making the body
+    /// may fail or panic, and the login may be dropped meanwhile.
+    async fn refresh_body(
+        &self,
+        request: &LoginRequest,
+    ) -> Result<Option<(&Refresh, Document)>, BoxError> {
+        let Some(refresh) = &self.refresh else {
+            return Ok(None);
+        };
+        let Some(body) = request
+            .refresh_token_slot()
+            .peek()
+            .as_ref()
+            .map(&*refresh.body)
+        else {
+            return Ok(None);
+        };
+        Ok(Some((refresh, body.make(request).await?)))
+    }
+
     /// Sends the refresh token. If it is refused or the answer is lost, the token is spent. If the
     /// server has not processed it, the token is put back for the next login.
     async fn refresh(
         &self,
         refresh: &Refresh,
         token: RefreshToken,
+        body: Document,
         request: &mut LoginRequest,
     ) -> Result<Credential, Failed> {
-        let post = self.post(&refresh.url, &(refresh.body)(&token));
-        let sent = self.client.send(post);
+        let sent = self.client.send(self.post(&refresh.url, body));
         // The other half of the time is for the full login that follows if no answer comes.
         let sent = match request.timeout() {
             Some(timeout) => match time::timeout(timeout / 2, sent).await {
@@ -119,13 +140,16 @@ impl HttpLogin {
         }
     }
 
-    fn post(&self, url: &Uri, body: &Secret) -> Request<Bytes> {
-        let mut request = Request::new(body.clone().into_bytes());
+    fn post(&self, url: &Uri, body: Document) -> Request<Bytes> {
+        let mut request = Request::new(body.bytes);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = url.clone();
         let headers = request.headers_mut();
-        headers.insert(CONTENT_TYPE, self.content_type.clone());
-        headers.insert(ACCEPT, HeaderValue::from_static(JSON));
+        let content_type = self.content_type.clone();
+        let content_type =
+            content_type.unwrap_or_else(|| HeaderValue::from_static(body.content_type));
+        headers.insert(CONTENT_TYPE, content_type);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         // RFC 6749, section 5.1 requires it of the answer: no cache in between stores the secrets.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -135,10 +159,10 @@ impl HttpLogin {
 
 impl Login for HttpLogin {
     async fn login(&self, mut request: LoginRequest) -> Result<Credential, BoxError> {
-        if let Some(refresh) = &self.refresh
+        if let Some((refresh, body)) = self.refresh_body(&request).await?
             && let Some(token) = request.take_refresh_token()
         {
-            match self.refresh(refresh, token, &mut request).await {
+            match self.refresh(refresh, token, body, &mut request).await {
                 Ok(credential) => {
                     self.unprocessed.store(0, Ordering::Relaxed);
                     #[cfg(feature = "tracing")]
@@ -160,7 +184,8 @@ impl Login for HttpLogin {
                 }
             }
         }
-        let credential = self.log_in().await?;
+        let body = self.body.make(&request).await?;
+        let credential = self.post_login(body).await?;
         #[cfg(feature = "tracing")]
         self.warn_of_missing_lifetime(&credential);
         Ok(credential)

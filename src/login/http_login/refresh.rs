@@ -4,8 +4,8 @@ use http::Uri;
 
 use super::HttpLogin;
 use crate::{
-    credential::{RefreshToken, Secret},
-    login::RefreshFailure,
+    credential::RefreshToken,
+    login::{LoginBody, RefreshFailure},
     origin::{
         InvalidUrl,
         url::{self, Cleartext},
@@ -15,14 +15,17 @@ use crate::{
 /// How a refresh token is spent.
 pub(super) struct Refresh {
     pub(super) url: Uri,
-    pub(super) body: Box<dyn Fn(&RefreshToken) -> Secret + Send + Sync>,
+    pub(super) body: Box<dyn Fn(&RefreshToken) -> LoginBody + Send + Sync>,
     /// Whether the old refresh token stays valid if the answer brings none.
     pub(super) keeps_old: bool,
 }
 
 impl HttpLogin {
-    /// Refreshes if there is a refresh token: posts the document that `body` makes from it to `url`.
-    /// The answer is read like that of a login.
+    /// Refreshes if there is a refresh token: posts the body that `body` makes from it to `url`. The
+    /// answer is read like that of a login.
+    ///
+    /// The function returns what [`new`](Self::new) takes: JSON text, a [form](LoginBody::form), or for
+    /// work that may wait or fail a [function](LoginBody::from_fn).
     ///
     /// | the refresh | the refresh token | a full login |
     /// | --- | --- | --- |
@@ -45,7 +48,7 @@ impl HttpLogin {
     /// # use bytes::Bytes;
     /// # use http::{Request, Response};
     /// # use http_body_util::Full;
-    /// use tower_bearer::{CachedProvider, HttpLogin};
+    /// use tower_bearer::{CachedProvider, HttpLogin, LoginBody};
     ///
     /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
     /// # let client = tower::service_fn(|request: Request<Full<Bytes>>| async move {
@@ -57,8 +60,10 @@ impl HttpLogin {
     /// let login = HttpLogin::new(client, "https://api.example.com/login", body)?
     ///     .refresh_token_at("/refresh_token")
     ///     .refresh_by("https://api.example.com/refresh", |refresh_token| {
-    ///         let body = serde_json::json!({ "refresh_token": refresh_token.expose() });
-    ///         body.to_string().into() // a `Secret`
+    ///         LoginBody::form([
+    ///             ("grant_type", "refresh_token"),
+    ///             ("refresh_token", refresh_token.expose()),
+    ///         ])
     ///     })?;
     ///
     /// let provider = CachedProvider::new(login);
@@ -70,25 +75,25 @@ impl HttpLogin {
     /// ```
     ///
     /// [RFC 6749, section 6]: https://www.rfc-editor.org/rfc/rfc6749#section-6
-    pub fn refresh_by(
+    pub fn refresh_by<B: Into<LoginBody>>(
         self,
         url: &str,
-        body: impl Fn(&RefreshToken) -> Secret + Send + Sync + 'static,
+        body: impl Fn(&RefreshToken) -> B + Send + Sync + 'static,
     ) -> Result<Self, InvalidUrl> {
         let url = url::parse(url, Cleartext::ToLoopback)?;
         Ok(self.refresh_at(url, body))
     }
 
     /// Refreshes at a URL that was already checked.
-    pub(crate) fn refresh_at(
+    pub(crate) fn refresh_at<B: Into<LoginBody>>(
         self,
         url: Uri,
-        body: impl Fn(&RefreshToken) -> Secret + Send + Sync + 'static,
+        body: impl Fn(&RefreshToken) -> B + Send + Sync + 'static,
     ) -> Self {
         Self {
             refresh: Some(Refresh {
                 url,
-                body: Box::new(body),
+                body: Box::new(move |token| body(token).into()),
                 keeps_old: true,
             }),
             ..self

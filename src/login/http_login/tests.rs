@@ -12,6 +12,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     credential::{Credential, InvalidToken, RefreshToken, Scheme},
+    error::LoginError,
     login::{Lifetime, Login, LoginRequest, exchange::LIMIT},
 };
 
@@ -26,6 +27,14 @@ fn answered(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> 
         async { Ok::<_, Infallible>(response.unwrap()) }
     });
     HttpLogin::new(client, "https://api.example.com/login", "{}").unwrap()
+}
+
+impl HttpLogin {
+    /// A full login, whose error is always that of an exchange.
+    async fn log_in(&self) -> Result<Credential, LoginError> {
+        let outcome = self.login(LoginRequest::default()).await;
+        outcome.map_err(|error| *error.downcast().unwrap())
+    }
 }
 
 async fn credential(body: &str) -> Credential {
@@ -440,7 +449,7 @@ fn refreshed(
         .refresh_token_at("/refresh_token")
         .refresh_token_lifetime_at("/refresh_expires_in")
         .refresh_by("https://api.example.com/refresh", |token| {
-            json!({"refresh_token": token.expose()}).to_string().into()
+            json!({"refresh_token": token.expose()}).to_string()
         })
         .unwrap()
 }

@@ -314,7 +314,7 @@ fn refreshing(
     HttpLogin::new(client, "https://api.example.com/login", "{}")
         .unwrap()
         .refresh_by("https://api.example.com/refresh", |token| {
-            token.expose().into()
+            token.expose().to_owned()
         })
         .unwrap()
 }
@@ -368,7 +368,9 @@ async fn a_connection_that_hyper_could_not_make_was_never_made() {
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let login = HttpLogin::new(client, "https://127.0.0.1/login", "{}")
         .unwrap()
-        .refresh_by("https://127.0.0.1/refresh", |token| token.expose().into())
+        .refresh_by("https://127.0.0.1/refresh", |token| {
+            token.expose().to_owned()
+        })
         .unwrap();
     assert_eq!(outcome(&login).await, (false, true));
     let error = failure(&login).await.to_string();

@@ -1,0 +1,204 @@
+//! The body of a login's request.
+
+use std::{fmt, pin::Pin};
+
+use bytes::Bytes;
+
+use super::{LoginRequest, form};
+use crate::{credential::Secret, error::BoxError};
+
+const JSON: &str = "application/json";
+
+/// The body of a login or a refresh: JSON, a form, or a function that makes one of them.
+///
+/// A text, a `&str`, a `String` or a [`Secret`], is sent as it is. Its content type is
+/// `application/json` unless [`HttpLogin::content_type`](crate::HttpLogin::content_type) sets
+/// another.
+///
+/// `Debug` hides the body, and its memory is wiped when the last request with it is dropped. Copies
+/// in the buffers of a client are not wiped.
+///
+/// # Examples
+///
+/// ```
+/// use tower_bearer::{LoginBody, Secret};
+///
+/// let password = Secret::from("a&b");
+///
+/// // {"user":"me","password":"a&b"}
+/// let json = serde_json::json!({ "user": "me", "password": password.expose() });
+/// let json = LoginBody::from(json.to_string());
+///
+/// // user=me&password=a%26b
+/// let form = LoginBody::form([("user", "me"), ("password", password.expose())]);
+/// assert_eq!(format!("{json:?} {form:?}"), "LoginBody(..) LoginBody(..)");
+/// ```
+pub struct LoginBody(Source);
+
+enum Source {
+    Ready(Document),
+    Function(Function),
+}
+
+type Made = Pin<Box<dyn Future<Output = Result<LoginBody, BoxError>> + Send>>;
+
+type Function = Box<dyn Fn(LoginRequest) -> Made + Send + Sync>;
+
+/// A body that is ready to be sent. Clones share the bytes, so that the secret is not copied.
+#[derive(Clone)]
+pub(super) struct Document {
+    pub(super) bytes: Bytes,
+    pub(super) content_type: &'static str,
+}
+
+impl LoginBody {
+    /// A form of these pairs, in this order: `application/x-www-form-urlencoded`, as OAuth 2.0 has it.
+    ///
+    /// Names and values are encoded by [RFC 6749, appendix B]: in UTF-8, a space as `+`, and all bytes
+    /// but letters, digits and `*-._` as `%` and two digits. Pass them unencoded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use bytes::Bytes;
+    /// # use http::{Request, Response};
+    /// # use http_body_util::{BodyExt, Full};
+    /// use tower_bearer::{HttpLogin, LoginBody};
+    ///
+    /// # let client = tower::service_fn(|request: Request<Full<Bytes>>| async {
+    /// #     assert_eq!(request.headers()["content-type"], "application/x-www-form-urlencoded");
+    /// #     let body = request.into_body().collect().await?.to_bytes();
+    /// #     assert_eq!(body, "grant_type=password&username=me&password=a+b%26c");
+    /// #     let answer = Full::<Bytes>::from(r#"{"access_token":"a"}"#);
+    /// #     Ok::<_, std::convert::Infallible>(Response::new(answer))
+    /// # });
+    /// // grant_type=password&username=me&password=a+b%26c
+    /// let form = LoginBody::form([
+    ///     ("grant_type", "password"),
+    ///     ("username", "me"),
+    ///     ("password", "a b&c"),
+    /// ]);
+    /// let login = HttpLogin::new(client, "https://login.example.com/token", form)?;
+    /// # use tower_bearer::{Login, LoginRequest};
+    /// # tokio_test::block_on(login.login(LoginRequest::default()))?;
+    /// # Ok::<_, tower_bearer::BoxError>(())
+    /// ```
+    ///
+    /// [RFC 6749, appendix B]: https://www.rfc-editor.org/rfc/rfc6749#appendix-B
+    #[must_use]
+    pub fn form<K, V>(pairs: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: AsRef<str>,
+        V: AsRef<str>,
+    {
+        Self::ready(form::encode(pairs), form::FORM)
+    }
+
+    /// A body that `function` makes anew for each login: for a secret that rotates, a signed assertion,
+    /// or a one-time code.
+    ///
+    /// The function gets the [`LoginRequest`] without its refresh token. Its time counts toward the
+    /// login's timeout. It must not block the thread.
+    ///
+    /// If it fails, nothing is sent: the login fails with that error, and keeps the refresh token. A
+    /// [`LoginError`](crate::LoginError) says when the next attempt may be made. The same holds if the
+    /// function panics, or does not end in time.
+    ///
+    /// # Examples
+    ///
+    /// A secret in a mounted file, which somebody else rotates:
+    ///
+    /// ```
+    /// # use bytes::Bytes;
+    /// # use http::{Request, Response};
+    /// # use http_body_util::{BodyExt, Full};
+    /// use tower_bearer::{CachedProvider, HttpLogin, LoginBody};
+    ///
+    /// # let client = tower::service_fn(|request: Request<Full<Bytes>>| async {
+    /// #     let body = request.into_body().collect().await?.to_bytes();
+    /// #     let token = String::from_utf8(body.to_vec()).unwrap().rsplit('=').next().unwrap().to_owned();
+    /// #     let answer = Full::<Bytes>::from(format!(r#"{{"access_token":"{token}"}}"#));
+    /// #     Ok::<_, std::convert::Infallible>(Response::new(answer))
+    /// # });
+    /// # let path = std::env::temp_dir().join(format!("tower-bearer-secret-{}", std::process::id()));
+    /// # std::fs::write(&path, "first")?;
+    /// # let mounted = path.clone();
+    /// let body = LoginBody::from_fn(move |_request| {
+    ///     let path = path.clone();
+    ///     async move {
+    ///         let read = tokio::task::spawn_blocking(move || std::fs::read_to_string(path));
+    ///         let secret = read.await??;
+    ///         let grant = ("grant_type", "client_credentials");
+    ///         Ok(LoginBody::form([grant, ("client_secret", secret.trim())]))
+    ///     }
+    /// });
+    /// let login = HttpLogin::new(client, "https://login.example.com/token", body)?;
+    /// # let provider = CachedProvider::new(login);
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+    /// # assert_eq!(provider.acquire().await?.value(), "Bearer first");
+    /// # std::fs::write(&mounted, "second")?;
+    /// # provider.reset();
+    /// # assert_eq!(provider.acquire().await?.value(), "Bearer second");
+    /// # std::fs::remove_file(mounted)?;
+    /// # Ok::<_, tower_bearer::BoxError>(()) })?;
+    /// # Ok::<_, tower_bearer::BoxError>(())
+    /// ```
+    #[must_use]
+    pub fn from_fn<F, Fut, B>(function: F) -> Self
+    where
+        F: Fn(LoginRequest) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<B, BoxError>> + Send + 'static,
+        B: Into<LoginBody>,
+    {
+        Self(Source::Function(Box::new(move |request| {
+            let made = function(request);
+            Box::pin(async { Ok(made.await?.into()) })
+        })))
+    }
+
+    fn ready(text: Secret, content_type: &'static str) -> Self {
+        Self(Source::Ready(Document {
+            bytes: text.into_bytes(),
+            content_type,
+        }))
+    }
+
+    /// The bytes to send. The error is that of the function.
+    pub(super) async fn make(&self, request: &LoginRequest) -> Result<Document, BoxError> {
+        let mut made = match &self.0 {
+            Source::Ready(document) => return Ok(document.clone()),
+            Source::Function(function) => function(request.without_refresh_token()).await?,
+        };
+        // A function may return a function.
+        loop {
+            made = match made.0 {
+                Source::Ready(document) => return Ok(document),
+                Source::Function(function) => function(request.without_refresh_token()).await?,
+            };
+        }
+    }
+}
+
+impl From<Secret> for LoginBody {
+    fn from(text: Secret) -> Self {
+        Self::ready(text, JSON)
+    }
+}
+
+impl From<String> for LoginBody {
+    fn from(text: String) -> Self {
+        Secret::from(text).into()
+    }
+}
+
+impl From<&str> for LoginBody {
+    fn from(text: &str) -> Self {
+        Secret::from(text).into()
+    }
+}
+
+impl fmt::Debug for LoginBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LoginBody(..)")
+    }
+}
