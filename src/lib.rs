@@ -147,7 +147,9 @@ pub mod test_util;
 pub mod guide;
 
 #[cfg(feature = "json")]
-pub use crate::login::{AnswerField, HttpLogin, Lifetime, LoginAnswer, LoginBody, RefreshFailure};
+pub use crate::login::{
+    AnswerField, HttpLogin, InvalidBasicAuth, Lifetime, LoginAnswer, LoginBody, RefreshFailure,
+};
 #[cfg(any(feature = "loom", feature = "shuttle"))]
 pub use crate::runtime::model;
 pub use crate::{

@@ -13,8 +13,9 @@ use std::{
 };
 
 use axum::{Router, extract::Request as Incoming};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full};
 use support::{http_client, patient};
 use tokio::net::TcpListener;
@@ -288,4 +289,115 @@ async fn the_error_of_a_function_is_that_of_the_login() {
     let error = patient(login).build().acquire().await.unwrap_err();
     assert!(matches!(error.recovery(), Recovery::TryAgain { .. }));
     assert!(api.take().is_empty(), "nothing was sent");
+}
+
+/// The values of a header.
+fn values<'a>(received: &'a Received, name: &str) -> Vec<&'a str> {
+    let values = received.headers.get_all(name).into_iter();
+    values.map(|value| value.to_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn login_and_refresh_carry_the_headers_of_the_user() {
+    let api = Api::start().await;
+    let text = HeaderValue::from_static;
+    let name = HeaderName::from_static;
+    let login = api
+        .login("{}")
+        .refresh_by(&api.at("/refresh"), |_| "{}")
+        .unwrap();
+    log_in(&login).await;
+    let received = api.take().remove(0);
+    for (name, expected) in [
+        ("accept", "application/json"),
+        ("accept-encoding", "identity"),
+        ("cache-control", "no-store"),
+        ("content-length", "2"),
+        ("content-type", "application/json"),
+    ] {
+        assert_eq!(values(&received, name), [expected], "{name}");
+    }
+    let login = login
+        .header(name("x-tenant"), text("one"))
+        .header(name("x-tenant"), text("two"))
+        .header(name("accept"), text("application/vnd.api+json"))
+        .header(name("accept"), text("text/json"))
+        .header(name("accept-encoding"), text("gzip"))
+        .header(name("cache-control"), text("no-cache"))
+        .header(name("content-type"), text("text/xml"))
+        .header(name("content-type"), text("application/vnd.api+json"))
+        .header(name("content-length"), text("7"))
+        .header(name("transfer-encoding"), text("chunked"))
+        .header(name("host"), text("other.example.com"))
+        .header(name("host"), text("api.example.com"))
+        .header(name("authorization"), text("Basic b25l"))
+        .header(name("authorization"), text("Basic dHdv"));
+    log_in(&login).await;
+    refresh(&login).await;
+    let received = api.take();
+    assert_eq!(received.len(), 2);
+    for received in &received {
+        for (name, expected) in [
+            ("x-tenant", &["one", "two"][..]),
+            ("accept", &["application/vnd.api+json", "text/json"]),
+            ("accept-encoding", &["gzip"]),
+            ("cache-control", &["no-cache"]),
+            ("content-type", &["application/vnd.api+json"]),
+            ("content-length", &["2"]),
+            ("transfer-encoding", &[]),
+            ("host", &["api.example.com"]),
+            ("authorization", &["Basic dHdv"]),
+        ] {
+            assert_eq!(values(received, name), expected, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn login_and_refresh_are_authenticated_by_basic() {
+    let api = Api::start().await;
+    let login = || {
+        let login = api.login("{}").refresh_by(&api.at("/refresh"), |_| "{}");
+        login.unwrap()
+    };
+    let plain = login().basic_auth("me", "a b:£").unwrap();
+    let of_client = login().client_secret_basic("me:1", "a b:£").unwrap();
+    // The last one counts.
+    let both = login().basic_auth("me", "old").unwrap();
+    let both = both.client_secret_basic("me:1", "a b:£").unwrap();
+    for (login, pair) in [
+        (plain, "me:a b:£"),
+        (of_client, "me%3A1:a+b%3A%C2%A3"),
+        (both, "me%3A1:a+b%3A%C2%A3"),
+    ] {
+        log_in(&login).await;
+        refresh(&login).await;
+        let expected = format!("Basic {}", BASE64_STANDARD.encode(pair));
+        let received = api.take();
+        assert_eq!(received.len(), 2);
+        for received in received {
+            assert_eq!(values(&received, "authorization"), [expected.as_str()]);
+        }
+    }
+}
+
+// HTTP/2 must not index it, and no log prints it.
+#[tokio::test]
+async fn each_header_of_the_user_is_sensitive() {
+    let client = tower::service_fn(|request: Request<Full<Bytes>>| async move {
+        assert!(!format!("{request:?}").contains("canary"));
+        for name in ["authorization", "x-api-key"] {
+            assert!(request.headers()[name].is_sensitive(), "{name}");
+        }
+        let answer = Full::<Bytes>::from(r#"{"access_token":"a"}"#);
+        Ok::<_, Infallible>(Response::new(answer))
+    });
+    let key = HeaderName::from_static("x-api-key");
+    let login = HttpLogin::new(client, "https://api.example.com/login", "{}")
+        .unwrap()
+        .header(key, HeaderValue::from_static("canary"))
+        .basic_auth("canary", "canary")
+        .unwrap();
+    assert!(!format!("{login:?}").contains("canary"));
+    log_in(&login).await;
 }

@@ -23,7 +23,7 @@ use axum::{
 use base64::{Engine, engine::general_purpose};
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, Request, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
     header::{AUTHORIZATION, WWW_AUTHENTICATE},
 };
 use http_body_util::Full;
@@ -247,7 +247,18 @@ async fn over_sockets(run: &mut Run, http: HttpClient) -> usize {
     let origins = Origins::new([&a]).unwrap();
     let body = json!({"password": PASSWORD, "client_secret": CLIENT_SECRET}).to_string();
 
-    let login = HttpLogin::new(http.clone(), &format!("{a}/login"), body.clone()).unwrap();
+    let login = || HttpLogin::new(http.clone(), &format!("{a}/login"), body.clone()).unwrap();
+    let with_line_break = format!("{PASSWORD}\n");
+    run.display(
+        &login()
+            .basic_auth(CLIENT_SECRET, with_line_break)
+            .unwrap_err(),
+    );
+    let key = HeaderName::from_static("x-api-key");
+    let login = login()
+        .header(key, HeaderValue::from_static(CLIENT_SECRET))
+        .client_secret_basic(CLIENT_SECRET, PASSWORD)
+        .unwrap();
     run.debug(&login);
     let events = Arc::new(Mutex::new(Vec::new()));
     let observer = Arc::clone(&events);

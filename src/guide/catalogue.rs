@@ -162,6 +162,11 @@
 //! | `an authentication scheme has a name` | Leave the scheme out for `Bearer`. |
 //! | `an authentication scheme is one word, without spaces or separators` | Write the word alone: the crate adds the space. |
 //!
+//! | [`InvalidBasicAuth`](crate::InvalidBasicAuth) | what to do |
+//! | --- | --- |
+//! | ``the user of Basic authentication has a colon: only `client_secret_basic` can carry it`` | Do as it says if the server is one of OAuth 2.0; otherwise choose another user. |
+//! | `Basic authentication carries no control characters: remove the line break at the end` | Trim what you read from a file. |
+//!
 //! # Why a rejected request was not replayed
 //!
 //! Each rejected response that reaches you has a [`RejectionReport`](crate::RejectionReport) among

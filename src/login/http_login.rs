@@ -2,6 +2,7 @@
 
 mod answer;
 mod refresh;
+mod request;
 mod grants;
 
 #[cfg(feature = "tracing")]
@@ -9,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::{fmt, sync::atomic::AtomicU32};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderMap, Request, Response, Uri};
 use http_body::Body;
 use tower_service::Service;
 
@@ -87,7 +88,8 @@ pub struct HttpLogin {
     client: Box<dyn Client>,
     url: Uri,
     body: LoginBody,
-    content_type: Option<HeaderValue>,
+    /// Beside those that each request has.
+    headers: HeaderMap,
     refresh: Option<Refresh>,
     format: AnswerFormat,
     session: Session,
@@ -146,7 +148,7 @@ impl HttpLogin {
             client: Box::new(Erased::new(client)),
             url,
             body,
-            content_type: None,
+            headers: HeaderMap::new(),
             refresh: None,
             format: AnswerFormat::default(),
             session: Session::Exclusive,
@@ -162,16 +164,6 @@ impl HttpLogin {
     #[must_use]
     pub fn with_session(self, session: Session) -> Self {
         Self { session, ..self }
-    }
-
-    /// Sets the content type of login and refresh. Defaults to `application/json` for a text, and to
-    /// `application/x-www-form-urlencoded` for a [form](LoginBody::form).
-    #[must_use]
-    pub fn content_type(self, content_type: HeaderValue) -> Self {
-        Self {
-            content_type: Some(content_type),
-            ..self
-        }
     }
 
     /// Hides the path of the login's URL in errors, for a path that holds a secret. By default errors

@@ -5,6 +5,8 @@ mod request;
 #[cfg(feature = "json")]
 mod http_login;
 #[cfg(feature = "json")]
+mod basic;
+#[cfg(feature = "json")]
 mod body;
 #[cfg(feature = "json")]
 mod form;
@@ -29,6 +31,7 @@ use std::{pin::Pin, sync::Arc};
 pub(crate) use self::request::RefreshTokenSlot;
 #[cfg(feature = "json")]
 pub use self::{
+    basic::InvalidBasicAuth,
     body::LoginBody,
     field::AnswerField,
     http_login::HttpLogin,

@@ -2,11 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
-use http::{
-    HeaderValue, Method, Request, Uri,
-    header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE},
-};
+use http::Uri;
 use tokio::time;
 
 use super::{HttpLogin, refresh::Refresh};
@@ -138,22 +134,6 @@ impl HttpLogin {
                 "the login's answer has no lifetime where it was expected; the token is used until it is rejected"
             );
         }
-    }
-
-    fn post(&self, url: &Uri, body: Document) -> Request<Bytes> {
-        let mut request = Request::new(body.bytes);
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = url.clone();
-        let headers = request.headers_mut();
-        let content_type = self.content_type.clone();
-        let content_type =
-            content_type.unwrap_or_else(|| HeaderValue::from_static(body.content_type));
-        headers.insert(CONTENT_TYPE, content_type);
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        // RFC 6749, section 5.1 requires it of the answer: no cache in between stores the secrets.
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        request
     }
 }
 
