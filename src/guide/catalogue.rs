@@ -146,7 +146,8 @@
 //! | `the port is not a number from 0 to 65535` | Correct the port. |
 //! | `an origin is scheme, host and port: remove path and query` | Do as it says. |
 //! | `the scheme is neither https nor http` | Name the scheme of the HTTP API. |
-//! | `plain http would send secrets in the clear to a host other than loopback: use https` | Use `https`, or read [`Origins::dangerously_in_the_clear`](crate::Origins::dangerously_in_the_clear). |
+//! | ``plain http would send secrets in the clear to a host other than loopback: use https, or `dangerously_in_the_clear` on a network that you trust`` | Use `https`, or read [`Origins::dangerously_in_the_clear`](crate::Origins::dangerously_in_the_clear) and [`HttpLogin::dangerously_in_the_clear`](https://docs.rs/tower-bearer/latest/tower_bearer/struct.HttpLogin.html#method.dangerously_in_the_clear). |
+//! | `a base URL of plain http would send secrets in the clear to a host other than loopback: use https` | Presets: use `https`. |
 //! | `an instance is the first label of its host name: letters, digits and inner hyphens` | Preset Quable: pass `acme`, not `acme.quable.com`. |
 //! | `a base URL has no query` | Presets: take the query out. |
 //!
@@ -162,7 +163,7 @@
 //! | `an authentication scheme has a name` | Leave the scheme out for `Bearer`. |
 //! | `an authentication scheme is one word, without spaces or separators` | Write the word alone: the crate adds the space. |
 //!
-//! | [`InvalidBasicAuth`](crate::InvalidBasicAuth) | what to do |
+//! | [`InvalidBasicAuth`](https://docs.rs/tower-bearer/latest/tower_bearer/struct.InvalidBasicAuth.html) | what to do |
 //! | --- | --- |
 //! | ``the user of Basic authentication has a colon: only `client_secret_basic` can carry it`` | Do as it says if the server is one of OAuth 2.0; otherwise choose another user. |
 //! | `Basic authentication carries no control characters: remove the line break at the end` | Trim what you read from a file. |

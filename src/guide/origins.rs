@@ -95,8 +95,8 @@
 //!
 //! `http` origins are allowed for loopback only: `127.0.0.0/8`, `[::1]` and `localhost`. Any other is
 //! an error when the origins are made. [`Origins::dangerously_in_the_clear`] is the exception, for
-//! networks that no stranger can read. The crate's own logins, such as `HttpLogin`, have no such
-//! exception.
+//! networks that no stranger can read. [`HttpLogin::dangerously_in_the_clear`] is the same for login and
+//! refresh; the presets have no such exception.
 //!
 //! ```
 //! use tower_bearer::Origins;
@@ -129,6 +129,7 @@
 //! [`Origins::strict`]: crate::Origins::strict
 //! [`Origins::any_https`]: crate::Origins::any_https
 //! [`Origins::dangerously_in_the_clear`]: crate::Origins::dangerously_in_the_clear
+//! [`HttpLogin::dangerously_in_the_clear`]: https://docs.rs/tower-bearer/latest/tower_bearer/struct.HttpLogin.html#method.dangerously_in_the_clear
 //! [`Error::is_foreign_origin`]: crate::Error::is_foreign_origin
 //! [`foreign_requests`]: crate::BearerAuthLayer::foreign_requests
 //! [`with_header_name`]: crate::BearerAuthLayer::with_header_name

@@ -87,6 +87,8 @@ use crate::{
 pub struct HttpLogin {
     client: Box<dyn Client>,
     url: Uri,
+    /// Whether the URL of the refresh may be plain `http`.
+    cleartext: Cleartext,
     body: LoginBody,
     /// Beside those that each request has.
     headers: HeaderMap,
@@ -114,7 +116,8 @@ impl HttpLogin {
     /// # Errors
     ///
     /// [`InvalidUrl`] for a URL that is not absolute, has user information, or is plain `http` to a
-    /// host other than loopback.
+    /// host other than loopback. [`dangerously_in_the_clear`](Self::dangerously_in_the_clear) allows the
+    /// last.
     pub fn new<S, B, R>(
         client: S,
         url: &str,
@@ -133,6 +136,59 @@ impl HttpLogin {
         Ok(Self::at(client, url, body.into()))
     }
 
+    /// As [`new`](Self::new), and plain `http` is allowed for this URL and that of the refresh. **Anybody
+    /// on the network path can read the password and the token.** Use it only on networks that you trust,
+    /// such as inside a service mesh.
+    ///
+    /// Requests with the token go by [`Origins::dangerously_in_the_clear`] of the layer.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), except that plain `http` is no error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use bytes::Bytes;
+    /// # use http::{Request, Response};
+    /// # use http_body_util::Full;
+    /// use tower_bearer::HttpLogin;
+    ///
+    /// # let client = tower::service_fn(|_: Request<Full<Bytes>>| async {
+    /// #     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::default()))
+    /// # });
+    /// let url = "http://identity.internal/login"; // the sidecar encrypts it
+    /// let error = HttpLogin::new(client.clone(), url, "{}").unwrap_err();
+    /// assert!(error.to_string().contains("dangerously_in_the_clear"));
+    ///
+    /// let login = HttpLogin::dangerously_in_the_clear(client, url, "{}")?
+    ///     .refresh_by("http://identity.internal/refresh", |token| token.expose().to_owned())?;
+    /// # let _ = login;
+    /// # Ok::<_, tower_bearer::InvalidUrl>(())
+    /// ```
+    ///
+    /// [`Origins::dangerously_in_the_clear`]: crate::Origins::dangerously_in_the_clear
+    pub fn dangerously_in_the_clear<S, B, R>(
+        client: S,
+        url: &str,
+        body: impl Into<LoginBody>,
+    ) -> Result<Self, InvalidUrl>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: From<Bytes> + Send + 'static,
+        R: Body + Send + 'static,
+        R::Data: Send,
+        R::Error: Into<BoxError>,
+    {
+        let url = url::parse(url, Cleartext::ToAnybody)?;
+        Ok(Self {
+            cleartext: Cleartext::ToAnybody,
+            ..Self::at(client, url, body.into())
+        })
+    }
+
     /// A login at a URL that was already checked.
     pub(crate) fn at<S, B, R>(client: S, url: Uri, body: LoginBody) -> Self
     where
@@ -147,6 +203,7 @@ impl HttpLogin {
         Self {
             client: Box::new(Erased::new(client)),
             url,
+            cleartext: Cleartext::ToLoopback,
             body,
             headers: HeaderMap::new(),
             refresh: None,

@@ -67,6 +67,7 @@ impl Origins {
     ///
     /// Plain `http` is allowed only for loopback: `127.0.0.0/8`, `[::1]` and `localhost`.
     /// [RFC 6750, section 5.3] requires TLS everywhere else.
+    /// [`dangerously_in_the_clear`](Self::dangerously_in_the_clear) is the exception.
     ///
     /// # Errors
     ///

@@ -12,7 +12,10 @@ pub(super) struct BaseUrl(Uri);
 
 impl BaseUrl {
     pub(super) fn parse(url: &str) -> Result<Self, InvalidUrl> {
-        let uri = url::parse(url, Cleartext::ToLoopback)?;
+        let uri = url::parse(url, Cleartext::ToLoopback).map_err(|error| match error.0 {
+            InvalidUrlKind::PlainHttp => InvalidUrl(InvalidUrlKind::PlainHttpBase),
+            _ => error,
+        })?;
         if uri.query().is_some() {
             return Err(InvalidUrl(InvalidUrlKind::Query));
         }
@@ -27,5 +30,16 @@ impl BaseUrl {
 
     pub(super) fn origins(&self) -> Result<Origins, InvalidUrl> {
         Origins::of(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_of_plain_http_has_no_exception_to_name() {
+        let error = BaseUrl::parse("http://api.example.com").err().unwrap();
+        assert!(!error.to_string().contains("dangerously"), "{error}");
     }
 }

@@ -6,10 +6,7 @@ use super::HttpLogin;
 use crate::{
     credential::RefreshToken,
     login::{LoginBody, RefreshFailure},
-    origin::{
-        InvalidUrl,
-        url::{self, Cleartext},
-    },
+    origin::{InvalidUrl, url},
 };
 
 /// How a refresh token is spent.
@@ -80,7 +77,7 @@ impl HttpLogin {
         url: &str,
         body: impl Fn(&RefreshToken) -> B + Send + Sync + 'static,
     ) -> Result<Self, InvalidUrl> {
-        let url = url::parse(url, Cleartext::ToLoopback)?;
+        let url = url::parse(url, self.cleartext)?;
         Ok(self.refresh_at(url, body))
     }
 

@@ -429,6 +429,38 @@ fn a_login_over_plain_http_is_an_error() {
     println!("figure: L10 urls=4 refused=3");
 }
 
+#[test]
+fn plain_http_is_allowed_by_a_loud_name_only() {
+    let client = || {
+        tower::service_fn(|_: Request<Full<Bytes>>| async {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        })
+    };
+    let (login, refresh) = (
+        "http://identity.internal/login",
+        "http://identity.internal/",
+    );
+    let error = HttpLogin::new(client(), login, "{}").unwrap_err();
+    assert!(
+        error.to_string().contains("`dangerously_in_the_clear`"),
+        "{error}"
+    );
+    let in_the_clear = HttpLogin::dangerously_in_the_clear(client(), login, "{}").unwrap();
+    assert!(in_the_clear.refresh_by(refresh, |_| "{}").is_ok());
+    // Not by the refresh alone.
+    let encrypted = HttpLogin::new(client(), "https://identity.internal/login", "{}").unwrap();
+    assert!(encrypted.refresh_by(refresh, |_| "{}").is_err());
+    // All other checks remain.
+    for url in [
+        "/login",
+        "ftp://identity.internal/",
+        "http://me@identity.internal/",
+    ] {
+        let login = HttpLogin::dangerously_in_the_clear(client(), url, "{}");
+        assert!(login.is_err(), "{url}");
+    }
+}
+
 /// A login with a refresh, whose API gives this answer to the refresh. A full login always succeeds.
 fn refreshed(
     answer: impl Fn() -> Result<(u16, &'static str), BoxError> + Clone + Send + Sync + 'static,

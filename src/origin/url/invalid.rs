@@ -29,6 +29,9 @@ pub(crate) enum InvalidUrlKind {
     Path,
     Scheme,
     PlainHttp,
+    /// The same for a preset, which has no exception.
+    #[cfg(any(feature = "quable", feature = "teletracker"))]
+    PlainHttpBase,
     #[cfg(feature = "quable")]
     Instance,
     #[cfg(any(feature = "quable", feature = "teletracker"))]
@@ -49,7 +52,9 @@ impl fmt::Display for InvalidUrl {
             InvalidUrlKind::Port => "the port is not a number from 0 to 65535",
             InvalidUrlKind::Path => "an origin is scheme, host and port: remove path and query",
             InvalidUrlKind::Scheme => "the scheme is neither https nor http",
-            InvalidUrlKind::PlainHttp => "plain http would send secrets in the clear to a host other than loopback: use https",
+            InvalidUrlKind::PlainHttp => "plain http would send secrets in the clear to a host other than loopback: use https, or `dangerously_in_the_clear` on a network that you trust",
+            #[cfg(any(feature = "quable", feature = "teletracker"))]
+            InvalidUrlKind::PlainHttpBase => "a base URL of plain http would send secrets in the clear to a host other than loopback: use https",
             #[cfg(feature = "quable")]
             InvalidUrlKind::Instance => "an instance is the first label of its host name: letters, digits and inner hyphens",
             #[cfg(any(feature = "quable", feature = "teletracker"))]
