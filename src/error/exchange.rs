@@ -25,7 +25,7 @@ pub(crate) enum Grant {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ExchangeKind {
-    /// No connection was made, so that the server has not seen the request.
+    /// No connection was made, or it closed before the request was written: the server has not seen it.
     Unsent,
     NoAnswer,
     /// The answer ended early.

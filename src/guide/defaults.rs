@@ -160,7 +160,8 @@
 //!
 //! | what | default | why |
 //! | --- | --- | --- |
-//! | request | POST, `application/json`, `cache-control: no-store` | Most APIs want it; no cache on the way may keep secrets. |
+//! | request | POST, `application/json` or that of a form, `cache-control: no-store` | Most APIs want it; no cache on the way may keep secrets. |
+//! | URL of plain `http` | an error, except for loopback | Anybody on the way could read the password: `dangerously_in_the_clear`. |
 //! | place of the token | `/access_token` | RFC 6749 |
 //! | place of the lifetime | `/expires_in`, in seconds | RFC 6749 |
 //! | place of a refresh token | none is read | A refresh token needs a URL to spend it at. |

@@ -1,7 +1,7 @@
 //! After this page you can describe almost any HTTP login, and say what happens when it fails.
 //!
-//! `HttpLogin` (feature `json`) posts a document and reads a credential from the answer. It needs a
-//! description and no code.
+//! `HttpLogin` (feature `json`) posts JSON or a form, and reads a credential from the JSON of the
+//! answer. It needs a description and no code.
 //!
 //! # Where the answer has its values
 //!
@@ -45,6 +45,107 @@
 //!
 //! A lifetime that cannot be read never fails the login, since the login may have revoked the previous
 //! token. Feature `tracing` warns once if a place that you have set has no lifetime.
+//!
+//! # Forms
+//!
+//! `LoginBody::form` makes a form of pairs, for login and refresh. Pass names and values unencoded: it
+//! encodes them by [RFC 6749, appendix B], so that a space is sent as `+` and `&` as `%26`.
+//!
+//! ```
+//! # use bytes::Bytes;
+//! # use http::{Request, Response};
+//! # use http_body_util::{BodyExt, Full};
+//! use tower_bearer::{CachedProvider, HttpLogin, LoginBody};
+//!
+//! # let http = tower::service_fn(|request: Request<Full<Bytes>>| async move {
+//! #     let basic = "Basic czZCaGRSa3F0Mzo3RiUyQmZw";
+//! #     assert_eq!(request.headers()["authorization"], basic);
+//! #     let body = request.into_body().collect().await?.to_bytes();
+//! #     let is_refresh = body == "grant_type=refresh_token&refresh_token=r1";
+//! #     let is_login = body == "grant_type=password&username=me&password=a+b%26c";
+//! #     assert!(is_refresh || is_login);
+//! #     let answer = format!(r#"{{"access_token":"{}","refresh_token":"r1"}}"#, is_refresh);
+//! #     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(answer)))
+//! # });
+//! let url = "https://login.example.com/token";
+//! let password_grant = LoginBody::form([
+//!     ("grant_type", "password"),
+//!     ("username", "me"),
+//!     ("password", "a b&c"),
+//! ]);
+//! let login = HttpLogin::new(http, url, password_grant)?
+//!     .client_secret_basic("s6BhdRkqt3", "7F+fp")?
+//!     .refresh_token_at("/refresh_token")
+//!     .refresh_by(url, |refresh_token| {
+//!         LoginBody::form([
+//!             ("grant_type", "refresh_token"),
+//!             ("refresh_token", refresh_token.expose()),
+//!         ])
+//!     })?;
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! # let provider = CachedProvider::new(login);
+//! # assert_eq!(provider.acquire().await?.value(), "Bearer false");
+//! # provider.reset();
+//! # assert_eq!(provider.acquire().await?.value(), "Bearer true");
+//! # Ok::<_, tower_bearer::BoxError>(()) })?;
+//! # Ok::<_, tower_bearer::BoxError>(())
+//! ```
+//!
+//! # Headers and HTTP Basic
+//!
+//! `header` adds a header to login and refresh. It replaces one that the login sets by itself, such as
+//! `accept`. Each value is marked sensitive.
+//!
+//! HTTP Basic has two forms, which differ in how they send other characters than letters, digits and
+//! `*-._`:
+//!
+//! | the server wants | use |
+//! | --- | --- |
+//! | user and password as they are, by [RFC 7617] | `basic_auth` |
+//! | an OAuth 2.0 client's id and secret, each encoded first, by [RFC 6749, section 2.3.1] | `client_secret_basic` |
+//! | the client's id and secret in the form (`client_secret_post`) | `client_id` and `client_secret` as pairs of the form |
+//!
+//! Some OAuth servers decode neither: use `basic_auth` there.
+//!
+//! # A body that is made for each login
+//!
+//! `LoginBody::from_fn` takes a function that makes the body: for a secret that rotates in a mounted
+//! file, an assertion that is signed, or a one-time code. The function may wait, and must not block.
+//! Both the login and the refresh take one.
+//!
+//! ```
+//! # use bytes::Bytes;
+//! # use http::{Request, Response};
+//! # use http_body_util::Full;
+//! use tower_bearer::{BoxError, HttpLogin, Login, LoginBody, LoginRequest};
+//!
+//! async fn sign() -> Result<String, std::io::Error> {
+//!     Err(std::io::Error::other("the key is locked")) // ask the HSM here
+//! }
+//!
+//! # let http = tower::service_fn(|_: Request<Full<Bytes>>| async {
+//! #     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::default()))
+//! # });
+//! let body = LoginBody::from_fn(async |_request| {
+//!     let assertion = sign().await?;
+//!     let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+//!     Ok(LoginBody::form([("grant_type", grant), ("assertion", &assertion)]))
+//! });
+//! let login = HttpLogin::new(http, "https://login.example.com/token", body)?;
+//! # tokio_test::block_on(async {
+//! let error = login.login(LoginRequest::default()).await.unwrap_err();
+//! assert_eq!(error.to_string(), "the key is locked");
+//! # });
+//! # Ok::<_, BoxError>(())
+//! ```
+//!
+//! If the function fails, panics or does not end in time, nothing is sent. The login fails, and the
+//! refresh token is kept. A [`LoginError`] says when the next attempt may be made.
+//!
+//! # Plain http
+//!
+//! A URL of plain `http` is an error, except for loopback. `HttpLogin::dangerously_in_the_clear` allows it
+//! for login and refresh, for a network that you trust, such as a mesh that encrypts by itself.
 //!
 //! # When it fails
 //!
@@ -96,7 +197,26 @@
 //! login follows, since the server is in trouble. After five such refreshes in a row one is tried all
 //! the same; `full_login_after` makes it the first.
 //!
+//! # Closed connections
+//!
+//! A server may close an idle connection of the client's pool. The login never sends a request twice;
+//! hyper-util's client does so where it is safe:
+//!
+//! | the connection closed | hyper-util's client | the login |
+//! | --- | --- | --- |
+//! | before the request was written | sends it on another connection, by default | does not notice |
+//! | before the request was written, with `retry_canceled_requests(false)` | fails | got no connection: a refresh token is kept |
+//! | after the request was written, without an answer | fails | got no answer: a refresh token is spent, and a full login follows |
+//! | at once, when it was new | fails | as the previous row: hyper's error is the same |
+//!
+//! A request that was written may have been read, so it is never sent again.
+//! `tests/login_connections.rs` has all four over real sockets.
+//!
 //! [The catalogue](super::catalogue) has every text, and [the defaults](super::defaults) every number.
+//!
+//! [RFC 6749, appendix B]: https://www.rfc-editor.org/rfc/rfc6749#appendix-B
+//! [RFC 6749, section 2.3.1]: https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1
+//! [RFC 7617]: https://www.rfc-editor.org/rfc/rfc7617#section-2
 
 // For the links.
-use crate::{Error, Recovery};
+use crate::{Error, LoginError, Recovery};

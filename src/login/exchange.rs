@@ -210,8 +210,7 @@ fn is_name(name: &str) -> bool {
     (1..=NAME_LIMIT).contains(&name.len()) && name.bytes().all(token::is_tchar)
 }
 
-/// Whether no connection was made, according to any error in the chain: then no server has seen the
-/// request.
+/// Whether the request was never sent, according to any error in the chain: then no server has seen it.
 fn is_unsent(error: &(dyn Error + 'static)) -> bool {
     iter::successors(Some(error), |error| (*error).source()).any(|error| {
         // The `source` of an `io::Error` skips the error that it wraps.
@@ -225,8 +224,12 @@ fn says_unsent(error: &(dyn Error + 'static)) -> bool {
     let is_connect = error
         .downcast_ref()
         .is_some_and(hyper_util::client::legacy::Error::is_connect);
+    // hyper hands a request back unwritten if its connection closes first. hyper-util then sends it again,
+    // if the connection came from its pool and `retry_canceled_requests` is on.
+    let is_unwritten = error.downcast_ref().is_some_and(hyper::Error::is_canceled);
     let kind = error.downcast_ref().map(io::Error::kind);
     is_connect
+        || is_unwritten
         || matches!(
             kind,
             Some(

@@ -54,6 +54,12 @@ use crate::{
 /// `Retry-After` lengthens a pause, up to five minutes. With a status of 400, 401, 403 or 422 it also
 /// makes the failure transient.
 ///
+/// # Closed connections
+///
+/// The login sends each request once. hyper-util's client replaces a pooled connection that has closed
+/// before the request was written, unless you turn off its `retry_canceled_requests`. No client may
+/// resend a request that the server may have read: it then counts as lost.
+///
 /// # The type of the token
 ///
 /// A `token_type` beside the token must be `Bearer` or `BearerToken`, in any case, unless you set a

@@ -10,7 +10,8 @@ use crate::error::{ErrorCode, ExchangeKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RefreshFailure {
-    /// No connection was made: name resolution, the connection or TLS failed.
+    /// Nothing was sent: name resolution, the connection or TLS failed, or the connection closed before
+    /// the request was written.
     Unreachable,
     /// The server answered 429, or asked for a pause by `Retry-After` or `slow_down`.
     RateLimited,
