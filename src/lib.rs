@@ -64,7 +64,8 @@
 //! | log in, cache and renew | [`CachedProvider`] with [`login_fn`] or a [`Login`] |
 //! | log in by one POST with a JSON answer, without code | `HttpLogin`, feature `json` |
 //! | choose a provider at run time, or none | [`BoxProvider`], `Option<P>` |
-//! | wrap an SDK's token cache, or choose an account by the request | [`CredentialProvider`] |
+//! | choose the account by the request | [`KeyedProvider`] |
+//! | wrap an SDK's token cache | [`CredentialProvider`] |
 //! | say which hosts may see the token | [`Origins`] |
 //! | send a rejected request once more | [`BearerAuthLayer::replay`], [`Replay`] |
 //! | say what counts as a rejection | [`BearerAuthLayer::rejected_if`], [`rejection`] |
@@ -165,8 +166,8 @@ pub use crate::{
     provider::{
         Acquire, AcquireIfSome, BoxAcquire, BoxProvider, CachePolicy, CachedProvider,
         CachedProviderBuilder, CredentialEvent, CredentialProvider, CredentialState, HeldBack,
-        PerRequest, Reason, Receipt, Rejected, RequestHead, Retired, Retirement, Snapshot,
-        StaticProvider, Verdict,
+        KeyedAcquire, KeyedProvider, KeyedProviderBuilder, PerRequest, Reason, Receipt, Rejected,
+        RequestHead, Retired, Retirement, Snapshot, StaticProvider, Verdict,
     },
     request::{
         NoReplay, NotReplayed, ReadyBody, RejectionReport, Replay, ReplayEmpty, ReplayEmptyOr,

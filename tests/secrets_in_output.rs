@@ -35,10 +35,10 @@ use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
 use tower_bearer::{
     AnswerField, Authorization, BearerAuth, BearerAuthLayer, BoxProvider, CachePolicy,
     CachedProvider, Challenge, Clock, Credential, CredentialEvent, CredentialProvider,
-    CredentialState, Error, Generation, HttpLogin, Lifetime, LoginBody, LoginError, LoginRequest, NoReplay,
-    Origins, PerRequest, ReadyBody, Recovery, RefreshFailure, RefreshToken, RejectionReport,
-    Replay, ReplayEmpty, ReplayEmptyOr, ReplayReady, ReplayWith, RequestHead, Scheme, Secret,
-    Session, StaticProvider, SystemClock, Token, login_fn,
+    CredentialState, Error, Generation, HttpLogin, KeyedProvider, Lifetime, LoginBody, LoginError,
+    LoginRequest, NoReplay, Origins, PerRequest, ReadyBody, Recovery, RefreshFailure, RefreshToken,
+    RejectionReport, Replay, ReplayEmpty, ReplayEmptyOr, ReplayReady, ReplayWith, RequestHead,
+    Scheme, Secret, Session, StaticProvider, SystemClock, Token, login_fn,
     presets::{Quable, Teletracker},
     test_util::{ScriptedLogin, ScriptedProvider, TestClock},
 };
@@ -469,6 +469,16 @@ fn public_types(run: &mut Run) {
     run.debug(&provider.reject(&rejected).reason());
     run.debug(&Some(provider.clone()).acquire_for(RequestHead::of(&support::request())));
     run.debug(&BoxProvider::new(provider));
+    // The key may be a secret too.
+    let builder =
+        KeyedProvider::builder(|_: &String| login_fn(async |_| Ok(Credential::new(TOKEN)?)));
+    run.debug(&builder);
+    let provider = builder.build();
+    provider.for_key(&TOKEN.to_owned()).unwrap();
+    run.debug(&provider);
+    let request = support::request();
+    let acquire = provider.acquire_for(RequestHead::of(&request));
+    run.debug(&acquire);
     run.debug(&ReplayEmptyOr(|token: &String| Some(token.clone())));
     run.debug(&ReplayReady::new(64, axum::body::Body::new));
     let run_again = std::cell::RefCell::new(&mut *run);

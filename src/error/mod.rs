@@ -88,6 +88,9 @@ enum Kind {
     OtherAccount,
     SignedOut,
     NoAuthorization,
+    AtCapacity {
+        capacity: usize,
+    },
     ManyHeaders,
     NoRuntime,
     ForeignOrigin {
@@ -95,6 +98,10 @@ enum Kind {
         allowed: String,
     },
 }
+
+/// The least time until an account can be forgotten. Most stay longer: for minutes after a rejection or
+/// a failed login.
+const UNTIL_A_LOGIN_ENDS: Duration = Duration::from_secs(1);
 
 impl Error {
     /// A login that failed with `source`, for providers of your own.
@@ -160,6 +167,11 @@ impl Error {
 
     pub(crate) fn signed_out() -> Self {
         Self::with_source(Kind::SignedOut, None)
+    }
+
+    /// A new account for which a provider for many accounts has no place.
+    pub(crate) fn at_capacity(capacity: usize) -> Self {
+        Self::with_source(Kind::AtCapacity { capacity }, None)
     }
 
     pub(crate) fn no_runtime() -> Self {
@@ -238,6 +250,13 @@ impl Error {
         self.0.kind == Kind::ManyHeaders
     }
 
+    /// Whether a [`KeyedProvider`](crate::KeyedProvider) has as many accounts as it may have, and can
+    /// forget none of them now.
+    #[must_use]
+    pub fn is_at_capacity(&self) -> bool {
+        matches!(self.0.kind, Kind::AtCapacity { .. })
+    }
+
     /// What to do about the failure.
     #[must_use]
     pub fn recovery(&self) -> Recovery {
@@ -252,6 +271,9 @@ impl Error {
             | Kind::RefreshFailed
             | Kind::Reset => self.try_again(),
             Kind::SignedOut => Recovery::ChangeCredentials,
+            Kind::AtCapacity { .. } => Recovery::TryAgain {
+                after: UNTIL_A_LOGIN_ENDS,
+            },
             Kind::ShortLived { .. }
             | Kind::NoAuthorization
             | Kind::ManyHeaders
@@ -378,6 +400,9 @@ impl fmt::Display for Kind {
                 "the provider was signed out: sign in by `set_credential` or `reset`, and send the request again",
             ),
             Self::NoAuthorization => f.write_str("no authorization for this request"),
+            Self::AtCapacity { capacity } => {
+                write!(f, "all {capacity} accounts of the provider are busy or must be remembered: raise its capacity, or try again later")
+            }
             Self::ManyHeaders => f.write_str(
                 "the request has several headers of the authorization's name: set only one",
             ),

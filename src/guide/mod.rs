@@ -14,6 +14,7 @@
 //! # In production
 //!
 //! - [`rejections`]: what happens on a 401
+//! - [`accounts`]: one client for many accounts
 //! - [`contention`]: sessions that log each other out
 //! - [`signing_out`]: sign-outs, the next user, tokens that are handed in, revocation
 //! - [`shutdown`]: the end of a program, and a store that survives a crash
@@ -31,6 +32,7 @@
 //! - [`known_holes`]: how such layers fail, and this crate's answers
 //! - [`comparison`]: other crates for the job
 
+pub mod accounts;
 pub mod catalogue;
 pub mod comparison;
 pub mod contention;

@@ -10,7 +10,7 @@ use crate::{credential::Authorization, error::Error};
 
 /// The boxed future that a [`BoxProvider`] returns from `acquire_for`.
 ///
-/// The second example of [`CredentialProvider`](crate::CredentialProvider#examples) returns it too.
+/// The last example of [`CredentialProvider`](crate::CredentialProvider#examples) returns it too.
 pub type BoxAcquire = Pin<Box<dyn Future<Output = Result<Authorization, Error>> + Send>>;
 
 /// Any provider, behind one type: for a struct whose token may be static or come from a login.

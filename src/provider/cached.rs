@@ -288,6 +288,12 @@ impl CachedProvider {
     }
 }
 
+impl CachedProvider {
+    pub(super) fn cache(&self) -> &Arc<Cache> {
+        &self.0
+    }
+}
+
 impl CredentialProvider for CachedProvider {
     type Acquire = Acquire;
 
@@ -344,7 +350,7 @@ impl fmt::Debug for CachedProvider {
 pin_project! {
     /// The future that [`CachedProvider::acquire`] returns: it waits for an authorization.
     ///
-    /// The first example of [`CredentialProvider`](crate::CredentialProvider#examples) names this type.
+    /// The second example of [`CredentialProvider`](crate::CredentialProvider#examples) names this type.
     #[must_use = "futures do nothing unless polled"]
     pub struct Acquire {
         #[pin]

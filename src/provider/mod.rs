@@ -31,6 +31,7 @@ mod cache;
 mod cached;
 mod fixed;
 mod hooks;
+mod keyed;
 mod observers;
 mod optional;
 mod per_request;
@@ -47,6 +48,7 @@ pub use self::{
     cached::{Acquire, CachedProvider, CachedProviderBuilder},
     fixed::StaticProvider,
     hooks::{Retired, Retirement},
+    keyed::{KeyedAcquire, KeyedProvider, KeyedProviderBuilder},
     observers::CredentialEvent,
     optional::AcquireIfSome,
     per_request::PerRequest,
@@ -59,87 +61,92 @@ use crate::{credential::Authorization, error::Error};
 /// A source of [`Authorization`]s: the layer asks it for each request.
 ///
 /// [`StaticProvider`] holds a token that never changes. [`CachedProvider`] logs in when necessary.
-/// Implement the trait yourself to wrap an SDK with its own cache, or to choose the account by the
-/// request.
+/// [`KeyedProvider`] chooses the account by the request. Implement the trait yourself to wrap an SDK
+/// with its own cache, or to choose between providers.
 ///
 /// # Examples
 ///
-/// Many accounts, chosen by an extension of the request. Each account has a number. The receipt of a
-/// request carries it, so a response is reported to the right account:
+/// Many accounts, chosen by an extension of the request:
 ///
 /// ```
-/// use std::collections::HashMap;
-/// use tower_bearer::{
-///     Acquire, AcquireIfSome, Authorization, CachedProvider, CredentialProvider, Login, Reason,
-///     Receipt, Rejected, RequestHead, Verdict,
-/// };
+/// use tower_bearer::{Credential, CredentialProvider, KeyedProvider, RequestHead, login_fn};
 ///
 /// #[derive(Clone, PartialEq, Eq, Hash)]
-/// struct Account(String);
+/// struct Account(u64);
 ///
-/// #[derive(Default)]
-/// struct Accounts {
-///     numbers: HashMap<Account, u32>,
-///     providers: Vec<CachedProvider>,
+/// # tokio_test::block_on(async {
+/// let provider = KeyedProvider::new(|account: &Account| {
+///     let token = format!("token-of-{}", account.0); // or a login with the account's password
+///     login_fn(move |_| {
+///         let token = token.clone();
+///         async { Ok(Credential::new(token)?) }
+///     })
+/// });
+/// let request = http::Request::get("https://api.example.com/").extension(Account(7)).body(())?;
+/// let authorization = provider.acquire_for(RequestHead::of(&request)).await?;
+/// assert_eq!(authorization.value(), "Bearer token-of-7");
+/// # Ok::<_, tower_bearer::BoxError>(()) })?;
+/// # Ok::<_, tower_bearer::BoxError>(())
+/// ```
+///
+/// A provider that chooses between two others. Each account has a number. The receipt of a request
+/// carries it, so a response is reported to the right account:
+///
+/// ```
+/// use tower_bearer::{
+///     Acquire, Authorization, CachedProvider, CredentialProvider, Login, Receipt, Rejected,
+///     RequestHead, Verdict,
+/// };
+///
+/// /// One account may only read, the other one may write.
+/// struct ByMethod([CachedProvider; 2]);
+///
+/// impl ByMethod {
+///     fn new(reading: impl Login, writing: impl Login) -> Self {
+///         Self([
+///             CachedProvider::builder(reading).account(0).build(),
+///             CachedProvider::builder(writing).account(1).build(),
+///         ])
+///     }
+///
+///     fn for_head(&self, head: RequestHead<'_>) -> &CachedProvider {
+///         &self.0[usize::from(!head.method.is_safe())]
+///     }
+///
+///     fn for_receipt(&self, receipt: Receipt) -> &CachedProvider {
+///         &self.0[receipt.account() as usize]
+///     }
 /// }
 ///
-/// impl Accounts {
-///     fn add(&mut self, account: Account, login: impl Login) {
-///         let number = self.providers.len() as u32;
-///         self.providers.push(CachedProvider::builder(login).account(number).build());
-///         self.numbers.insert(account, number);
-///     }
-///
-///     fn for_head(&self, head: RequestHead<'_>) -> Option<&CachedProvider> {
-///         let number = self.numbers.get(head.extensions.get::<Account>()?)?;
-///         self.providers.get(*number as usize)
-///     }
-///
-///     fn for_receipt(&self, receipt: Receipt) -> Option<&CachedProvider> {
-///         self.providers.get(receipt.account() as usize)
-///     }
-/// }
-///
-/// impl CredentialProvider for Accounts {
-///     type Acquire = AcquireIfSome<Acquire>; // the future of an `Option<CachedProvider>`
+/// impl CredentialProvider for ByMethod {
+///     type Acquire = Acquire;
 ///
 ///     fn current_for(&self, head: RequestHead<'_>) -> Option<Authorization> {
-///         self.for_head(head)?.current_for(head)
+///         self.for_head(head).current_for(head)
 ///     }
 ///
 ///     fn is_current(&self, held: &Authorization, head: RequestHead<'_>) -> bool {
-///         self.for_head(head).is_some_and(|provider| provider.is_current(held, head))
+///         self.for_head(head).is_current(held, head)
 ///     }
 ///
 ///     fn acquire_for(&self, head: RequestHead<'_>) -> Self::Acquire {
-///         self.for_head(head).cloned().acquire_for(head) // an error without such an account
+///         self.for_head(head).acquire_for(head)
 ///     }
 ///
 ///     fn sent(&self, receipt: Receipt) {
-///         if let Some(provider) = self.for_receipt(receipt) {
-///             provider.sent(receipt);
-///         }
+///         self.for_receipt(receipt).sent(receipt);
 ///     }
 ///
 ///     fn accept(&self, receipt: Receipt) {
-///         if let Some(provider) = self.for_receipt(receipt) {
-///             provider.accept(receipt);
-///         }
+///         self.for_receipt(receipt).accept(receipt);
 ///     }
 ///
 ///     fn reject(&self, rejected: &Rejected<'_>) -> Verdict {
-///         match self.for_receipt(rejected.receipt) {
-///             Some(provider) => provider.reject(rejected),
-///             None => Verdict::new(Reason::Unknown),
-///         }
+///         self.for_receipt(rejected.receipt).reject(rejected)
 ///     }
 /// }
-/// # let mut accounts = Accounts::default();
-/// # for name in ["a", "b"] {
-/// #     let login = tower_bearer::login_fn(async |_| Ok(tower_bearer::Credential::new("abc")?));
-/// #     accounts.add(Account(name.to_owned()), login);
-/// # }
-/// # let accounts = std::sync::Arc::new(accounts);
+/// # let login = || tower_bearer::login_fn(async |_| Ok(tower_bearer::Credential::new("abc")?));
+/// # let provider = std::sync::Arc::new(ByMethod::new(login(), login()));
 /// # let http = tower::service_fn(|_: http::Request<()>| async {
 /// #     let response = http::Response::builder().status(401).body(());
 /// #     Ok::<_, std::convert::Infallible>(response.unwrap())
@@ -147,15 +154,10 @@ use crate::{credential::Authorization, error::Error};
 /// # use tower::{Layer, ServiceExt};
 /// # use tower_bearer::{BearerAuthLayer, Origins};
 /// # tokio_test::block_on(async {
-/// #     let layer = BearerAuthLayer::new(std::sync::Arc::clone(&accounts), Origins::any_https());
-/// #     let send = |name: &str| {
-/// #         let request = http::Request::get("https://api.example.com/");
-/// #         let request = request.extension(Account(name.to_owned())).body(()).unwrap();
-/// #         layer.layer(http).oneshot(request)
-/// #     };
-/// #     send("b").await.unwrap();
-/// #     assert!(send("c").await.is_err());
-/// #     let rejections = |at: usize| accounts.providers[at].snapshot().rejections();
+/// #     let layer = BearerAuthLayer::new(std::sync::Arc::clone(&provider), Origins::any_https());
+/// #     let request = http::Request::post("https://api.example.com/").body(()).unwrap();
+/// #     layer.layer(http).oneshot(request).await.unwrap();
+/// #     let rejections = |at: usize| provider.0[at].snapshot().rejections();
 /// #     assert_eq!((rejections(0), rejections(1)), (0, 1));
 /// # });
 /// ```

@@ -74,7 +74,17 @@ impl<P: CredentialProvider> CredentialProvider for Option<P> {
 pin_project! {
     /// The future that `Option<P>` returns from `acquire_for`: that of `P`, or an error.
     ///
-    /// The first example of [`CredentialProvider`](crate::CredentialProvider#examples) names this type.
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_bearer::{Acquire, AcquireIfSome, CachedProvider, CredentialProvider, RequestHead};
+    ///
+    /// fn acquire(provider: &Option<CachedProvider>, head: RequestHead<'_>) -> AcquireIfSome<Acquire> {
+    ///     provider.acquire_for(head)
+    /// }
+    /// # let request = http::Request::new(());
+    /// # assert!(tokio_test::block_on(acquire(&None, RequestHead::of(&request))).is_err());
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct AcquireIfSome<A> {

@@ -152,6 +152,12 @@ impl Default for Pauses {
 }
 
 impl Pauses {
+    pub(super) fn longest_of_all(self) -> Duration {
+        self.longest
+            .max(self.longest_in_outage)
+            .max(self.longest_in_contention)
+    }
+
     /// Zero if no login was unhelpful, the first pause after one such login, then doubling up to
     /// `longest`.
     pub(super) fn after(self, unhelpful_logins: u32, longest: Duration) -> Duration {

@@ -619,6 +619,10 @@ pub(crate) const SECTIONS: &[Section] = &[
             ),
             row("grpc", "A gRPC client over a socket is rejected."),
             row(
+                "keyed",
+                "One provider has many accounts, more than it may keep. Logins fail, receipts come late.",
+            ),
+            row(
                 "kills",
                 "A process with single-use refresh tokens is killed, at each moment of a login and of its store.",
             ),

@@ -34,6 +34,7 @@ pub(super) struct BackOff {
     /// How many of the last failures had this pace.
     in_a_row: (Pace, u32),
     since: Option<Instant>,
+    failed_at: Option<Instant>,
 }
 
 impl BackOff {
@@ -67,6 +68,7 @@ impl BackOff {
         let pause = pause.max(asked_for);
         self.failures = self.failures.saturating_add(1);
         self.in_a_row = (pace, in_a_row.saturating_add(1));
+        self.failed_at = Some(now.monotonic);
         Outage {
             since: *self.since.get_or_insert(now.monotonic),
             failed_at: now.monotonic,
@@ -75,6 +77,27 @@ impl BackOff {
             wall_next_attempt: now.wall + pause,
         }
     }
+
+    /// Whether more logins could follow if these failures were forgotten.
+    pub(super) fn restrains_logins(&self, now: Instant) -> bool {
+        let [first, longest] = match self.in_a_row.0 {
+            Pace::Transient | Pace::RateLimited => TRANSIENT,
+            Pace::Slow => SLOW,
+            Pace::Permanent | Pace::PermanentUntilWorked => PERMANENT,
+        };
+        let forgotten_after =
+            time_ahead(first, longest).max(time_ahead(TRANSIENT[0], TRANSIENT[1]));
+        self.failed_at
+            .is_some_and(|at| now.saturating_duration_since(at) < forgotten_after)
+    }
+}
+
+/// How far ahead the logins come if their pauses double from `first` again, instead of lasting for
+/// `longest` each. [`eviction`](super::eviction) has the formula.
+fn time_ahead(first: Duration, longest: Duration) -> Duration {
+    let shorter = (0..).map(|times| doubled([first, longest], times));
+    let shorter = shorter.take_while(|pause| *pause < longest);
+    shorter.map(|pause| longest - pause).sum::<Duration>() + longest
 }
 
 /// Full jitter: a random part of the doubled pause, so that many clients do not return at once.
@@ -109,6 +132,70 @@ mod tests {
         RetryAdvice {
             pace,
             ..RetryAdvice::default()
+        }
+    }
+
+    #[test]
+    fn failures_are_remembered_until_they_restrain_nothing() {
+        let seconds = [
+            (Pace::Transient, 357),
+            (Pace::RateLimited, 357),
+            (Pace::Slow, 4470),
+            (Pace::Permanent, 8100),
+        ];
+        for (pace, remembered) in seconds {
+            let now = now();
+            let mut back_off = BackOff::default();
+            assert!(!back_off.restrains_logins(now.monotonic));
+            back_off.failed(at(pace), false, now, 1.0);
+            let after = |seconds| now.monotonic + Duration::from_secs(seconds);
+            assert!(back_off.restrains_logins(after(remembered - 1)), "{pace:?}");
+            assert!(!back_off.restrains_logins(after(remembered)), "{pace:?}");
+        }
+    }
+
+    /// Logins that fail, one as soon as the previous one allows it.
+    fn attempts(advice: RetryAdvice, start: Instant, count: usize) -> Vec<Instant> {
+        let mut back_off = BackOff::default();
+        let mut at = start;
+        let attempts = (0..count).map(|_| {
+            let now = Moment {
+                monotonic: at,
+                wall: SystemTime::now(),
+            };
+            let next = back_off.failed(advice, false, now, 1.0).next_attempt;
+            std::mem::replace(&mut at, next)
+        });
+        attempts.collect()
+    }
+
+    // `eviction` has the formula.
+    #[test]
+    fn forgotten_failures_never_bring_a_login_forward() {
+        for pace in [
+            Pace::Transient,
+            Pace::RateLimited,
+            Pace::Slow,
+            Pace::Permanent,
+        ] {
+            let start = Instant::now();
+            let mut back_off = BackOff::default();
+            let remembered = attempts(at(pace), start, 100);
+            for forgotten_after in 1..50 {
+                let last = remembered[forgotten_after - 1];
+                let now = Moment {
+                    monotonic: last,
+                    wall: SystemTime::now(),
+                };
+                back_off.failed(at(pace), false, now, 1.0);
+                let forgotten = (0..).map(|second| last + Duration::from_secs(second));
+                let forgotten = forgotten.skip_while(|at| back_off.restrains_logins(*at));
+                let forgotten = forgotten.take(1).next().expect("it ends");
+                let again = attempts(at(pace), forgotten, 50);
+                let is_earlier = |(again, remembered)| again < remembered;
+                let mut pairs = again.iter().zip(&remembered[forgotten_after..]);
+                assert!(!pairs.any(is_earlier), "{pace:?}, {forgotten_after}");
+            }
         }
     }
 

@@ -8,6 +8,7 @@
 //! | `feedback`, `rejections`, `target_filter` | decide which rejections cause a login |
 //! | `backoff` | computes the pause after a failed login |
 //! | `commands` | what the user of the provider orders: reset, sign out, set a credential, settle |
+//! | `eviction` | decides whether a provider for many accounts may forget the cache |
 //!
 //! Reads use two atomics: the current entry and the fresh mark. All other state is behind one lock,
 //! `Cache::locked`. No user code runs under that lock: no login, clock, observer or random source.
@@ -16,6 +17,7 @@
 mod acquire;
 mod backoff;
 mod commands;
+mod eviction;
 mod flight;
 mod feedback;
 mod single_flight;
@@ -154,6 +156,8 @@ struct Locked {
     /// The rejected credential, until a login succeeds or fails.
     rejected: Option<RejectedEntry>,
     expiry_timer: Option<ExpiryTimer>,
+    /// Whether a provider for many accounts has forgotten the cache: no login may start.
+    is_evicted: bool,
     counts: Counts,
 }
 
@@ -314,6 +318,7 @@ impl Locked {
             issued: VecDeque::new(),
             rejected: None,
             expiry_timer: None,
+            is_evicted: false,
             counts: Counts::default(),
         }
     }

@@ -73,6 +73,12 @@ const OUTAGE: u32 = 20;
 const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
 const MAX_TARGETS: usize = 64;
 
+/// The longest row of logins without a pause: one for want of a credential, and two for unknown targets.
+const WITHOUT_PAUSE: u32 = 3;
+
+/// More doublings than any two pauses need, unless the first is zero.
+const MAX_DOUBLINGS: u32 = 40;
+
 /// What the cache does with a rejected generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
@@ -280,6 +286,26 @@ impl Rejections {
     /// The current pause, in which rejections of the current generation cause no login.
     pub(super) fn held_back(&self, now: Instant) -> Option<HeldBack> {
         self.current?.held_back.filter(|it| now < it.next_login)
+    }
+
+    /// Whether more logins could follow if these rules were forgotten.
+    pub(super) fn restrain_logins(&self, now: Instant) -> bool {
+        let is_rejected =
+            |it: &Target| now.saturating_duration_since(it.last_rejected) < REMEMBERED_FOR;
+        let has_recent_login = self
+            .current
+            .is_some_and(|it| now.saturating_duration_since(it.logged_in_at) < self.time_ahead());
+        let is_counting = self.unhelpful_for_new > 0 || self.quick_revocations > 0;
+        self.targets.iter().any(is_rejected) || (is_counting && has_recent_login)
+    }
+
+    /// How far ahead the logins come at most if their pauses begin again, instead of lasting for the
+    /// longest pause each. [`eviction`](super::eviction) has the formula.
+    fn time_ahead(&self) -> Duration {
+        let longest = self.pauses.longest_of_all();
+        let is_shorter = |logins: &u32| self.pauses.after(*logins, longest) < longest;
+        let shorter = (1..=MAX_DOUBLINGS).take_while(is_shorter).count() as u32;
+        longest.saturating_mul(WITHOUT_PAUSE + shorter)
     }
 
     /// Whether tokens were revoked within seconds of each login. A generation that lasts for the longest

@@ -64,7 +64,8 @@ impl Cache {
             .load()
             .as_ref()
             .is_some_and(|entry| entry.lifespan.freshness(|| now) == Freshness::Aging);
-        if is_aging && locked.flight.is_none() && locked.pause_at(now).is_none() {
+        let may_log_in = locked.flight.is_none() && !locked.is_evicted;
+        if is_aging && may_log_in && locked.pause_at(now).is_none() {
             self.start_login(locked, &runtime, now, LoginReason::RefreshAhead);
             locked = self.lock();
         }
@@ -79,6 +80,10 @@ impl Cache {
         now: Moment,
         reason: LoginReason,
     ) -> Arc<Flight<Arc<Entry>>> {
+        debug_assert!(
+            !locked.is_evicted,
+            "another cache of the account may log in"
+        );
         let refresh_token = locked.refresh_token.take();
         let refresh_token = refresh_token.filter(|token| !token.is_expired(now));
         let timeout = self.setup.policy.time_to_log_in();
