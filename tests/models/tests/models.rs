@@ -28,7 +28,7 @@ use checker::{
 use http::{Method, Request};
 use tower_bearer::{
     CachedProvider, CachedProviderBuilder, Credential, CredentialProvider, CredentialState,
-    Generation, Receipt, Rejected, RequestHead, Session, login_fn,
+    Generation, KeyedProvider, Login, Receipt, Rejected, RequestHead, Session, login_fn,
     model::{self, ModelClock},
 };
 
@@ -132,6 +132,11 @@ async fn yield_now() {
         Poll::Pending
     })
     .await;
+}
+
+/// A login that is replaced before it is used.
+fn unused() -> impl Login {
+    login_fn(async |_| Err("unused".into()))
 }
 
 fn acquire(provider: &CachedProvider) -> Generation {
@@ -421,5 +426,37 @@ fn the_timer_never_expires_another_generation() {
         assert!(!is_current(&provider, &first));
         assert!(is_current(&provider, &second));
         assert_eq!(issuer.logins(), 2);
+    });
+}
+
+// An account is evicted for another key while two requests of it come: never two logins at once.
+#[test]
+fn an_eviction_never_causes_a_second_login_beside_the_first() {
+    explore("eviction", None, || {
+        let issuers = [Issuer::default(), Issuer::default()];
+        let first = issuers[0].clone();
+        // `configure` sets the login, since an `Issuer` makes builders.
+        let provider = KeyedProvider::builder(|_: &usize| unused()).capacity(1);
+        let provider = provider
+            .configure(move |key, _| issuers[*key].provider(None))
+            .build();
+        drop(provider.for_key(&0));
+        let acquire = |provider: &KeyedProvider<usize>| {
+            let account = provider.for_key(&0).ok()?;
+            Some(block_on(account.acquire()).unwrap())
+        };
+        let other = provider.clone();
+        let acquiring = thread::spawn(move || acquire(&other));
+        let evicts = provider.for_key(&1).is_ok();
+        let acquired = acquire(&provider);
+        let other = acquiring.join().unwrap();
+        assert_eq!(provider.len(), 1);
+        // Without an eviction in between, both share one login.
+        let is_shared = match (&acquired, &other) {
+            (Some(one), Some(other)) => one.generation() == other.generation(),
+            _ => true,
+        };
+        assert!(is_shared || evicts);
+        assert!(first.logins() <= 2);
     });
 }
