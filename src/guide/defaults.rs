@@ -11,6 +11,7 @@
 //! | store of credentials | none | Where secrets may be kept is your decision. [A store](super::shutdown#a-store-that-survives-a-crash) | [`on_credential`](crate::CachedProviderBuilder::on_credential), [`before_refresh`](crate::CachedProviderBuilder::before_refresh) |
 //! | revocation of unused credentials | none | It may end a session that goes on. [When to revoke](super::signing_out#revoke) | [`on_retired`](crate::CachedProviderBuilder::on_retired) |
 //! | account number | 0 | It matters only to a provider of many accounts. | [`account`](crate::CachedProviderBuilder::account) |
+//! | accounts of a [`KeyedProvider`](crate::KeyedProvider) | 10,000 | It bounds memory, to about 15 MB. | [`capacity`](crate::KeyedProviderBuilder::capacity) |
 //!
 //! ```
 //! use std::time::Duration;

@@ -7,8 +7,9 @@
 //! 2. *Can your code get one* by a login, a refresh, a file or a call of an SDK? Then use
 //!    [`CachedProvider`](crate::CachedProvider). It gets a token when a request needs one, and caches
 //!    it.
-//! 3. *Does other code cache and renew it, or does the account depend on the request?* Then
-//!    implement [`CredentialProvider`](crate::CredentialProvider).
+//! 3. *Does the account depend on the request?* Then use [`KeyedProvider`](crate::KeyedProvider).
+//! 4. *Does other code cache and renew it?* Then implement
+//!    [`CredentialProvider`](crate::CredentialProvider).
 //!
 //! | the token | use |
 //! | --- | --- |
@@ -20,7 +21,7 @@
 //! | comes from an SDK that does not cache | the same; calling the SDK is the login |
 //! | comes from an SDK that caches | your own [`CredentialProvider`](crate::CredentialProvider#examples) |
 //! | is pushed to you | your own, [below](#a-token-that-is-pushed-to-you) |
-//! | depends on the request: many accounts | one client for each account, or [your own](crate::CredentialProvider#examples) |
+//! | depends on the request: many accounts | [`KeyedProvider`](crate::KeyedProvider), [below](#many-accounts) |
 //! | is static here and comes from a login there | [`BoxProvider`](crate::BoxProvider) |
 //! | is not always configured | `Option<P>` of any provider |
 //!
@@ -149,9 +150,11 @@
 //! # Many accounts
 //!
 //! If the accounts are few and fixed, build a client for each: the same HTTP client in several
-//! layers. If only the request knows the account, write a provider that holds a `CachedProvider` for
-//! each; [its documentation](crate::CredentialProvider#examples) has it in full. Give each a
-//! [number](crate::CachedProviderBuilder::account), so that a rejection reaches its own account alone.
+//! layers. If only the request knows the account, use [`KeyedProvider`](crate::KeyedProvider), which
+//! has a `CachedProvider` for each key: [the page on accounts](super::accounts).
+//!
+//! In a provider of your own, give each account a [number](crate::CachedProviderBuilder::account), so
+//! that a rejection reaches its own account alone.
 //!
 //! [`refresh_by`]: https://docs.rs/tower-bearer/latest/tower_bearer/struct.HttpLogin.html#method.refresh_by
 //! [`HttpLogin`]: https://docs.rs/tower-bearer/latest/tower_bearer/struct.HttpLogin.html
