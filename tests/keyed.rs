@@ -587,6 +587,43 @@ async fn a_sign_out_is_remembered() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_forgotten_is_signed_out_and_logs_in_again() {
+    let world = Stays::new(Issuer::new(), |account| account);
+    let before = acquire(&world.provider, User(0)).await.unwrap();
+    world.provider.forget(&User(0));
+    assert!(current(&world.provider, User(0)).is_none());
+    assert_eq!(
+        reject(&world.provider, &before).reason(),
+        Reason::Unknown,
+        "the request is not replayed"
+    );
+    let after = acquire(&world.provider, User(0)).await.unwrap();
+    assert_ne!(after.generation(), before.generation());
+
+    world.provider.forget(&User(0));
+    assert!(world.is_evicted().await, "its place is free");
+    world.provider.forget(&User(0)); // an unknown key
+    assert_eq!(world.provider.len(), 1);
+}
+
+// I1
+#[tokio::test]
+async fn the_next_login_of_a_forgotten_key_waits_for_the_previous_one() {
+    let world = Stays::new(Issuer::gated(), |account| account);
+    let request = request(User(0));
+    let mut previous = task::spawn(world.provider.acquire_for(RequestHead::of(&request)));
+    assert_pending!(previous.poll());
+    tokio::task::yield_now().await;
+    world.provider.forget(&User(0));
+    assert!(previous.await.unwrap_err().is_signed_out());
+    let mut next = task::spawn(world.provider.acquire_for(RequestHead::of(&request)));
+    assert_pending!(next.poll());
+    world.issuer.open();
+    assert_eq!(next.await.unwrap().value(), "Bearer token-2");
+    assert_eq!(world.issuer.most_in_flight(), 1);
+}
+
+#[tokio::test]
 async fn a_failed_login_is_remembered() {
     type Failure = fn() -> tower_bearer::BoxError;
     let failures: [(Failure, Duration); 4] = [

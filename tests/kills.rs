@@ -196,7 +196,9 @@ fn provider(store: &Store, issuer: &str, writes_ahead: bool) -> Result<CachedPro
     });
     let login = HttpLogin::new(client, &format!("{issuer}/login"), "{}")?
         .refresh_token_at("/refresh_token")
-        .refresh_by(&format!("{issuer}/refresh"), |token| token.expose().into())?;
+        .refresh_by(&format!("{issuer}/refresh"), |token| {
+            token.expose().to_owned()
+        })?;
     // On a busy machine, nothing may be overdue.
     let policy = CachePolicy::default().login_timeout(Duration::from_secs(3600));
     let (stored, unspent) = (store.clone(), store.clone());

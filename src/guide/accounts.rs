@@ -85,7 +85,7 @@
 //! | --- | --- |
 //! | refresh tokens without a hook | set [`on_credential`](crate::CachedProviderBuilder::on_credential), as below |
 //! | many keys whose logins fail | let only keys through that you know; each failed one takes a place for 6 to 135 min |
-//! | accounts that were signed out | they stay until somebody signs in, since a new account would log in |
+//! | accounts that were signed out | [`forget`](KeyedProvider::forget) them: otherwise they stay until somebody signs in |
 //! | handles that your code keeps | keep the keys, and call [`for_key`](KeyedProvider::for_key) when you need the handle |
 //!
 //! An eviction causes no failed logins. While all keys fail and ask, none is evicted, and each logs in as

@@ -69,7 +69,7 @@ use crate::{credential::Authorization, error::Error, login::Login};
 /// | --- | --- |
 /// | a login under way, or a request that waits | until that ends |
 /// | a handle that you hold, from [`for_key`](Self::for_key) | until you drop it |
-/// | been [signed out](CachedProvider::sign_out) | until somebody signs in |
+/// | been [signed out](CachedProvider::sign_out) | until somebody signs in, or you [forget](Self::forget) it |
 /// | a refresh token, without the hook [`on_credential`](CachedProviderBuilder::on_credential) | until the refresh token expires |
 /// | a back-off after a failed login | until it ends |
 /// | a failed login | 6 min after it; 75 min if the failure is likely to repeat; 135 min if it is permanent |
@@ -166,6 +166,20 @@ where
     #[must_use]
     pub fn find(&self, key: &K) -> Option<CachedProvider> {
         self.0.accounts.find(key)
+    }
+
+    /// Signs out the account of a key, and forgets it: the next request with this key logs in.
+    ///
+    /// As [`CachedProvider::sign_out`] otherwise: requests that wait fail, nothing is replayed, a login
+    /// under way ends without effect, and
+    /// [`on_retired`](CachedProviderBuilder::on_retired) gets what was dropped. To make the requests of
+    /// this key fail instead, sign out the handle from [`for_key`](Self::for_key): that account keeps its
+    /// place.
+    pub fn forget(&self, key: &K) {
+        if let Some(provider) = self.find(key) {
+            provider.sign_out();
+            provider.reset();
+        }
     }
 
     /// Returns all keys with their providers, in no particular order: for metrics and for a shutdown.
