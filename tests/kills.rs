@@ -30,7 +30,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
 };
 use tokio::sync::oneshot;
-use tower_bearer::{BoxError, CachePolicy, CachedProvider, Credential, HttpLogin, RefreshToken};
+use tower_bearer::{BoxError, CachePolicy, CachedProvider, HttpLogin, RefreshToken};
 
 const SEED: u64 = 11;
 
@@ -218,8 +218,7 @@ fn provider(store: &Store, issuer: &str, writes_ahead: bool) -> Result<CachedPro
         });
     }
     if let Ok(refresh_token) = fs::read_to_string(&store.path) {
-        let expired = Credential::new("expired")?.with_lifetime(Duration::ZERO);
-        builder = builder.starting_with(expired.with_refresh_token(refresh_token));
+        builder = builder.starting_with_refresh_token(refresh_token);
     }
     Ok(builder.build())
 }
@@ -536,10 +535,9 @@ fn a_dropped_runtime_leaves_a_refresh_token_that_was_not_taken() -> Result<(), B
             let _taken = is_taken.then(|| request.take_refresh_token());
             std::future::pending::<Result<_, BoxError>>().await
         });
-        let expired = Credential::new("expired")?.with_lifetime(Duration::ZERO);
         let provider = CachedProvider::builder(login)
             .on_unspent(move |token| sender.send(token.expose().to_owned()).unwrap())
-            .starting_with(expired.with_refresh_token("r1"))
+            .starting_with_refresh_token("r1")
             .build();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()

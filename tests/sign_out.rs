@@ -8,7 +8,7 @@ use std::{
 };
 
 use http::{Request, Response, StatusCode};
-use support::{HandClock, by_hand, origins, request};
+use support::{HandClock, by_hand, origins, receipt, request};
 use tokio::task::yield_now;
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt};
@@ -369,6 +369,43 @@ async fn a_credential_that_is_handed_in_ends_the_wait_and_discards_the_login() {
         log.take(),
         ["stored handed-in", "set", "discarded", "Replaced token-1 -"]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_credential_replaces_only_the_one_of_its_request() {
+    let log = Log::default();
+    let provider = log
+        .hooks(CachedProvider::builder(ScriptedLogin::new()))
+        .build();
+    let first = receipt(provider.acquire().await.unwrap().generation());
+    log.take();
+    assert!(provider.replace_credential(first, credential("second")));
+    assert_eq!(log.take(), ["stored second", "Replaced token-1 -"]);
+    assert!(!provider.replace_credential(first, credential("late")));
+    let second = receipt(provider.current().unwrap().generation());
+    provider.sign_out();
+    assert!(!provider.replace_credential(second, credential("previous-user")));
+    assert!(provider.current().is_none());
+    assert_eq!(log.take(), ["SignedOut second -"], "and nothing is stored");
+}
+
+/// The hook that stores runs before the credential is used, so a sign-out may come meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_next_credential_that_a_sign_out_overtakes_is_retired() {
+    let log = Log::default();
+    let itself: Arc<OnceLock<CachedProvider>> = Arc::default();
+    let (retired, in_hook) = (log.clone(), Arc::clone(&itself));
+    let provider = CachedProvider::builder(ScriptedLogin::new())
+        .starting_with(credential("first"))
+        .on_credential(move |_| in_hook.get().unwrap().sign_out())
+        .on_retired(move |it| retired.write(described(&it)))
+        .build();
+    itself.set(provider.clone()).ok();
+    let first = receipt(provider.current().unwrap().generation());
+    let next = credential("next").with_refresh_token("r");
+    assert!(!provider.replace_credential(first, next));
+    assert_eq!(log.take(), ["SignedOut first -", "SignedOut next r"]);
+    assert!(provider.acquire().await.unwrap_err().is_signed_out());
 }
 
 #[tokio::test(start_paused = true)]

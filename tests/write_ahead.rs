@@ -38,7 +38,7 @@ impl Journal {
     {
         let (ahead, unspent, stored, events) =
             (self.clone(), self.clone(), self.clone(), self.clone());
-        let provider = CachedProvider::builder(login_fn(log_in))
+        CachedProvider::builder(login_fn(log_in))
             .before_refresh(move |token| {
                 let ahead = ahead.clone();
                 async move {
@@ -61,10 +61,8 @@ impl Journal {
                     events.write(format!("refresh failed: {source}"));
                 }
             })
-            .starting_with(Credential::new("a").unwrap().with_refresh_token("r1"))
-            .build();
-        provider.reset(); // the token is used up, the refresh token is not
-        provider
+            .starting_with_refresh_token("r1")
+            .build()
     }
 }
 

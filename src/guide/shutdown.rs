@@ -71,11 +71,11 @@
 //! ```
 //! use std::{
 //!     fs::{self, File}, io::{self, ErrorKind, Write}, path::{Path, PathBuf},
-//!     sync::mpsc, thread, time::Duration,
+//!     sync::mpsc, thread,
 //! };
 //! use tokio::sync::oneshot;
-//! use tower_bearer::{BoxError, CachedProvider, Credential, Login, RefreshToken};
-//! # use tower_bearer::{LoginRequest, login_fn};
+//! use tower_bearer::{BoxError, CachedProvider, Login, RefreshToken};
+//! # use tower_bearer::{Credential, LoginRequest, login_fn};
 //!
 //! type Job = Box<dyn FnOnce() + Send>;
 //!
@@ -143,11 +143,7 @@
 //!             drop(unspent.queue(move |path| keep(path, &refresh_token)));
 //!         });
 //!     match fs::read_to_string(&store.path) {
-//!         Ok(refresh_token) => {
-//!             // A placeholder, which no request is sent with: it has expired.
-//!             let expired = Credential::new("expired")?.with_lifetime(Duration::ZERO);
-//!             builder = builder.starting_with(expired.with_refresh_token(refresh_token));
-//!         }
+//!         Ok(refresh_token) => builder = builder.starting_with_refresh_token(refresh_token),
 //!         Err(error) if error.kind() == ErrorKind::NotFound => {}
 //!         Err(error) => return Err(error.into()),
 //!     }

@@ -87,17 +87,14 @@
 //!
 //! # Each answer brings the next token
 //!
-//! At some APIs each answer has the next token in a header. Hand it in with [`set_credential`], under
-//! two conditions:
+//! At some APIs each answer has the next token in a header. [`replace_credential`] hands it in, if the
+//! request was sent with the credential that is still in use. Otherwise a late answer for the previous
+//! user would sign that user in again. [`PerRequest::receipt`] says what a request was sent with.
 //!
-//! - **The request's token is still the current one.** Otherwise a late answer for the previous user
-//!   would sign that user in again. [`PerRequest::receipt`] says which generation the request was sent
-//!   with. Compare and hand in under a lock that your sign-out takes too.
-//! - **Requests are sent one by one**, if the next token revokes the last. Two requests at once carry
-//!   the same token. Their answers may arrive in another order than the server made them in.
+//! If the next token revokes the last, send the requests one by one. Two requests at once carry the same
+//! token, and the answer that arrives first wins. It may be the older one.
 //!
 //! ```
-//! use std::sync::Mutex;
 //! use axum::{body::Body, extract::Request, response::Response};
 //! use tower::{Layer, Service, ServiceExt};
 //! use tower_bearer::{
@@ -109,8 +106,6 @@
 //!     /// One request at a time. A limit inside the layer would be too late: it has chosen the token.
 //!     client: tokio::sync::Mutex<BearerAuth<S, CachedProvider>>,
 //!     provider: CachedProvider,
-//!     /// Held while a token is handed in, or a user is signed out.
-//!     user: Mutex<()>,
 //! }
 //!
 //! impl<S> Api<S>
@@ -122,20 +117,13 @@
 //!         request.extensions_mut().insert(per_request.clone());
 //!         let mut client = self.client.lock().await;
 //!         let response = client.ready().await?.call(request).await?;
-//!         if let Some(next) = response.headers().get("x-next-token") {
+//!         if let Some(next) = response.headers().get("x-next-token")
+//!             && let Some(receipt) = per_request.receipt()
+//!         {
 //!             let next = Credential::new(next.to_str()?)?;
-//!             let _held = self.user.lock().unwrap();
-//!             let sent = per_request.receipt().map(|receipt| receipt.generation());
-//!             if sent.is_some() && sent == self.provider.snapshot().generation() {
-//!                 self.provider.set_credential(next);
-//!             }
+//!             self.provider.replace_credential(receipt, next);
 //!         }
 //!         Ok(response)
-//!     }
-//!
-//!     fn sign_out(&self) {
-//!         let _held = self.user.lock().unwrap();
-//!         self.provider.sign_out();
 //!     }
 //! }
 //!
@@ -151,7 +139,7 @@
 //! }));
 //! let layer = BearerAuthLayer::new(provider.clone(), Origins::new(["https://api.example.com"])?);
 //! let client = tokio::sync::Mutex::new(layer.layer(http));
-//! let api = Api { client, provider: provider.clone(), user: Mutex::new(()) };
+//! let api = Api { client, provider: provider.clone() };
 //!
 //! provider.set_credential(Credential::new("token-1")?);
 //! for _ in 0..2 {
@@ -160,7 +148,7 @@
 //! }
 //! assert_eq!(provider.acquire().await?.value(), "Bearer token-3");
 //!
-//! api.sign_out();
+//! provider.sign_out();
 //! let request = Request::get("https://api.example.com/things").body(Body::empty())?;
 //! assert!(api.send(request).await.is_err());
 //! # Ok::<_, BoxError>(()) })?;
@@ -235,6 +223,7 @@
 //! [`sign_out`]: crate::CachedProvider::sign_out
 //! [settled]: crate::CachedProvider::settled
 //! [`set_credential`]: crate::CachedProvider::set_credential
+//! [`replace_credential`]: crate::CachedProvider::replace_credential
 //! [`reset`]: crate::CachedProvider::reset
 //! [`on_credential`]: crate::CachedProviderBuilder::on_credential
 //! [`on_retired`]: crate::CachedProviderBuilder::on_retired

@@ -93,7 +93,7 @@ pub struct LoginRequest {
 }
 
 impl LoginRequest {
-    /// A request with a refresh token, for tests of your own [`Login`].
+    /// A request with a refresh token, for tests of your own [`Login`](crate::Login).
     #[must_use]
     pub fn with_refresh_token(refresh_token: impl Into<RefreshToken>) -> Self {
         Self {
@@ -194,7 +194,7 @@ impl LoginRequest {
     /// given to no login.
     ///
     /// If the response brings no new refresh token and the old one stays valid, put the old one into
-    /// the new [`Credential`](Credential::with_refresh_token).
+    /// the new [`Credential`](crate::Credential::with_refresh_token).
     #[must_use = "a refresh token that is taken is spent"]
     pub fn take_refresh_token(&mut self) -> Option<RefreshToken> {
         self.refresh_token.take()

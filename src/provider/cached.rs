@@ -226,7 +226,21 @@ impl CachedProvider {
     /// # Ok::<_, tower_bearer::BoxError>(())
     /// ```
     pub fn set_credential(&self, credential: Credential) {
-        self.0.set_credential(&credential);
+        self.0.set_credential(&credential, None);
+    }
+
+    /// Makes `credential` the current one, if the request of `receipt` was sent with the credential that
+    /// it replaces: for APIs where each answer brings the next token. Otherwise as
+    /// [`set_credential`](Self::set_credential).
+    ///
+    /// Returns false, and changes nothing, if that credential is no longer the current one. So a late
+    /// answer signs no previous user in again, and replaces no newer token.
+    ///
+    /// [The guide](crate::guide::signing_out) has an example.
+    #[expect(clippy::must_use_candidate, reason = "most callers ignore it")]
+    pub fn replace_credential(&self, receipt: Receipt, credential: Credential) -> bool {
+        self.0
+            .set_credential(&credential, Some(receipt.generation()))
     }
 
     /// Drops the credential and the refresh token, and makes no login until somebody signs in: by

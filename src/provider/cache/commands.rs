@@ -87,8 +87,18 @@ impl Cache {
         }
     }
 
-    /// Makes a credential from the caller the current one.
-    pub(in crate::provider) fn set_credential(self: &Arc<Self>, credential: &Credential) {
+    /// Makes a credential from the caller the current one, or only if it replaces this generation.
+    /// Returns whether it did.
+    pub(in crate::provider) fn set_credential(
+        self: &Arc<Self>,
+        credential: &Credential,
+        replaced: Option<Generation>,
+    ) -> bool {
+        let is_wanted = || replaced.is_none() || self.generation() == replaced;
+        let sign_outs = self.sign_outs();
+        if !is_wanted() {
+            return false;
+        }
         self.setup.hooks.credential(credential);
         let (mut locked, entry, now) = loop {
             let now = Moment::of(&*self.setup.clock);
@@ -99,6 +109,17 @@ impl Cache {
                 break (locked, entry, now);
             }
         };
+        if !is_wanted() {
+            drop(locked);
+            // The hook may have stored it.
+            let refresh_token = credential.refresh_token().cloned();
+            let reason = match self.is_signed_out_since(sign_outs) {
+                true => Retirement::SignedOut,
+                false => Retirement::Replaced,
+            };
+            self.retire(Some(&entry), refresh_token, reason);
+            return false;
+        }
         locked.is_signed_out = false;
         locked.discard_flight(Discard::Replaced);
         let refresh_token = credential.refresh_token().cloned();
@@ -118,6 +139,7 @@ impl Cache {
         if let Some(flight) = flight {
             flight.wake();
         }
+        true
     }
 
     /// Waits until no login is under way, and the observers of the last one have run.
@@ -141,10 +163,14 @@ impl Cache {
         self.sign_outs.load(Ordering::Acquire) as u32
     }
 
-    /// Whether a sign-out has discarded the flight: a login that has not begun yet need not begin.
-    pub(super) fn is_signed_out_during(&self, flight: &Arc<Flight<Arc<Entry>>>) -> bool {
+    /// Why a login that has not begun yet must not begin any more.
+    pub(super) fn obstacle(&self, flight: &Arc<Flight<Arc<Entry>>>) -> Option<Error> {
         let locked = self.lock();
-        locked.has_flight(flight) && locked.discarded_by == Some(Discard::SignedOut)
+        if !locked.has_flight(flight) {
+            return Some(Error::login_lost());
+        }
+        let is_signed_out = locked.discarded_by == Some(Discard::SignedOut);
+        is_signed_out.then(Error::signed_out)
     }
 
     /// Whether a request that began after so many sign-outs belongs to a previous user.

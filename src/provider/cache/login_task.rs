@@ -108,8 +108,8 @@ impl LoginTask {
         // The calls are inside the future, so that a panic in them is caught as well.
         let mut login = Box::pin(async {
             let request = self.write_ahead().await;
-            if self.cache.is_signed_out_during(&self.flight) {
-                return Err(Error::signed_out().into());
+            if let Some(error) = self.cache.obstacle(&self.flight) {
+                return Err(error.into());
             }
             self.cache.setup.login.login(request).await
         });

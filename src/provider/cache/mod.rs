@@ -168,7 +168,11 @@ struct RejectedEntry {
 }
 
 impl Cache {
-    pub(super) fn new(setup: Setup, credential: Option<Credential>) -> Self {
+    pub(super) fn new(
+        setup: Setup,
+        credential: Option<Credential>,
+        refresh_token: Option<RefreshToken>,
+    ) -> Self {
         let runs_by_itself = setup.clock.runs_by_itself();
         let locked = Locked::new(setup.policy.pauses());
         let cache = Self {
@@ -181,15 +185,18 @@ impl Cache {
             awaited: TargetFilter::empty(),
             sign_outs: AtomicU64::new(0),
         };
-        if let Some(credential) = credential {
-            let now = Moment::of(&*cache.setup.clock);
-            let entry = cache.entry(&credential, Source::Caller(now), now);
-            let refresh_token = credential.refresh_token().cloned();
-            let mut locked = cache.lock();
-            locked.refresh_token = refresh_token.map(|token| token.counted_from(now));
+        let now = Moment::of(&*cache.setup.clock);
+        let refresh_token = match &credential {
+            Some(credential) => credential.refresh_token().cloned().or(refresh_token),
+            None => refresh_token,
+        };
+        let entry = credential.map(|it| cache.entry(&it, Source::Caller(now), now));
+        let mut locked = cache.lock();
+        locked.refresh_token = refresh_token.map(|token| token.counted_from(now));
+        if let Some(entry) = entry {
             cache.publish(&mut locked, entry, now);
-            drop(locked);
         }
+        drop(locked);
         cache
     }
 

@@ -48,6 +48,7 @@ use crate::{
 pub struct CachedProviderBuilder {
     setup: Setup,
     credential: Option<Credential>,
+    refresh_token: Option<RefreshToken>,
 }
 
 impl CachedProviderBuilder {
@@ -55,6 +56,7 @@ impl CachedProviderBuilder {
         Self {
             setup: Setup::new(login),
             credential: None,
+            refresh_token: None,
         }
     }
 
@@ -80,6 +82,15 @@ impl CachedProviderBuilder {
     pub fn starting_with(self, credential: Credential) -> Self {
         Self {
             credential: Some(credential),
+            ..self
+        }
+    }
+
+    /// Sets a refresh token for the first login, for example one from a previous process. Defaults to
+    /// none. That of [`starting_with`](Self::starting_with) comes first.
+    pub fn starting_with_refresh_token(self, refresh_token: impl Into<RefreshToken>) -> Self {
+        Self {
+            refresh_token: Some(refresh_token.into()),
             ..self
         }
     }
@@ -192,7 +203,11 @@ impl CachedProviderBuilder {
     /// Builds the provider. No login is made yet.
     #[must_use]
     pub fn build(self) -> CachedProvider {
-        CachedProvider(Arc::new(Cache::new(self.setup, self.credential)))
+        CachedProvider(Arc::new(Cache::new(
+            self.setup,
+            self.credential,
+            self.refresh_token,
+        )))
     }
 }
 
@@ -205,6 +220,7 @@ impl fmt::Debug for CachedProviderBuilder {
             .field("session", &self.setup.session)
             .field("policy", &self.setup.policy)
             .field("credential", &self.credential)
+            .field("refresh_token", &self.refresh_token)
             .finish_non_exhaustive()
     }
 }

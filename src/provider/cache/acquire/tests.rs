@@ -17,7 +17,7 @@ use crate::{
 /// A cache with a flight whose login never runs.
 fn with_a_stuck_flight() -> (Arc<Cache>, Arc<Flight<Arc<Entry>>>) {
     let login = login_fn(|_| async { Ok(Credential::new("abc")?) });
-    let cache = Arc::new(Cache::new(Setup::new(login), None));
+    let cache = Arc::new(Cache::new(Setup::new(login), None, None));
     let timeout = cache.policy().time_to_log_in();
     let runtime = Handle::current();
     let flight = Arc::new(Flight::new(timeout, &runtime, LoginRequest::default()));
@@ -58,7 +58,7 @@ fn the_credential_of_a_lost_login_is_retired() {
     let (sender, retired) = std::sync::mpsc::channel();
     let mut setup = Setup::new(login_fn(|_| async { Err("unused".into()) }));
     setup.hooks.on_retired = Some(Box::new(move |it| sender.send(it).unwrap()));
-    let cache = Arc::new(Cache::new(setup, None));
+    let cache = Arc::new(Cache::new(setup, None, None));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();

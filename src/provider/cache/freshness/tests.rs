@@ -97,7 +97,7 @@ fn cache_with(
         random: Box::new(|| 0.5),
         ..Setup::new(login)
     };
-    Arc::new(Cache::new(setup, Some(credential)))
+    Arc::new(Cache::new(setup, Some(credential), None))
 }
 
 /// Does what [`Cache::start_expiry_timer`] does on a multi-threaded runtime.
