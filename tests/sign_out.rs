@@ -14,8 +14,8 @@ use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{
     BearerAuthLayer, CachedProvider, CachedProviderBuilder, Credential, CredentialEvent,
-    CredentialState, Error, Reason, Recovery, RejectionReport, ReplayWith, Retired, login_fn,
-    test_util::ScriptedLogin,
+    CredentialState, Error, LoginError, Reason, Recovery, RejectionReport, ReplayWith, Retired,
+    login_fn, test_util::ScriptedLogin,
 };
 use tower_test::mock;
 
@@ -228,6 +228,27 @@ async fn a_hook_that_signs_out_is_told_to_undo_what_it_stored() {
     assert!(provider.current().is_none());
 }
 
+/// The waiter has used up its retry for a credential that expires before it is polled.
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_is_polled_after_the_sign_out_gets_nothing() {
+    let login = ScriptedLogin::gated().with_lifetime(Duration::from_secs(100));
+    let clock = HandClock::new();
+    let provider = CachedProvider::builder(login.clone())
+        .clock(clock.clone())
+        .build();
+    let mut waiter = task::spawn(provider.acquire());
+    assert_pending!(waiter.poll());
+    login.step();
+    provider.settled().await;
+    clock.advance(Duration::from_secs(200));
+    assert_pending!(waiter.poll(), "it waits for another login");
+    login.step();
+    provider.settled().await;
+    assert!(provider.current().is_some());
+    provider.sign_out();
+    assert!(assert_ready_err!(waiter.poll()).is_signed_out());
+}
+
 #[tokio::test]
 async fn a_rejected_request_is_not_replayed_for_the_next_user() {
     let provider = CachedProvider::new(ScriptedLogin::new());
@@ -431,6 +452,77 @@ async fn a_credential_that_is_handed_in_keeps_the_refresh_token_or_brings_its_ow
         log.take(),
         ["Replaced third -", "refresh r2", "stored refreshed"]
     );
+}
+
+/// Some servers return the same refresh token each time.
+#[tokio::test(start_paused = true)]
+async fn a_refresh_token_that_is_handed_in_again_is_not_retired() {
+    let log = Log::default();
+    let provider = log
+        .hooks(CachedProvider::builder(ScriptedLogin::new()))
+        .starting_with(credential("first").with_refresh_token("r"))
+        .build();
+    provider.set_credential(credential("second").with_refresh_token("r"));
+    assert_eq!(log.take(), ["stored second", "Replaced first -"]);
+
+    // The login under way has it too.
+    provider.reset();
+    let mut waiter = task::spawn(provider.acquire());
+    assert_pending!(waiter.poll());
+    provider.set_credential(credential("third").with_refresh_token("r"));
+    log.take();
+    provider.settled().await;
+    assert_eq!(log.take(), ["Replaced token-1 -"]);
+    provider.sign_out();
+    assert_eq!(log.take(), ["SignedOut third r"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_after_a_new_refresh_token_keeps_that_one() {
+    let log = Log::default();
+    let refreshes = log.clone();
+    let login = login_fn(move |mut request| {
+        let token = request.take_refresh_token();
+        refreshes.write(format!("refresh {}", token.unwrap().expose()));
+        async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Err(LoginError::transient("offline").into())
+        }
+    });
+    let provider = log
+        .hooks(CachedProvider::builder(login))
+        .starting_with(credential("first").with_refresh_token("r1"))
+        .build();
+    provider.reset();
+    let mut waiter = task::spawn(provider.acquire());
+    assert_pending!(waiter.poll());
+    yield_now().await;
+    provider.set_credential(credential("second").with_refresh_token("r2"));
+    provider.reset();
+    log.take();
+    assert!(waiter.await.is_err());
+    assert_eq!(log.take(), ["refresh r2"], "for the second login");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_discarded_login_that_brings_a_refresh_token_leaves_none_unseen() {
+    let log = Log::default();
+    let login = login_fn(|_| async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(credential("second").with_refresh_token("r2"))
+    });
+    let provider = log
+        .hooks(CachedProvider::builder(login))
+        .starting_with(credential("first").with_refresh_token("r1"))
+        .build();
+    provider.reset();
+    let mut waiter = task::spawn(provider.acquire());
+    assert_pending!(waiter.poll());
+    yield_now().await;
+    provider.reset();
+    log.take();
+    provider.settled().await;
+    assert_eq!(log.take(), ["Replaced second -", "Replaced - r1"]);
 }
 
 #[tokio::test(start_paused = true)]

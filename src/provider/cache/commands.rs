@@ -78,7 +78,8 @@ impl Cache {
         // A login under way cannot take it any more.
         let untaken = flight
             .as_ref()
-            .and_then(|flight| flight.refresh_token().take());
+            .and_then(|flight| flight.refresh_token().take())
+            .filter(|untaken| !is_same(untaken, held.as_ref()));
         self.setup.observers.notify(&CredentialEvent::SignedOut);
         self.retire(dropped.entry.as_deref(), held, Retirement::SignedOut);
         self.retire(None, untaken, Retirement::SignedOut);
@@ -125,6 +126,7 @@ impl Cache {
         let refresh_token = credential.refresh_token().cloned();
         let refresh_token = refresh_token.map(|token| token.counted_from(now));
         let unspent = refresh_token.and_then(|new| locked.refresh_token.replace(new));
+        let unspent = unspent.filter(|it| !is_same(it, locked.refresh_token.as_ref()));
         // The state of the rules stays: at some APIs, each answer brings the next token.
         locked.back_off = BackOff::default();
         let _dropped_unlocked = locked.failure.take();
@@ -216,23 +218,18 @@ impl Cache {
         left: Option<RefreshToken>,
         discard: Discard,
     ) {
-        let (entry, left, error) = match outcome {
-            // The server has already replaced the previous refresh token.
-            Ok(success) => (Some(success.entry), success.refresh_token, None),
+        let (entry, mut newest, unspent, error) = match outcome {
+            // The login did without the one that is left, and may have brought another.
+            Ok(success) => (Some(success.entry), success.refresh_token, left, None),
             Err(error) => {
                 let left = left.or_else(|| flight.refresh_token().close());
-                (None, left, Some(error))
+                (None, left, None, Some(error))
             }
         };
-        let is_kept = match discard {
-            Discard::Reset => true,
-            Discard::Replaced => locked.refresh_token.is_none(),
-            Discard::SignedOut => false,
-        };
-        let mut unspent = left;
-        if is_kept {
-            locked.refresh_token = unspent.take();
+        if locked.keeps_refresh_token_after(discard) {
+            locked.refresh_token = newest.take();
         }
+        let held = locked.refresh_token.clone();
         locked.counts.discarded_logins += 1;
         drop(locked);
         let event = CredentialEvent::LoginDiscarded {
@@ -245,9 +242,16 @@ impl Cache {
             Discard::SignedOut => Retirement::SignedOut,
             Discard::Reset | Discard::Replaced => Retirement::Replaced,
         };
-        self.retire(entry.as_deref(), unspent, reason);
+        let is_held = |token: &RefreshToken| is_same(token, held.as_ref());
+        self.retire(entry.as_deref(), newest.filter(|it| !is_held(it)), reason);
+        self.retire(None, unspent.filter(|it| !is_held(it)), reason);
         flight.complete(Err(Error::reset()));
     }
+}
+
+/// Whether the provider goes on with the same refresh token: then it must not be revoked.
+fn is_same(token: &RefreshToken, held: Option<&RefreshToken>) -> bool {
+    held.is_some_and(|held| held.expose() == token.expose())
 }
 
 /// What a command has dropped.
@@ -257,6 +261,12 @@ struct Dropped {
 }
 
 impl Locked {
+    /// Whether a discarded login's refresh token is for the next login. One that was handed in
+    /// meanwhile is newer, also if a reset came after it.
+    pub(super) fn keeps_refresh_token_after(&self, discard: Discard) -> bool {
+        discard != Discard::SignedOut && self.refresh_token.is_none()
+    }
+
     /// Marks the outcome of the login under way as obsolete. A sign-out outweighs later commands.
     fn discard_flight(&mut self, discard: Discard) {
         if self.flight.is_some() && self.discarded_by != Some(Discard::SignedOut) {

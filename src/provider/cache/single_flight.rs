@@ -10,7 +10,6 @@ use std::{
 use super::{
     Cache, Entry, Locked,
     backoff::BackOff,
-    commands::Discard,
     flight::Flight,
     lifespan::Freshness,
     login_task::{LoginTask, Success},
@@ -141,9 +140,8 @@ impl Cache {
         match locked.discarded_by {
             _ if !locked.has_flight(flight) => Fate::Dropped,
             None => Fate::Published,
-            Some(Discard::Reset) => Fate::Discarded,
-            Some(Discard::Replaced) if locked.refresh_token.is_none() => Fate::Discarded,
-            Some(Discard::Replaced | Discard::SignedOut) => Fate::Dropped,
+            Some(discard) if locked.keeps_refresh_token_after(discard) => Fate::Discarded,
+            Some(_) => Fate::Dropped,
         }
     }
 

@@ -104,7 +104,7 @@ impl Future for Acquiring {
                     *this.flight = Some(flight);
                 }
                 Step::Retry => {}
-                Step::Done(outcome) => return Poll::Ready(this.attempt.check_user(outcome)),
+                Step::Done(outcome) => return Poll::Ready(this.attempt.check_user(cache, outcome)),
             }
         }
     }
@@ -127,10 +127,18 @@ enum Step {
 }
 
 impl Attempt {
-    /// Nothing is sent for another user than the one at the request's start.
-    fn check_user(&self, outcome: Result<Authorization, Error>) -> Result<Authorization, Error> {
+    /// Nothing is sent for another user than the one at the request's start, or after that user's
+    /// sign-out: the outcome of a flight may be older than the sign-out.
+    fn check_user(
+        &self,
+        cache: &Cache,
+        outcome: Result<Authorization, Error>,
+    ) -> Result<Authorization, Error> {
         match outcome {
-            Ok(authorization) if authorization.owner().sign_outs != self.sign_outs => {
+            Ok(authorization)
+                if authorization.owner().sign_outs != self.sign_outs
+                    || cache.is_signed_out_since(self.sign_outs) =>
+            {
                 Err(Error::signed_out())
             }
             outcome => outcome,
