@@ -31,6 +31,15 @@ pub(crate) fn token(number: usize) -> String {
     format!("{SECRET}-{number}")
 }
 
+/// The number of a token.
+pub(crate) fn number(token: &str) -> Option<usize> {
+    token.strip_prefix(SECRET)?.strip_prefix('-')?.parse().ok()
+}
+
+pub(crate) fn refresh_token(number: usize) -> String {
+    format!("{SECRET}-refresh-{number}")
+}
+
 /// The shared state of all doubles. It is never locked while code of the crate runs.
 #[derive(Clone)]
 pub(crate) struct Server(Arc<Mutex<State>>);
@@ -219,18 +228,20 @@ impl Login for Server {
             // Without the message of the panic hook.
             Outcome::Panic => panic::resume_unwind(Box::new("by script")),
         }
-        let refresh_token = takes.then(|| format!("{SECRET}-refresh-{number}"));
+        // A login that does without a refresh token may bring one.
+        let brings = self.with_model(|model| takes || (model.case.is_rotating && number % 3 == 0));
+        let next = brings.then(|| refresh_token(number));
         let lifetime = self.with_model(|model| {
             model.login_succeeds(number);
-            model.login_brings(number, refresh_token.clone());
+            model.login_brings(number, next.clone());
             model.lifetime()
         });
         let mut credential = Credential::new(token(number))?;
         if let Some(lifetime) = lifetime {
             credential = credential.with_lifetime(lifetime);
         }
-        if let Some(refresh_token) = refresh_token {
-            credential = credential.with_refresh_token(refresh_token);
+        if let Some(next) = next {
+            credential = credential.with_refresh_token(next);
         }
         Ok(credential)
     }
@@ -265,7 +276,7 @@ impl Service<Request<Ask>> for Server {
     }
 
     fn call(&mut self, request: Request<Ask>) -> Self::Future {
-        let number = request.body().number;
+        let asked = request.body().number;
         let mut values = request.headers().get_all(AUTHORIZATION).iter();
         let value = values
             .next()
@@ -282,16 +293,15 @@ impl Service<Request<Ask>> for Server {
         let token = value
             .as_deref()
             .and_then(|value| value.strip_prefix("Bearer "))
-            .and_then(|token| token.strip_prefix(SECRET)?.strip_prefix('-'))
-            .and_then(|number| number.parse().ok());
+            .and_then(number);
         if token.is_none() && value.as_deref().is_some_and(|value| value != OWN_HEADER) {
             state.model.violated("an authorization of no login");
         }
-        state.model.sends(number, token);
+        state.model.sends(asked, token);
         let is_honoured = token.is_none_or(|token| state.model.honours(token));
         let (answer, answered) = oneshot::channel();
         state.exchanges.push(Exchange {
-            number,
+            number: asked,
             token,
             status: if is_honoured {
                 StatusCode::OK

@@ -4,13 +4,17 @@
 
 mod events;
 mod requests;
+mod users;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant, SystemTime},
 };
 
-pub(crate) use self::requests::Asked;
+pub(crate) use self::{
+    requests::Asked,
+    users::{HandedIn, Users},
+};
 use tower_bearer::{Clock, Generation, Session, test_util::TestClock};
 
 use crate::{
@@ -37,7 +41,7 @@ pub(crate) struct Model {
     /// The index of the credential in use, expired or not.
     in_use: Option<usize>,
     /// The credential that was taken out of use, until another is published. Also whether a login
-    /// was under way then.
+    /// was under way or due then.
     rejected: Option<(usize, bool)>,
     logins_begun: usize,
     flight: Option<Flight>,
@@ -54,7 +58,9 @@ pub(crate) struct Model {
     was_lost: bool,
     /// The steps in which a login was discarded.
     pub(crate) discards: Vec<usize>,
+    /// For the next login. A login under way has taken it.
     refresh_token: Option<String>,
+    pub(crate) users: Users,
     spent: BTreeSet<String>,
     /// Including late rejections: they count for their targets.
     pub(crate) rejected_since_reset: bool,
@@ -75,6 +81,7 @@ pub(crate) struct Model {
 pub(crate) struct Published {
     pub(crate) token: usize,
     pub(crate) generation: Generation,
+    pub(crate) user: u32,
     logged_in_at: Instant,
     /// The end of its use, by each clock; `None` for no expiry.
     ends: Option<Moment>,
@@ -114,7 +121,11 @@ pub(crate) enum InOutage {
 struct Flight {
     number: usize,
     sent: Moment,
+    /// Whether a command has discarded it.
     is_stale: bool,
+    is_signed_out: bool,
+    /// The refresh token that it has not taken, or has put back.
+    untaken: Option<String>,
 }
 
 struct Brought {
@@ -147,6 +158,7 @@ impl Model {
             was_lost: false,
             discards: Vec::new(),
             refresh_token: None,
+            users: Users::default(),
             spent: BTreeSet::new(),
             rejected_since_reset: false,
             last_rejected: None,
@@ -179,11 +191,11 @@ impl Model {
         (self.case.lifetime > 0).then(|| Duration::from_millis(self.case.lifetime))
     }
 
-    fn honours_from_now_on(&mut self, token: usize) {
+    fn honours_from_now_on(&mut self, token: usize, lifetime: Option<Duration>) {
         if self.case.session == Session::Exclusive {
             self.honoured.clear();
         }
-        let until = self.lifetime().map(|lifetime| self.now() + lifetime);
+        let until = lifetime.map(|lifetime| self.now() + lifetime);
         self.honoured.insert(token, until);
     }
 
@@ -203,10 +215,11 @@ impl Model {
 
     /// The provider starts with this credential.
     pub(crate) fn handed_in(&mut self, generation: Generation, refresh_token: Option<String>) {
-        self.honours_from_now_on(0);
-        let now = self.moment();
+        let (now, lifetime) = (self.moment(), self.lifetime());
+        self.honours_from_now_on(0, lifetime);
+        self.knows_refresh_token(refresh_token.as_ref());
         self.refresh_token = refresh_token;
-        self.publish(0, generation, now, now.0, false, Duration::ZERO);
+        self.publish(0, generation, lifetime, (now, now.0), false, Duration::ZERO);
     }
 
     /// A login begins. Returns its number.
@@ -221,46 +234,57 @@ impl Model {
             number,
             sent: self.moment(),
             is_stale: false,
+            is_signed_out: false,
+            untaken: None,
         });
+        if self.users.is_signed_out {
+            self.violated("a login begins while signed out");
+        }
         // I4: the causes one by one.
         if self.is_pausing() {
             self.violated("I4: a login during the pause after a failure");
         }
+        let mut requests = self.requests.values();
+        let user = self.users.current;
         let is_called_for = match self.usable() {
-            None => self.is_warming_up || self.requests.values().any(Asked::asks_for_login),
+            None => self.is_warming_up || requests.any(|it| it.asks_for_login(user)),
             Some(_) => {
-                let mut requests = self.requests.values();
                 self.ages()
-                    || requests.clone().any(Asked::asks_for_fresh)
-                    || (self.was_lost && requests.any(Asked::asks_for_login))
+                    || requests.clone().any(|it| it.asks_for_fresh(user))
+                    || (self.was_lost && requests.any(|it| it.asks_for_login(user)))
             }
         };
         self.was_lost = false;
         if !is_called_for {
             self.violated("I4: a login without a cause");
         }
+        let held = self.refresh_token.take();
         if takes {
-            if offered != self.refresh_token.as_deref() {
+            if offered != held.as_deref() {
                 self.violated("the login was not offered the current refresh token");
             }
-            self.refresh_token = None;
-            if let Some(offered) = offered
-                && !self.spent.insert(offered.to_owned())
-            {
-                self.violated("I2: a spent refresh token is offered again");
+            if let Some(offered) = offered {
+                self.offers(offered);
+                if !self.spent.insert(offered.to_owned()) {
+                    self.violated("I2: a spent refresh token is offered again");
+                }
             }
+        } else if let Some(flight) = &mut self.flight {
+            flight.untaken = held;
         }
         number
     }
 
     pub(crate) fn puts_back(&mut self, refresh_token: &str) {
         self.spent.remove(refresh_token);
-        self.refresh_token = Some(refresh_token.to_owned());
+        if let Some(flight) = &mut self.flight {
+            flight.untaken = Some(refresh_token.to_owned());
+        }
     }
 
     /// The server has logged in.
     pub(crate) fn login_succeeds(&mut self, number: usize) {
-        self.honours_from_now_on(number);
+        self.honours_from_now_on(number, self.lifetime());
     }
 
     /// Its answer arrives.
@@ -268,12 +292,13 @@ impl Model {
         let Some(sent) = self.flight.as_ref().map(|flight| flight.sent) else {
             return self.violated("a login ends that is not under way");
         };
+        self.knows_refresh_token(refresh_token.as_ref());
         self.brought = Some(Brought {
             token: number,
             sent,
             answered: self.moment(),
             refresh_token,
-            is_for_rejection: self.rejected.is_some_and(|(_, during_login)| !during_login),
+            is_for_rejection: self.rejected.is_some_and(|(_, is_cheap)| !is_cheap),
         });
     }
 
@@ -296,18 +321,6 @@ impl Model {
     pub(crate) fn accepted(&mut self, token: usize) {
         if let Some(it) = self.published.iter_mut().find(|it| it.token == token) {
             it.was_accepted = true;
-        }
-    }
-
-    pub(crate) fn reset(&mut self) {
-        self.in_use = None;
-        self.rejected = None;
-        self.next_attempt = None;
-        (self.failures, self.permanent) = (0, 0);
-        self.logins_without_effect = 0;
-        self.rejected_since_reset = false;
-        if let Some(flight) = &mut self.flight {
-            flight.is_stale = true;
         }
     }
 

@@ -29,6 +29,7 @@ pub(crate) enum Mood {
     Crowd,
     Outage,
     Rejections,
+    Users,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,15 @@ pub(crate) enum Outcome {
     Panic,
 }
 
+/// The refresh token of a credential that is handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refresh {
+    None,
+    New,
+    /// The one that the provider has, if any.
+    Same,
+}
+
 /// One step. Numbers choose among the available items.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Transition {
@@ -90,6 +100,13 @@ pub(crate) enum Transition {
     RejectOlder(usize),
     RejectStranger,
     Reset,
+    SignOut,
+    /// A credential is handed in.
+    SetCredential {
+        refresh: Refresh,
+        /// In milliseconds; `None` for no expiry.
+        lifetime: Option<u64>,
+    },
     CloneService(usize),
     DropService(usize),
     CloseSlots,
@@ -134,6 +151,12 @@ impl Transition {
             Self::RejectOlder(_) => "reject older",
             Self::RejectStranger => "reject stranger",
             Self::Reset => "reset",
+            Self::SignOut => "sign out",
+            Self::SetCredential { refresh, .. } => match refresh {
+                Refresh::None => "set credential",
+                Refresh::New => "set credential, new refresh token",
+                Refresh::Same => "set credential, same refresh token",
+            },
             Self::CloneService(_) => "clone service",
             Self::DropService(_) => "drop service",
             Self::CloseSlots => "close slots",
@@ -143,7 +166,7 @@ impl Transition {
     }
 
     /// The number of names.
-    pub(crate) const KINDS: usize = 35;
+    pub(crate) const KINDS: usize = 39;
 }
 
 /// The reference machine of proptest: the possible transitions of each case.
@@ -168,7 +191,8 @@ impl ReferenceStateMachine for Script {
             Just(Mood::Usual),
             Just(Mood::Crowd),
             Just(Mood::Outage),
-            Just(Mood::Rejections)
+            Just(Mood::Rejections),
+            Just(Mood::Users)
         ];
         let flags = any::<[bool; 3]>();
         (session, lifetime, flags, mood)
@@ -192,6 +216,11 @@ impl ReferenceStateMachine for Script {
             Mood::Crowd => (80, 3, 1),
             Mood::Outage => (40, 16, 1),
             Mood::Rejections => (40, 3, 12),
+            Mood::Users => (40, 3, 2),
+        };
+        let (sign_outs, sets, resets) = match case.mood {
+            Mood::Users => (5, 9, 4),
+            _ => (1, 3, 1),
         };
         let which = || 0_usize..64;
         prop_oneof![
@@ -212,7 +241,9 @@ impl ReferenceStateMachine for Script {
             rejections => Just(Transition::RejectCurrent),
             1 => which().prop_map(Transition::RejectOlder),
             1 => Just(Transition::RejectStranger),
-            1 => Just(Transition::Reset),
+            resets => Just(Transition::Reset),
+            sign_outs => Just(Transition::SignOut),
+            sets => set_credential(),
             1 => which().prop_map(Transition::CloneService),
             1 => which().prop_map(Transition::DropService),
             1 => Just(Transition::CloseSlots),
@@ -246,6 +277,23 @@ fn start() -> impl Strategy<Value = Transition> {
             runtime,
         }
     })
+}
+
+fn set_credential() -> impl Strategy<Value = Transition> {
+    let refresh = prop_oneof![
+        3 => Just(Refresh::None),
+        3 => Just(Refresh::New),
+        1 => Just(Refresh::Same),
+    ];
+    // The first two have expired, or will soon.
+    let lifetime = prop_oneof![
+        1 => Just(Some(0)),
+        1 => Just(Some(400)),
+        2 => Just(Some(60_000)),
+        4 => Just(None),
+    ];
+    (refresh, lifetime)
+        .prop_map(|(refresh, lifetime)| Transition::SetCredential { refresh, lifetime })
 }
 
 fn answer(rejections: u32) -> impl Strategy<Value = Answer> {

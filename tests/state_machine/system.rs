@@ -15,9 +15,9 @@ use tower_bearer::{
 };
 
 use crate::{
-    doubles::{Answered, Ask, HOST, SECRET, Server, token},
-    model::{CHANCE, LOGIN_TIMEOUT, Model},
-    script::{Answer, Case, Transition},
+    doubles::{Answered, Ask, HOST, Server, refresh_token, token},
+    model::{CHANCE, HandedIn, LOGIN_TIMEOUT, Model},
+    script::{Answer, Case, Refresh, Transition},
 };
 
 type Copy = ReplayWith<fn(&Ask) -> Option<Ask>>;
@@ -26,6 +26,9 @@ type Response = <Client as Service<Request<Ask>>>::Future;
 
 /// After this time a login has timed out, also by a timer with a resolution of milliseconds.
 const TIMED_OUT: Duration = LOGIN_TIMEOUT.saturating_add(Duration::from_millis(2));
+
+/// The number of the first token that is handed in. Those of logins are smaller.
+const HANDED_IN: usize = 1_000_000;
 
 /// The maximum number of service clones.
 const SERVICES: usize = 4;
@@ -39,6 +42,8 @@ pub(crate) struct System {
     runtimes: [Runtime; 2],
     callers: Vec<Caller>,
     requests: usize,
+    /// The number of credentials that were handed in.
+    handed_in: usize,
 }
 
 struct Caller {
@@ -62,12 +67,15 @@ impl System {
     pub(crate) fn new(case: Case) -> Self {
         let clock = TestClock::new();
         let server = Server::new(Model::new(case, clock.clone()));
-        let events = server.clone();
+        let [events, stored, unspent, retired] = [(); 4].map(|()| server.clone());
         let mut builder = CachedProvider::builder(server.clone())
             .clock(clock.clone())
             .random(|| CHANCE)
-            .on_event(move |event| events.with_model(|model| model.observe(event)));
-        let refresh_token = case.is_rotating.then(|| format!("{SECRET}-refresh-0"));
+            .on_event(move |event| events.with_model(|model| model.observe(event)))
+            .on_credential(move |it| stored.with_model(|model| model.is_stored(it)))
+            .on_unspent(move |it| unspent.with_model(|model| model.is_left(it)))
+            .on_retired(move |it| retired.with_model(|model| model.is_retired(&it)));
+        let refresh_token = case.is_rotating.then(|| refresh_token(0));
         if case.starts_with_a_token {
             let mut credential = Credential::new(token(0)).unwrap();
             if let Some(lifetime) = server.with_model(|model| model.lifetime()) {
@@ -94,6 +102,7 @@ impl System {
             runtimes: [runtime(), runtime()],
             callers: Vec::new(),
             requests: 0,
+            handed_in: 0,
         };
         system.set_clocks();
         system
@@ -207,8 +216,16 @@ impl System {
                 }
             }
             Transition::Reset => {
+                self.server.with_model(Model::will_reset);
                 self.provider.reset();
-                self.server.with_model(Model::reset);
+            }
+            Transition::SignOut => {
+                self.server.with_model(Model::will_sign_out);
+                self.provider.sign_out();
+                self.all_are_woken("the user has signed out");
+            }
+            Transition::SetCredential { refresh, lifetime } => {
+                self.set_credential(refresh, lifetime.map(Duration::from_millis));
             }
             Transition::CloneService(which) => {
                 if self.services.len() == SERVICES {
@@ -230,6 +247,45 @@ impl System {
         true
     }
 
+    fn set_credential(&mut self, refresh: Refresh, lifetime: Option<Duration>) {
+        self.handed_in += 1;
+        let number = HANDED_IN + self.handed_in;
+        let refresh_token = match refresh {
+            Refresh::None => None,
+            Refresh::New => Some(refresh_token(number)),
+            Refresh::Same => self.server.with_model(|model| model.held_refresh_token()),
+        };
+        let mut credential = Credential::new(token(number)).unwrap();
+        if let Some(lifetime) = lifetime {
+            credential = credential.with_lifetime(lifetime);
+        }
+        if let Some(refresh_token) = refresh_token.clone() {
+            credential = credential.with_refresh_token(refresh_token);
+        }
+        let handed_in = HandedIn {
+            token: number,
+            refresh_token,
+            lifetime,
+        };
+        self.server.with_model(|model| model.will_set(handed_in));
+        self.provider.set_credential(credential);
+        self.all_are_woken("a credential was set");
+    }
+
+    /// All requests that wait for a login are woken.
+    fn all_are_woken(&self, why: &str) {
+        if self.server.are_slots_closed() {
+            return; // some wait for a slot
+        }
+        for caller in &self.callers {
+            let number = caller.number;
+            let waits = caller.was_polled && !caller.response.is_woken();
+            if waits && !self.server.holds(number) {
+                self.violated(format!("request {number} is not woken, though {why}"));
+            }
+        }
+    }
+
     fn reject(&self, generation: Generation) {
         let (usable, is_pausing, before) = self.server.with_model(|model| {
             let usable = model.usable().map(|at| model.published[at].generation);
@@ -237,10 +293,12 @@ impl System {
         });
         let is_worth_it = self.provider.reject(&by_hand(generation)).is_log_in();
         self.server.with_model(|model| {
-            model.rejected_since_reset = true;
+            let is_known = model.knows(generation);
+            model.rejected_since_reset |= is_known;
             let is_event = model.counts.rejections > before;
             let is_out = model.usable().is_none();
             let expected = match usable {
+                _ if !is_known => false,
                 Some(usable) if usable != generation => true,
                 Some(_) => is_out,
                 None => !is_pausing,

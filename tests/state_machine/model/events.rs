@@ -1,8 +1,11 @@
 //! The provider's events, checked against the model.
 
-use std::time::{Duration, Instant};
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
-use tower_bearer::{Clock, CredentialEvent, Error, Generation, Session};
+use tower_bearer::{Clock, CredentialEvent, Error, Generation, Retirement, Session};
 
 use super::{CHANCE, Model, Moment, Published};
 use crate::script::Outcome;
@@ -12,7 +15,9 @@ impl Model {
         match event {
             CredentialEvent::LoggedIn { generation, .. } => self.logged_in(*generation),
             CredentialEvent::LoginFailed { error, .. } => self.login_failed(error),
-            CredentialEvent::LoginDiscarded { .. } => self.login_discarded(),
+            CredentialEvent::LoginDiscarded { error, .. } => self.login_discarded(error.as_ref()),
+            CredentialEvent::CredentialSet { generation, .. } => self.credential_set(*generation),
+            CredentialEvent::SignedOut => self.signed_out(),
             CredentialEvent::Rejected {
                 generation,
                 is_kept,
@@ -26,14 +31,14 @@ impl Model {
     }
 
     fn logged_in(&mut self, generation: Generation) {
-        let flight = self.flight.take();
-        if flight.is_none_or(|flight| flight.is_stale) {
-            self.violated("published a credential from before a reset, or of no login");
-        }
+        let Some(flight) = self.flight.take().filter(|flight| !flight.is_stale) else {
+            return self.violated("published a credential from before a command, or of no login");
+        };
         let Some(brought) = self.brought.take() else {
             return self.violated("published a credential of no login");
         };
-        self.refresh_token = brought.refresh_token.or(self.refresh_token.take());
+        let unspent = self.keeps_newer(brought.refresh_token, flight.untaken);
+        self.retires_refresh_token(unspent, Retirement::Replaced);
         (self.failures, self.permanent, self.next_attempt) = (0, 0, None);
         self.last_outcome = None;
         let (sent, answered) = (brought.sent, brought.answered.0);
@@ -42,8 +47,8 @@ impl Model {
         self.publish(
             brought.token,
             generation,
-            sent,
-            answered,
+            self.lifetime(),
+            (sent, answered),
             is_for_rejection,
             shortest,
         );
@@ -53,14 +58,13 @@ impl Model {
         &mut self,
         token: usize,
         generation: Generation,
-        sent: Moment,
-        answered: Instant,
+        lifetime: Option<Duration>,
+        (sent, answered): (Moment, Instant),
         is_for_rejection: bool,
         shortest: Duration,
     ) {
         // The margin is a tenth of the lifetime, and ten seconds at most.
         let used_for = |lifetime: Duration| lifetime - (lifetime / 10).min(Duration::from_secs(10));
-        let lifetime = self.lifetime();
         let used_for = lifetime.map(used_for);
         let answered_wall = self.clock.wall();
         let after = |by: Duration| {
@@ -69,10 +73,17 @@ impl Model {
                 (sent.1 + by).max(answered_wall + shortest),
             )
         };
+        if !self.published.is_empty() {
+            self.lets_go(Retirement::Replaced);
+        }
+        if token != 0 {
+            self.was_stored(token);
+        }
         let ages = used_for.filter(|_| self.case.session == Session::Concurrent);
         self.published.push(Published {
             token,
             generation,
+            user: self.users.current,
             logged_in_at: answered,
             ends: used_for.map(after),
             expires: lifetime.map(after),
@@ -87,7 +98,6 @@ impl Model {
             was_rejected: false,
         });
         self.in_use = Some(self.published.len() - 1);
-        self.rejected = None;
         self.note_what_is_usable();
     }
 
@@ -99,9 +109,11 @@ impl Model {
             // After a jump of the wall clock, a background login is lost before its future is dropped.
             self.lost.insert(flight.number);
         }
-        if flight.is_none_or(|flight| flight.is_stale) {
-            self.violated("reported a failure from before a reset, or of no login");
-        }
+        let Some(flight) = flight.filter(|flight| !flight.is_stale) else {
+            return self.violated("reported a failure from before a command, or of no login");
+        };
+        self.refresh_token = flight.untaken;
+        self.left(error.is_login_lost());
         self.brought = None;
         self.last_failure = Some(self.step);
         self.was_lost = error.is_login_lost();
@@ -142,15 +154,45 @@ impl Model {
         }
     }
 
-    fn login_discarded(&mut self) {
-        if self.flight.take().is_none_or(|flight| !flight.is_stale) {
-            self.violated("discarded a login without a reset");
+    fn login_discarded(&mut self, error: Option<&Error>) {
+        let Some(flight) = self.flight.take().filter(|flight| flight.is_stale) else {
+            return self.violated("discarded a login without a command");
+        };
+        if error.is_some_and(Error::is_login_lost) {
+            self.lost.insert(flight.number);
         }
         self.discards.push(self.step);
         self.last_outcome = None;
-        if let Some(brought) = self.brought.take() {
-            self.refresh_token = brought.refresh_token.or(self.refresh_token.take());
+        let brought = self.brought.take();
+        if brought.is_some() == error.is_some() {
+            self.violated("the discarded login is reported with another outcome");
         }
+        let why = match flight.is_signed_out {
+            true => Retirement::SignedOut,
+            false => Retirement::Replaced,
+        };
+        let newer = self.refresh_token.take();
+        let mut brings = None;
+        if let Some(brought) = brought {
+            self.retires(brought.token, why);
+            brings = brought.refresh_token;
+        }
+        let unspent = self.keeps_newer(brings, flight.untaken);
+        // What it leaves is kept, unless the user has signed out or handed in a newer one.
+        if flight.is_signed_out || newer.is_some() {
+            let left = mem::replace(&mut self.refresh_token, newer);
+            self.retires_refresh_token(left, why);
+        } else {
+            self.left(error.is_some_and(Error::is_login_lost));
+        }
+        self.retires_refresh_token(unspent, why);
+    }
+
+    /// Holds what a login brings, or else what it has not taken. Returns what is left over.
+    fn keeps_newer(&mut self, brings: Option<String>, untaken: Option<String>) -> Option<String> {
+        let left_over = brings.is_some().then(|| untaken.clone()).flatten();
+        self.refresh_token = brings.or(untaken);
+        left_over
     }
 
     fn rejected(&mut self, generation: Generation, is_kept: bool) {
@@ -208,7 +250,7 @@ impl Model {
                 ));
             }
             self.in_use = None;
-            self.rejected = Some((at, self.flight.is_some()));
+            self.rejected = Some((at, is_cheap));
         }
         self.rejected_since_reset = true;
         self.counts.rejections += 1;

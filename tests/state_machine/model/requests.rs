@@ -8,6 +8,8 @@ pub(crate) struct Asked {
     pub(crate) kind: Kind,
     pub(crate) is_kept: bool,
     pub(crate) started_in: usize,
+    /// The number of sign-outs before it started.
+    pub(crate) user: u32,
     /// The number of credentials published before it started.
     floor: usize,
     /// The credential in use when it started.
@@ -24,6 +26,7 @@ impl Model {
             kind,
             is_kept,
             started_in: self.step,
+            user: self.users.current,
             floor: self.published.len(),
             in_use: self.in_use,
             sent: Vec::new(),
@@ -53,6 +56,14 @@ impl Model {
                 Some(at) => {
                     let is_newer = at >= asked.floor;
                     let it = &self.published[at];
+                    if it.user != asked.user {
+                        wrong.push("sent for another user than the one at its start");
+                    }
+                    // A request that waits for a slot may be sent for its own user after the
+                    // sign-out, if its token had ended by the time it got it.
+                    if it.user != self.users.current && !asked.has_waited_for_slot {
+                        wrong.push("sent for a user who has signed out");
+                    }
                     if !is_newer && at + 1 != asked.floor {
                         wrong.push("I8: older than what was published before the request started");
                     }
@@ -94,13 +105,20 @@ impl Model {
 }
 
 impl Asked {
-    /// Whether it is under way and lacks a token.
-    pub(super) fn asks_for_login(&self) -> bool {
+    /// Whether it is under way and lacks a token, and is of the current user.
+    ///
+    /// A request that has waited for a slot acquires again, also after a sign-out. What it gets is
+    /// not sent.
+    pub(crate) fn asks_for_login(&self, user: u32) -> bool {
+        (self.user == user || self.has_waited_for_slot) && self.lacks_token()
+    }
+
+    pub(crate) fn lacks_token(&self) -> bool {
         let is_ours = matches!(self.kind, Kind::Plain | Kind::Fresh);
         is_ours && !self.is_over && self.sent.len() < if self.is_kept { 2 } else { 1 }
     }
 
-    pub(super) fn asks_for_fresh(&self) -> bool {
-        self.kind == Kind::Fresh && !self.is_over && self.sent.is_empty()
+    pub(super) fn asks_for_fresh(&self, user: u32) -> bool {
+        self.user == user && self.kind == Kind::Fresh && !self.is_over && self.sent.is_empty()
     }
 }

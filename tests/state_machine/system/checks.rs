@@ -31,14 +31,19 @@ impl System {
         });
     }
 
-    /// A request that is polled for the first time waits for a slot, a response or a login. It does
-    /// not wait for a login if there is a token.
+    /// A request that is polled for the first time, or was woken, waits for a slot, a response or a
+    /// login. It does not wait for a login if there is a token, or after a sign-out.
     pub(super) fn waits_for_good_reason(&self, number: usize, usable: Option<usize>) {
-        let are_slots_closed = self.server.are_slots_closed();
+        let waits_for_other = self.server.are_slots_closed() || self.server.holds(number);
         self.server.with_model(|model| {
             let asked = &model.requests[&number];
+            let is_current = model.is_for_current_user(asked.user);
+            if !waits_for_other && !is_current && !asked.has_waited_for_slot {
+                model.violated(format!("request {number} waits, though signed out"));
+            }
+            let asked = &model.requests[&number];
             let waits = asked.kind == Kind::Plain && asked.sent.is_empty();
-            if waits && usable.is_some() && !are_slots_closed {
+            if waits && usable.is_some() && !waits_for_other {
                 model.violated(format!("request {number} waits, though there is a token"));
             }
         });
@@ -67,7 +72,8 @@ impl System {
                 model.counts.rejected += 1;
                 let is_newer_there = usable.is_some_and(|usable| usable != token);
                 let is_taken_out = usable == Some(token) && model.usable_token() != Some(token);
-                if is_kept && attempts == 1 && (is_newer_there || is_taken_out) {
+                let is_known = model.knows_token(token);
+                if is_known && is_kept && attempts == 1 && (is_newer_there || is_taken_out) {
                     model.violated(format!(
                         "request {number} is not replayed, though it could be"
                     ));
@@ -95,7 +101,9 @@ impl System {
         self.server.with_model(|model| {
             model.counts.failed += 1;
             let asked = &model.requests[&number];
-            let is_first = asked.kind == Kind::Plain && asked.sent.is_empty();
+            let is_current = model.is_for_current_user(asked.user);
+            let has_waited_for_slot = asked.has_waited_for_slot;
+            let is_first = asked.kind == Kind::Plain && asked.sent.is_empty() && is_current;
             if is_first && let InOutage::Certainly(_) = model.in_outage() {
                 model.violated(format!(
                     "request {number}: {error}, and the credential has not ended"
@@ -111,10 +119,16 @@ impl System {
                 || error.is_login_panicked()
                 || error.is_login_lost()
                 || error.to_string().contains("reset");
+            // No failure explains these.
+            let (is_explained, is_expected) = if error.is_signed_out() {
+                (!is_current, true)
+            } else if error.to_string().contains("another account") {
+                (!is_current && has_waited_for_slot, true)
+            } else {
+                (is_explained, is_expected)
+            };
             if !is_explained || !is_expected {
-                model.violated(format!(
-                    "request {number}: {error}, though no login has failed"
-                ));
+                model.violated(format!("request {number}: {error}, without a cause"));
             }
             if text.contains(SECRET) {
                 model.violated("I5: a secret in an error");
@@ -157,6 +171,10 @@ impl System {
                 (None, false, true) => &[CredentialState::BackingOff],
                 (None, false, false) => &[CredentialState::Expired, CredentialState::Empty],
             };
+            let expected = match model.users.is_signed_out {
+                true => &[CredentialState::SignedOut],
+                false => expected,
+            };
             if !expected.contains(&snapshot.state()) {
                 model.violated(format!("{:?}, but expected {expected:?}", snapshot.state()));
             }
@@ -165,6 +183,18 @@ impl System {
             }
             if snapshot.is_logging_in() != model.is_logging_in() {
                 model.violated("the provider is wrong about a login under way");
+            }
+        });
+        self.server.with_model(|model| {
+            model.hooks_have_run();
+            if snapshot.discarded_logins() != model.discards.len() as u64 {
+                model.violated("the number of discarded logins is wrong");
+            }
+            if snapshot.next_attempt().is_some() != model.is_pausing() {
+                model.violated("the pause is wrong");
+            }
+            if model.users.is_signed_out && snapshot.last_error().is_some() {
+                model.violated("the error of a user who has signed out");
             }
         });
         // I7: every waiting request waits for something that exists.

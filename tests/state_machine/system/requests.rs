@@ -102,15 +102,20 @@ impl System {
         };
         let usable = self.server.with_model(Model::is_polled);
         let caller = &mut self.callers[at];
-        let is_first = !mem::replace(&mut caller.was_polled, true);
+        // Otherwise it is polled without a reason, and does not look.
+        let looks = !mem::replace(&mut caller.was_polled, true) || caller.response.is_woken();
         let answered = caller.answered.take();
         let polled = self.runtimes[caller.runtime].block_on(async { caller.response.poll() });
         self.rejected_by(number, answered);
-        if answered.is_some_and(|it| it.status == Some(StatusCode::UNAUTHORIZED)) {
-            self.server
-                .with_model(|model| model.rejected_since_reset = true);
+        if let Some(token) = answered
+            .filter(|it| it.status == Some(StatusCode::UNAUTHORIZED))
+            .and_then(|it| it.token)
+        {
+            self.server.with_model(|model| {
+                model.rejected_since_reset |= model.knows_token(token);
+            });
         }
-        if is_first && polled.is_pending() {
+        if looks && polled.is_pending() {
             self.waits_for_good_reason(number, usable);
         }
         if polled.is_pending() && self.server.are_slots_closed() {
