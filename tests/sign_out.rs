@@ -13,9 +13,9 @@ use tokio::task::yield_now;
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{
-    BearerAuthLayer, CachedProvider, CachedProviderBuilder, Credential, CredentialEvent,
-    CredentialState, Error, LoginError, Reason, Recovery, RejectionReport, ReplayWith, Retired,
-    login_fn, test_util::ScriptedLogin,
+    BearerAuthLayer, BoxProvider, CachedProvider, CachedProviderBuilder, Credential,
+    CredentialEvent, CredentialProvider, CredentialState, Error, KeyedProvider, LoginError, Reason,
+    Recovery, RejectionReport, ReplayWith, Retired, login_fn, test_util::ScriptedLogin,
 };
 use tower_test::mock;
 
@@ -301,38 +301,77 @@ async fn a_replay_that_waits_is_not_sent_for_the_next_user() {
 }
 
 /// The request has an authorization of the first user when its service is not ready yet.
-#[tokio::test(start_paused = true)]
-async fn a_request_that_waits_for_its_service_is_not_sent_for_the_next_user() {
-    for signs_in in [false, true] {
-        let provider = CachedProvider::new(ScriptedLogin::new());
-        let (service, mut handle) = mock::pair::<Request<()>, Response<()>>();
-        let mut client = layer(&provider).layer(service);
-        handle.allow(1);
-        client.ready().await.unwrap();
-        let mut response = task::spawn(client.call(request()));
-        handle.allow(0);
-        assert_pending!(response.poll());
-        yield_now().await;
-        provider.settled().await;
-        assert_pending!(response.poll(), "the service is not ready");
-        assert!(provider.current().is_some());
+async fn is_sent_after_sign_out<P: CredentialProvider>(
+    layered: P,
+    provider: &CachedProvider,
+    next: Option<Credential>,
+) {
+    let layer = BearerAuthLayer::new(layered, origins());
+    let (service, mut handle) = mock::pair::<Request<()>, Response<()>>();
+    let mut client = layer.layer(service);
+    handle.allow(1);
+    client.ready().await.unwrap();
+    let mut response = task::spawn(client.call(request()));
+    handle.allow(0);
+    assert_pending!(response.poll());
+    yield_now().await;
+    provider.settled().await;
+    assert_pending!(response.poll(), "the service is not ready");
 
-        provider.sign_out();
-        if signs_in {
-            provider.set_credential(credential("somebody-else"));
-        }
-        handle.allow(1);
-        let error = assert_ready_err!(response.poll());
-        let error = error.downcast_ref::<Error>().unwrap();
-        match signs_in {
-            true => assert_eq!(
-                error.to_string(),
-                "the newer authorization belongs to another account: the request was not sent with it"
-            ),
-            false => assert!(error.is_signed_out()),
-        }
-        assert_pending!(task::spawn(handle.next_request()).poll(), "nothing is sent");
+    provider.sign_out();
+    if let Some(next) = next {
+        provider.set_credential(next);
     }
+    handle.allow(1);
+    let error = assert_ready_err!(response.poll());
+    assert!(error.downcast_ref::<Error>().unwrap().is_signed_out());
+    assert_pending!(task::spawn(handle.next_request()).poll(), "nothing is sent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_for_its_service_is_not_sent_after_the_sign_out() {
+    for next in [None, Some(credential("somebody-else"))] {
+        let provider = CachedProvider::new(ScriptedLogin::new());
+        is_sent_after_sign_out(provider.clone(), &provider, next.clone()).await;
+        let provider = CachedProvider::new(ScriptedLogin::new());
+        is_sent_after_sign_out(BoxProvider::new(provider.clone()), &provider, next.clone()).await;
+        let provider = CachedProvider::new(ScriptedLogin::new());
+        is_sent_after_sign_out(Arc::new(Some(provider.clone())), &provider, next.clone()).await;
+        let accounts = KeyedProvider::builder(|_: &()| ScriptedLogin::new())
+            .key(|_| Some(&()))
+            .build();
+        let provider = accounts.for_key(&()).unwrap();
+        is_sent_after_sign_out(accounts, &provider, next).await;
+    }
+}
+
+/// While logins fail, a request gets a credential within its margin, which is nobody's current one.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_in_an_outage_is_not_sent_after_the_sign_out() {
+    let (login, clock) = (ScriptedLogin::new(), HandClock::new());
+    login.fail("offline");
+    let provider = CachedProvider::builder(login)
+        .clock(clock.clone())
+        .starting_with(credential("first").with_lifetime(Duration::from_secs(100)))
+        .build();
+    clock.advance(Duration::from_secs(95));
+    assert_eq!(provider.acquire().await.unwrap().value(), "Bearer first");
+    assert!(provider.current().is_none());
+    is_sent_after_sign_out(provider.clone(), &provider, None).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_issued_again_is_not_retired() {
+    let log = Log::default();
+    let login = login_fn(|_| async { Ok(credential("a")) });
+    let provider = log.hooks(CachedProvider::builder(login)).build();
+    let generation = provider.acquire().await.unwrap().generation();
+    assert!(provider.reject(&by_hand(generation)).is_log_in());
+    provider.acquire().await.unwrap();
+    provider.set_credential(credential("a"));
+    assert_eq!(log.take(), ["stored a"; 3]);
+    provider.set_credential(credential("b"));
+    assert_eq!(log.take(), ["stored b", "Replaced a -"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -321,6 +321,10 @@ impl CredentialProvider for CachedProvider {
         self.0.is_current(held.generation())
     }
 
+    fn is_withdrawn(&self, held: &Authorization, _head: RequestHead<'_>) -> bool {
+        self.0.is_withdrawn(held)
+    }
+
     fn acquire_for(&self, head: RequestHead<'_>) -> Self::Acquire {
         let wants_fresh = PerRequest::of(head.extensions).is_some_and(PerRequest::is_fresh);
         let other_than = match head.rejected {

@@ -263,6 +263,14 @@ where
         is_current.unwrap_or(false)
     }
 
+    fn is_withdrawn(&self, held: &Authorization, head: RequestHead<'_>) -> bool {
+        // An evicted account has signed nobody out.
+        let is_withdrawn = self.0.accounts.by_number.read(held.account(), |account| {
+            account.provider().is_withdrawn(held, head)
+        });
+        is_withdrawn.unwrap_or(false)
+    }
+
     fn sends_bare(&self, head: RequestHead<'_>) -> bool {
         self.0.is_bare_without_key && (self.0.key)(head).is_none()
     }

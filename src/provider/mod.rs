@@ -252,6 +252,15 @@ pub trait CredentialProvider {
         false
     }
 
+    /// Whether an authorization that a request has acquired must no longer be sent, since its user has
+    /// signed out. False by default.
+    ///
+    /// The layer calls this if the request then had to wait for the inner service.
+    fn is_withdrawn(&self, held: &Authorization, head: RequestHead<'_>) -> bool {
+        let _ = (held, head);
+        false
+    }
+
     /// Whether this request is sent without an authorization. False by default.
     ///
     /// The layer calls this if [`current_for`](Self::current_for) has returned `None`.
@@ -363,6 +372,11 @@ macro_rules! forward_to {
         fn is_current(&self, held: &Authorization, head: RequestHead<'_>) -> bool {
             let $this = self;
             $provider.is_current(held, head)
+        }
+
+        fn is_withdrawn(&self, held: &Authorization, head: RequestHead<'_>) -> bool {
+            let $this = self;
+            $provider.is_withdrawn(held, head)
         }
 
         fn sends_bare(&self, head: RequestHead<'_>) -> bool {

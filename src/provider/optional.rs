@@ -40,6 +40,11 @@ impl<P: CredentialProvider> CredentialProvider for Option<P> {
             .is_some_and(|provider| provider.is_current(held, head))
     }
 
+    fn is_withdrawn(&self, held: &Authorization, head: RequestHead<'_>) -> bool {
+        self.as_ref()
+            .is_some_and(|provider| provider.is_withdrawn(held, head))
+    }
+
     fn sends_bare(&self, head: RequestHead<'_>) -> bool {
         self.as_ref()
             .is_none_or(|provider| provider.sends_bare(head))

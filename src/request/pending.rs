@@ -258,6 +258,11 @@ impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
             if let Some(authorization) = acquired {
                 break authorization;
             }
+            if let ProgressProjection::Acquired { authorization } = this.progress.as_mut().project()
+                && provider.is_withdrawn(authorization, head)
+            {
+                return Poll::Ready(Err(Error::signed_out().into()));
+            }
             // The acquired authorization may have expired while the service was not ready.
             let newer = provider.current_for(head);
             let is_stale = newer.is_none() && *this.was_current;

@@ -22,7 +22,7 @@
 //! | the request | at a sign-out |
 //! | --- | --- |
 //! | waits for a login | is woken, and fails |
-//! | has its authorization, and waits for the inner service | fails if the new user's credential is current by then |
+//! | has its authorization, and waits for the inner service | fails when that is ready |
 //! | is with the server, and is rejected later | its generation is no longer known: no login, no replay |
 //! | was rejected, and is about to be replayed | its generation is older than the sign-out: it fails |
 
@@ -33,7 +33,7 @@ use super::{
     rejections::Rejections,
 };
 use crate::{
-    credential::{Credential, Generation, RefreshToken},
+    credential::{Authorization, Credential, Generation, RefreshToken},
     error::Error,
     provider::{
         hooks::{Retired, Retirement},
@@ -175,6 +175,11 @@ impl Cache {
         is_signed_out.then(Error::signed_out)
     }
 
+    /// Whether its user has signed out.
+    pub(in crate::provider) fn is_withdrawn(&self, held: &Authorization) -> bool {
+        self.is_signed_out_since(held.owner().sign_outs)
+    }
+
     /// Whether a request that began after so many sign-outs belongs to a previous user.
     pub(super) fn is_signed_out_since(&self, sign_outs: u32) -> bool {
         self.sign_outs() != sign_outs
@@ -204,6 +209,10 @@ impl Cache {
     ) {
         let hooks = &self.setup.hooks;
         if hooks.wants_retired() {
+            // Some servers return the same token again: it must not be revoked.
+            let current = self.current.load();
+            let in_use = current.as_ref().map(|it| it.authorization.value());
+            let entry = entry.filter(|entry| Some(entry.authorization.value()) != in_use);
             let credential = entry.and_then(|entry| entry.credential.clone());
             hooks.retired(Retired::new(credential, refresh_token, reason));
         }

@@ -59,9 +59,7 @@ impl Model {
                     if it.user != asked.user {
                         wrong.push("sent for another user than the one at its start");
                     }
-                    // A request that waits for a slot may be sent for its own user after the
-                    // sign-out, if its token had ended by the time it got it.
-                    if it.user != self.users.current && !asked.has_waited_for_slot {
+                    if it.user != self.users.current {
                         wrong.push("sent for a user who has signed out");
                     }
                     if !is_newer && at + 1 != asked.floor {
@@ -106,11 +104,8 @@ impl Model {
 
 impl Asked {
     /// Whether it is under way and lacks a token, and is of the current user.
-    ///
-    /// A request that has waited for a slot acquires again, also after a sign-out. What it gets is
-    /// not sent.
     pub(crate) fn asks_for_login(&self, user: u32) -> bool {
-        (self.user == user || self.has_waited_for_slot) && self.lacks_token()
+        self.user == user && self.lacks_token()
     }
 
     pub(crate) fn lacks_token(&self) -> bool {

@@ -38,7 +38,7 @@ impl System {
         self.server.with_model(|model| {
             let asked = &model.requests[&number];
             let is_current = model.is_for_current_user(asked.user);
-            if !waits_for_other && !is_current && !asked.has_waited_for_slot {
+            if !waits_for_other && !is_current {
                 model.violated(format!("request {number} waits, though signed out"));
             }
             let asked = &model.requests[&number];
@@ -102,7 +102,6 @@ impl System {
             model.counts.failed += 1;
             let asked = &model.requests[&number];
             let is_current = model.is_for_current_user(asked.user);
-            let has_waited_for_slot = asked.has_waited_for_slot;
             let is_first = asked.kind == Kind::Plain && asked.sent.is_empty() && is_current;
             if is_first && let InOutage::Certainly(_) = model.in_outage() {
                 model.violated(format!(
@@ -122,8 +121,6 @@ impl System {
             // No failure explains these.
             let (is_explained, is_expected) = if error.is_signed_out() {
                 (!is_current, true)
-            } else if error.to_string().contains("another account") {
-                (!is_current && has_waited_for_slot, true)
             } else {
                 (is_explained, is_expected)
             };
