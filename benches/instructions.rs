@@ -19,7 +19,7 @@ use std::{
 
 use http::Method;
 use support::{
-    Bare, ByHand, Floor, Life, Minimal, Report, Table, Use, hot_loop, origins, ours,
+    Bare, ByHand, Floor, Life, Minimal, Report, Table, Use, hot_loop, origins, ours, ours_keyed,
     ours_remembering, ours_with_replay, requests, tower_http,
 };
 use tower_bearer::{Generation, Origins, Receipt};
@@ -55,16 +55,17 @@ enum Contender {
     OursFiveOrigins,
     OursAnyHttps,
     OursRemembering,
+    OursKeyed,
     OursWithReplay,
 }
 
 use Contender::{
-    Bare as TheBare, Floor as TheFloor, Ours, OursAnyHttps, OursFiveOrigins, OursRemembering,
-    OursWithReplay, OursWithoutExpiry, TowerHttp,
+    Bare as TheBare, Floor as TheFloor, Ours, OursAnyHttps, OursFiveOrigins, OursKeyed,
+    OursRemembering, OursWithReplay, OursWithoutExpiry, TowerHttp,
 };
 
 impl Contender {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         TheBare,
         TheFloor,
         TowerHttp,
@@ -75,6 +76,7 @@ impl Contender {
         OursFiveOrigins,
         OursAnyHttps,
         OursRemembering,
+        OursKeyed,
         OursWithReplay,
     ];
 
@@ -90,6 +92,7 @@ impl Contender {
             OursFiveOrigins => "tower-bearer, five origins",
             OursAnyHttps => "tower-bearer, any https",
             OursRemembering => "tower-bearer, 64 targets remembered",
+            OursKeyed => "tower-bearer, 100 accounts",
             OursWithReplay => "tower-bearer, replay",
         }
     }
@@ -117,6 +120,10 @@ impl Contender {
             OursAnyHttps => hot_loop(&mut ours(Life::Long, Origins::any_https()), batch, used),
             OursRemembering => {
                 let mut service = runtime.block_on(ours_remembering(token, Life::Long));
+                hot_loop(&mut service, batch, used);
+            }
+            OursKeyed => {
+                let mut service = runtime.block_on(ours_keyed(token, Life::Long));
                 hot_loop(&mut service, batch, used);
             }
             OursWithReplay => {

@@ -16,7 +16,7 @@ const BEGIN: &str = "<!-- Measured: -->\n";
 const END: &str = "<!-- End of measured. -->";
 
 /// The displayed contenders: the name in the report, and the name on the page.
-const CONTENDERS: [(&str, &str); 7] = [
+const CONTENDERS: [(&str, &str); 8] = [
     (
         "tower-http, a fixed token",
         "tower-http's `AddAuthorizationLayer`, a fixed token",
@@ -28,6 +28,10 @@ const CONTENDERS: [(&str, &str); 7] = [
     ),
     ("tower-bearer", "tower-bearer"),
     ("tower-bearer, any https", "tower-bearer, any https origin"),
+    (
+        "tower-bearer, 100 accounts",
+        "tower-bearer, 100 accounts chosen by a header",
+    ),
     (
         "tower-bearer, replay",
         "tower-bearer, replay of requests without a body",

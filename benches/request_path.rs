@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use http::{Request, Response};
 use support::{
     Bare, Body, ByHand, Floor, Life, Minimal, Report, Table, Use, hot_loop, medians, origins, ours,
-    ours_with_replay, requests, tower_http,
+    ours_keyed, ours_with_replay, requests, tower_http,
 };
 use tokio::runtime::{Builder, Runtime};
 use tower::Service;
@@ -66,6 +66,10 @@ fn contenders(server: &Runtime, single: &Runtime) -> Vec<(&'static str, Box<dyn 
         (
             "tower-bearer, one thread",
             Box::new(single.block_on(support::ours(TOKEN, Life::Long, origins(1)))),
+        ),
+        (
+            "tower-bearer, 100 accounts",
+            Box::new(server.block_on(ours_keyed(TOKEN, Life::Long))),
         ),
         (
             "tower-bearer, replay",

@@ -26,8 +26,8 @@ use pin_project_lite::pin_project;
 use tokio::sync::RwLock;
 use tower::{Layer, Service};
 use tower_bearer::{
-    BearerAuth, BearerAuthLayer, BoxError, CachedProvider, Credential, NoReplay, Origins, Receipt,
-    Rejected, ReplayEmpty, Session, login_fn,
+    BearerAuth, BearerAuthLayer, BoxError, CachedProvider, Credential, KeyedProvider, Login,
+    NoReplay, Origins, Receipt, Rejected, ReplayEmpty, Session, login_fn,
 };
 use tower_http::auth::AddAuthorization;
 
@@ -253,7 +253,7 @@ pub(crate) enum Life {
     Long,
 }
 
-pub(crate) async fn provider(token_length: usize, life: Life) -> CachedProvider {
+fn login(token_length: usize, life: Life) -> impl Login {
     let login = login_fn(move |_| async move {
         let credential = Credential::new(token(token_length))?;
         Ok(match life {
@@ -261,13 +261,33 @@ pub(crate) async fn provider(token_length: usize, life: Life) -> CachedProvider 
             Life::Long => credential.with_lifetime(Duration::from_secs(1_000_000)),
         })
     });
-    let provider = CachedProvider::new(login.with_session(Session::Concurrent));
+    login.with_session(Session::Concurrent)
+}
+
+pub(crate) async fn provider(token_length: usize, life: Life) -> CachedProvider {
+    let provider = CachedProvider::new(login(token_length, life));
     provider.acquire().await.unwrap();
     provider
 }
 
 pub(crate) async fn ours(token_length: usize, life: Life, origins: Origins) -> BearerAuth<Bare> {
     BearerAuthLayer::new(provider(token_length, life).await, origins).layer(Bare)
+}
+
+/// 100 accounts, chosen by a header of the request.
+pub(crate) async fn ours_keyed(
+    token_length: usize,
+    life: Life,
+) -> BearerAuth<Bare, KeyedProvider<HeaderValue>> {
+    let accounts = KeyedProvider::builder(move |_: &HeaderValue| login(token_length, life))
+        .key(|head| head.headers.get("x-request-id"))
+        .build();
+    let others = (1..100).map(HeaderValue::from);
+    for key in others.chain([request().headers()["x-request-id"].clone()]) {
+        let account = accounts.for_key(&key).expect("it has a place");
+        account.acquire().await.unwrap();
+    }
+    BearerAuthLayer::new(accounts, origins(1)).layer(Bare)
 }
 
 pub(crate) async fn ours_with_replay(
