@@ -50,6 +50,16 @@ pub(super) struct Flight<T> {
     span: LoginSpan,
 }
 
+/// What becomes of a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Published,
+    /// Only its refresh token is kept.
+    Discarded,
+    /// Nothing of it is kept.
+    Dropped,
+}
+
 impl<T> Flight<T> {
     /// Creates the flight of a login that will be spawned on `runtime`.
     pub(super) fn new(timeout: Duration, runtime: &Handle, request: LoginRequest) -> Self {

@@ -2,7 +2,11 @@
 
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
-use super::{Cache, Entry, Setup, flight::Flight, lifespan::Source, single_flight::Fate};
+use super::{
+    Cache, Entry, Setup,
+    flight::{Fate, Flight},
+    lifespan::Source,
+};
 use crate::{
     credential::{Credential, RefreshToken},
     error::{BoxError, Error},

@@ -10,7 +10,7 @@ use std::{
 use super::{
     Cache, Entry, Locked,
     backoff::BackOff,
-    flight::Flight,
+    flight::{Fate, Flight},
     lifespan::Freshness,
     login_task::{LoginTask, Success},
 };
@@ -24,16 +24,6 @@ use crate::{
         sync::{Handle, MutexGuard},
     },
 };
-
-/// What becomes of a login.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    Published,
-    /// Only its refresh token is kept.
-    Discarded,
-    /// Nothing of it is kept.
-    Dropped,
-}
 
 impl Cache {
     /// Starts one login in the background, unless one is under way or has just failed.
