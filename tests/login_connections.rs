@@ -6,13 +6,15 @@
 mod support;
 
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
+    task::{Context, Poll, Waker},
     thread::{self, JoinHandle},
 };
 
@@ -21,11 +23,17 @@ use http::{Request, Response, Uri};
 use http_body::Body;
 use http_body_util::Full;
 use hyper_util::{
-    client::legacy::Client,
+    client::legacy::{
+        Client,
+        connect::{Connected, Connection},
+    },
     rt::{TokioExecutor, TokioIo},
 };
 use support::{HttpClient, http_client};
-use tokio::net::TcpStream as TokioStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream as TokioStream,
+};
 use tower::{BoxError, Service};
 use tower_bearer::{Credential, HttpLogin, Login, LoginRequest};
 
@@ -240,7 +248,7 @@ async fn a_new_connection_that_closes_at_once_counts_as_a_lost_answer() {
             if number == 0 {
                 connection.readable().await?;
             }
-            Ok::<_, std::io::Error>(TokioIo::new(connection))
+            Ok::<_, io::Error>(TokioIo::new(connection))
         })
     });
     let client = Client::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(connector);
@@ -249,4 +257,70 @@ async fn a_new_connection_that_closes_at_once_counts_as_a_lost_answer() {
     outcome.unwrap();
     assert!(!is_left);
     assert_eq!(server.received(), sent(&[(1, "/login")]));
+}
+
+/// A connection whose network is lost once the request is written.
+#[derive(Debug, Default)]
+struct Severed {
+    is_written: bool,
+    reader: Option<Waker>,
+}
+
+impl AsyncRead for Severed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.is_written {
+            return Poll::Ready(Err(io::ErrorKind::HostUnreachable.into()));
+        }
+        self.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Severed {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.is_written = true;
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Connection for Severed {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+// Linux fails a connection so if what was sent is not confirmed: the server may have read it all the same.
+#[tokio::test]
+async fn a_network_that_is_lost_after_the_request_counts_as_a_lost_answer() {
+    let connector = tower::service_fn(|_: Uri| {
+        std::future::ready(Ok::<_, io::Error>(TokioIo::new(Severed::default())))
+    });
+    let client = Client::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(connector);
+    let login = HttpLogin::new(client, "http://127.0.0.1/login", "{}")
+        .unwrap()
+        .refresh_by("http://127.0.0.1/refresh", |_| "{}")
+        .unwrap();
+    let (outcome, is_left) = refresh(&login).await;
+    let text = "the login at POST 127.0.0.1/login got no answer";
+    assert_eq!(outcome.unwrap_err().to_string(), text);
+    assert!(!is_left, "the refresh token may be spent");
 }

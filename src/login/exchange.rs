@@ -210,36 +210,38 @@ fn is_name(name: &str) -> bool {
     (1..=NAME_LIMIT).contains(&name.len()) && name.bytes().all(token::is_tchar)
 }
 
-/// Whether the request was never sent, according to any error in the chain: then no server has seen it.
+/// Whether the request was never sent, according to the first error in the chain that knows: then no
+/// server has seen it.
 fn is_unsent(error: &(dyn Error + 'static)) -> bool {
-    iter::successors(Some(error), |error| (*error).source()).any(|error| {
-        // The `source` of an `io::Error` skips the error that it wraps.
-        let wrapped = error.downcast_ref().and_then(io::Error::get_ref);
-        says_unsent(error) || wrapped.is_some_and(|wrapped| is_unsent(wrapped))
-    })
+    says_unsent(error).unwrap_or(false)
 }
 
-fn says_unsent(error: &(dyn Error + 'static)) -> bool {
-    // Covers name resolution, TLS, and time-outs while connecting.
-    let is_connect = error
-        .downcast_ref()
-        .is_some_and(hyper_util::client::legacy::Error::is_connect);
-    // hyper hands a request back unwritten if its connection closes first. hyper-util then sends it again,
-    // if the connection came from its pool and `retry_canceled_requests` is on.
-    let is_unwritten = error.downcast_ref().is_some_and(hyper::Error::is_canceled);
-    let kind = error.downcast_ref().map(io::Error::kind);
-    is_connect
-        || is_unwritten
-        || matches!(
-            kind,
-            Some(
+/// `None` if no error in the chain knows.
+fn says_unsent(error: &(dyn Error + 'static)) -> Option<bool> {
+    iter::successors(Some(error), |error| (*error).source()).find_map(|error| {
+        let io: Option<&io::Error> = error.downcast_ref();
+        let hyper: Option<&hyper::Error> = error.downcast_ref();
+        let hyper_util: Option<&hyper_util::client::legacy::Error> = error.downcast_ref();
+        match (hyper_util, hyper, io) {
+            // Covers name resolution, TLS, and time-outs while connecting.
+            (Some(error), ..) => error.is_connect().then_some(true),
+            // hyper hands a request back unwritten if its connection closes first. hyper-util then sends
+            // it again, if the connection came from its pool and `retry_canceled_requests` is on.
+            // After any other error of a connection the request may be written, whatever its source: an
+            // established connection too fails with `HostUnreachable`.
+            (_, Some(error), _) => Some(error.is_canceled()),
+            (.., Some(error)) => match error.kind() {
                 io::ErrorKind::ConnectionRefused
-                    | io::ErrorKind::HostUnreachable
-                    | io::ErrorKind::NetworkUnreachable
-                    | io::ErrorKind::NetworkDown
-                    | io::ErrorKind::AddrNotAvailable
-            )
-        )
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable
+                | io::ErrorKind::NetworkDown
+                | io::ErrorKind::AddrNotAvailable => Some(true),
+                // The `source` of an `io::Error` skips the error that it wraps.
+                _ => error.get_ref().and_then(|wrapped| says_unsent(wrapped)),
+            },
+            _ => None,
+        }
+    })
 }
 
 /// An HTTP service behind a dyn compatible trait.
