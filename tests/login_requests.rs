@@ -18,7 +18,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full};
 use support::{http_client, patient};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
+use tower::limit::ConcurrencyLimit;
 use tower_bearer::{
     BoxError, CachedProvider, Credential, HttpLogin, Login, LoginBody, LoginError, LoginRequest,
     Recovery, Secret,
@@ -289,6 +290,36 @@ async fn the_error_of_a_function_is_that_of_the_login() {
     let error = patient(login).build().acquire().await.unwrap_err();
     assert!(matches!(error.recovery(), Recovery::TryAgain { .. }));
     assert!(api.take().is_empty(), "nothing was sent");
+}
+
+// A client behind a limit is not ready while others use it: nothing was handed to it yet.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_not_ready_in_time_spends_no_refresh_token() {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&requests);
+    let client = tower::service_fn(move |_: Request<Full<Bytes>>| {
+        count.fetch_add(1, Ordering::Relaxed);
+        let answer = Full::<Bytes>::from(r#"{"access_token":"a"}"#);
+        async { Ok::<_, Infallible>(Response::new(answer)) }
+    });
+    let places = Arc::new(Semaphore::new(1));
+    let client = ConcurrencyLimit::with_semaphore(client, Arc::clone(&places));
+    let login = HttpLogin::new(client, "https://api.example.com/login", "{}")
+        .unwrap()
+        .refresh_by("https://api.example.com/refresh", |_| "{}")
+        .unwrap();
+    let stored = Credential::new("stored").unwrap().with_refresh_token("r1");
+    let provider = CachedProvider::builder(login)
+        .starting_with(stored.with_lifetime(Duration::ZERO))
+        .build();
+    let place = places.acquire().await.unwrap();
+    let error = provider.acquire().await.unwrap_err().to_string();
+    let text = "the refresh at POST api.example.com/refresh got no connection";
+    assert!(error.starts_with(text), "{error}");
+    drop(place);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    provider.acquire().await.unwrap();
+    assert_eq!(requests.load(Ordering::Relaxed), 1, "the refresh alone");
 }
 
 /// The values of a header.

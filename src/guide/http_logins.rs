@@ -209,7 +209,8 @@
 //! | after the request was written, without an answer | fails | got no answer: a refresh token is spent, and a full login follows |
 //! | at once, when it was new | fails | as the previous row: hyper's error is the same |
 //!
-//! A request that was written may have been read, so it is never sent again.
+//! A request that was written may have been read, so it is never sent again. The login cannot see whether
+//! a client that hangs has connected: set a connect timeout below half of the login's timeout.
 //! `tests/login_connections.rs` has all four over real sockets.
 //!
 //! [The catalogue](super::catalogue) has every text, and [the defaults](super::defaults) every number.

@@ -6,6 +6,7 @@ use std::{
     io, iter,
     marker::PhantomData,
     pin::{Pin, pin},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -244,12 +245,23 @@ fn says_unsent(error: &(dyn Error + 'static)) -> Option<bool> {
     })
 }
 
+/// Whether a request was handed to its client: only then may a server have seen it.
+#[derive(Debug, Default)]
+pub(super) struct IsHandedOver(AtomicBool);
+
+impl IsHandedOver {
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// An HTTP service behind a dyn compatible trait.
 pub(super) trait Client: Send + Sync {
-    fn send(
-        &self,
+    fn send<'a>(
+        &'a self,
         request: Request<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = Result<ReadAnswer, Failed>> + Send + '_>>;
+        is_handed_over: &'a IsHandedOver,
+    ) -> Pin<Box<dyn Future<Output = Result<ReadAnswer, Failed>> + Send + 'a>>;
 }
 
 pub(super) struct Erased<S, B> {
@@ -276,14 +288,16 @@ where
     R::Data: Send,
     R::Error: Into<BoxError>,
 {
-    fn send(
-        &self,
+    fn send<'a>(
+        &'a self,
         request: Request<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = Result<ReadAnswer, Failed>> + Send + '_>> {
+        is_handed_over: &'a IsHandedOver,
+    ) -> Pin<Box<dyn Future<Output = Result<ReadAnswer, Failed>> + Send + 'a>> {
         let mut service = self.service.clone();
         Box::pin(async move {
             let ready = poll_fn(|cx| service.poll_ready(cx)).await;
             ready.map_err(|source| Failed::new(ExchangeKind::Unsent, Some(source.into())))?;
+            is_handed_over.0.store(true, Ordering::Relaxed);
             let response = service.call(request.map(B::from)).await.map_err(|source| {
                 let source = source.into();
                 let kind = if is_unsent(&*source) {

@@ -10,8 +10,8 @@ use crate::error::{ErrorCode, ExchangeKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RefreshFailure {
-    /// Nothing was sent: name resolution, the connection or TLS failed, or the connection closed before
-    /// the request was written.
+    /// Nothing was sent: name resolution, the connection or TLS failed, the connection closed before the
+    /// request was written, or the client was not ready in time.
     Unreachable,
     /// The server answered 429, or asked for a pause by `Retry-After` or `slow_down`.
     RateLimited,

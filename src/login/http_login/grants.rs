@@ -14,7 +14,7 @@ use crate::{
     login::{
         Login, LoginRequest, RefreshFailure, Session,
         body::Document,
-        exchange::{Failed, ReadAnswer},
+        exchange::{Failed, IsHandedOver, ReadAnswer},
         status,
     },
     origin::url,
@@ -26,7 +26,9 @@ const MOST_UNPROCESSED: u32 = 5;
 impl HttpLogin {
     async fn post_login(&self, body: Document) -> Result<Credential, LoginError> {
         let exchange = async {
-            let answer = self.client.send(self.post(&self.url, body)).await?;
+            let is_handed_over = IsHandedOver::default();
+            let request = self.post(&self.url, body);
+            let answer = self.client.send(request, &is_handed_over).await?;
             self.format.credential(&self.check(answer)?)
         };
         exchange.await.map_err(|failed: Failed| {
@@ -72,12 +74,20 @@ impl HttpLogin {
         body: Document,
         request: &mut LoginRequest,
     ) -> Result<Credential, Failed> {
-        let sent = self.client.send(self.post(&refresh.url, body));
+        let is_handed_over = IsHandedOver::default();
+        let sent = self.post(&refresh.url, body);
+        let sent = self.client.send(sent, &is_handed_over);
         // The other half of the time is for the full login that follows if no answer comes.
         let sent = match request.timeout() {
             Some(timeout) => match time::timeout(timeout / 2, sent).await {
                 Ok(sent) => sent,
-                Err(elapsed) => Err(Failed::new(ExchangeKind::NoAnswer, Some(elapsed.into()))),
+                Err(elapsed) => {
+                    let kind = match is_handed_over.get() {
+                        true => ExchangeKind::NoAnswer,
+                        false => ExchangeKind::Unsent,
+                    };
+                    Err(Failed::new(kind, Some(elapsed.into())))
+                }
             },
             None => sent.await,
         };

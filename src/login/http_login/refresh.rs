@@ -31,6 +31,9 @@ impl HttpLogin {
     /// | fails so for the fifth time in a row, with a connection | is kept | follows at once |
     ///
     /// Give it a client that does not retry by itself: a previous attempt may have made a connection.
+    /// Set the client's connect timeout below half of the login's timeout. A connection that is still
+    /// being made then counts as no answer, and spends the refresh token.
+    ///
     /// If the answer has no refresh token, the old one stays valid ([RFC 6749, section 6]).
     ///
     /// Set [`refresh_token_at`](Self::refresh_token_at) as well: otherwise there is no refresh token.
