@@ -412,19 +412,64 @@ async fn login_and_refresh_are_authenticated_by_basic() {
     }
 }
 
+#[tokio::test]
+async fn a_body_brings_headers_that_replace_those_of_the_login() {
+    let api = Api::start().await;
+    let name = HeaderName::from_static;
+    let text = HeaderValue::from_static;
+    let count = Arc::new(AtomicUsize::new(0));
+    let rotated = LoginBody::from_fn(move |_| {
+        let secret = format!("secret {}", count.fetch_add(1, Ordering::Relaxed));
+        async move {
+            let form = LoginBody::form([("a", "b")]).header(name("x-proof"), text("made"));
+            Ok(form.client_secret_basic("me", secret)?)
+        }
+    });
+    let login = api
+        .login(rotated.header(name("x-proof"), text("outer")))
+        .basic_auth("me", "old")
+        .unwrap()
+        .header(name("x-tenant"), text("one"))
+        .header(name("x-proof"), text("of the login"))
+        .refresh_by(&api.at("/refresh"), |_| {
+            LoginBody::from("{}")
+                .basic_auth("me", "of the refresh")
+                .unwrap()
+        })
+        .unwrap();
+    let basic = |pair| format!("Basic {}", BASE64_STANDARD.encode(pair));
+    for (number, proof) in [(0, "made"), (1, "made")] {
+        log_in(&login).await;
+        let received = api.take().remove(0);
+        let expected = basic(format!("me:secret+{number}"));
+        assert_eq!(values(&received, "authorization"), [expected]);
+        assert_eq!(values(&received, "x-proof"), [proof]);
+        assert_eq!(values(&received, "x-tenant"), ["one"]);
+        assert_eq!(values(&received, "content-type"), [FORM]);
+    }
+    refresh(&login).await;
+    let received = api.take().remove(0);
+    let expected = basic("me:of the refresh".to_owned());
+    assert_eq!(values(&received, "authorization"), [expected]);
+    assert_eq!(values(&received, "x-proof"), ["of the login"]);
+}
+
 // HTTP/2 must not index it, and no log prints it.
 #[tokio::test]
 async fn each_header_of_the_user_is_sensitive() {
     let client = tower::service_fn(|request: Request<Full<Bytes>>| async move {
         assert!(!format!("{request:?}").contains("canary"));
-        for name in ["authorization", "x-api-key"] {
+        for name in ["authorization", "x-api-key", "x-proof"] {
             assert!(request.headers()[name].is_sensitive(), "{name}");
         }
         let answer = Full::<Bytes>::from(r#"{"access_token":"a"}"#);
         Ok::<_, Infallible>(Response::new(answer))
     });
     let key = HeaderName::from_static("x-api-key");
-    let login = HttpLogin::new(client, "https://api.example.com/login", "{}")
+    let proof = HeaderName::from_static("x-proof");
+    let body = LoginBody::from("{}").header(proof, HeaderValue::from_static("canary"));
+    assert!(!format!("{body:?}").contains("canary"));
+    let login = HttpLogin::new(client, "https://api.example.com/login", body)
         .unwrap()
         .header(key, HeaderValue::from_static("canary"))
         .basic_auth("canary", "canary")

@@ -440,7 +440,8 @@ fn public_types(run: &mut Run) {
     run.debug(&Recovery::FixProgram);
     run.debug(&RefreshFailure::Blocked);
     run.debug(&LoginBody::from(PASSWORD));
-    run.debug(&LoginBody::form([("password", PASSWORD)]));
+    let form = LoginBody::form([("password", PASSWORD)]);
+    run.debug(&form.client_secret_basic("me", CLIENT_SECRET).unwrap());
     run.display(&AnswerField::from(["/token", "/access_token"]));
     run.debug(&TestClock::new());
     run.debug(&ScriptedLogin::new());

@@ -107,6 +107,9 @@
 //!
 //! Some OAuth servers decode neither: use `basic_auth` there.
 //!
+//! `LoginBody` has the same methods. A body that a function makes can so bring a secret that rotates, a
+//! proof, or a signature of itself.
+//!
 //! # A body that is made for each login
 //!
 //! `LoginBody::from_fn` takes a function that makes the body: for a secret that rotates in a mounted

@@ -3,13 +3,19 @@
 use std::{fmt, pin::Pin};
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 
-use super::{LoginRequest, form};
+use super::{
+    LoginRequest,
+    basic::{self, InvalidBasicAuth},
+    form, headers,
+};
 use crate::{credential::Secret, error::BoxError};
 
 const JSON: &str = "application/json";
 
-/// The body of a login or a refresh: JSON, a form, or a function that makes one of them.
+/// The body of a login or a refresh: JSON, a form, or a function that makes one of them. It may bring
+/// [headers](Self::header).
 ///
 /// A text, a `&str`, a `String` or a [`Secret`], is sent as it is. Its content type is
 /// `application/json` unless [`HttpLogin::content_type`](crate::HttpLogin::content_type) sets
@@ -33,10 +39,13 @@ const JSON: &str = "application/json";
 /// let form = LoginBody::form([("user", "me"), ("password", password.expose())]);
 /// assert_eq!(format!("{json:?} {form:?}"), "LoginBody(..) LoginBody(..)");
 /// ```
-pub struct LoginBody(Source);
+pub struct LoginBody {
+    source: Source,
+    headers: HeaderMap,
+}
 
 enum Source {
-    Ready(Document),
+    Ready(Ready),
     Function(Function),
 }
 
@@ -46,9 +55,17 @@ type Function = Box<dyn Fn(LoginRequest) -> Made + Send + Sync>;
 
 /// A body that is ready to be sent. Clones share the bytes, so that the secret is not copied.
 #[derive(Clone)]
+struct Ready {
+    bytes: Bytes,
+    content_type: &'static str,
+}
+
+/// The body of one request.
 pub(super) struct Document {
     pub(super) bytes: Bytes,
     pub(super) content_type: &'static str,
+    /// They replace those of the login.
+    pub(super) headers: HeaderMap,
 }
 
 impl LoginBody {
@@ -150,31 +167,119 @@ impl LoginBody {
         Fut: Future<Output = Result<B, BoxError>> + Send + 'static,
         B: Into<LoginBody>,
     {
-        Self(Source::Function(Box::new(move |request| {
+        Self::new(Source::Function(Box::new(move |request| {
             let made = function(request);
             Box::pin(async { Ok(made.await?.into()) })
         })))
     }
 
     fn ready(text: Secret, content_type: &'static str) -> Self {
-        Self(Source::Ready(Document {
+        Self::new(Source::Ready(Ready {
             bytes: text.into_bytes(),
             content_type,
         }))
     }
 
-    /// The bytes to send. The error is that of the function.
+    fn new(source: Source) -> Self {
+        Self {
+            source,
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// Adds a header to the requests with this body, as [`HttpLogin::header`](crate::HttpLogin::header)
+    /// does to all. It replaces one of the login with the same name.
+    ///
+    /// With [`from_fn`](Self::from_fn) the header is made anew for each login: a secret that rotates, a
+    /// proof, or a signature of the body.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        headers::add(&mut self.headers, name, value);
+        self
+    }
+
+    /// Authenticates the requests with this body by HTTP Basic, as
+    /// [`HttpLogin::basic_auth`](crate::HttpLogin::basic_auth) does for all.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidBasicAuth`] for a colon in the user, and for control characters.
+    pub fn basic_auth(
+        self,
+        user: &str,
+        password: impl Into<Secret>,
+    ) -> Result<Self, InvalidBasicAuth> {
+        let value = basic::plain(user, &password.into())?;
+        Ok(self.header(AUTHORIZATION, value))
+    }
+
+    /// Authenticates an OAuth 2.0 client with this body, as
+    /// [`HttpLogin::client_secret_basic`](crate::HttpLogin::client_secret_basic) does with all.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidBasicAuth`] for control characters.
+    ///
+    /// # Examples
+    ///
+    /// A client secret that rotates:
+    ///
+    /// ```
+    /// # use bytes::Bytes;
+    /// # use http::{Request, Response};
+    /// # use http_body_util::Full;
+    /// use tower_bearer::{HttpLogin, LoginBody};
+    /// # async fn current_secret() -> Result<String, std::io::Error> { Ok("7F+fp".to_owned()) }
+    ///
+    /// # let client = tower::service_fn(|request: Request<Full<Bytes>>| async move {
+    /// #     assert_eq!(request.headers()["authorization"], "Basic czZCaGRSa3F0Mzo3RiUyQmZw");
+    /// #     let answer = Full::<Bytes>::from(r#"{"access_token":"a"}"#);
+    /// #     Ok::<_, std::convert::Infallible>(Response::new(answer))
+    /// # });
+    /// let body = LoginBody::from_fn(async |_request| {
+    ///     let secret = current_secret().await?;
+    ///     let grant = LoginBody::form([("grant_type", "client_credentials")]);
+    ///     Ok(grant.client_secret_basic("s6BhdRkqt3", secret)?)
+    /// });
+    /// let login = HttpLogin::new(client, "https://login.example.com/token", body)?;
+    /// # use tower_bearer::{Login, LoginRequest};
+    /// # tokio_test::block_on(login.login(LoginRequest::default()))?;
+    /// # Ok::<_, tower_bearer::BoxError>(())
+    /// ```
+    pub fn client_secret_basic(
+        self,
+        client_id: &str,
+        client_secret: impl Into<Secret>,
+    ) -> Result<Self, InvalidBasicAuth> {
+        let value = basic::of_client(client_id, &client_secret.into())?;
+        Ok(self.header(AUTHORIZATION, value))
+    }
+
+    /// The body to send. The error is that of the function.
     pub(super) async fn make(&self, request: &LoginRequest) -> Result<Document, BoxError> {
-        let mut made = match &self.0 {
-            Source::Ready(document) => return Ok(document.clone()),
-            Source::Function(function) => function(request.without_refresh_token()).await?,
-        };
+        let mut headers = self.headers.clone();
+        let mut made;
+        let mut source = &self.source;
         // A function may return a function.
         loop {
-            made = match made.0 {
-                Source::Ready(document) => return Ok(document),
-                Source::Function(function) => function(request.without_refresh_token()).await?,
-            };
+            match source {
+                Source::Ready(ready) => {
+                    let Ready {
+                        bytes,
+                        content_type,
+                    } = ready.clone();
+                    return Ok(Document {
+                        bytes,
+                        content_type,
+                        headers,
+                    });
+                }
+                Source::Function(function) => {
+                    made = function(request.without_refresh_token()).await?;
+                    headers.extend(made.headers);
+                    source = &made.source;
+                }
+            }
         }
     }
 }

@@ -11,6 +11,8 @@ mod body;
 #[cfg(feature = "json")]
 mod form;
 #[cfg(feature = "json")]
+mod headers;
+#[cfg(feature = "json")]
 mod refresh_failure;
 #[cfg(feature = "json")]
 mod reading;

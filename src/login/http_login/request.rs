@@ -3,10 +3,7 @@
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Uri,
-    header::{
-        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST,
-        TRANSFER_ENCODING,
-    },
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE},
 };
 
 use super::HttpLogin;
@@ -15,6 +12,7 @@ use crate::{
     login::{
         basic::{self, InvalidBasicAuth},
         body::Document,
+        headers,
     },
 };
 
@@ -58,16 +56,8 @@ impl HttpLogin {
     /// # Ok::<_, tower_bearer::BoxError>(())
     /// ```
     #[must_use]
-    pub fn header(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
-        value.set_sensitive(true);
-        if [CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
-            return self;
-        }
-        if [AUTHORIZATION, CONTENT_TYPE, HOST].contains(&name) {
-            self.headers.insert(name, value);
-        } else {
-            self.headers.append(name, value);
-        }
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        headers::add(&mut self.headers, name, value);
         self
     }
 
@@ -80,6 +70,8 @@ impl HttpLogin {
     ///
     /// The header is marked sensitive, and replaces any other `authorization`. Its memory is wiped when
     /// the login and its last request are dropped.
+    ///
+    /// For a password that rotates, use [`LoginBody::basic_auth`](crate::LoginBody::basic_auth).
     ///
     /// # Errors
     ///
@@ -122,6 +114,9 @@ impl HttpLogin {
     /// The name is that of the method in OAuth's metadata. For `client_secret_post`, put `client_id`
     /// and `client_secret` into the [form](crate::LoginBody::form). A server that does not decode the two
     /// needs [`basic_auth`](Self::basic_auth).
+    ///
+    /// For a secret that rotates, use
+    /// [`LoginBody::client_secret_basic`](crate::LoginBody::client_secret_basic).
     ///
     /// # Errors
     ///
@@ -170,6 +165,7 @@ impl HttpLogin {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // Replaces what is there under the same name.
         headers.extend(self.headers.clone());
+        headers.extend(body.headers);
         let mut request = Request::new(body.bytes);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = url.clone();
