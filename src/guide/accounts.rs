@@ -96,12 +96,11 @@
 //!
 //! An evicted account forgets its refresh token, and a credential that you have handed in. The hook
 //! [`on_retired`](crate::CachedProviderBuilder::on_retired) does not get them, since the account may
-//! return. So keep each credential where the account finds it again:
+//! return. So keep each refresh token where the account finds it again, and only while it is unspent:
 //!
 //! ```
 //! use std::{collections::HashMap, sync::{Arc, Mutex}};
-//! use tower_bearer::{BoxError, Credential, KeyedProvider, LoginRequest, RequestHead, login_fn};
-//! # use tower_bearer::CredentialProvider;
+//! use tower_bearer::{BoxError, Credential, KeyedProvider, LoginRequest, RefreshToken, login_fn};
 //!
 //! async fn log_in(mut request: LoginRequest) -> Result<Credential, BoxError> {
 //!     let refresh_token = request.take_refresh_token();
@@ -109,33 +108,53 @@
 //!     Ok(Credential::new(token)?.with_refresh_token("dff78899")) // ask the API here
 //! }
 //!
-//! let stored: Arc<Mutex<HashMap<u64, Credential>>> = Arc::default(); // stands in for a database
+//! type Store = Arc<Mutex<HashMap<u64, RefreshToken>>>; // stands in for a database
+//! let store = Store::default();
+//! # let kept = Arc::clone(&store);
+//!
 //! let accounts = KeyedProvider::builder(|_: &u64| login_fn(log_in))
 //!     .capacity(1)
-//!     .configure(move |key, account| {
-//!         let account = match stored.lock().unwrap().get(key) {
-//!             Some(credential) => account.starting_with(credential.clone()),
+//!     .configure(move |&key, account| {
+//!         let stored = store.lock().unwrap().get(&key).cloned();
+//!         let account = match stored {
+//!             Some(refresh_token) => account.starting_with_refresh_token(refresh_token),
 //!             None => account,
 //!         };
-//!         let (stored, key) = (Arc::clone(&stored), *key);
-//!         account.on_credential(move |credential| {
-//!             stored.lock().unwrap().insert(key, credential.clone());
-//!         })
+//!         let (ahead, next, unspent) = (store.clone(), store.clone(), store.clone());
+//!         account
+//!             .before_refresh(move |_refresh_token| {
+//!                 ahead.lock().unwrap().remove(&key); // it is about to be spent
+//!                 async { Ok(()) }
+//!             })
+//!             .on_credential(move |credential| {
+//!                 if let Some(refresh_token) = credential.refresh_token() {
+//!                     next.lock().unwrap().insert(key, refresh_token.clone());
+//!                 }
+//!             })
+//!             .on_unspent(move |refresh_token| {
+//!                 unspent.lock().unwrap().insert(key, refresh_token.clone());
+//!             })
 //!     })
 //!     .build();
-//! # tokio_test::block_on(async {
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 //!
 //! accounts.for_key(&7)?.acquire().await?;
 //! accounts.for_key(&8)?.acquire().await?; // evicts 7
 //! assert!(accounts.find(&7).is_none());
-//! let account = accounts.for_key(&7)?; // with the stored credential
-//! assert_eq!(account.acquire().await?.value(), "Bearer by-password");
-//! assert_eq!(account.snapshot().logins(), 0);
-//! account.reset(); // the token alone is dropped
+//! let account = accounts.for_key(&7)?; // with the stored refresh token
 //! assert_eq!(account.acquire().await?.value(), "Bearer by-refresh");
+//! # assert_eq!(kept.lock().unwrap().len(), 2);
 //! # Ok::<_, BoxError>(()) })?;
 //! # Ok::<_, BoxError>(())
 //! ```
+//!
+//! Without `before_refresh`, the store would keep a refresh token that a lost login has spent, and the
+//! account would spend it again when it returns. [The page on
+//! shutdown](super::shutdown#a-store-that-survives-a-crash) has the three hooks with a file. If you also
+//! store tokens, store the time of their expiry: a lifetime counts from the start of the provider.
+//!
+//! After [`forget`](KeyedProvider::forget), delete what is stored for the key. Otherwise its next request
+//! signs in with it.
 //!
 //! # In production
 //!
@@ -147,6 +166,8 @@
 //!   accounts from being evicted.
 //! - [`configure`](KeyedProviderBuilder::configure) can set an observer that knows the key:
 //!   `account.on_event(move |event| …)`.
+//! - For [log lines](super::logging) with the account:
+//!   `.configure(|tenant, account| account.account_name(tenant.0.to_string()))`.
 //! - Raise an alarm for [`is_at_capacity`](crate::Error::is_at_capacity): requests of customers fail.
 //!
 //! # What it costs
