@@ -29,7 +29,10 @@
 //! async fn sign_out(provider: &CachedProvider, stored: &Path) -> io::Result<()> {
 //!     provider.sign_out();
 //!     provider.settled().await; // no hook runs any more
-//!     fs::remove_file(stored)
+//!     match fs::remove_file(stored) {
+//!         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+//!         _ => Ok(()), // perhaps nobody was signed in
+//!     }
 //! }
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
@@ -42,6 +45,7 @@
 //!     .build();
 //! provider.acquire().await?;
 //! sign_out(&provider, &stored).await?;
+//! # sign_out(&provider, &stored).await?;
 //! assert!(provider.acquire().await.unwrap_err().is_signed_out());
 //! assert!(!stored.exists());
 //! # Ok::<_, tower_bearer::BoxError>(()) })?;
