@@ -145,6 +145,71 @@
 //! If the function fails, panics or does not end in time, nothing is sent. The login fails, and the
 //! refresh token is kept. A [`LoginError`] says when the next attempt may be made.
 //!
+//! # An API that asks for more
+//!
+//! The challenge of a rejection may say what the next token has to satisfy, such as `claims` or a
+//! `scope`. The function finds it in its [`LoginRequest`]. Keep it: a login after the expiry has no
+//! challenge, and would bring the weaker token again.
+//!
+//! ```
+//! # use bytes::Bytes;
+//! # use http::{Request, Response};
+//! # use http_body_util::{BodyExt, Full};
+//! use std::sync::{Arc, Mutex};
+//! use tower::{Layer, ServiceExt};
+//! use tower_bearer::{
+//!     BearerAuthLayer, CachedProvider, HttpLogin, LoginBody, LoginRequest, Origins, ReplayEmpty,
+//! };
+//!
+//! fn body(request: &LoginRequest, kept: &Mutex<Option<String>>) -> LoginBody {
+//!     let mut challenges = request.challenges().iter();
+//!     let mut kept = kept.lock().unwrap();
+//!     if let Some(claims) = challenges.find_map(|it| it.parameter("claims")) {
+//!         *kept = Some(claims.to_owned()); // some servers want it decoded from Base64
+//!     }
+//!     let mut pairs = vec![("grant_type", "client_credentials")];
+//!     pairs.extend(kept.as_deref().map(|claims| ("claims", claims)));
+//!     LoginBody::form(pairs)
+//! }
+//!
+//! # let http = tower::service_fn(|request: Request<Full<Bytes>>| async move {
+//! #     let (parts, body) = request.into_parts();
+//! #     let body = body.collect().await?.to_bytes();
+//! #     let strong = Bytes::from("grant_type=client_credentials&claims=eyJ9");
+//! #     let is_strong = body == strong;
+//! #     let is_weak_api = parts.uri.path() != "/token" && parts.headers["authorization"] != "Bearer true";
+//! #     let mut response = Response::builder();
+//! #     if is_weak_api {
+//! #         let challenge = r#"Bearer error="insufficient_claims", claims="eyJ9""#;
+//! #         response = response.status(401).header("www-authenticate", challenge);
+//! #     }
+//! #     let answer = Full::<Bytes>::from(format!(r#"{{"access_token":"{is_strong}"}}"#));
+//! #     Ok::<_, std::convert::Infallible>(response.body(answer).unwrap())
+//! # });
+//! let kept = Arc::new(Mutex::new(None));
+//! let function = LoginBody::from_fn(move |request| {
+//!     let body = body(&request, &kept);
+//!     async { Ok(body) }
+//! });
+//! let login = HttpLogin::new(http.clone(), "https://login.example.com/token", function)?;
+//! let provider = CachedProvider::new(login);
+//! let origins = Origins::new(["https://api.example.com"])?;
+//! let client = BearerAuthLayer::new(provider.clone(), origins).replay(ReplayEmpty).layer(http);
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! let request = Request::get("https://api.example.com/payroll").body(Full::default())?;
+//! let response = client.oneshot(request).await?; // rejected, logged in with the claims, replayed
+//! assert_eq!(response.status(), 200);
+//! # assert_eq!(provider.snapshot().logins(), 2);
+//! # provider.reset();
+//! # assert_eq!(provider.acquire().await?.value(), "Bearer true");
+//! # Ok::<_, tower_bearer::BoxError>(()) })?;
+//! # Ok::<_, tower_bearer::BoxError>(())
+//! ```
+//!
+//! A refresh is tried first, if there is one. Its function can return a `LoginBody::from_fn` too, which
+//! sees the same challenges.
+//!
 //! # Plain http
 //!
 //! A URL of plain `http` is an error, except for loopback. `HttpLogin::dangerously_in_the_clear` allows it
@@ -223,4 +288,4 @@
 //! [RFC 7617]: https://www.rfc-editor.org/rfc/rfc7617#section-2
 
 // For the links.
-use crate::{Error, LoginError, Recovery};
+use crate::{Error, LoginError, LoginRequest, Recovery};
