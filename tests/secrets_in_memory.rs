@@ -14,6 +14,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame};
@@ -21,8 +22,8 @@ use http_body_util::Full;
 use support::{by_hand, origins};
 use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{
-    Authorization, BearerAuthLayer, BoxError, CachedProvider, Credential, Lifetime, Login,
-    LoginRequest, Scheme, Secret, Token, login_fn, presets::Quable,
+    Authorization, BearerAuthLayer, BoxError, CachedProvider, Credential, HttpLogin, Lifetime,
+    Login, LoginBody, LoginRequest, Scheme, Secret, Token, login_fn, presets::Quable,
 };
 use zeroize::Zeroize;
 
@@ -51,6 +52,19 @@ impl Canary {
         text.reserve_exact(self.0.len());
         text.extend(self.0.iter().map(|byte| char::from(byte ^ MASK)));
         text
+    }
+}
+
+impl Canary {
+    /// What a search finds of it in Base64, if a multiple of three bytes is before it.
+    fn in_base64(&self) -> Self {
+        let mut plain = self.0.map(|byte| byte ^ MASK);
+        let mut encoded = [0; 32];
+        BASE64_STANDARD.encode_slice(plain, &mut encoded).unwrap();
+        plain.zeroize();
+        let masked = Self(std::array::from_fn(|at| encoded[at] ^ MASK));
+        encoded.zeroize();
+        masked
     }
 }
 
@@ -305,4 +319,46 @@ fn a_login_keeps_one_copy_of_its_password() {
     assert_eq!(search.copies(&password), 1, "sent");
     drop(login);
     assert_eq!(search.copies(&password), 0, "dropped");
+}
+
+#[test]
+fn forms_and_basic_keep_one_copy_of_their_secret() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap();
+    let mut search = Search::new();
+    let client = tower::service_fn(|request: Request<Full<Bytes>>| {
+        drop(request);
+        std::future::ready(Err::<Response<Full<Bytes>>, BoxError>("refused".into()))
+    });
+    let attempt = |login: &HttpLogin| {
+        let mut attempt = Box::pin(async { login.login(LoginRequest::default()).await });
+        let mut cx = Context::from_waker(Waker::noop());
+        let outcome = attempt.as_mut().poll(&mut cx);
+        assert!(matches!(outcome, Poll::Ready(Err(_))));
+    };
+    let url = "https://api.example.com/login";
+    let (password, secret) = (Canary::new(21), Canary::new(22));
+    let form = move || {
+        let password = Secret::from(password.reveal());
+        LoginBody::form([("password", password.expose())])
+    };
+
+    let login = HttpLogin::new(client, url, form()).unwrap();
+    // "me:" and the filler are a multiple of three bytes.
+    let login = login.client_secret_basic("me", secret.reveal()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(search.copies(&password), 1, "in the form");
+        assert_eq!(search.copies(&secret), 0, "encoded");
+        assert_eq!(search.copies(&secret.in_base64()), 1, "in the header");
+        attempt(&login);
+    }
+    drop(login);
+    assert_eq!(search.copies(&password), 0, "dropped");
+    assert_eq!(search.copies(&secret.in_base64()), 0, "dropped");
+
+    let function = move |_| async move { Ok(form().basic_auth("me", secret.reveal())?) };
+    let login = HttpLogin::new(client, url, LoginBody::from_fn(function)).unwrap();
+    attempt(&login);
+    assert_eq!(search.copies(&password), 0, "made for one login");
+    assert_eq!(search.copies(&secret), 0, "encoded");
+    assert_eq!(search.copies(&secret.in_base64()), 0, "made for one login");
 }
