@@ -645,3 +645,30 @@ async fn a_layer_without_a_user_sends_nothing() {
     assert!(error.downcast_ref::<Error>().unwrap().is_signed_out());
     assert!(handle.next_request().await.is_none());
 }
+
+/// The sign-out comes after the rejection was reported, and before the replay asks for a credential.
+#[tokio::test(start_paused = true)]
+async fn a_replay_that_has_just_begun_is_not_sent_for_the_next_user() {
+    let itself: Arc<OnceLock<CachedProvider>> = Arc::default();
+    let in_observer = Arc::clone(&itself);
+    let provider = CachedProvider::builder(ScriptedLogin::new())
+        .starting_with(credential("first"))
+        .on_event(move |event| {
+            if let CredentialEvent::Rejected { .. } = event {
+                let provider = in_observer.get().unwrap();
+                provider.sign_out();
+                provider.set_credential(credential("somebody-else"));
+            }
+        })
+        .build();
+    itself.set(provider.clone()).ok();
+    let layer = layer(&provider).replay(ReplayWith(|_: &()| Some(())));
+    let (service, mut handle) = mock::pair();
+    let mut response = task::spawn(layer.layer(service).oneshot(request()));
+    assert_pending!(response.poll());
+    let (_, send_response) = handle.next_request().await.unwrap();
+    send_response.send_response(unauthorized());
+    let error = assert_ready_err!(response.poll());
+    assert!(error.downcast_ref::<Error>().unwrap().is_signed_out());
+    assert_pending!(task::spawn(handle.next_request()).poll(), "nothing is sent");
+}

@@ -122,7 +122,8 @@ impl Cache {
     ///   permission.
     /// - Within its margin, a credential is still valid: it serves until a login succeeds, or to its end.
     fn fallback(self: &Arc<Self>, wanted: Wanted, error: &Error) -> Option<Authorization> {
-        if !wanted.valid_for.is_zero() {
+        // The current credential may be that of the next user.
+        if !wanted.valid_for.is_zero() || error.is_signed_out() {
             return None;
         }
         let current = self.current().or_else(|| self.within_margin(error))?;
