@@ -272,10 +272,13 @@ impl Cache {
     }
 
     fn entry(&self, credential: &Credential, source: Source, received_at: Moment) -> Arc<Entry> {
+        // Before the generation is drawn. Otherwise the generation could be older than a sign-out that
+        // its entry counts.
+        let sign_outs = self.sign_outs();
         Arc::new(Entry {
             authorization: Authorization::new(credential.scheme(), credential.token())
                 .with_account(self.setup.account)
-                .with_sign_outs(self.sign_outs()),
+                .with_sign_outs(sign_outs),
             credential: self
                 .setup
                 .hooks
