@@ -4,7 +4,7 @@ mod support;
 
 use std::{
     sync::{Arc, Mutex, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use http::{Request, Response, StatusCode};
@@ -13,7 +13,7 @@ use tokio::task::yield_now;
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{
-    BearerAuthLayer, BoxProvider, CachedProvider, CachedProviderBuilder, Credential,
+    BearerAuthLayer, BoxProvider, CachedProvider, CachedProviderBuilder, Clock, Credential,
     CredentialEvent, CredentialProvider, CredentialState, Error, KeyedProvider, LoginError, Reason,
     Recovery, RejectionReport, ReplayWith, Retired, login_fn, test_util::ScriptedLogin,
 };
@@ -671,4 +671,43 @@ async fn a_replay_that_has_just_begun_is_not_sent_for_the_next_user() {
     let error = assert_ready_err!(response.poll());
     assert!(error.downcast_ref::<Error>().unwrap().is_signed_out());
     assert_pending!(task::spawn(handle.next_request()).poll(), "nothing is sent");
+}
+
+/// Another thread sets a credential while a request joins the login. The clock stands in for it.
+#[tokio::test(start_paused = true)]
+async fn a_credential_that_is_handed_in_reaches_a_request_that_is_about_to_wait() {
+    /// Acts before its second reading.
+    #[derive(Clone)]
+    struct Acting(HandClock, Arc<Mutex<Option<(u32, CachedProvider)>>>);
+
+    impl Clock for Acting {
+        fn now(&self) -> Instant {
+            let mut armed = self.1.lock().unwrap();
+            let due = armed.take_if(|(readings, _)| {
+                *readings += 1;
+                *readings == 2
+            });
+            drop(armed);
+            if let Some((_, provider)) = due {
+                provider.set_credential(credential("handed-in"));
+            }
+            self.0.now()
+        }
+    }
+
+    let hour = Duration::from_secs(60 * 60);
+    let clock = Acting(HandClock::new(), Arc::default());
+    let login = ScriptedLogin::gated().concurrent();
+    let provider = CachedProvider::builder(login)
+        .starting_with(credential("first").with_lifetime(hour))
+        .clock(clock.clone())
+        .build();
+    clock.0.advance(hour * 9 / 10);
+    assert!(provider.current().is_some());
+    yield_now().await;
+    assert!(provider.snapshot().is_logging_in());
+    *clock.1.lock().unwrap() = Some((0, provider.clone()));
+    let mut waiter = task::spawn(provider.acquire_valid_for(hour));
+    let authorization = assert_ready_ok!(waiter.poll());
+    assert_eq!(authorization.value(), "Bearer handed-in");
 }

@@ -201,10 +201,26 @@ impl Cache {
                 if flight.needs_timer(&runtime) {
                     self.start_overdue_timer(&flight, &runtime);
                 }
+                // Its credential may have been set before the wait began: then no wake-up follows.
+                if self.satisfies(wanted) {
+                    continue;
+                }
                 return Ok(Joined::Waiting(flight, wait));
             }
             self.lose_login(&flight);
         }
+    }
+
+    /// Whether the current credential satisfies a request. Reads no clock if there is none.
+    fn satisfies(&self, wanted: Wanted) -> bool {
+        let current = self.current.load();
+        let other = current
+            .as_ref()
+            .filter(|entry| wanted.other_than != Some(entry.generation()));
+        other.is_some_and(|entry| {
+            let now = Moment::of(&*self.setup.clock);
+            entry.lifespan.outlasts(now, wanted.valid_for)
+        })
     }
 
     fn find_or_start_login(self: &Arc<Self>, wanted: Wanted) -> Result<Found, Error> {
