@@ -21,11 +21,13 @@ pin_project! {
     ///
     /// ```
     /// use tower_bearer::{
-    ///     Authorization, CredentialProvider, KeyedAcquire, KeyedProvider, Rejected, RequestHead, Verdict,
+    ///     Authorization, CredentialProvider, KeyedAcquire, KeyedProvider, Receipt, Rejected,
+    ///     RequestHead, Verdict,
     /// };
     ///
     /// struct Accounts(KeyedProvider<u32>);
     ///
+    /// /// Each method is forwarded: some of them have a default that does nothing.
     /// impl CredentialProvider for Accounts {
     ///     type Acquire = KeyedAcquire;
     ///
@@ -33,8 +35,24 @@ pin_project! {
     ///         self.0.current_for(head)
     ///     }
     ///
+    ///     fn is_current(&self, held: &Authorization, head: RequestHead<'_>) -> bool {
+    ///         self.0.is_current(held, head)
+    ///     }
+    ///
+    ///     fn sends_bare(&self, head: RequestHead<'_>) -> bool {
+    ///         self.0.sends_bare(head)
+    ///     }
+    ///
     ///     fn acquire_for(&self, head: RequestHead<'_>) -> KeyedAcquire {
     ///         self.0.acquire_for(head)
+    ///     }
+    ///
+    ///     fn sent(&self, receipt: Receipt) {
+    ///         self.0.sent(receipt);
+    ///     }
+    ///
+    ///     fn accept(&self, receipt: Receipt) {
+    ///         self.0.accept(receipt);
     ///     }
     ///
     ///     fn reject(&self, rejected: &Rejected<'_>) -> Verdict {
