@@ -950,3 +950,65 @@ fn an_account_takes_little_memory() {
     println!("figure: keyed-memory accounts={KEYS} bytes_an_account~={bytes}");
     assert!((1024..1536).contains(&bytes), "{bytes}");
 }
+
+/// Its refresh token is read from a store. The account comes and goes while another thread creates it.
+#[tokio::test]
+async fn a_refresh_token_of_an_account_that_came_and_went_is_not_spent_again() {
+    type Inner = std::sync::OnceLock<KeyedProvider<User>>;
+    let itself: Arc<Inner> = Arc::default();
+    let stored = Arc::new(Mutex::new("r1".to_owned()));
+    let spent: Arc<Mutex<Vec<String>>> = Arc::default();
+    let armed = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let (log, used, store) = (spent.clone(), itself.clone(), stored.clone());
+    let provider = KeyedProvider::builder(move |_: &User| {
+        let log = log.clone();
+        login_fn(move |mut request: LoginRequest| {
+            let token = request.take_refresh_token();
+            let mut log = log.lock().unwrap();
+            if let Some(token) = token {
+                log.push(token.expose().to_owned());
+            }
+            let next = format!("r{}", log.len() + 1);
+            ready(Ok(Credential::new("abc").unwrap().with_refresh_token(next)))
+        })
+    })
+    .capacity(2)
+    .configure(move |user, account| {
+        if *user != User(7) {
+            return account.on_credential(|_| {});
+        }
+        let refresh_token = store.lock().unwrap().clone();
+        if armed.swap(false, SeqCst) {
+            // What other threads do meanwhile.
+            let provider = used.get().unwrap().clone();
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .unwrap();
+                runtime.block_on(async {
+                    acquire(&provider, User(7)).await.unwrap();
+                    tokio::task::yield_now().await;
+                    provider.for_key(&User(8)).unwrap();
+                    assert!(provider.find(&User(7)).is_none());
+                });
+            })
+            .join()
+            .unwrap();
+        }
+        let store = store.clone();
+        let expired = Credential::new("old")
+            .unwrap()
+            .with_lifetime(Duration::ZERO);
+        account
+            .starting_with(expired.with_refresh_token(refresh_token))
+            .on_credential(move |credential| {
+                let token = credential.refresh_token().unwrap().expose();
+                token.clone_into(&mut store.lock().unwrap());
+            })
+    })
+    .build();
+    itself.set(provider.clone()).ok();
+    acquire(&provider, User(7)).await.unwrap();
+    assert_eq!(*spent.lock().unwrap(), ["r1", "r2"]);
+}

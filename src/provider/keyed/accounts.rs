@@ -16,6 +16,12 @@
 //! The thread that reserves a place owns it until it enters an account or frees the place. So there are
 //! never more accounts than places.
 //!
+//! # A stale account
+//!
+//! The settings of an account may contain a stored refresh token. While a thread creates an account,
+//! another one of the same key may be entered, spend that refresh token, and be evicted. So an account is
+//! entered only if none of its key was evicted since its creation began. Otherwise it is created again.
+//!
 //! # Which account is evicted
 //!
 //! A *hand* goes round the places, and gives each account that was used since its last visit a second
@@ -65,6 +71,16 @@ struct Places {
     free: Vec<usize>,
     /// The place at which the next search begins.
     hand: usize,
+    /// The accounts that are being created. Few: one for each thread that creates one.
+    creating: Vec<Creating>,
+}
+
+/// An account that is being created.
+struct Creating {
+    index: usize,
+    hash: u64,
+    /// Whether one of its key was evicted since its creation began.
+    is_stale: bool,
 }
 
 /// A place that no other thread uses. Dropping it frees the place.
@@ -85,6 +101,7 @@ impl<K> Accounts<K> {
                 rounds: Vec::new(),
                 free: Vec::new(),
                 hand: 0,
+                creating: Vec::new(),
             }),
         }
     }
@@ -165,12 +182,16 @@ impl<K> Accounts<K> {
             // A new account of the same key may have replaced it.
             let has_it = seen.as_ref().is_some_and(|seen| seen.has(evicted));
             let copy = has_it.then(|| Arc::new(Shard::copy(seen.as_deref(), Some(evicted), None)));
-            let locked = self.lock();
+            let mut locked = self.lock();
             if copy.is_some() && !is_same(&shard.load_full(), &seen) {
                 continue;
             }
             let previous = copy.map(|copy| shard.swap(Some(copy)));
             let account = self.by_number.replace(index, None);
+            let creating = locked.creating.iter_mut();
+            for same_hash in creating.filter(|it| it.hash == evicted.hash) {
+                same_hash.is_stale = true;
+            }
             drop(locked);
             // A key and a login are user code to drop.
             drop((previous, account));
@@ -191,26 +212,42 @@ impl<K: Eq + Hash + Clone> Accounts<K> {
     pub(super) fn find_or_create(
         &self,
         key: &K,
-        create: impl FnOnce(u32) -> CachedProvider,
+        mut create: impl FnMut(u32) -> CachedProvider,
     ) -> Option<CachedProvider> {
         let hash = self.by_key.hash(key);
         if let Some(Some(provider)) = self.by_key.read(key, hash, Account::hold_used) {
             return Some(provider);
         }
-        let place = self.reserve()?;
-        let provider = create(place.number);
-        let account = Account::new(key.clone(), hash, place.number, provider.clone());
-        Some(self.enter(place, Arc::new(account), provider))
+        let mut place = self.reserve()?;
+        loop {
+            place.begin(hash);
+            let number = |account: &Account<K>| account.hold_used().ok_or(account.number);
+            let evicted = match self.by_key.read(key, hash, number) {
+                Some(Ok(provider)) => return Some(provider),
+                Some(Err(number)) => Some(number),
+                None => None,
+            };
+            let provider = create(place.number);
+            let account = Account::new(key.clone(), hash, place.number, provider.clone());
+            let entered = self.enter(&mut place, Arc::new(account), provider, evicted);
+            if entered.is_some() {
+                return entered;
+            }
+        }
     }
 
     /// Enters a new account into both maps, unless another thread has entered its key. The provider is
     /// the caller's reference to it: without one, the account could be evicted at once.
+    ///
+    /// `evicted` is the number of the account of the same key that was evicted before the creation.
+    /// `None` if the new account is stale.
     fn enter(
         &self,
-        mut place: Reserved<'_, K>,
+        place: &mut Reserved<'_, K>,
         account: Arc<Account<K>>,
         provider: CachedProvider,
-    ) -> CachedProvider {
+        evicted: Option<u32>,
+    ) -> Option<CachedProvider> {
         let shard = self.by_key.shard(account.hash);
         loop {
             let seen = shard.load_full();
@@ -218,29 +255,58 @@ impl<K: Eq + Hash + Clone> Accounts<K> {
                 .as_ref()
                 .and_then(|seen| seen.find(&account.key, account.hash));
             if let Some(provider) = same_key.and_then(|same| same.hold_used()) {
-                return provider;
+                return Some(provider);
             }
             // One of the same key is evicted: its thread removes it from its place.
+            if same_key.is_some_and(|same| Some(same.number) != evicted) {
+                return None;
+            }
             let copy = Arc::new(Shard::copy(seen.as_deref(), same_key, Some(&account)));
-            let locked = self.lock();
+            let mut locked = self.lock();
             if !is_same(&shard.load_full(), &seen) {
                 continue;
+            }
+            if locked.is_stale(place.index) {
+                return None;
             }
             // First by number: a receipt must lead to each account that a key leads to.
             let none = self.by_number.replace(place.index, Some(account));
             let previous = shard.swap(Some(copy));
+            locked.creating.retain(|it| it.index != place.index);
             place.is_taken = true;
             drop(locked);
             drop((none, previous));
-            return provider;
+            return Some(provider);
         }
+    }
+}
+
+impl Places {
+    fn is_stale(&self, index: usize) -> bool {
+        let mut creating = self.creating.iter();
+        creating.any(|it| it.index == index && it.is_stale)
+    }
+}
+
+impl<K> Reserved<'_, K> {
+    /// Notes that the creation of its account begins, perhaps again.
+    fn begin(&self, hash: u64) {
+        let mut places = self.accounts.lock();
+        places.creating.retain(|it| it.index != self.index);
+        places.creating.push(Creating {
+            index: self.index,
+            hash,
+            is_stale: false,
+        });
     }
 }
 
 impl<K> Drop for Reserved<'_, K> {
     fn drop(&mut self) {
         if !self.is_taken {
-            self.accounts.lock().free.push(self.index);
+            let mut places = self.accounts.lock();
+            places.creating.retain(|it| it.index != self.index);
+            places.free.push(self.index);
         }
     }
 }
