@@ -1012,3 +1012,31 @@ async fn a_refresh_token_of_an_account_that_came_and_went_is_not_spent_again() {
     acquire(&provider, User(7)).await.unwrap();
     assert_eq!(*spent.lock().unwrap(), ["r1", "r2"]);
 }
+
+#[tokio::test]
+async fn a_new_key_tries_a_part_of_the_accounts_and_the_next_one_the_others() {
+    let provider = KeyedProvider::builder(|_: &User| Issuer::new())
+        .capacity(2_000)
+        .build();
+    let held = (0..1_500).map(|user| provider.for_key(&User(user)).unwrap());
+    let _held: Vec<_> = held.collect();
+    for user in 1_500..2_000 {
+        provider.for_key(&User(user)).unwrap();
+    }
+    assert!(provider.for_key(&User(2_000)).unwrap_err().is_at_capacity());
+    provider.for_key(&User(2_000)).unwrap();
+}
+
+#[tokio::test]
+async fn a_forgotten_key_keeps_its_login() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&made);
+    let provider = KeyedProvider::new(move |_: &User| {
+        count.fetch_add(1, SeqCst);
+        Issuer::new()
+    });
+    acquire(&provider, User(0)).await.unwrap();
+    provider.forget(&User(0));
+    acquire(&provider, User(0)).await.unwrap();
+    assert_eq!(made.load(SeqCst), 1);
+}

@@ -80,6 +80,9 @@ use crate::{credential::Authorization, error::Error, login::Login};
 /// pauses again. If no account can be evicted, a new key fails at once with an
 /// [error](Error::is_at_capacity) that names the bound.
 ///
+/// A new key tries 1,024 accounts at most, and the next one tries those that follow. So with more
+/// accounts, a new key may fail although one of the others could be evicted.
+///
 /// # Examples
 ///
 /// ```
@@ -175,6 +178,10 @@ where
     /// [`on_retired`](CachedProviderBuilder::on_retired) gets what was dropped. To make the requests of
     /// this key fail instead, sign out the handle from [`for_key`](Self::for_key): that account keeps its
     /// place.
+    ///
+    /// The account keeps its login and its settings until it is evicted. So a login should look up a
+    /// password each time, and not keep a copy. A key that was evicted before has nothing to forget:
+    /// delete what you have stored for it yourself.
     pub fn forget(&self, key: &K) {
         if let Some(provider) = self.find(key) {
             provider.sign_out();
