@@ -1040,3 +1040,23 @@ async fn a_forgotten_key_keeps_its_login() {
     acquire(&provider, User(0)).await.unwrap();
     assert_eq!(made.load(SeqCst), 1);
 }
+
+/// A service asks about the copy that it holds, whatever the key of the request is.
+#[tokio::test]
+async fn a_request_of_another_key_is_no_use_of_an_account() {
+    let provider = Logins::default().provider(3);
+    for user in 0..3 {
+        acquire(&provider, User(user)).await.unwrap();
+    }
+    let held = current(&provider, User(1)).unwrap();
+    acquire(&provider, User(3)).await.unwrap();
+    assert!(
+        provider.find(&User(0)).is_none(),
+        "1 and 2 have lost their second chance"
+    );
+    let request = request(User(3));
+    assert!(!provider.is_current(&held, RequestHead::of(&request)));
+    acquire(&provider, User(4)).await.unwrap();
+    assert!(provider.find(&User(1)).is_none());
+    assert!(provider.find(&User(2)).is_some());
+}

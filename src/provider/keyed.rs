@@ -264,8 +264,11 @@ where
         };
         // By number: comparing the key costs less than hashing it.
         let is_current = self.0.accounts.by_number.read(held.account(), |account| {
-            account.mark_used();
-            account.key == *key && account.provider().cache().is_current(held.generation())
+            let is_same = account.key == *key;
+            if is_same {
+                account.mark_used();
+            }
+            is_same && account.provider().cache().is_current(held.generation())
         });
         is_current.unwrap_or(false)
     }
