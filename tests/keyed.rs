@@ -1060,3 +1060,50 @@ async fn a_request_of_another_key_is_no_use_of_an_account() {
     assert!(provider.find(&User(1)).is_none());
     assert!(provider.find(&User(2)).is_some());
 }
+
+/// A reset discards a login whose answer brought a refresh token. `on_credential` does not get it.
+#[tokio::test]
+async fn a_refresh_token_of_a_discarded_login_stays() {
+    for has_hook in [false, true] {
+        let gate = Arc::new(tokio::sync::Semaphore::new(0));
+        let opened = Arc::clone(&gate);
+        let provider = KeyedProvider::builder(move |_: &User| {
+            let gate = Arc::clone(&gate);
+            login_fn(move |_: LoginRequest| {
+                let gate = Arc::clone(&gate);
+                async move {
+                    gate.acquire().await?.forget();
+                    Ok(Credential::new("abc")?.with_refresh_token("dff78899"))
+                }
+            })
+        })
+        .capacity(1)
+        .configure(move |_, account| {
+            let account = account.on_credential(|_| {});
+            match has_hook {
+                true => account.on_unspent(|_| {}),
+                false => account,
+            }
+        })
+        .build();
+        let account = provider.for_key(&User(0)).unwrap();
+        let mut waiter = task::spawn(account.acquire());
+        assert_pending!(waiter.poll());
+        tokio::task::yield_now().await;
+        account.reset();
+        drop(waiter);
+        opened.add_permits(1);
+        account.settled().await;
+        drop(account);
+        tokio::task::yield_now().await;
+        let evicted = provider.for_key(&User(1)).is_ok();
+        assert_eq!(evicted, has_hook, "on_unspent gets it");
+        if !evicted {
+            // The next login takes it, and `on_credential` gets the new one.
+            opened.add_permits(1);
+            acquire(&provider, User(0)).await.unwrap();
+            tokio::task::yield_now().await;
+            provider.for_key(&User(1)).unwrap();
+        }
+    }
+}

@@ -71,6 +71,7 @@ use crate::{credential::Authorization, error::Error, login::Login};
 /// | a handle that you hold, from [`for_key`](Self::for_key) | until you drop it |
 /// | been [signed out](CachedProvider::sign_out) | until somebody signs in, or you [forget](Self::forget) it |
 /// | a refresh token, without the hook [`on_credential`](CachedProviderBuilder::on_credential) | until the refresh token expires |
+/// | a refresh token that a [discarded](CachedProvider::reset) login brought, without the hook [`on_unspent`](CachedProviderBuilder::on_unspent) | until it expires, or a login takes it |
 /// | a back-off after a failed login | until it ends |
 /// | a failed login | 6 min after it; 75 min if the failure is likely to repeat; 135 min if it is permanent |
 /// | a rejected target | 10 min after the last rejection |

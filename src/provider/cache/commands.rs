@@ -125,6 +125,7 @@ impl Cache {
         locked.discard_flight(Discard::Replaced);
         let refresh_token = credential.refresh_token().cloned();
         let refresh_token = refresh_token.map(|token| token.counted_from(now));
+        locked.is_refresh_token_unstored &= refresh_token.is_none();
         let unspent = refresh_token.and_then(|new| locked.refresh_token.replace(new));
         let unspent = unspent.filter(|it| !is_same(it, locked.refresh_token.as_ref()));
         // The state of the rules stays: at some APIs, each answer brings the next token.
@@ -237,6 +238,8 @@ impl Cache {
         };
         if locked.keeps_refresh_token_after(discard) {
             locked.refresh_token = newest.take();
+            let is_new = entry.is_some();
+            locked.is_refresh_token_unstored |= is_new && self.setup.hooks.on_unspent.is_none();
         }
         let held = locked.refresh_token.clone();
         locked.counts.discarded_logins += 1;

@@ -85,7 +85,8 @@ impl Cache {
             let token = locked.refresh_token.as_ref();
             token.is_some_and(|token| !token.is_expired(now))
         };
-        let is_handed_over = self.setup.hooks.on_credential.is_some();
+        let is_handed_over =
+            self.setup.hooks.on_credential.is_some() && !locked.is_refresh_token_unstored;
         locked.flight.is_some()
             || locked.is_signed_out
             || (!is_handed_over && has_refresh_token())

@@ -150,6 +150,8 @@ struct Locked {
     back_off: BackOff,
     /// For the next login. A login under way has taken it.
     refresh_token: Option<RefreshToken>,
+    /// Whether the refresh token came from a discarded login, and no hook got it.
+    is_refresh_token_unstored: bool,
     rejections: Rejections,
     /// The last generations, oldest first.
     issued: VecDeque<Generation>,
@@ -324,6 +326,7 @@ impl Locked {
             failure: None,
             back_off: BackOff::default(),
             refresh_token: None,
+            is_refresh_token_unstored: false,
             rejections: Rejections::new(pauses),
             issued: VecDeque::new(),
             rejected: None,

@@ -197,6 +197,7 @@ impl Cache {
                 answered,
             }) => {
                 locked.refresh_token = refresh_token;
+                locked.is_refresh_token_unstored = false;
                 // The login did without the previous one, and brought another.
                 unspent = left;
                 locked.counts.logins += 1;
