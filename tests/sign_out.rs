@@ -711,3 +711,30 @@ async fn a_credential_that_is_handed_in_reaches_a_request_that_is_about_to_wait(
     let authorization = assert_ready_ok!(waiter.poll());
     assert_eq!(authorization.value(), "Bearer handed-in");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_handed_in_alone_is_stored_with_the_refresh_token_that_is_kept() {
+    let log = Log::default();
+    let stored = log.clone();
+    let provider = CachedProvider::builder(ScriptedLogin::new())
+        .starting_with(credential("first").with_refresh_token("r1"))
+        .on_credential(move |credential| {
+            let refresh_token = credential.refresh_token().map(|it| it.expose());
+            stored.write(format!("{} {refresh_token:?}", credential.token().expose()));
+        })
+        .build();
+    provider.set_credential(credential("second"));
+    provider.set_credential(credential("third").with_refresh_token("r2"));
+    provider.set_credential(credential("fourth"));
+    provider.sign_out();
+    provider.set_credential(credential("fifth"));
+    assert_eq!(
+        log.take(),
+        [
+            r#"second Some("r1")"#,
+            r#"third Some("r2")"#,
+            r#"fourth Some("r2")"#,
+            "fifth None"
+        ]
+    );
+}
