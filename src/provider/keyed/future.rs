@@ -39,6 +39,10 @@ pin_project! {
     ///         self.0.is_current(held, head)
     ///     }
     ///
+    ///     fn is_withdrawn(&self, held: &Authorization, head: RequestHead<'_>) -> bool {
+    ///         self.0.is_withdrawn(held, head)
+    ///     }
+    ///
     ///     fn sends_bare(&self, head: RequestHead<'_>) -> bool {
     ///         self.0.sends_bare(head)
     ///     }
