@@ -738,3 +738,18 @@ async fn a_token_that_is_handed_in_alone_is_stored_with_the_refresh_token_that_i
         ]
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_token_that_a_login_returns_again_is_not_retired() {
+    let log = Log::default();
+    let login = login_fn(|_| async { Ok(credential("same").with_refresh_token("r")) });
+    let provider = log.hooks(CachedProvider::builder(login)).build();
+    let generation = provider.acquire().await.unwrap().generation();
+    assert!(provider.reject(&by_hand(generation)).is_log_in());
+    provider.acquire().await.unwrap();
+    assert_eq!(
+        log.take(),
+        ["stored same", "stored same"],
+        "both are in use"
+    );
+}

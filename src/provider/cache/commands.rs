@@ -279,7 +279,7 @@ impl Cache {
 }
 
 /// Whether the provider goes on with the same refresh token: then it must not be revoked.
-fn is_same(token: &RefreshToken, held: Option<&RefreshToken>) -> bool {
+pub(super) fn is_same(token: &RefreshToken, held: Option<&RefreshToken>) -> bool {
     held.is_some_and(|held| held.expose() == token.expose())
 }
 

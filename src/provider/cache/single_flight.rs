@@ -10,6 +10,7 @@ use std::{
 use super::{
     Cache, Entry, Locked,
     backoff::BackOff,
+    commands::is_same,
     flight::{Fate, Flight},
     lifespan::Freshness,
     login_task::{LoginTask, Success},
@@ -196,10 +197,10 @@ impl Cache {
                 refresh_token,
                 answered,
             }) => {
+                // The login did without the previous one, and brought another, or the same one again.
+                unspent = left.filter(|left| !is_same(left, refresh_token.as_ref()));
                 locked.refresh_token = refresh_token;
                 locked.is_refresh_token_unstored = false;
-                // The login did without the previous one, and brought another.
-                unspent = left;
                 locked.counts.logins += 1;
                 locked.back_off = BackOff::default();
                 replaced = self.publish(&mut locked, Arc::clone(&entry), answered);
