@@ -712,31 +712,22 @@ async fn a_credential_that_is_handed_in_reaches_a_request_that_is_about_to_wait(
     assert_eq!(authorization.value(), "Bearer handed-in");
 }
 
+/// With the refresh token that the provider keeps, the hook could overtake `before_refresh` of a login: the
+/// store would then have a refresh token that is being spent.
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_handed_in_alone_is_stored_with_the_refresh_token_that_is_kept() {
+async fn a_token_that_is_handed_in_alone_is_stored_alone() {
     let log = Log::default();
     let stored = log.clone();
     let provider = CachedProvider::builder(ScriptedLogin::new())
-        .starting_with(credential("first").with_refresh_token("r1"))
+        .starting_with_refresh_token("r1")
         .on_credential(move |credential| {
             let refresh_token = credential.refresh_token().map(|it| it.expose());
             stored.write(format!("{} {refresh_token:?}", credential.token().expose()));
         })
         .build();
-    provider.set_credential(credential("second"));
-    provider.set_credential(credential("third").with_refresh_token("r2"));
-    provider.set_credential(credential("fourth"));
-    provider.sign_out();
-    provider.set_credential(credential("fifth"));
-    assert_eq!(
-        log.take(),
-        [
-            r#"second Some("r1")"#,
-            r#"third Some("r2")"#,
-            r#"fourth Some("r2")"#,
-            "fifth None"
-        ]
-    );
+    provider.set_credential(credential("first"));
+    provider.set_credential(credential("second").with_refresh_token("r2"));
+    assert_eq!(log.take(), ["first None", r#"second Some("r2")"#]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -160,7 +160,7 @@
 //! ```
 //!
 //! A token alone keeps the refresh token that the provider has. Each token that is handed in goes to
-//! [`on_credential`] as well, together with that refresh token.
+//! [`on_credential`] as well.
 //!
 //! # Revoke
 //!

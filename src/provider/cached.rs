@@ -205,8 +205,7 @@ impl CachedProvider {
     /// - The outcome of a login under way is discarded.
     /// - Its lifetime counts from this call. An expired one makes the next request log in.
     /// - Without a refresh token of its own, the provider keeps the one that it has.
-    /// - [`on_credential`](CachedProviderBuilder::on_credential) gets it too, with the refresh token that
-    ///   the provider keeps. If a login has taken that one, it comes alone.
+    /// - [`on_credential`](CachedProviderBuilder::on_credential) gets it too.
     ///
     /// For another user, [sign out](Self::sign_out) first: then no request of the previous user is
     /// replayed with it.

@@ -100,7 +100,7 @@ impl Cache {
         if !is_wanted() {
             return false;
         }
-        self.store_handed_in(credential);
+        self.setup.hooks.credential(credential);
         let (mut locked, entry, now) = loop {
             let now = Moment::of(&*self.setup.clock);
             let entry = self.entry(credential, Source::Caller(now), now);
@@ -143,23 +143,6 @@ impl Cache {
             flight.wake();
         }
         true
-    }
-
-    /// Calls the hook. As after a login, it gets the refresh token that stays.
-    fn store_handed_in(&self, credential: &Credential) {
-        let hooks = &self.setup.hooks;
-        if credential.refresh_token().is_none()
-            && hooks.on_credential.is_some()
-            && let Some(kept) = self.refresh_token()
-        {
-            hooks.credential(&credential.clone().with_refresh_token(kept));
-        } else {
-            hooks.credential(credential);
-        }
-    }
-
-    fn refresh_token(&self) -> Option<RefreshToken> {
-        self.lock().refresh_token.clone()
     }
 
     /// Waits until no login is under way, and the observers of the last one have run.

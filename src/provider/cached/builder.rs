@@ -148,6 +148,10 @@ impl CachedProviderBuilder {
     /// It runs in the login's task, or in [`set_credential`](CachedProvider::set_credential), and must
     /// not block. Spawn your own task for slow work. A panic in it changes nothing.
     ///
+    /// A login that brings no refresh token keeps the previous one if that is unspent: then the credential
+    /// has it. A token that you [hand in](CachedProvider::set_credential) alone comes alone: leave the
+    /// stored refresh token as it is.
+    ///
     /// A sign-out may come while it runs. So delete what you have stored in
     /// [`on_retired`](Self::on_retired), or once the provider has [settled](CachedProvider::settled).
     pub fn on_credential(mut self, keep: impl Fn(&Credential) + Send + Sync + 'static) -> Self {
