@@ -205,7 +205,8 @@ impl CachedProvider {
     /// - The outcome of a login under way is discarded.
     /// - Its lifetime counts from this call. An expired one makes the next request log in.
     /// - Without a refresh token of its own, the provider keeps the one that it has.
-    /// - [`on_credential`](CachedProviderBuilder::on_credential) gets it too.
+    /// - [`on_credential`](CachedProviderBuilder::on_credential) gets it too, as you pass it. If it has no
+    ///   refresh token, a store must keep the one that it has.
     ///
     /// For another user, [sign out](Self::sign_out) first: then no request of the previous user is
     /// replayed with it.
