@@ -744,3 +744,25 @@ async fn a_refresh_token_that_a_login_returns_again_is_not_retired() {
         "both are in use"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_too_late_does_not_retire_the_refresh_token_in_use() {
+    let log = Log::default();
+    let itself: Arc<OnceLock<CachedProvider>> = Arc::default();
+    let (retired, in_hook) = (log.clone(), Arc::clone(&itself));
+    let provider = CachedProvider::builder(ScriptedLogin::new())
+        .starting_with(credential("first").with_refresh_token("r"))
+        .on_credential(move |it| {
+            if it.token().expose() == "second" {
+                let third = credential("third").with_refresh_token("r");
+                in_hook.get().unwrap().set_credential(third);
+            }
+        })
+        .on_retired(move |it| retired.write(described(&it)))
+        .build();
+    itself.set(provider.clone()).ok();
+    let receipt = receipt(provider.current().unwrap().generation());
+    let second = credential("second").with_refresh_token("r");
+    assert!(!provider.replace_credential(receipt, second));
+    assert_eq!(log.take(), ["Replaced first -", "Replaced second -"]);
+}

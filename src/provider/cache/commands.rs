@@ -111,9 +111,11 @@ impl Cache {
             }
         };
         if !is_wanted() {
-            drop(locked);
             // The hook may have stored it.
-            let refresh_token = credential.refresh_token().cloned();
+            let held = locked.refresh_token.as_ref();
+            let refresh_token = credential.refresh_token().filter(|it| !is_same(it, held));
+            let refresh_token = refresh_token.cloned();
+            drop(locked);
             let reason = match self.is_signed_out_since(sign_outs) {
                 true => Retirement::SignedOut,
                 false => Retirement::Replaced,
