@@ -516,7 +516,7 @@ async fn the_error_at_the_bound_says_so() {
     assert!(error.is_at_capacity());
     assert_eq!(
         error.to_string(),
-        "all 1 accounts of the provider are busy or must be remembered: raise its capacity, or try again later"
+        "the provider keeps at most 1 accounts, and found none that it may evict: raise its capacity, or try again later"
     );
     assert!(matches!(error.recovery(), Recovery::TryAgain { after } if !after.is_zero()));
     assert!(
@@ -603,9 +603,51 @@ async fn a_key_that_is_forgotten_is_signed_out_and_logs_in_again() {
     assert_ne!(after.generation(), before.generation());
 
     world.provider.forget(&User(0));
-    assert!(world.is_evicted().await, "its place is free");
+    assert_eq!(world.provider.len(), 0, "its place is free");
     world.provider.forget(&User(0)); // an unknown key
-    assert_eq!(world.provider.len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_that_is_forgotten_gets_a_login_made_anew() {
+    let password = Arc::new(Mutex::new("old"));
+    let current = Arc::clone(&password);
+    let provider = KeyedProvider::new(move |_: &User| {
+        let password = *current.lock().unwrap();
+        login_fn(move |_| ready(Credential::new(password).map_err(Into::into)))
+    });
+    let of = async || acquire(&provider, User(0)).await.unwrap();
+    assert_eq!(of().await.value(), "Bearer old");
+    *password.lock().unwrap() = "new";
+    let held = provider.for_key(&User(0)).unwrap();
+    provider.forget(&User(0));
+    assert_eq!(of().await.value(), "Bearer old", "it is held");
+    drop(held);
+    provider.forget(&User(0));
+    assert_eq!(provider.len(), 0);
+    assert_eq!(of().await.value(), "Bearer new");
+    assert_eq!(provider.len(), 1);
+}
+
+/// The request has its authorization, and its account is another one when the service is ready.
+#[tokio::test]
+async fn a_request_that_waits_for_its_service_outlives_its_account() {
+    let provider = Logins::default().provider(1);
+    let (service, mut handle) = tower_test::mock::pair::<Request<()>, Response<()>>();
+    let mut client = BearerAuthLayer::new(provider.clone(), origins()).layer(service);
+    handle.allow(1);
+    client.ready().await.unwrap();
+    let mut response = task::spawn(client.call(request(User(0))));
+    handle.allow(0);
+    assert_pending!(response.poll());
+    tokio::task::yield_now().await;
+    assert_pending!(response.poll(), "the service is not ready");
+    for user in [User(1), User(0)] {
+        acquire(&provider, user).await.unwrap(); // evicts the other one
+    }
+    handle.allow(1);
+    assert_pending!(response.poll());
+    let (sent, _) = handle.next_request().await.unwrap();
+    assert_eq!(sent.headers()[AUTHORIZATION], "Bearer user-0-1");
 }
 
 // I1
@@ -1025,20 +1067,6 @@ async fn a_new_key_tries_a_part_of_the_accounts_and_the_next_one_the_others() {
     }
     assert!(provider.for_key(&User(2_000)).unwrap_err().is_at_capacity());
     provider.for_key(&User(2_000)).unwrap();
-}
-
-#[tokio::test]
-async fn a_forgotten_key_keeps_its_login() {
-    let made = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&made);
-    let provider = KeyedProvider::new(move |_: &User| {
-        count.fetch_add(1, SeqCst);
-        Issuer::new()
-    });
-    acquire(&provider, User(0)).await.unwrap();
-    provider.forget(&User(0));
-    acquire(&provider, User(0)).await.unwrap();
-    assert_eq!(made.load(SeqCst), 1);
 }
 
 /// A service asks about the copy that it holds, whatever the key of the request is.

@@ -401,7 +401,7 @@ impl fmt::Display for Kind {
             ),
             Self::NoAuthorization => f.write_str("no authorization for this request"),
             Self::AtCapacity { capacity } => {
-                write!(f, "all {capacity} accounts of the provider are busy or must be remembered: raise its capacity, or try again later")
+                write!(f, "the provider keeps at most {capacity} accounts, and found none that it may evict: raise its capacity, or try again later")
             }
             Self::ManyHeaders => f.write_str(
                 "the request has several headers of the authorization's name: set only one",

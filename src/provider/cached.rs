@@ -209,7 +209,8 @@ impl CachedProvider {
     ///   refresh token, a store must keep the one that it has.
     ///
     /// For another user, [sign out](Self::sign_out) first: then no request of the previous user is
-    /// replayed with it.
+    /// replayed with it. If you store credentials, wait until the provider has
+    /// [settled](Self::settled) in between: a login under way may be storing its own.
     ///
     /// # Examples
     ///
@@ -281,7 +282,8 @@ impl CachedProvider {
     /// before stored credentials are deleted.
     ///
     /// It ends within the login's timeout and one second. A login that starts meanwhile makes it wait
-    /// longer, so stop sending requests first. The hooks and observers of the last login have run then.
+    /// longer, so stop sending requests first. The hooks and observers of the last login have run then,
+    /// unless it was [lost](Error::is_login_lost) because one of them blocks.
     /// The guide has a [page on shutdown](crate::guide::shutdown).
     ///
     /// # Panics

@@ -172,22 +172,21 @@ where
         self.0.accounts.find(key)
     }
 
-    /// Signs out the account of a key, and forgets it: the next request with this key logs in.
+    /// Signs out the account of a key, and forgets it: the next request with this key creates another one,
+    /// for example with a new password.
     ///
-    /// As [`CachedProvider::sign_out`] otherwise: requests that wait fail, nothing is replayed, a login
-    /// under way ends without effect, and
+    /// As [`CachedProvider::sign_out`] otherwise: requests that wait fail, nothing is replayed, and
     /// [`on_retired`](CachedProviderBuilder::on_retired) gets what was dropped. To make the requests of
     /// this key fail instead, sign out the handle from [`for_key`](Self::for_key): that account keeps its
     /// place.
     ///
-    /// The account keeps its login and its settings until it is evicted. So a login should look up a
-    /// password each time, and not keep a copy. A key that was evicted before has nothing to forget:
-    /// delete what you have stored for it yourself.
+    /// While a login is under way, or you hold a handle, the account stays, so that there is one login at
+    /// a time. The next request then logs in by the same login as before. Wait until its handle has
+    /// [settled](CachedProvider::settled), and drop it, if the login must be made anew.
+    ///
+    /// A key that was evicted before has nothing to forget: delete what you have stored for it yourself.
     pub fn forget(&self, key: &K) {
-        if let Some(provider) = self.find(key) {
-            provider.sign_out();
-            provider.reset();
-        }
+        self.0.accounts.forget(key);
     }
 
     /// Returns all keys with their providers, in no particular order: for metrics and for a shutdown.

@@ -271,7 +271,9 @@ impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
                     ProgressProjection::Acquired { authorization } => Some(authorization.clone()),
                     _ => None,
                 };
-                break newer.or(acquired).expect(HAS_REQUEST);
+                // One of another account is not newer: an account may be evicted and created again.
+                let is_same = |it: &Authorization| *this.owner == Some(it.owner());
+                break newer.filter(is_same).or(acquired).expect(HAS_REQUEST);
             }
             *this.rounds += 1;
             let fresh = this.service.clone();

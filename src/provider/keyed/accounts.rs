@@ -207,6 +207,23 @@ impl<K: Eq + Hash + Clone> Accounts<K> {
             .read(key, self.by_key.hash(key), Account::hold_used)?
     }
 
+    /// Signs out the account of a key, and evicts it if nobody holds it.
+    pub(super) fn forget(&self, key: &K) {
+        let hash = self.by_key.hash(key);
+        let shard = self.by_key.shard(hash).load_full();
+        let account = shard.as_ref().and_then(|shard| shard.find(key, hash));
+        let Some(account) = account else {
+            return;
+        };
+        account.provider().sign_out();
+        account.provider().reset();
+        if account.evict() {
+            let index = self.by_number.index(account.number);
+            self.remove(index, account);
+            self.lock().free.push(index);
+        }
+    }
+
     /// The provider of a key, created if there is none: `create` gets its number. `None` if all places
     /// are taken, and no account may be evicted.
     pub(super) fn find_or_create(

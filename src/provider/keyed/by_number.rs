@@ -37,6 +37,10 @@ impl<K> ByNumber<K> {
         index as u32 | round.checked_shl(self.index_bits).unwrap_or(0)
     }
 
+    pub(super) fn index(&self, number: u32) -> usize {
+        (number & ((1 << self.index_bits) - 1)) as usize
+    }
+
     /// Allocates the place, so that [`replace`](Self::replace) allocates nothing.
     pub(super) fn allocate(&self, index: usize) {
         let page = &self.pages[index / PER_PAGE];
@@ -63,8 +67,7 @@ impl<K> ByNumber<K> {
     /// Reads the account with this number, without a lock.
     #[inline]
     pub(super) fn read<T>(&self, number: u32, read: impl FnOnce(&Account<K>) -> T) -> Option<T> {
-        let index = number & ((1 << self.index_bits) - 1);
-        let account = self.place(index as usize)?.load();
+        let account = self.place(self.index(number))?.load();
         let account = account.as_ref().filter(|it| it.number == number)?;
         Some(read(account))
     }
