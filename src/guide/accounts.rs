@@ -161,8 +161,9 @@
 //!
 //! # In production
 //!
-//! - After a customer has changed a password, call [`reset`](CachedProvider::reset) of
-//!   [`for_key`](KeyedProvider::for_key).
+//! - After a customer has changed a password, [`forget`](KeyedProvider::forget) the key: its next request
+//!   makes the login anew. If the login reads the password each time, a
+//!   [`reset`](CachedProvider::reset) of [`for_key`](KeyedProvider::for_key) is enough.
 //! - [`find`](KeyedProvider::find) creates no account: use it for a look at one key.
 //! - For metrics, go through [`accounts`](KeyedProvider::accounts), which has a
 //!   [`snapshot`](CachedProvider::snapshot) for each key. Drop the list after use, since it keeps the

@@ -107,8 +107,8 @@
 //!
 //! Some OAuth servers decode neither: use `basic_auth` there.
 //!
-//! `LoginBody` has the same methods. A body that a function makes can so bring a secret that rotates, a
-//! proof, or a signature of itself.
+//! `LoginBody` has the same methods. With them, a function that makes the body also makes its headers: a
+//! secret that rotates, a proof, or a signature of the body.
 //!
 //! # A body that is made for each login
 //!

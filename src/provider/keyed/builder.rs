@@ -95,7 +95,8 @@ where
     /// credential. Several calls add up.
     ///
     /// `configure` is called by the request that brings the new key, also when that key was evicted
-    /// before. It is called again if the key comes and is evicted meanwhile. A panic in it reaches that request. The number of the account cannot be chosen.
+    /// before. It is called again if another account of the key comes and goes meanwhile. A panic in it
+    /// reaches that request. The number of the account cannot be chosen.
     ///
     /// Set [`on_credential`](CachedProviderBuilder::on_credential) if the credentials have refresh
     /// tokens. Otherwise an account is not evicted until its refresh token expires, since no other copy
