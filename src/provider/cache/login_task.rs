@@ -1,6 +1,6 @@
 //! The Tokio task that runs one login.
 
-use std::{future::poll_fn, sync::Arc, task::Poll};
+use std::{future::poll_fn, mem, sync::Arc, task::Poll};
 
 use super::{
     Cache, Entry, Setup,
@@ -111,17 +111,18 @@ impl LoginTask {
         let timeout = self.cache.setup.policy.time_to_log_in();
         // The calls are inside the future, so that a panic in them is caught as well.
         let mut login = Box::pin(async {
-            let request = self.write_ahead().await;
-            if let Some(error) = self.cache.obstacle(&self.flight) {
-                return Err(error.into());
-            }
+            let request = self.write_ahead().await?;
             self.cache.setup.login.login(request).await
         });
         let span = self.flight.span();
+        let mut has_begun = false;
         let polled = poll_fn(|cx| {
-            // The flight was declared lost: the login must send nothing more.
-            if !self.cache.has_flight(&self.flight) {
-                return Poll::Ready(Err(Error::login_lost()));
+            // A lost login must send nothing more. One that a sign-out overtakes need not begin.
+            let has_begun = mem::replace(&mut has_begun, true);
+            if let Some(error) = self.cache.obstacle(&self.flight)
+                && (!has_begun || error.is_login_lost())
+            {
+                return Poll::Ready(Err(error));
             }
             // A login that has panicked is dropped, and shares no state with the cache.
             match catch(|| span.within(|| login.as_mut().poll(cx))) {
@@ -140,16 +141,26 @@ impl LoginTask {
 
     /// Runs the hook before a refresh token is handed to the login. If the hook fails, the login does
     /// not get it.
-    async fn write_ahead(&self) -> LoginRequest {
+    async fn write_ahead(&self) -> Result<LoginRequest, BoxError> {
         let request = self.flight.request();
-        if let Some(hook) = &self.cache.setup.hooks.before_refresh
-            && let Some(refresh_token) = self.flight.refresh_token().peek()
-            && let Err(error) = hook(refresh_token).await
-        {
-            self.flight.refresh_token().report_failure(error);
-            return request.without_refresh_token();
+        let Some(hook) = &self.cache.setup.hooks.before_refresh else {
+            return Ok(request.clone());
+        };
+        let Some(refresh_token) = self.flight.refresh_token().peek() else {
+            return Ok(request.clone());
+        };
+        let written = hook(refresh_token).await;
+        // It may have taken long.
+        if let Some(error) = self.cache.obstacle(&self.flight) {
+            return Err(error.into());
         }
-        request.clone()
+        Ok(match written {
+            Ok(()) => request.clone(),
+            Err(error) => {
+                self.flight.refresh_token().report_failure(error);
+                request.without_refresh_token()
+            }
+        })
     }
 
     fn failure(&self, source: BoxError) -> Error {

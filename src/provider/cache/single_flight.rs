@@ -121,10 +121,6 @@ impl Cache {
         runtime.spawn(async {});
     }
 
-    pub(super) fn has_flight(&self, flight: &Arc<Flight<Arc<Entry>>>) -> bool {
-        self.lock().has_flight(flight)
-    }
-
     /// What will become of a login that ends now.
     pub(super) fn fate(&self, flight: &Arc<Flight<Arc<Entry>>>) -> Fate {
         let locked = self.lock();

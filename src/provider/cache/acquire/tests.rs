@@ -49,7 +49,7 @@ async fn waiters_on_the_logins_runtime_share_one_timer() {
             "10 s for the login, 1 s of grace"
         );
     }
-    assert!(!cache.has_flight(&flight));
+    assert!(!cache.lock().has_flight(&flight));
     assert_eq!(tasks(), 0);
 }
 
