@@ -43,6 +43,10 @@ fn reject(provider: &CachedProvider, generation: Generation) -> bool {
         .is_log_in()
 }
 
+/// With two preemptions, these take most of the time of all models: `.ci/run models` does that.
+#[cfg(feature = "loom")]
+const LARGE: [&str; 2] = ["rejected_twice", "watch"];
+
 /// Explores a model and prints the number of schedules, also under the label of a row if there is
 /// one.
 fn explore(name: &str, row: Option<&str>, model: impl Fn() + Send + Sync + 'static) {
@@ -56,7 +60,9 @@ fn explore(name: &str, row: Option<&str>, model: impl Fn() + Send + Sync + 'stat
     #[cfg(feature = "loom")]
     {
         let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(number("MODEL_PREEMPTIONS", 2));
+        let is_large = LARGE.contains(&name);
+        let preemptions = number("MODEL_PREEMPTIONS", if is_large { 1 } else { 2 });
+        builder.preemption_bound = Some(preemptions);
         builder.max_branches = 100_000;
         builder.check(model);
         report("loom", name, row, "interleavings", schedules.load(SeqCst));
