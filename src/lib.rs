@@ -63,6 +63,7 @@
 //! | send a token that never changes | [`StaticProvider`] |
 //! | log in, cache and renew | [`CachedProvider`] with [`login_fn`] or a [`Login`] |
 //! | log in by one POST with a JSON answer, without code | `HttpLogin`, feature `json` |
+//! | log in by OAuth 2.0 | `HttpLogin` with `OAuth2Grant`, feature `oauth2` |
 //! | choose a provider at run time, or none | [`BoxProvider`], `Option<P>` |
 //! | choose the account by the request | [`KeyedProvider`] |
 //! | wrap an SDK's token cache | [`CredentialProvider`] |
@@ -89,6 +90,7 @@
 //! | feature | adds |
 //! | --- | --- |
 //! | `json` | `HttpLogin`: a login that is one POST with a JSON answer |
+//! | `oauth2` | `OAuth2Grant`: client credentials and other grants of OAuth 2.0, for `HttpLogin` |
 //! | `quable` | `presets::Quable`: Quable PIM |
 //! | `teletracker` | `presets::Teletracker`: Teletracker |
 //! | `test-util` | `test_util`: a scripted login, a scripted provider, a clock moved by hand |
@@ -139,6 +141,7 @@ pub mod test_util;
     all(
         doctest,
         feature = "json",
+        feature = "oauth2",
         feature = "quable",
         feature = "teletracker",
         feature = "test-util",
@@ -151,6 +154,8 @@ pub mod guide;
 pub use crate::login::{
     AnswerField, HttpLogin, InvalidBasicAuth, Lifetime, LoginAnswer, LoginBody, RefreshFailure,
 };
+#[cfg(feature = "oauth2")]
+pub use crate::login::{OAuth2Grant, ReservedParameter};
 #[cfg(any(feature = "loom", feature = "shuttle"))]
 pub use crate::runtime::model;
 pub use crate::{

@@ -23,7 +23,7 @@ use support::{by_hand, origins};
 use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{
     Authorization, BearerAuthLayer, BoxError, CachedProvider, Credential, HttpLogin, Lifetime,
-    Login, LoginBody, LoginRequest, Scheme, Secret, Token, login_fn, presets::Quable,
+    Login, LoginBody, LoginRequest, OAuth2Grant, Scheme, Secret, Token, login_fn, presets::Quable,
 };
 use zeroize::Zeroize;
 
@@ -361,4 +361,39 @@ fn forms_and_basic_keep_one_copy_of_their_secret() {
     assert_eq!(search.copies(&password), 0, "made for one login");
     assert_eq!(search.copies(&secret), 0, "encoded");
     assert_eq!(search.copies(&secret.in_base64()), 0, "made for one login");
+}
+
+#[test]
+fn a_grant_keeps_one_copy_of_each_secret() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap();
+    let mut search = Search::new();
+    let client = tower::service_fn(|request: Request<Full<Bytes>>| {
+        drop(request);
+        std::future::ready(Err::<Response<Full<Bytes>>, BoxError>("refused".into()))
+    });
+    let attempt = |login: &HttpLogin, request: LoginRequest| {
+        let mut attempt = Box::pin(async { login.login(request).await });
+        let mut cx = Context::from_waker(Waker::noop());
+        let outcome = attempt.as_mut().poll(&mut cx);
+        assert!(matches!(outcome, Poll::Ready(Err(_))));
+    };
+    let url = "https://login.example.com/token";
+    let (password, assertion, refresh) = (Canary::new(23), Canary::new(24), Canary::new(25));
+
+    let grant = OAuth2Grant::password("me", password.reveal());
+    let login = HttpLogin::new(client, url, grant).unwrap();
+    for _ in 0..2 {
+        assert_eq!(search.copies(&password), 1, "in the form");
+        let request = LoginRequest::with_refresh_token(refresh.reveal());
+        assert_eq!(search.copies(&refresh), 1, "in the request");
+        attempt(&login, request);
+        assert_eq!(search.copies(&refresh), 0, "spent");
+    }
+    drop(login);
+    assert_eq!(search.copies(&password), 0, "dropped");
+
+    let grant = OAuth2Grant::jwt_bearer(move |_| async move { Ok(assertion.reveal()) });
+    let login = HttpLogin::new(client, url, grant).unwrap();
+    attempt(&login, LoginRequest::default());
+    assert_eq!(search.copies(&assertion), 0, "made for one login");
 }

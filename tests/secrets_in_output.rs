@@ -36,9 +36,9 @@ use tower_bearer::{
     AnswerField, Authorization, BearerAuth, BearerAuthLayer, BoxProvider, CachePolicy,
     CachedProvider, Challenge, Clock, Credential, CredentialEvent, CredentialProvider,
     CredentialState, Error, Generation, HttpLogin, KeyedProvider, Lifetime, LoginBody, LoginError,
-    LoginRequest, NoReplay, Origins, PerRequest, ReadyBody, Recovery, RefreshFailure, RefreshToken,
-    RejectionReport, Replay, ReplayEmpty, ReplayEmptyOr, ReplayReady, ReplayWith, RequestHead,
-    Scheme, Secret, Session, StaticProvider, SystemClock, Token, login_fn,
+    LoginRequest, NoReplay, OAuth2Grant, Origins, PerRequest, ReadyBody, Recovery, RefreshFailure,
+    RefreshToken, RejectionReport, Replay, ReplayEmpty, ReplayEmptyOr, ReplayReady, ReplayWith,
+    RequestHead, Scheme, Secret, Session, StaticProvider, SystemClock, Token, login_fn,
     presets::{Quable, Teletracker},
     test_util::{ScriptedLogin, ScriptedProvider, TestClock},
 };
@@ -442,6 +442,12 @@ fn public_types(run: &mut Run) {
     run.debug(&LoginBody::from(PASSWORD));
     let form = LoginBody::form([("password", PASSWORD)]);
     run.debug(&form.client_secret_basic("me", CLIENT_SECRET).unwrap());
+    let grant = OAuth2Grant::password("me", PASSWORD)
+        .client_secret_post("client", CLIENT_SECRET)
+        .parameter("actor_token", TOKEN)
+        .unwrap();
+    run.debug(&grant);
+    run.display(&grant.parameter("password", PASSWORD).unwrap_err());
     run.display(&AnswerField::from(["/token", "/access_token"]));
     run.debug(&TestClock::new());
     run.debug(&ScriptedLogin::new());

@@ -131,6 +131,7 @@
 //! | `the answer to the … at … has no token at …` | Compare the place with an answer: `token_at`. Places are a pointer or `the header …`, joined by `or`. The API may ask for a second factor. |
 //! | `the answer to the … at … has a token of another type than bearer` | Set the scheme that the API documents: `with_scheme`. |
 //! | `the answer to the … at … has an unusable token` | Its source is an [`InvalidToken`](crate::InvalidToken): see below. |
+//! | ``there is no refresh token: sign in again, and pass the new credential to `set_credential` `` | A source: `OAuth2Grant::refresh_token` had no refresh token, or its server refused it. Do as it says. |
 //!
 //! # Errors of a configuration
 //!
@@ -168,6 +169,10 @@
 //! | --- | --- |
 //! | ``the user of Basic authentication has a colon: only `client_secret_basic` can carry it`` | Do as it says if the server is one of OAuth 2.0; otherwise choose another user. |
 //! | `Basic authentication carries no control characters: remove the line break at the end` | Trim what you read from a file. |
+//!
+//! | [`ReservedParameter`](https://docs.rs/tower-bearer/latest/tower_bearer/struct.ReservedParameter.html) | what to do |
+//! | --- | --- |
+//! | ``the grant sends `…` itself: set it by the constructor or the method that is for it`` | Do as it says: a request has it only once. |
 //!
 //! # Why a rejected request was not replayed
 //!

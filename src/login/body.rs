@@ -5,17 +5,21 @@ use std::{fmt, pin::Pin};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 
+#[cfg(feature = "oauth2")]
+use super::Session;
 use super::{
     LoginRequest,
     basic::{self, InvalidBasicAuth},
     form, headers,
 };
+#[cfg(feature = "oauth2")]
+use crate::credential::RefreshToken;
 use crate::{credential::Secret, error::BoxError};
 
 const JSON: &str = "application/json";
 
-/// The body of a login or a refresh: JSON, a form, or a function that makes one of them. It may bring
-/// [headers](Self::header).
+/// The body of a login or a refresh: JSON, a form, a grant of OAuth 2.0 (`OAuth2Grant`, feature `oauth2`),
+/// or a function that makes one of them. It may bring [headers](Self::header).
 ///
 /// A text, a `&str`, a `String` or a [`Secret`], is sent as it is. Its content type is
 /// `application/json` unless [`HttpLogin::content_type`](crate::HttpLogin::content_type) sets
@@ -42,6 +46,17 @@ const JSON: &str = "application/json";
 pub struct LoginBody {
     source: Source,
     headers: HeaderMap,
+    #[cfg(feature = "oauth2")]
+    rules: Option<GrantRules>,
+}
+
+/// What an OAuth 2.0 grant says beside the body of its login.
+#[cfg(feature = "oauth2")]
+pub(super) struct GrantRules {
+    pub(super) refresh: Box<dyn Fn(&RefreshToken) -> LoginBody + Send + Sync>,
+    /// Whether there is no login but the refresh.
+    pub(super) is_refresh_only: bool,
+    pub(super) session: Session,
 }
 
 enum Source {
@@ -184,7 +199,22 @@ impl LoginBody {
         Self {
             source,
             headers: HeaderMap::new(),
+            #[cfg(feature = "oauth2")]
+            rules: None,
         }
+    }
+
+    #[cfg(feature = "oauth2")]
+    pub(super) fn with_rules(self, rules: GrantRules) -> Self {
+        Self {
+            rules: Some(rules),
+            ..self
+        }
+    }
+
+    #[cfg(feature = "oauth2")]
+    pub(super) fn take_rules(&mut self) -> Option<GrantRules> {
+        self.rules.take()
     }
 
     /// Adds a header to the requests with this body, as [`HttpLogin::header`](crate::HttpLogin::header)

@@ -99,6 +99,8 @@ pub struct HttpLogin {
     /// Beside those that each request has.
     headers: HeaderMap,
     refresh: Option<Refresh>,
+    /// Whether there is no full login, only the refresh.
+    is_refresh_only: bool,
     format: AnswerFormat,
     session: Session,
     full_login_after: Vec<RefreshFailure>,
@@ -112,8 +114,8 @@ pub struct HttpLogin {
 impl HttpLogin {
     /// A login that posts `body` to `url` through `client`.
     ///
-    /// The body is JSON text, a [form](LoginBody::form), or a [function](LoginBody::from_fn) that makes
-    /// one of them for each login.
+    /// The body is JSON text, a [form](LoginBody::form), a grant of OAuth 2.0 (`OAuth2Grant`, feature
+    /// `oauth2`), or a [function](LoginBody::from_fn) that makes one of them for each login.
     ///
     /// The client is any tower HTTP service *without* the layer. Its request body must be
     /// `From<Bytes>`, as `Full<Bytes>` is. A boxed client must be tower's `BoxCloneSyncService`. The
@@ -206,13 +208,14 @@ impl HttpLogin {
         R::Data: Send,
         R::Error: Into<BoxError>,
     {
-        Self {
+        let login = Self {
             client: Box::new(Erased::new(client)),
             url,
             cleartext: Cleartext::ToLoopback,
             body,
             headers: HeaderMap::new(),
             refresh: None,
+            is_refresh_only: false,
             format: AnswerFormat::default(),
             session: Session::Exclusive,
             full_login_after: Vec::new(),
@@ -220,10 +223,14 @@ impl HttpLogin {
             unprocessed: AtomicU32::new(0),
             #[cfg(feature = "tracing")]
             has_warned: AtomicBool::new(false),
-        }
+        };
+        #[cfg(feature = "oauth2")]
+        let login = login.with_rules_of_body();
+        login
     }
 
-    /// Sets what a login does to the previous credential. Defaults to [`Session::Exclusive`].
+    /// Sets what a login does to the previous credential. Defaults to [`Session::Exclusive`], except for
+    /// some grants of `OAuth2Grant`.
     #[must_use]
     pub fn with_session(self, session: Session) -> Self {
         Self { session, ..self }

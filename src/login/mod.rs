@@ -4,6 +4,8 @@ mod function;
 mod request;
 #[cfg(feature = "json")]
 mod http_login;
+#[cfg(feature = "oauth2")]
+mod oauth2;
 #[cfg(feature = "json")]
 mod basic;
 #[cfg(feature = "json")]
@@ -30,6 +32,8 @@ pub(crate) mod challenge;
 
 use std::{pin::Pin, sync::Arc};
 
+#[cfg(feature = "oauth2")]
+pub use self::oauth2::{OAuth2Grant, ReservedParameter};
 pub(crate) use self::request::RefreshTokenSlot;
 #[cfg(feature = "json")]
 pub use self::{

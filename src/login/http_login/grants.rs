@@ -163,6 +163,10 @@ impl Login for HttpLogin {
                     let failure = RefreshFailure::of(&failed);
                     let endpoint = self.endpoint_of(&refresh.url);
                     let error = failed.into_error(Grant::Refresh, endpoint);
+                    // A full login would only say that there is none, and pause for much longer.
+                    if self.is_refresh_only && request.refresh_token_slot().peek().is_some() {
+                        return Err(error.into());
+                    }
                     match failure {
                         Some(failure) if !self.is_followed_by_login(failure) => {
                             return Err(error.into());

@@ -100,6 +100,26 @@ impl HttpLogin {
         }
     }
 
+    /// Follows the body's rules for session and refresh, if it is an OAuth 2.0 grant.
+    #[cfg(feature = "oauth2")]
+    pub(super) fn with_rules_of_body(mut self) -> Self {
+        let Some(rules) = self.body.take_rules() else {
+            return self;
+        };
+        let refresh = Refresh {
+            url: self.url.clone(),
+            body: rules.refresh,
+            keeps_old: true,
+        };
+        Self {
+            refresh: Some(refresh),
+            is_refresh_only: rules.is_refresh_only,
+            ..self
+        }
+        .with_session(rules.session)
+        .refresh_token_at("/refresh_token")
+    }
+
     /// Makes a refresh token single-use: it is spent even if the answer brings no new one.
     #[cfg(feature = "teletracker")]
     pub(crate) fn spending_refresh_tokens(mut self) -> Self {
