@@ -6,6 +6,7 @@
 //! - [`providers`]: which provider to use
 //! - [`exclusive_or_concurrent`]: whether a login revokes the previous token, and how to find out
 //! - [`http_logins`]: a login without code, and what happens when it fails
+//! - [`oauth2`]: a login by OAuth 2.0, which grant to use, and what is sent
 //! - [`testing`]: tests of your code, without a network and without waiting
 //! - [`migrating`]: from tower-http, kube or a hand-written layer
 //! - When it does not compile: messages about [services and layers](does_not_compile), about
@@ -49,6 +50,7 @@ pub mod limits;
 pub mod logging;
 pub mod login_does_not_compile;
 pub mod migrating;
+pub mod oauth2;
 pub mod origins;
 pub mod providers;
 pub mod rejections;

@@ -15,6 +15,7 @@
 //! | --- | --- |
 //! | is made by hand in a web interface | [`StaticProvider`](crate::StaticProvider) |
 //! | comes from one POST with a JSON answer | [`CachedProvider`](crate::CachedProvider) around [`HttpLogin`], feature `json` |
+//! | comes from a server of OAuth 2.0 | the same with `OAuth2Grant`, feature `oauth2`: [the page on OAuth 2.0](super::oauth2) |
 //! | comes from Quable PIM or Teletracker | [`presets::Quable`], [`presets::Teletracker`], features `quable` and `teletracker` |
 //! | comes from any other exchange | [`CachedProvider`](crate::CachedProvider) around [`login_fn`](crate::login_fn) or your own [`Login`](crate::Login) |
 //! | is in a file that is replaced from time to time | the same; reading the file is the login ([example](crate::guide::migrating#from-kube)) |

@@ -1,0 +1,228 @@
+//! After this page you can log in by OAuth 2.0 in four lines, and say what is sent.
+//!
+//! `OAuth2Grant` (feature `oauth2`) describes a grant. Pass it to `HttpLogin` as the body:
+//!
+//! ```
+//! # use bytes::Bytes;
+//! # use http::{Request, Response};
+//! # use http_body_util::{BodyExt, Full};
+//! use tower_bearer::{CachedProvider, HttpLogin, OAuth2Grant};
+//!
+//! # let http = tower::service_fn(|request: Request<Full<Bytes>>| async {
+//! #     assert_eq!(request.headers()["authorization"], "Basic czZCaGRSa3F0Mzo3RiUyQmZw");
+//! #     let body = request.into_body().collect().await?.to_bytes();
+//! #     assert_eq!(body, "grant_type=client_credentials&scope=read+write");
+//! #     let answer = Full::<Bytes>::from(r#"{"access_token":"a","expires_in":3600}"#);
+//! #     Ok::<_, std::convert::Infallible>(Response::new(answer))
+//! # });
+//! let grant = OAuth2Grant::client_credentials().scope("read write");
+//! let login = HttpLogin::new(http, "https://login.example.com/token", grant)?
+//!     .client_secret_basic("s6BhdRkqt3", "7F+fp")?;
+//! let provider = CachedProvider::new(login);
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! # assert_eq!(provider.acquire().await?.value(), "Bearer a");
+//! # Ok::<_, tower_bearer::BoxError>(()) })?;
+//! # Ok::<_, tower_bearer::BoxError>(())
+//! ```
+//!
+//! `http` is a client without the layer, which follows no redirects. All settings of `HttpLogin` apply:
+//! headers, plain http inside a mesh, where the answer has its values.
+//!
+//! # Which grant
+//!
+//! | you have | use | session |
+//! | --- | --- | --- |
+//! | a client id with a secret, and no user | `client_credentials` | concurrent |
+//! | a private key, and a server that takes a signed assertion (RFC 7523) | `jwt_bearer` | concurrent |
+//! | a token of another service or of your caller (RFC 8693) | `token_exchange` | concurrent |
+//! | a refresh token of a user who has signed in elsewhere | `refresh_token` | exclusive |
+//! | a user's password, and an old server | `password` | exclusive |
+//! | a grant that the server has invented | `extension` | exclusive |
+//!
+//! RFC 9700 forbids the password grant for new designs: it shows the password to each client.
+//!
+//! The session is a default. Most servers keep the previous tokens of a client valid, so such a session
+//! is concurrent: it renews in the background. RFC 6749 does not promise it: if your server revokes the
+//! previous token, set `with_session(Session::Exclusive)`.
+//! [Exclusive or concurrent](super::exclusive_or_concurrent) says how to find out.
+//!
+//! ## By a user's refresh token
+//!
+//! ```
+//! # use bytes::Bytes;
+//! # use http::{Request, Response};
+//! # use http_body_util::{BodyExt, Full};
+//! use tower_bearer::{CachedProvider, HttpLogin, OAuth2Grant};
+//!
+//! # let http = tower::service_fn(|request: Request<Full<Bytes>>| async {
+//! #     let body = request.into_body().collect().await?.to_bytes();
+//! #     assert_eq!(body, "grant_type=refresh_token&refresh_token=tGzv3JOk&client_id=cli");
+//! #     let answer = Full::<Bytes>::from(r#"{"access_token":"a"}"#);
+//! #     Ok::<_, std::convert::Infallible>(Response::new(answer))
+//! # });
+//! # let stored = "tGzv3JOk";
+//! let grant = OAuth2Grant::refresh_token().client_id("cli");
+//! let login = HttpLogin::new(http, "https://login.example.com/token", grant)?;
+//! let provider = CachedProvider::builder(login).starting_with_refresh_token(stored).build();
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! # assert_eq!(provider.acquire().await?.value(), "Bearer a");
+//! # Ok::<_, tower_bearer::BoxError>(()) })?;
+//! # Ok::<_, tower_bearer::BoxError>(())
+//! ```
+//!
+//! Store each new refresh token: [shutdown](super::shutdown) has a store that survives a crash.
+//!
+//! ## By a signed assertion
+//!
+//! ```
+//! # use bytes::Bytes;
+//! # use http::{Request, Response};
+//! # use http_body_util::Full;
+//! use tower_bearer::{CachedProvider, HttpLogin, OAuth2Grant};
+//! # async fn sign() -> Result<String, std::io::Error> { Ok("eyJhbGciOi.J9l-ZhwP".to_owned()) }
+//!
+//! # let http = tower::service_fn(|_: Request<Full<Bytes>>| async {
+//! #     let answer = Full::<Bytes>::from(r#"{"access_token":"a"}"#);
+//! #     Ok::<_, std::convert::Infallible>(Response::new(answer))
+//! # });
+//! let grant = OAuth2Grant::jwt_bearer(async |_request| Ok(sign().await?)).scope("read");
+//! let login = HttpLogin::new(http, "https://login.example.com/token", grant)?;
+//! let provider = CachedProvider::new(login);
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! # assert_eq!(provider.acquire().await?.value(), "Bearer a");
+//! # Ok::<_, tower_bearer::BoxError>(()) })?;
+//! # Ok::<_, tower_bearer::BoxError>(())
+//! ```
+//!
+//! The function runs for each login. If it fails, nothing is sent, and its error is that of the login.
+//! `token_exchange` takes such a function too, for the token that is exchanged.
+//!
+//! ## By a password, or by a grant of the server's own
+//!
+//! ```
+//! # use bytes::Bytes;
+//! # use http::{Request, Response};
+//! # use http_body_util::Full;
+//! use tower_bearer::{CachedProvider, HttpLogin, OAuth2Grant};
+//!
+//! # let http = tower::service_fn(|_: Request<Full<Bytes>>| async {
+//! #     let answer = Full::<Bytes>::from(r#"{"access_token":"a"}"#);
+//! #     Ok::<_, std::convert::Infallible>(Response::new(answer))
+//! # });
+//! let grant = OAuth2Grant::password("johndoe", "A3ddj3w").client_id("cli");
+//! let login = HttpLogin::new(http.clone(), "https://old.example.com/token", grant)?;
+//! let provider = CachedProvider::new(login);
+//!
+//! let grant = OAuth2Grant::extension("account_credentials").parameter("account_id", "a1b2")?;
+//! let login = HttpLogin::new(http, "https://odd.example.com/token", grant)?
+//!     .client_secret_basic("s6BhdRkqt3", "7F+fp")?;
+//! # let _ = (provider, login);
+//! # Ok::<_, tower_bearer::BoxError>(())
+//! ```
+//!
+//! # How the client authenticates
+//!
+//! | the server's metadata name | use |
+//! | --- | --- |
+//! | `client_secret_basic`, or nothing: it is the default of OAuth 2.0 | `client_secret_basic`, of the grant or of the login |
+//! | `client_secret_post` | `client_secret_post` of the grant |
+//! | `none` | `client_id` of the grant |
+//! | `private_key_jwt` | a function that makes the grant, below |
+//! | `tls_client_auth` | `client_id`, and a client with your certificate |
+//!
+//! `client_secret_basic` encodes id and secret first, as RFC 6749 has it. Some servers do not decode them:
+//! if the secret has other characters than letters, digits and `*-._`, try `basic_auth` of the login.
+//!
+//! For a client secret that rotates, or a client assertion, let a function make the whole grant. The grant
+//! is then the body of the login alone: name refresh and session yourself if you need them.
+//!
+//! ```
+//! # use bytes::Bytes;
+//! # use http::{Request, Response};
+//! # use http_body_util::{BodyExt, Full};
+//! use tower_bearer::{BoxError, CachedProvider, HttpLogin, LoginBody, OAuth2Grant, Session};
+//! # async fn sign() -> Result<String, std::io::Error> { Ok("eyJhbGciOi.J9l-ZhwP".to_owned()) }
+//!
+//! async fn grant() -> Result<OAuth2Grant, BoxError> {
+//!     let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+//!     let grant = OAuth2Grant::client_credentials().parameter("client_assertion_type", kind)?;
+//!     Ok(grant.parameter("client_assertion", sign().await?)?)
+//! }
+//!
+//! # let http = tower::service_fn(|request: Request<Full<Bytes>>| async {
+//! #     let body = request.into_body().collect().await?.to_bytes();
+//! #     assert!(body.ends_with(b"&client_assertion=eyJhbGciOi.J9l-ZhwP"));
+//! #     let answer = Full::<Bytes>::from(r#"{"access_token":"a"}"#);
+//! #     Ok::<_, std::convert::Infallible>(Response::new(answer))
+//! # });
+//! let body = LoginBody::from_fn(|_request| grant());
+//! let login = HttpLogin::new(http, "https://login.example.com/token", body)?
+//!     .with_session(Session::Concurrent);
+//! let provider = CachedProvider::new(login);
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! # assert_eq!(provider.acquire().await?.value(), "Bearer a");
+//! # Ok::<_, BoxError>(()) })?;
+//! # Ok::<_, BoxError>(())
+//! ```
+//!
+//! # What is sent
+//!
+//! Each request is a POST of a form, in this order:
+//!
+//! | parameter | login | refresh |
+//! | --- | --- | --- |
+//! | `grant_type` | that of the grant | `refresh_token` |
+//! | `username` and `password` of `password` | yes | no |
+//! | `assertion` of `jwt_bearer`; `subject_token` and `subject_token_type` of `token_exchange` | yes | no |
+//! | `refresh_token` | no | yes |
+//! | `scope` | if you set it | only of `OAuth2Grant::refresh_token`: otherwise the scope that was granted stays |
+//! | `resource`, `audience` and any `parameter`, in the order of the calls | yes | yes |
+//! | `client_id`; `client_secret` after `client_secret_post` | yes | yes |
+//!
+//! `authorization` has the client's id and secret after `client_secret_basic`. The other headers are those
+//! of `HttpLogin`.
+//!
+//! `parameter` fails for a name that the grant itself sends: RFC 6749 allows each parameter once.
+//!
+//! # What is read
+//!
+//! | the answer has | what happens |
+//! | --- | --- |
+//! | `access_token` | It is the token. |
+//! | a `token_type` other than `Bearer` or `BearerToken`, in any case | The login fails. [`with_scheme`] allows another one. |
+//! | `expires_in`: a number, or a string with a number | It is the lifetime. |
+//! | no `expires_in`, or an odd one | The `exp` of a JSON Web Token counts, else the token is used until it is rejected. |
+//! | `refresh_token` | The next login uses it. |
+//! | no `refresh_token` after a refresh | The old one is kept. |
+//! | `scope` | Nothing: it is not compared with yours. |
+//!
+//! Some servers announce the lifetime of the refresh token: `refresh_token_lifetime_at("/refresh_expires_in")`
+//! reads it.
+//!
+//! # When it fails
+//!
+//! | the server answers | login | refresh |
+//! | --- | --- | --- |
+//! | `invalid_client`, `unauthorized_client` | in 15 min, doubling to an hour: correct the client's id and secret | a full login follows |
+//! | `invalid_grant` | in 15 min, doubling to an hour: correct password or assertion | the refresh token is spent, a full login follows |
+//! | `invalid_scope`, `invalid_request` and other codes | in 15 min, doubling to an hour: correct the grant | a full login follows |
+//! | 429, 5xx, `temporarily_unavailable`, no connection | after a pause | the refresh token is kept, and used after a pause |
+//! | nothing: the answer is lost | after a pause | the refresh token is spent, since the server may have rotated it; a full login follows |
+//!
+//! `OAuth2Grant::refresh_token` has no full login. Where one would follow, the login fails: sign in again,
+//! and pass the new credential to [`set_credential`](crate::CachedProvider::set_credential). As long as the
+//! refresh token is kept, the error is that of the refresh.
+//!
+//! [The page on HTTP logins](super::http_logins#when-it-fails) has the errors, and the docs of `HttpLogin`
+//! each status.
+//!
+//! # What is not built
+//!
+//! | missing | instead |
+//! | --- | --- |
+//! | discovery of the endpoint from an issuer's URL | Copy `token_endpoint` from the issuer's `/.well-known/openid-configuration`. |
+//! | sign-in of a user: authorization code, device code | A library for it; pass its refresh token to `starting_with_refresh_token`. |
+//! | proof of possession (DPoP) | `impl Login` around a library that has it. |
+//! | revocation | [Your own request](super::signing_out#revoke), in `on_retired`. |
+//!
+//! [`with_scheme`]: https://docs.rs/tower-bearer/latest/tower_bearer/struct.HttpLogin.html#method.with_scheme
