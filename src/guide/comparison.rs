@@ -57,9 +57,8 @@
 //! 401 clears the cache, also if the request carried an older token than the one in it.
 //!
 //! **middle**. A task renews the token, and a request reads it without waiting, also from a
-//! synchronous tonic interceptor. OAuth 2.0 client credentials come built in, which this crate
-//! leaves to you. It goes by the monotonic clock alone, and a revoked token stays in use until the
-//! next renewal.
+//! synchronous tonic interceptor. OAuth 2.0 client credentials come built in. It goes by the monotonic
+//! clock alone, and a revoked token stays in use until the next renewal.
 //!
 //! **cf-gears-toolkit-auth**, `BearerAuthAutoRefreshLayer`. It is the closest relative: a Tower
 //! layer with one worker, a back-off and one replay. It brings client credentials and discovery. It
@@ -80,8 +79,7 @@
 //!
 //! [Migrating](super::migrating) shows how to come here from other code.
 //!
-//! - OAuth 2.0 grants, discovery and vendors' credentials: you write the login, or describe it as
-//!   JSON.
+//! - OAuth 2.0 discovery and device codes, and vendors' credentials: you write the login.
 //! - A store that several processes share.
 //! - Clients that are no Tower services. Around those use [`CachedProvider`](crate::CachedProvider)
 //!   alone: [`acquire`](crate::CachedProvider::acquire), [`accept`](crate::CachedProvider::accept)
