@@ -61,8 +61,8 @@ impl Challenge {
     ///
     /// This never fails. It leaves out:
     ///
-    /// - a parameter whose name the challenge already has: the first one counts. RFC 9110 forbids the
-    ///   second, and does not say which counts,
+    /// - a parameter whose name the challenge already has: the first one counts, since RFC 9110 does not
+    ///   say which,
     /// - a parameter whose value is not UTF-8,
     /// - a parameter before the first scheme of its field,
     /// - all challenges after the 8th,

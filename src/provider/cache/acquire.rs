@@ -256,9 +256,7 @@ impl Cache {
         let flight = self.start_login(locked, &runtime, now, reason);
         Ok(Found::Flight(flight, runtime))
     }
-}
 
-impl Cache {
     /// Why a request makes a login now.
     fn login_reason(&self, locked: &Locked, now: Moment) -> LoginReason {
         if let Some(rejected) = &locked.rejected {
