@@ -14,15 +14,15 @@ use std::{
 
 use support::{Api, HandClock, Issuer, origins, request, without_dead_lock};
 use tokio::{
-    runtime::{Builder, Runtime},
+    runtime::{Builder, Handle, Runtime},
     task::{LocalSet, yield_now},
     time::Instant,
 };
-use tokio_test::{assert_pending, task};
+use tokio_test::{assert_pending, assert_ready, task};
 use tower::{Layer, ServiceExt};
 use tower_bearer::{
     Authorization, BearerAuthLayer, BoxError, CachePolicy, CachedProvider, Credential, Error,
-    Login, login_fn,
+    Login, Recovery, login_fn,
 };
 
 fn paused_runtime() -> Runtime {
@@ -615,4 +615,97 @@ fn a_provider_dropped_during_its_login_is_freed_when_the_login_ends() {
         tokio::time::sleep(Duration::from_millis(10_001)).await;
         assert_eq!(Arc::strong_count(&held), 1);
     });
+}
+
+/// A runtime of one worker, for logins.
+fn named_runtime() -> Runtime {
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn a_login_runs_on_the_named_runtime() {
+    let named = named_runtime();
+    let ran_on = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&ran_on);
+    let login = login_fn(move |_| {
+        seen.lock().unwrap().push(Handle::current().id());
+        async { Ok(Credential::new("abc")?) }
+    });
+    let provider = CachedProvider::builder(login)
+        .runtime(named.handle().clone())
+        .build();
+    let other = Builder::new_current_thread().enable_all().build().unwrap();
+    other.block_on(provider.acquire()).unwrap();
+    assert_eq!(*ran_on.lock().unwrap(), [named.handle().id()]);
+    drop(other);
+    provider.reset();
+    named.block_on(provider.acquire()).unwrap();
+    assert_eq!(*ran_on.lock().unwrap(), [named.handle().id(); 2]);
+}
+
+#[test]
+fn a_thread_without_a_runtime_starts_a_background_login_on_the_named_one() {
+    for is_named in [true, false] {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let (issuer, clock) = (Issuer::new().concurrent(), HandClock::new());
+        let issuer = issuer.with_lifetime(Duration::from_secs(1000));
+        let mut builder = CachedProvider::builder(issuer.clone()).clock(clock.clone());
+        if is_named {
+            builder = builder.runtime(runtime.handle().clone());
+        }
+        let provider = builder.build();
+        runtime.block_on(provider.acquire()).unwrap();
+        clock.advance(Duration::from_secs(950));
+
+        assert_eq!(provider.current().unwrap().value(), "Bearer token-1");
+        assert_eq!(provider.snapshot().is_logging_in(), is_named);
+        drive(&runtime);
+        assert_eq!(issuer.logins(), 1 + usize::from(is_named));
+    }
+}
+
+#[test]
+fn a_waiter_needs_a_runtime_of_its_own() {
+    let named = named_runtime();
+    let issuer = Issuer::new();
+    let provider = CachedProvider::builder(issuer.clone())
+        .runtime(named.handle().clone())
+        .build();
+    let outcome = assert_ready!(task::spawn(provider.acquire()).poll());
+    assert_eq!(outcome.unwrap_err().recovery(), Recovery::FixProgram);
+    issuer.assert_logins(0);
+}
+
+#[test]
+fn a_login_on_a_named_runtime_that_is_gone_is_lost_at_once() {
+    let (named, issuer) = (named_runtime(), Issuer::new());
+    let provider = CachedProvider::builder(issuer.clone())
+        .runtime(named.handle().clone())
+        .starting_with_refresh_token("dff78899")
+        .build();
+    drop(named);
+    paused_runtime().block_on(async {
+        let start = Instant::now();
+        let error = provider.acquire().await.unwrap_err();
+        assert!(error.is_login_lost(), "{error}");
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    });
+    // Not tried twice: there is no other runtime for it.
+    assert_eq!(provider.snapshot().failed_logins(), 1);
+    issuer.assert_logins(0);
+}
+
+#[test]
+fn a_credential_that_is_set_outside_a_runtime_gets_its_timer_on_the_named_one() {
+    let named = named_runtime();
+    let provider = CachedProvider::builder(Issuer::new())
+        .runtime(named.handle().clone())
+        .build();
+    let credential = Credential::new("abc").unwrap();
+    provider.set_credential(credential.with_lifetime(Duration::from_secs(3600)));
+    assert_eq!(named.metrics().num_alive_tasks(), 1);
 }

@@ -4,7 +4,7 @@
 //! # Where a login runs
 //!
 //! Nothing needs a runtime to be constructed. A login runs as a Tokio task of its own, on the runtime
-//! of the request that started it. Requests on other runtimes wait for the same login and share its
+//! of the request that started it, or on [the one that you name](#name-the-runtime). Requests on other runtimes wait for the same login and share its
 //! outcome.
 //!
 //! | situation | what happens |
@@ -44,6 +44,66 @@
 //! assert!(provider.current().is_some()); // both runtimes are gone
 //! # Ok::<_, BoxError>(())
 //! ```
+//!
+//! # Name the runtime
+//!
+//! [`CachedProviderBuilder::runtime`] makes all logins run on one runtime, whichever request starts them:
+//!
+//! ```
+//! use tokio::runtime::Builder;
+//! use tower_bearer::{BoxError, CachedProvider, Credential, login_fn};
+//!
+//! let logins = Builder::new_multi_thread().worker_threads(1).enable_time().build()?;
+//! let provider = CachedProvider::builder(login_fn(|_| async { Ok(Credential::new("abc")?) }))
+//!     .runtime(logins.handle().clone())
+//!     .build();
+//! let short_lived = Builder::new_current_thread().enable_time().build()?;
+//! short_lived.block_on(provider.acquire())?; // waits here; the login runs on `logins`
+//! # Ok::<_, BoxError>(())
+//! ```
+//!
+//! | situation | what happens |
+//! | --- | --- |
+//! | [`current`](crate::CachedProvider::current) in a thread without a runtime, while the credential ages | a background login starts |
+//! | a request waits for a login, outside a Tokio runtime | the error of the first table: its deadline needs a timer |
+//! | the named runtime is shut down, or has no time driver | each login is lost; none moves to another runtime |
+//!
+//! # Keep the provider warm
+//!
+//! Only requests cause logins by default. That does not serve two kinds of program:
+//!
+//! - A thread that cannot wait for a login, such as a batch exporter, finds no credential after a pause.
+//! - A refresh token that expires when nobody uses it is dead after a quiet night.
+//!
+//! [`CachedProvider::keep_warm`] is a future that renews without a request. Spawn it where it shall run:
+//!
+//! ```
+//! use std::{sync::mpsc, thread, time::Duration};
+//! use tokio::runtime::Builder;
+//! use tower_bearer::{BoxError, CachedProvider, Credential, CredentialEvent, login_fn};
+//!
+//! let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build()?;
+//! # let (ready, is_ready) = mpsc::channel();
+//! let provider = CachedProvider::builder(login_fn(async |_| {
+//!     Ok(Credential::new("abc")?.with_lifetime(Duration::from_secs(3600)))
+//! }))
+//! # .on_event(move |event| if let CredentialEvent::LoggedIn { .. } = event { ready.send(()).unwrap() })
+//! .build();
+//! runtime.spawn(provider.keep_warm());
+//! # is_ready.recv()?;
+//!
+//! let exporter = thread::spawn(move || {
+//!     let authorization = provider.current().expect("it is warm"); // no runtime, no waiting
+//!     assert_eq!(authorization.value(), "Bearer abc");
+//! });
+//! exporter.join().expect("no panic");
+//! # Ok::<_, BoxError>(())
+//! ```
+//!
+//! It is a future and not a setting, so that it runs, and stops, where your program decides. It ends with
+//! the last handle of the provider. Its docs have a table of what it does in each state.
+//!
+//! On a `current_thread` runtime it renews only while `block_on` drives that runtime.
 //!
 //! # Threads that block
 //!
@@ -131,6 +191,8 @@
 //!
 //! [`internals`]: crate::guide::internals
 //! [timeout]: crate::CachePolicy::login_timeout
+//! [`CachedProviderBuilder::runtime`]: crate::CachedProviderBuilder::runtime
+//! [`CachedProvider::keep_warm`]: crate::CachedProvider::keep_warm
 //! [`Recovery::FixProgram`]: crate::Recovery::FixProgram
 //! [`SystemClock`]: crate::SystemClock
 //! [`Clock`]: crate::Clock

@@ -5,7 +5,8 @@
 //!
 //! A login runs in a task of its own, which ends with the runtime. A background login may be under way
 //! although no request waits for it. So wait until the provider has [settled], at the end of a short
-//! command as well as of a server. Stop sending requests first: each of them may start a login.
+//! command as well as of a server. Stop sending requests first: each of them may start a login. For the
+//! same reason, abort the task of [`keep_warm`](crate::CachedProvider::keep_warm).
 //!
 //! An axum server stops accepting, finishes its requests, and then waits for the login. With hyper
 //! alone, `GracefulShutdown` of hyper-util does the first two:

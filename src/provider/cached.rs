@@ -41,7 +41,8 @@ use crate::{
 ///   each further failure, up to a minute; no pause is shorter than 100 ms.
 /// - A [`LoginError`](crate::LoginError) may ask for another pause. After a wrong password it is 15
 ///   minutes, then 30, then 60.
-/// - Only requests cause logins. [`reset`](Self::reset) ends all pauses.
+/// - Only requests cause logins, unless you [keep the provider warm](Self::keep_warm).
+///   [`reset`](Self::reset) ends all pauses.
 ///
 /// # Rejections
 ///
@@ -295,6 +296,63 @@ impl CachedProvider {
     /// Dropping the future changes nothing.
     pub async fn settled(&self) {
         self.0.settled().await;
+    }
+
+    /// Renews the credential without a request, until the last handle of the provider is dropped: for
+    /// threads that cannot log in, and for refresh tokens that expire when they are not used.
+    ///
+    /// Spawn the future on a runtime with a time driver. Its logins run there, or on the
+    /// [named runtime](CachedProviderBuilder::runtime). Abort its task to stop it earlier.
+    ///
+    /// | state | what it does |
+    /// | --- | --- |
+    /// | no credential: at the start, after a [`reset`](Self::reset) or a rejection | logs in at once |
+    /// | fresh | waits until the credential ages or ends |
+    /// | aging, in a [concurrent](crate::Session::Concurrent) session | logs in, while requests use the credential |
+    /// | within the margin or expired | logs in, while requests wait |
+    /// | a login is under way | waits for it |
+    /// | a pause after a failed login | waits until the pause ends |
+    /// | [held back](crate::CredentialState::HeldBack) | waits as if fresh: only a rejection can cause a login |
+    /// | [signed out](Self::sign_out) | waits until somebody signs in |
+    /// | the machine was suspended | reads both clocks within 30 s of its return |
+    ///
+    /// It causes no login that a request at the same time would not cause, and at most one in a second.
+    /// It ends early if the named runtime is shut down, or if a
+    /// [`KeyedProvider`](crate::KeyedProvider) evicts the account.
+    ///
+    /// An [exclusive](crate::Session::Exclusive) session gets its login at the end of a credential's use,
+    /// and not before: it revokes the previous credential.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_bearer::{CachedProvider, Credential, login_fn};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), tower_bearer::BoxError> {
+    /// let provider = CachedProvider::new(login_fn(async |_| {
+    ///     Ok(Credential::new("abc")?.with_lifetime(Duration::from_secs(3600)))
+    /// }));
+    /// let keeper = tokio::spawn(provider.keep_warm());
+    ///
+    /// tokio::time::sleep(Duration::from_secs(24 * 3600)).await; // no request
+    /// assert!(provider.current().is_some());
+    /// assert_eq!(provider.snapshot().logins(), 25);
+    ///
+    /// drop(provider);
+    /// keeper.await?; // it has ended
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if polled without a Tokio runtime with a time driver.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, a login under way goes on, and its credential is cached.
+    pub fn keep_warm(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.0.keep_warm()
     }
 
     /// Returns the state and the counters of the provider. It takes a lock, for which no request with a

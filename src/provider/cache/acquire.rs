@@ -253,12 +253,13 @@ impl Cache {
         }
         locked.counts.waits += 1;
         let reason = self.login_reason(&locked, now);
-        let flight = self.start_login(locked, &runtime, now, reason);
+        let login_runtime = self.setup.runtime.as_ref().unwrap_or(&runtime);
+        let flight = self.start_login(locked, login_runtime, now, reason);
         Ok(Found::Flight(flight, runtime))
     }
 
     /// Why a request makes a login now.
-    fn login_reason(&self, locked: &Locked, now: Moment) -> LoginReason {
+    pub(super) fn login_reason(&self, locked: &Locked, now: Moment) -> LoginReason {
         if let Some(rejected) = &locked.rejected {
             return LoginReason::Rejected(rejected.entry.generation());
         }

@@ -29,8 +29,8 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use super::{
-    Cache, Entry, Locked, backoff::BackOff, flight::Flight, lifespan::Source, login_task::Success,
-    rejections::Rejections,
+    Cache, Entry, Locked, backoff::BackOff, flight::Flight, keep_warm::Changes, lifespan::Source,
+    login_task::Success, rejections::Rejections,
 };
 use crate::{
     credential::{Authorization, Credential, Generation, RefreshToken},
@@ -57,8 +57,10 @@ impl Cache {
         locked.is_signed_out = false;
         locked.discard_flight(Discard::Reset);
         let dropped = self.forget_credential(&mut locked);
+        let changes = locked.changes.clone();
         drop(locked);
         self.retire(dropped.entry.as_deref(), None, Retirement::Replaced);
+        Changes::notify(changes.as_deref());
     }
 
     /// Drops the credential and the refresh token. Until somebody signs in, requests fail.
@@ -137,6 +139,7 @@ impl Cache {
         let replaced = self.publish(&mut locked, entry, now);
         self.start_expiry_timer(&mut locked, now);
         let flight = locked.flight.clone();
+        let changes = locked.changes.clone();
         drop(locked);
         let event = CredentialEvent::CredentialSet { generation };
         self.setup.observers.notify(&event);
@@ -144,6 +147,7 @@ impl Cache {
         if let Some(flight) = flight {
             flight.wake();
         }
+        Changes::notify(changes.as_deref());
         true
     }
 
@@ -245,6 +249,7 @@ impl Cache {
         }
         let held = locked.refresh_token.clone();
         locked.counts.discarded_logins += 1;
+        let changes = locked.changes.clone();
         drop(locked);
         let event = CredentialEvent::LoginDiscarded {
             error,
@@ -260,6 +265,7 @@ impl Cache {
         self.retire(entry.as_deref(), newest.filter(|it| !is_held(it)), reason);
         self.retire(None, unspent.filter(|it| !is_held(it)), reason);
         flight.complete(Err(Error::reset()));
+        Changes::notify(changes.as_deref());
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     Cache, Entry, Locked, RejectedEntry,
+    keep_warm::Changes,
     rejections::{Decision, Rejections},
 };
 use crate::{
@@ -83,6 +84,7 @@ impl Cache {
         let after = Standing::of(&locked.rejections, now);
         let is_contended = after.is_contention && !before.is_contention;
         locked.counts.contentions += u64::from(is_contended);
+        let changes = locked.changes.clone();
         drop(locked);
         let observers = &self.setup.observers;
         observers.notify(&CredentialEvent::Rejected {
@@ -101,6 +103,9 @@ impl Cache {
         }
         if is_contended {
             observers.notify(&CredentialEvent::Contended { generation });
+        }
+        if verdict.is_log_in() {
+            Changes::notify(changes.as_deref());
         }
         verdict.with_age(age)
     }

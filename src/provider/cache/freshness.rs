@@ -44,13 +44,13 @@ use crate::{
     credential::Generation,
     runtime::{
         Moment,
-        sync::{AbortHandle, Handle, RuntimeFlavor, time},
+        sync::{AbortHandle, RuntimeFlavor, time},
     },
 };
 
 /// The longest time between two readings of both clocks. Only the wall clock shows that the machine was
 /// suspended: timers and the monotonic clock stop meanwhile.
-const CHECK_EVERY: Duration = Duration::from_secs(30);
+pub(super) const CHECK_EVERY: Duration = Duration::from_secs(30);
 
 /// The handle of the timer task. Dropping it stops the task.
 pub(super) struct ExpiryTimer {
@@ -86,7 +86,7 @@ impl Cache {
         previous
     }
 
-    /// Starts the expiry timer on the current runtime, if the clock and the runtime allow it. Otherwise
+    /// Starts the expiry timer on the runtime of logins, if the clock and the runtime allow it. Otherwise
     /// requests read the clock.
     ///
     /// A current-thread runtime gets no timer. It is driven only inside `block_on`, and then polls ready
@@ -102,7 +102,7 @@ impl Cache {
             return;
         };
         entry.set_fresh_until(now.monotonic + check_in.min(CHECK_EVERY));
-        let Ok(runtime) = Handle::try_current() else {
+        let Some(runtime) = self.login_runtime() else {
             return;
         };
         if runtime.runtime_flavor() != RuntimeFlavor::MultiThread {

@@ -8,6 +8,7 @@
 //! | `feedback`, `rejections`, `target_filter` | decide which rejections cause a login |
 //! | `backoff` | computes the pause after a failed login |
 //! | `commands` | what the user of the provider orders: reset, sign out, set a credential, settle |
+//! | `keep_warm` | renews the credential although no request asks for one |
 //! | `eviction` | decides whether a provider for many accounts may forget the cache |
 //!
 //! Reads use two atomics: the current entry and the fresh mark. All other state is behind one lock,
@@ -20,6 +21,7 @@ mod commands;
 mod eviction;
 mod flight;
 mod feedback;
+mod keep_warm;
 mod single_flight;
 mod lifespan;
 mod login_task;
@@ -38,6 +40,7 @@ use self::{
     commands::Discard,
     flight::Flight,
     freshness::ExpiryTimer,
+    keep_warm::Changes,
     lifespan::{Freshness, Lifespan, Source},
     rejections::Rejections,
     target_filter::TargetFilter,
@@ -54,7 +57,7 @@ use crate::{
     login::{Challenge, DynLogin, Login, Session},
     runtime::{
         Clock, Moment, SystemClock,
-        sync::{ArcSwapOption, AtomicBool, AtomicU64, Mutex, MutexGuard},
+        sync::{ArcSwapOption, AtomicBool, AtomicU64, Handle, Mutex, MutexGuard},
     },
 };
 
@@ -67,6 +70,8 @@ pub(super) struct Setup {
     pub(super) random: Random,
     pub(super) observers: Observers,
     pub(super) hooks: Hooks,
+    /// The runtime that logins run on. `None`: that of the request that starts one.
+    pub(super) runtime: Option<Handle>,
     /// The number that each authorization carries.
     pub(super) account: u32,
 }
@@ -81,6 +86,7 @@ impl Setup {
             random: Box::new(fastrand::f64),
             observers: Observers::default(),
             hooks: Hooks::default(),
+            runtime: None,
             account: 0,
         }
     }
@@ -158,6 +164,8 @@ struct Locked {
     /// The rejected credential, until a login succeeds or fails.
     rejected: Option<RejectedEntry>,
     expiry_timer: Option<ExpiryTimer>,
+    /// `Some` from the first call of `keep_warm` on.
+    changes: Option<Arc<Changes>>,
     /// Whether a provider for many accounts has forgotten the cache: no login may start.
     is_evicted: bool,
     counts: Counts,
@@ -331,6 +339,7 @@ impl Locked {
             issued: VecDeque::new(),
             rejected: None,
             expiry_timer: None,
+            changes: None,
             is_evicted: false,
             counts: Counts::default(),
         }

@@ -12,6 +12,7 @@ use super::{
     backoff::BackOff,
     commands::is_same,
     flight::{Fate, Flight},
+    keep_warm::Changes,
     lifespan::Freshness,
     login_task::{LoginTask, Success},
 };
@@ -29,7 +30,7 @@ use crate::{
 impl Cache {
     /// Starts one login in the background, unless one is under way or has just failed.
     pub(super) fn refresh_ahead(self: &Arc<Self>) {
-        let Ok(runtime) = Handle::try_current() else {
+        let Some(runtime) = self.login_runtime() else {
             return; // a later request that is polled on a runtime will start the login
         };
         self.is_refresh_due.store(false, Ordering::Relaxed);
@@ -60,6 +61,12 @@ impl Cache {
             locked = self.lock();
         }
         self.start_expiry_timer(&mut locked, now);
+    }
+
+    /// The runtime for a login that starts now: the one that the user has named, or the current one.
+    pub(super) fn login_runtime(&self) -> Option<Handle> {
+        let named = self.setup.runtime.clone();
+        named.or_else(|| Handle::try_current().ok())
     }
 
     /// Starts a login on `runtime`. The caller has checked that there is no flight.
@@ -228,12 +235,14 @@ impl Cache {
             }
         };
         let _dropped_unlocked = mem::replace(&mut locked.failure, failure);
+        let changes = locked.changes.clone();
         drop(locked);
         // Observers run before waiters wake up. An observer that blocks delays waiters up to their
         // deadline; then they read the credential themselves.
         self.setup.observers.login_ended(flight.span(), &event);
         self.retire(replaced.as_deref(), unspent, Retirement::Replaced);
         flight.complete(outcome);
+        Changes::notify(changes.as_deref());
         if is_lost {
             flight.abort();
         }

@@ -11,7 +11,7 @@ use crate::{
         CachePolicy, CredentialEvent, Retired,
         cache::{Cache, Setup},
     },
-    runtime::Clock,
+    runtime::{Clock, sync::Handle},
 };
 
 /// Builds a [`CachedProvider`].
@@ -72,6 +72,20 @@ impl CachedProviderBuilder {
     /// Tokio timer too if the clock [runs by itself](Clock::runs_by_itself).
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.setup.clock = Box::new(clock);
+        self
+    }
+
+    /// Sets the runtime that logins run on. Defaults to that of the request that starts the login.
+    ///
+    /// - A thread without a runtime can then start a background login: by
+    ///   [`current`](CachedProvider::current), while the credential ages.
+    /// - To wait for a login, a request still needs a runtime of its own, since its deadline is a timer.
+    /// - The runtime must have a time driver, and must outlive the provider. Otherwise each login is
+    ///   [lost](crate::Error::is_login_lost).
+    ///
+    /// The guide's page on [runtimes](crate::guide::runtimes#name-the-runtime) has an example.
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.setup.runtime = Some(runtime);
         self
     }
 

@@ -130,7 +130,7 @@ impl Future for OwnedNotified {
 
 /// The runtime of a model: each task is a thread.
 #[derive(Clone)]
-pub(crate) struct Handle;
+pub struct Handle;
 
 #[derive(PartialEq, Eq)]
 pub(crate) enum RuntimeFlavor {

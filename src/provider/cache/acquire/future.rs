@@ -171,7 +171,8 @@ impl Attempt {
         outcome: Result<&Arc<Entry>, &Error>,
     ) -> Step {
         let is_dropped = outcome.is_err_and(Error::is_login_dropped);
-        if is_dropped && !self.retried_after_drop && flight.runs_on_other_runtime() {
+        let may_move = !self.retried_after_drop && cache.setup.runtime.is_none();
+        if is_dropped && may_move && flight.runs_on_other_runtime() {
             // The login's runtime is gone. The current one can run another login.
             self.retried_after_drop = true;
             return Step::Retry;
