@@ -66,7 +66,7 @@
 //! | log in by OAuth 2.0 | `HttpLogin` with `OAuth2Grant`, feature `oauth2` |
 //! | choose a provider at run time, or none | [`BoxProvider`], `Option<P>` |
 //! | choose the account by the request | [`KeyedProvider`] |
-//! | wrap an SDK's token cache | [`CredentialProvider`] |
+//! | wrap an SDK's token cache | [`SdkProvider`] |
 //! | say which hosts may see the token | [`Origins`] |
 //! | send a rejected request once more | [`BearerAuthLayer::replay`], [`Replay`] |
 //! | say what counts as a rejection | [`BearerAuthLayer::rejected_if`], [`rejection`] |
@@ -172,7 +172,8 @@ pub use crate::{
         Acquire, AcquireIfSome, BoxAcquire, BoxProvider, CachePolicy, CachedProvider,
         CachedProviderBuilder, CredentialEvent, CredentialProvider, CredentialState, HeldBack,
         KeyedAcquire, KeyedProvider, KeyedProviderBuilder, PerRequest, Reason, Receipt, Rejected,
-        RequestHead, Retired, Retirement, Snapshot, StaticProvider, Verdict,
+        RequestHead, Retired, Retirement, SdkAcquire, SdkProvider, Snapshot, StaticProvider,
+        Verdict,
     },
     request::{
         NoReplay, NotReplayed, ReadyBody, RejectionReport, Replay, ReplayEmpty, ReplayEmptyOr,

@@ -38,7 +38,7 @@ use tower_bearer::{
     CredentialState, Error, Generation, HttpLogin, KeyedProvider, Lifetime, LoginBody, LoginError,
     LoginRequest, NoReplay, OAuth2Grant, Origins, PerRequest, ReadyBody, Recovery, RefreshFailure,
     RefreshToken, RejectionReport, Replay, ReplayEmpty, ReplayEmptyOr, ReplayReady, ReplayWith,
-    RequestHead, Scheme, Secret, Session, StaticProvider, SystemClock, Token, login_fn,
+    RequestHead, Scheme, SdkProvider, Secret, Session, StaticProvider, SystemClock, Token, login_fn,
     presets::{Quable, Teletracker},
     test_util::{ScriptedLogin, ScriptedProvider, TestClock},
 };
@@ -435,6 +435,11 @@ fn public_types(run: &mut Run) {
     run.debug(&Secret::from(PASSWORD));
     run.debug(&Authorization::new(Scheme::BEARER, &token));
     run.debug(&StaticProvider::new(TOKEN).unwrap());
+    let sdk = SdkProvider::new(|| async { Ok(Token::new(TOKEN)?) }).forget(|| {});
+    let mut acquire = pin!(sdk.acquire_for(RequestHead::of(&support::request())));
+    run.debug(&*acquire);
+    tokio_test::block_on(&mut acquire).unwrap();
+    run.debug(&sdk);
     run.debug(&Credential::from(token).with_refresh_token(REFRESH_TOKEN));
     run.debug(&CredentialState::Fresh);
     run.debug(&Recovery::FixProgram);

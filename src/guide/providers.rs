@@ -8,7 +8,7 @@
 //!    [`CachedProvider`](crate::CachedProvider). It gets a token when a request needs one, and caches
 //!    it.
 //! 3. *Does the account depend on the request?* Then use [`KeyedProvider`](crate::KeyedProvider).
-//! 4. *Does other code cache and renew it?* Then implement
+//! 4. *Does other code cache and renew it?* Then use [`SdkProvider`](crate::SdkProvider), or implement
 //!    [`CredentialProvider`](crate::CredentialProvider).
 //!
 //! | the token | use |
@@ -20,7 +20,7 @@
 //! | comes from any other exchange | [`CachedProvider`](crate::CachedProvider) around [`login_fn`](crate::login_fn) or your own [`Login`](crate::Login) |
 //! | is in a file that is replaced from time to time | the same; reading the file is the login ([example](crate::guide::migrating#from-kube)) |
 //! | comes from an SDK that does not cache | the same; calling the SDK is the login |
-//! | comes from an SDK that caches | your own [`CredentialProvider`](crate::CredentialProvider#examples) |
+//! | comes from an SDK that caches | [`SdkProvider`](crate::SdkProvider) |
 //! | is pushed to you | your own, [below](#a-token-that-is-pushed-to-you) |
 //! | depends on the request: many accounts | [`KeyedProvider`](crate::KeyedProvider), [below](#many-accounts) |
 //! | is static here and comes from a login there | [`BoxProvider`](crate::BoxProvider) |

@@ -10,7 +10,7 @@ use crate::{credential::Authorization, error::Error};
 
 /// The boxed future that a [`BoxProvider`] returns from `acquire_for`.
 ///
-/// The last example of [`CredentialProvider`](crate::CredentialProvider#examples) returns it too.
+/// A provider of your own can return it too: `type Acquire = BoxAcquire`, and `Box::pin(async { … })`.
 pub type BoxAcquire = Pin<Box<dyn Future<Output = Result<Authorization, Error>> + Send>>;
 
 /// Any provider, behind one type: for a struct whose token may be static or come from a login.

@@ -37,6 +37,7 @@ mod optional;
 mod per_request;
 mod policy;
 mod receipt;
+mod sdk;
 mod snapshot;
 
 use std::sync::Arc;
@@ -54,6 +55,7 @@ pub use self::{
     per_request::PerRequest,
     policy::CachePolicy,
     receipt::{Reason, Receipt, Rejected, Verdict},
+    sdk::{SdkAcquire, SdkProvider},
     snapshot::{CredentialState, HeldBack, Snapshot},
 };
 use crate::{credential::Authorization, error::Error};
@@ -61,8 +63,8 @@ use crate::{credential::Authorization, error::Error};
 /// A source of [`Authorization`]s: the layer asks it for each request.
 ///
 /// [`StaticProvider`] holds a token that never changes. [`CachedProvider`] logs in when necessary.
-/// [`KeyedProvider`] chooses the account by the request. Implement the trait yourself to wrap an SDK
-/// with its own cache, or to choose between providers.
+/// [`KeyedProvider`] chooses the account by the request. [`SdkProvider`] wraps an SDK with its own
+/// cache. Implement the trait yourself to choose between providers.
 ///
 /// # Examples
 ///
@@ -162,8 +164,8 @@ use crate::{credential::Authorization, error::Error};
 /// # });
 /// ```
 ///
-/// An SDK with its own cache, which renews the token by itself. The same token keeps the same
-/// generation. (For an SDK without a cache, use a [`CachedProvider`] with a
+/// An SDK with its own cache, which renews the token by itself, needs no code of yours besides its call:
+/// see [`SdkProvider`]. (For an SDK without a cache, use a [`CachedProvider`] with a
 /// [`login_fn`](crate::login_fn).)
 ///
 /// ```
@@ -174,58 +176,20 @@ use crate::{credential::Authorization, error::Error};
 /// #         pub fn forget_token(&self) {}
 /// #     }
 /// # }
-/// use std::sync::{Arc, Mutex};
-/// use tower_bearer::{
-///     Authorization, BoxAcquire, CredentialProvider, Error, Reason, Rejected, RequestHead, Scheme,
-///     Token, Verdict,
-/// };
+/// use tower_bearer::{CredentialProvider, SdkProvider, Token};
 ///
-/// #[derive(Clone)]
-/// struct Sdk {
-///     client: sdk::Client,
-///     last: Arc<Mutex<Option<(String, Authorization)>>>,
+/// fn provider(client: sdk::Client) -> impl CredentialProvider {
+///     let forgetting = client.clone();
+///     SdkProvider::new(move || {
+///         let client = client.clone();
+///         async move { Ok(Token::new(client.token().await?)?) }
+///     })
+///     .forget(move || forgetting.forget_token())
 /// }
-///
-/// impl CredentialProvider for Sdk {
-///     type Acquire = BoxAcquire; // or the type of a future of your own
-///
-///     fn current_for(&self, _head: RequestHead<'_>) -> Option<Authorization> {
-///         None // this SDK has no call that returns without waiting
-///     }
-///
-///     fn acquire_for(&self, _head: RequestHead<'_>) -> Self::Acquire {
-///         let sdk = self.clone();
-///         Box::pin(async move {
-///             let token = sdk.client.token().await.map_err(Error::login_failed)?;
-///             let mut last = sdk.last.lock().unwrap();
-///             if let Some((known, authorization)) = &*last && *known == token {
-///                 return Ok(authorization.clone());
-///             }
-///             let checked = Token::new(token.as_str()).map_err(Error::login_failed)?;
-///             let authorization = Authorization::new(Scheme::BEARER, &checked);
-///             *last = Some((token, authorization.clone()));
-///             Ok(authorization)
-///         })
-///     }
-///
-///     fn reject(&self, rejected: &Rejected<'_>) -> Verdict {
-///         let last = self.last.lock().unwrap();
-///         let rejected = rejected.receipt.generation();
-///         if last.as_ref().is_some_and(|(_, held)| held.generation() == rejected) {
-///             self.client.forget_token();
-///             return Verdict::new(Reason::Current);
-///         }
-///         Verdict::new(Reason::Late)
-///     }
-/// }
-/// # let provider = Sdk { client: sdk::Client, last: Arc::default() };
-/// # let http = tower::service_fn(|request: http::Request<()>| async move {
-/// #     assert_eq!(request.headers()["authorization"], "Bearer abc");
-/// #     Ok::<_, std::convert::Infallible>(http::Response::new(()))
-/// # });
-/// # use tower::ServiceExt;
-/// # let layer = tower_bearer::BearerAuthLayer::new(provider, tower_bearer::Origins::any_https());
-/// # tokio_test::block_on(tower::Layer::layer(&layer, http).oneshot(http::Request::new(()))).unwrap();
+/// # let request = http::Request::new(());
+/// # let head = tower_bearer::RequestHead::of(&request);
+/// # let authorization = tokio_test::block_on(provider(sdk::Client).acquire_for(head));
+/// # assert_eq!(authorization.unwrap().value(), "Bearer abc");
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a credential provider",
