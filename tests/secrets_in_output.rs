@@ -38,7 +38,8 @@ use tower_bearer::{
     CredentialState, Error, Generation, HttpLogin, KeyedProvider, Lifetime, LoginBody, LoginError,
     LoginRequest, NoReplay, OAuth2Grant, Origins, PerRequest, ReadyBody, Recovery, RefreshFailure,
     RefreshToken, RejectionReport, Replay, ReplayEmpty, ReplayEmptyOr, ReplayReady, ReplayWith,
-    RequestHead, Scheme, SdkProvider, Secret, Session, StaticProvider, SystemClock, Token, login_fn,
+    RequestHead, Scheme, SdkProvider, Secret, Session, StaticProvider, SystemClock, Token,
+    login_fn,
     presets::{Quable, Teletracker},
     test_util::{ScriptedLogin, ScriptedProvider, TestClock},
 };

@@ -79,12 +79,12 @@ const REMEMBERED: usize = 4;
 /// # Ok::<_, tower_bearer::BoxError>(())
 /// ```
 ///
-/// The closures for two SDKs:
+/// The calls of two SDKs, neither of which can forget a token:
 ///
 /// | SDK | its call | the token |
 /// | --- | --- | --- |
-/// | `google-cloud-auth` | `credentials.access_token().await?` | `token.token` |
-/// | `azure_core` | `credential.get_token(&["https://….default"], None).await?` | `token.token.secret()` |
+/// | `google-cloud-auth` 1 | `credentials.access_token().await?` | `token.token` |
+/// | `azure_core` 1 | `credential.get_token(&["https://….default"], None).await?` | `token.token.secret()` |
 pub struct SdkProvider<F> {
     token: Arc<F>,
     forget: Option<Arc<dyn Fn() + Send + Sync>>,
