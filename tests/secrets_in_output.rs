@@ -439,7 +439,8 @@ fn public_types(run: &mut Run) {
     let sdk = SdkProvider::new(|| async { Ok(Token::new(TOKEN)?) }).forget(|| {});
     let mut acquire = pin!(sdk.acquire_for(RequestHead::of(&support::request())));
     run.debug(&*acquire);
-    tokio_test::block_on(&mut acquire).unwrap();
+    let acquired = tokio_test::task::spawn(acquire.as_mut()).poll();
+    assert!(acquired.is_ready());
     run.debug(&sdk);
     run.debug(&Credential::from(token).with_refresh_token(REFRESH_TOKEN));
     run.debug(&CredentialState::Fresh);
