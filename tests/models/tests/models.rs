@@ -435,6 +435,22 @@ fn the_timer_never_expires_another_generation() {
     });
 }
 
+// The task that keeps a provider warm shares its logins with the requests, and ends with the last handle, whenever that
+// goes.
+#[test]
+fn keeping_warm_logs_in_once_and_ends_with_the_last_handle() {
+    explore("keep_warm", None, || {
+        let issuer = Issuer::default();
+        let provider = issuer.provider(None).build();
+        let keep_warm = provider.keep_warm();
+        let keeping = thread::spawn(move || block_on(keep_warm));
+        acquire(&provider);
+        assert_eq!(issuer.logins(), 1);
+        drop(provider);
+        keeping.join().unwrap();
+    });
+}
+
 // An account is evicted for another key while two requests of it come: never two logins at once.
 #[test]
 fn an_eviction_never_causes_a_second_login_beside_the_first() {
