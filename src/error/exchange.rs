@@ -119,7 +119,7 @@ impl ErrorCode {
     fn hint(self) -> Option<&'static str> {
         Some(match self.0 {
             "invalid_grant" | "access_denied" | "expired_token" => {
-                "check the password, then `reset()`"
+                "check the password, assertion or token that the login sends, then `reset()`"
             }
             "invalid_client" | "unauthorized_client" => {
                 "check the client's id and secret, then `reset()`"

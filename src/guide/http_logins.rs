@@ -48,6 +48,9 @@
 //!
 //! # Forms
 //!
+//! For OAuth 2.0, [its own page](super::oauth2) is shorter: `OAuth2Grant` makes forms, refresh and client
+//! authentication.
+//!
 //! `LoginBody::form` makes a form of pairs, for login and refresh. Pass names and values unencoded: it
 //! encodes them by [RFC 6749, appendix B], so that a space is sent as `+` and `&` as `%26`.
 //!
@@ -244,7 +247,8 @@
 //! assert_eq!(
 //!     error.to_string(),
 //!     "the login at POST api.example.com/login was refused: 400 invalid_grant: \
-//!      check the password, then `reset()`; next attempt in 15 min"
+//!      check the password, assertion or token that the login sends, then `reset()`; \
+//!      next attempt in 15 min"
 //! );
 //! assert_eq!(error.recovery(), Recovery::ChangeCredentials);
 //! # Ok::<_, tower_bearer::InvalidUrl>(()) })?;

@@ -204,7 +204,7 @@
 //! | the server answers | login | refresh |
 //! | --- | --- | --- |
 //! | `invalid_client`, `unauthorized_client` | in 15 min, doubling to an hour: correct the client's id and secret | a full login follows |
-//! | `invalid_grant` | in 15 min, doubling to an hour: correct password or assertion | the refresh token is spent, a full login follows |
+//! | `invalid_grant` | in 15 min, doubling to an hour: correct the password, assertion or token | the refresh token is spent, a full login follows |
 //! | `invalid_scope`, `invalid_request` and other codes | in 15 min, doubling to an hour: correct the grant | a full login follows |
 //! | 429, 5xx, `temporarily_unavailable`, no connection | after a pause | the refresh token is kept, and used after a pause |
 //! | nothing: the answer is lost | after a pause | the refresh token is spent, since the server may have rotated it; a full login follows |

@@ -212,7 +212,7 @@ async fn an_unusable_answer_is_an_error_without_its_body() {
             400,
             json,
             r#"{"error":"invalid_grant","error_description":"canary"}"#,
-            "the login at {} was refused: 400 invalid_grant: check the password, then `reset()`",
+            "the login at {} was refused: 400 invalid_grant: check the password, assertion or token that the login sends, then `reset()`",
         ),
         (
             400,

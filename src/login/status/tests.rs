@@ -242,7 +242,8 @@ async fn a_failure_is_one_line_for_people() {
     let provider = CachedProvider::new(login());
     let error = provider.acquire().await.unwrap_err();
     let line = "the login at POST api.example.com/login was refused: 400 invalid_grant: \
-                check the password, then `reset()`; next attempt in 15 min";
+                check the password, assertion or token that the login sends, then `reset()`; \
+                next attempt in 15 min";
     assert_eq!(error.to_string(), line);
     assert_eq!(format!("{error:?}"), line);
     assert_eq!(
