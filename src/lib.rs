@@ -90,7 +90,7 @@
 //! | feature | adds |
 //! | --- | --- |
 //! | `json` | `HttpLogin`: a login that is one POST with a JSON answer |
-//! | `oauth2` | `OAuth2Grant`: client credentials and other grants of OAuth 2.0, for `HttpLogin` |
+//! | `oauth2` | `OAuth2Grant` and `OAuth2Issuer`: the grants of OAuth 2.0 and discovery, for `HttpLogin` |
 //! | `quable` | `presets::Quable`: Quable PIM |
 //! | `teletracker` | `presets::Teletracker`: Teletracker |
 //! | `test-util` | `test_util`: a scripted login, a scripted provider, a clock moved by hand |
@@ -155,7 +155,7 @@ pub use crate::login::{
     AnswerField, HttpLogin, InvalidBasicAuth, Lifetime, LoginAnswer, LoginBody, RefreshFailure,
 };
 #[cfg(feature = "oauth2")]
-pub use crate::login::{OAuth2Grant, ReservedParameter};
+pub use crate::login::{OAuth2Grant, OAuth2Issuer, ReservedParameter};
 #[cfg(any(feature = "loom", feature = "shuttle"))]
 pub use crate::runtime::model;
 pub use crate::{

@@ -36,10 +36,10 @@ use tower_bearer::{
     AnswerField, Authorization, BearerAuth, BearerAuthLayer, BoxProvider, CachePolicy,
     CachedProvider, Challenge, Clock, Credential, CredentialEvent, CredentialProvider,
     CredentialState, Error, Generation, HttpLogin, KeyedProvider, Lifetime, LoginBody, LoginError,
-    LoginRequest, NoReplay, OAuth2Grant, Origins, PerRequest, ReadyBody, Recovery, RefreshFailure,
-    RefreshToken, RejectionReport, Replay, ReplayEmpty, ReplayEmptyOr, ReplayReady, ReplayWith,
-    RequestHead, Scheme, SdkProvider, Secret, Session, StaticProvider, SystemClock, Token,
-    login_fn,
+    LoginRequest, NoReplay, OAuth2Grant, OAuth2Issuer, Origins, PerRequest, ReadyBody, Recovery,
+    RefreshFailure, RefreshToken, RejectionReport, Replay, ReplayEmpty, ReplayEmptyOr, ReplayReady,
+    ReplayWith, RequestHead, Scheme, SdkProvider, Secret, Session, StaticProvider, SystemClock,
+    Token, login_fn,
     presets::{Quable, Teletracker},
     test_util::{ScriptedLogin, ScriptedProvider, TestClock},
 };
@@ -402,6 +402,22 @@ async fn failures_in_memory(run: &mut Run) {
     let error = provider.acquire().await.unwrap_err();
     run.error(&error.into());
 
+    // Metadata with secrets in its URLs.
+    let issuer = "https://login.example.com";
+    let secret = format!("https://user:{CLIENT_SECRET}@login.example.com/{TOKEN}?{TOKEN}");
+    let foreign = format!("https://api.example.com/{TOKEN}?{TOKEN}");
+    for (named, endpoint) in [(secret.as_str(), ""), (issuer, &secret), (issuer, &foreign)] {
+        let metadata = json!({"issuer": named, "token_endpoint": endpoint}).to_string();
+        let http = tower::service_fn(move |_: Request<Full<Bytes>>| {
+            let metadata = Full::<Bytes>::from(metadata.clone());
+            async { Ok::<_, Infallible>(Response::new(metadata)) }
+        });
+        let issuer = OAuth2Issuer::openid(issuer).unwrap();
+        let login = HttpLogin::discover(http, issuer, PASSWORD);
+        let error = patient(login).build().acquire().await.unwrap_err();
+        run.error(&error.into());
+    }
+
     let bad_token = login_fn(|_| async { Ok(Credential::new(format!("{TOKEN} {PASSWORD}"))?) });
     let error = CachedProvider::new(bad_token).acquire().await.unwrap_err();
     run.error(&error.into());
@@ -455,6 +471,10 @@ fn public_types(run: &mut Run) {
         .unwrap();
     run.debug(&grant);
     run.display(&grant.parameter("password", PASSWORD).unwrap_err());
+    let issuer = format!("https://login.example.com/{TOKEN}");
+    run.debug(&OAuth2Issuer::openid(&issuer).unwrap());
+    let issuer = format!("https://user:{CLIENT_SECRET}@login.example.com/{TOKEN}?{TOKEN}");
+    run.display(&OAuth2Issuer::rfc8414(&issuer).unwrap_err());
     run.display(&AnswerField::from(["/token", "/access_token"]));
     run.debug(&TestClock::new());
     run.debug(&ScriptedLogin::new());

@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use http::StatusCode;
 
+#[cfg(feature = "oauth2")]
+use super::{MetadataFault, discovery};
 use super::{Pace, Recovery, RetryAdvice, RetryAfter};
 
 /// A failed exchange. It holds nothing of the answer's body but a registered `error` code.
@@ -21,6 +23,9 @@ pub(crate) struct Exchange {
 pub(crate) enum Grant {
     Login,
     Refresh,
+    /// Nothing yet: the exchange fetches the metadata of the issuer.
+    #[cfg(feature = "oauth2")]
+    Discovery,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +60,9 @@ pub(crate) enum ExchangeKind {
     },
     TokenType,
     Token,
+    /// The metadata of the issuer names no token endpoint that may be used.
+    #[cfg(feature = "oauth2")]
+    Metadata(Box<MetadataFault>),
 }
 
 /// The description of an answer, without any of its body.
@@ -146,6 +154,8 @@ impl Exchange {
             | ExchangeKind::NotFound
             | ExchangeKind::Redirected { .. }
             | ExchangeKind::Compressed { .. } => Pace::Slow,
+            #[cfg(feature = "oauth2")]
+            ExchangeKind::Metadata(_) => Pace::Slow,
             ExchangeKind::NoToken { .. } | ExchangeKind::TokenType | ExchangeKind::Token => {
                 Pace::PermanentUntilWorked
             }
@@ -166,6 +176,13 @@ impl Exchange {
 
     pub(super) fn recovery(&self, pause: Duration) -> Recovery {
         match &self.kind {
+            // No password and no client is sent.
+            #[cfg(feature = "oauth2")]
+            _ if self.grant == Grant::Discovery && self.advice().pace == Pace::Permanent => {
+                Recovery::FixProgram
+            }
+            #[cfg(feature = "oauth2")]
+            ExchangeKind::Metadata(_) => Recovery::FixProgram,
             ExchangeKind::Redirected { .. }
             | ExchangeKind::NotFound
             | ExchangeKind::Compressed { .. }
@@ -202,6 +219,10 @@ impl Exchange {
 
     /// What somebody has to change, if it is known.
     fn hint(&self) -> Option<&'static str> {
+        #[cfg(feature = "oauth2")]
+        if self.grant == Grant::Discovery {
+            return discovery::hint(&self.kind);
+        }
         Some(match &self.kind {
             // The login follows, and tells whether something is to be changed.
             ExchangeKind::Refused { .. } if self.grant == Grant::Refresh => return None,
@@ -224,11 +245,24 @@ impl Exchange {
     }
 }
 
+impl Grant {
+    /// The method of its request.
+    pub(crate) fn method(self) -> &'static str {
+        match self {
+            Self::Login | Self::Refresh => "POST",
+            #[cfg(feature = "oauth2")]
+            Self::Discovery => "GET",
+        }
+    }
+}
+
 impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Login => "login",
             Self::Refresh => "refresh",
+            #[cfg(feature = "oauth2")]
+            Self::Discovery => "discovery",
         })
     }
 }
@@ -296,6 +330,10 @@ impl fmt::Display for Exchange {
                     f,
                     "the answer to the {grant} at {endpoint} has an unusable token"
                 )
+            }
+            #[cfg(feature = "oauth2")]
+            ExchangeKind::Metadata(fault) => {
+                write!(f, "the answer to the {grant} at {endpoint} {fault}")
             }
         }?;
         if let Some(answer) = &self.answer {

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "json")]
 mod exchange;
+#[cfg(feature = "oauth2")]
+mod discovery;
 mod login;
 mod recovery;
 
@@ -11,6 +13,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+#[cfg(feature = "oauth2")]
+pub(crate) use self::discovery::MetadataFault;
 #[cfg(feature = "json")]
 pub(crate) use self::exchange::{Answer, ErrorCode, Exchange, ExchangeKind, Grant};
 pub(crate) use self::login::{Pace, RetryAdvice, RetryAfter};

@@ -106,7 +106,7 @@
 //! next attempt waits for 15 minutes or more. The first three texts come from a `LoginError` that you
 //! create, the others from `HttpLogin` and the presets.
 //!
-//! Those name the grant (`login` or `refresh`), and method, host and path of its URL. They end with
+//! Those name the grant (`login`, `refresh` or, for the metadata of an issuer, `discovery`), and method, host and path of its URL. They end with
 //! the status and a registered OAuth `error` such as `invalid_grant`, or with status, media type and
 //! length of the answer: `…: …`, `… (…)`, `… (…, … bytes)`, `… (… bytes)`. A hint may follow.
 //!
@@ -131,6 +131,11 @@
 //! | `the answer to the … at … has no token at …` | Compare the place with an answer: `token_at`. Places are a pointer or `the header …`, joined by `or`. The API may ask for a second factor. |
 //! | `the answer to the … at … has a token of another type than bearer` | Set the scheme that the API documents: `with_scheme`. |
 //! | `the answer to the … at … has an unusable token` | Its source is an [`InvalidToken`](crate::InvalidToken): see below. |
+//! | `the answer to the … at … …`, `has no issuer` | The URL has no metadata of an issuer: correct the issuer, or pass the token endpoint to `HttpLogin::new`. |
+//! | `the answer to the … at … …`, `is of the issuer …, not of …`, `is of another issuer` | Write the issuer exactly as the metadata has it, with or without a `/` at the end. If the host is another one, find out why first. |
+//! | `the answer to the … at … …`, `has no token endpoint` | Pass the token endpoint to `HttpLogin::new`. |
+//! | `the answer to the … at … …`, `has an unusable token endpoint` | Its source is an [`InvalidUrl`](crate::InvalidUrl): see below. |
+//! | `the answer to the … at … …`, `has a token endpoint at …, not at …` | If the issuer documents that host, allow it by `OAuth2Issuer::token_origin`. |
 //! | ``there is no refresh token: sign in again, and pass the new credential to `set_credential` `` | A source: `OAuth2Grant::refresh_token` had no refresh token, or its server refused it. Do as it says. |
 //!
 //! # Errors of a configuration
@@ -149,9 +154,10 @@
 //! | `an origin is scheme, host and port: remove path and query` | Do as it says. |
 //! | `the scheme is neither https nor http` | Name the scheme of the HTTP API. |
 //! | ``plain http would send secrets in the clear to a host other than loopback: use https, or `dangerously_in_the_clear` on a network that you trust`` | Use `https`, or read [`Origins::dangerously_in_the_clear`](crate::Origins::dangerously_in_the_clear) and [`HttpLogin::dangerously_in_the_clear`](https://docs.rs/tower-bearer/latest/tower_bearer/struct.HttpLogin.html#method.dangerously_in_the_clear). |
-//! | `a base URL of plain http would send secrets in the clear to a host other than loopback: use https` | Presets: use `https`. |
+//! | `plain http would send secrets in the clear to a host other than loopback: use https` | Presets and issuers: use `https`. |
 //! | `an instance is the first label of its host name: letters, digits and inner hyphens` | Preset Quable: pass `acme`, not `acme.quable.com`. |
 //! | `a base URL has no query` | Presets: take the query out. |
+//! | `an issuer has no query: remove everything from the ? on` | Do as it says. |
 //!
 //! | [`InvalidToken`](crate::InvalidToken) | what to do |
 //! | --- | --- |

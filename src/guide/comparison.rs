@@ -79,7 +79,7 @@
 //!
 //! [Migrating](super::migrating) shows how to come here from other code.
 //!
-//! - OAuth 2.0 discovery and device codes, and vendors' credentials: you write the login.
+//! - Device codes of OAuth 2.0, and vendors' credentials: you write the login.
 //! - A store that several processes share.
 //! - Clients that are no Tower services. Around those use [`CachedProvider`](crate::CachedProvider)
 //!   alone: [`acquire`](crate::CachedProvider::acquire), [`accept`](crate::CachedProvider::accept)

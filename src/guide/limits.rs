@@ -4,7 +4,7 @@
 //!
 //! | what | instead |
 //! | --- | --- |
-//! | OAuth 2.0 discovery, device codes | a [`Login`] of your own, or [`login_fn`] around an OAuth client. The other grants are [built in](super::oauth2). |
+//! | device codes and other sign-ins of OAuth 2.0 | a [`Login`] of your own, or [`login_fn`] around an OAuth client. The other grants are [built in](super::oauth2). |
 //! | metrics | count [`CredentialEvent`]s in an [observer](crate::CachedProviderBuilder::on_event), and export [`Snapshot`] |
 //! | one session for many processes | each process logs in for itself. If your API revokes the other's token, give each process its own account, or write a [`CredentialProvider`] over a shared store. |
 //! | a credential that survives a restart | [`on_credential`] to store it, [`starting_with`] to begin with it; [`shutdown`](crate::guide::shutdown) has a store |

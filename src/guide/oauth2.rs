@@ -28,6 +28,62 @@
 //! `http` is a client without the layer, which follows no redirects. All settings of `HttpLogin` apply:
 //! headers, plain http inside a mesh, where the answer has its values.
 //!
+//! # By the issuer's URL
+//!
+//! The issuer's metadata names the token endpoint. `HttpLogin::discover` fetches it with each login:
+//!
+//! ```
+//! # use bytes::Bytes;
+//! # use http::{Request, Response};
+//! # use http_body_util::Full;
+//! use tower_bearer::{CachedProvider, HttpLogin, OAuth2Grant, OAuth2Issuer};
+//!
+//! # let http = tower::service_fn(|request: Request<Full<Bytes>>| async move {
+//! #     let answer = match request.uri().to_string().as_str() {
+//! #         "https://login.example.com/acme/.well-known/openid-configuration" => {
+//! #             r#"{"issuer":"https://login.example.com/acme","token_endpoint":"https://oauth2.example.com/token"}"#
+//! #         }
+//! #         "https://oauth2.example.com/token" => r#"{"access_token":"a"}"#,
+//! #         other => panic!("{other}"),
+//! #     };
+//! #     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(answer)))
+//! # });
+//! let issuer = OAuth2Issuer::openid("https://login.example.com/acme")?
+//!     .token_origin("https://oauth2.example.com")?; // only if the token endpoint is elsewhere
+//! let grant = OAuth2Grant::client_credentials().client_secret_basic("s6BhdRkqt3", "7F+fp")?;
+//! let provider = CachedProvider::new(HttpLogin::discover(http, issuer, grant));
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! # assert_eq!(provider.acquire().await?.value(), "Bearer a");
+//! # Ok::<_, tower_bearer::BoxError>(()) })?;
+//! # Ok::<_, tower_bearer::BoxError>(())
+//! ```
+//!
+//! | the issuer has | use | for `https://login.example.com/acme` |
+//! | --- | --- | --- |
+//! | the metadata of OpenID Connect | `OAuth2Issuer::openid` | `https://login.example.com/acme/.well-known/openid-configuration` |
+//! | the metadata of RFC 8414 | `OAuth2Issuer::rfc8414` | `https://login.example.com/.well-known/oauth-authorization-server/acme` |
+//!
+//! The client's secret goes to the endpoint, so the metadata may not choose any host:
+//!
+//! | the metadata | what happens |
+//! | --- | --- |
+//! | names the issuer that you named, character by character | It is used. |
+//! | names another issuer, such as one with a `/` more | The login fails, and the error names both. |
+//! | has a `token_endpoint` at the issuer's origin, or at a `token_origin` | Login and refresh go there. |
+//! | has a `token_endpoint` at any other origin | The login fails, and the error names both origins. |
+//! | has `mtls_endpoint_aliases` or anything else | Nothing: it is not read. |
+//!
+//! Each login makes one GET more, without any of your headers. If that fails, nothing was spent: no
+//! assertion was made, and the refresh token is kept. The next attempt follows
+//! [the rules of a login](super::http_logins#when-it-fails). Metadata that cannot be used counts as a 404.
+//!
+//! If you know the endpoint, `HttpLogin::new` has one request and one cause of failure less. It also serves
+//! an issuer whose metadata names another one, such as a template for its tenants.
+//!
+//! The audience of a client assertion is often the token endpoint, which its function does not learn. RFC
+//! 7523 asks only for a value that identifies the server, such as the issuer. If yours insists on the
+//! endpoint, use `HttpLogin::new`.
+//!
 //! # Which grant
 //!
 //! | you have | use | session |
@@ -220,7 +276,6 @@
 //!
 //! | missing | instead |
 //! | --- | --- |
-//! | discovery of the endpoint from an issuer's URL | Copy `token_endpoint` from the issuer's `/.well-known/openid-configuration`. |
 //! | sign-in of a user: authorization code, device code | A library for it; pass its refresh token to `starting_with_refresh_token`. |
 //! | proof of possession (DPoP) | `impl Login` around a library that has it. |
 //! | revocation | [Your own request](super::signing_out#revoke), in `on_retired`. |

@@ -106,10 +106,13 @@ impl Failed {
         }
     }
 
-    /// Without the path of a redirect, which may repeat that of the login.
+    /// Without the path of a redirect or of an issuer, which may repeat that of the login.
     pub(super) fn without_path(mut self) -> Self {
-        if let ExchangeKind::Redirected { to } = &mut self.kind {
-            *to = None;
+        match &mut self.kind {
+            ExchangeKind::Redirected { to } => *to = None,
+            #[cfg(feature = "oauth2")]
+            ExchangeKind::Metadata(fault) => fault.hide_paths(),
+            _ => {}
         }
         self
     }

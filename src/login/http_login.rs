@@ -3,6 +3,8 @@
 mod answer;
 mod refresh;
 mod request;
+#[cfg(feature = "oauth2")]
+mod discovery;
 mod grants;
 
 #[cfg(feature = "tracing")]
@@ -15,6 +17,8 @@ use http_body::Body;
 use tower_service::Service;
 
 use self::refresh::Refresh;
+#[cfg(feature = "oauth2")]
+use super::oauth2::OAuth2Issuer;
 use super::{
     Session,
     body::LoginBody,
@@ -47,7 +51,7 @@ use crate::{
 /// | 400, 422; 401 or 403 with a JSON object; 423 | in 15 min, then 30, then 60: a wrong password may lock the account |
 /// | 400 to 422 with the `error` `server_error` or `temporarily_unavailable` | as 5xx |
 /// | 401 or 403 without a JSON object, as a firewall sends | in 30 s, doubling to 15 min |
-/// | 404, 405, 410; a redirect; a compressed answer | in 30 s, doubling to 15 min |
+/// | 404, 405, 410; a redirect; a compressed answer; metadata that `discover` cannot use | in 30 s, doubling to 15 min |
 /// | 429; the `error` `slow_down` | as 5xx, and in 5 s at the earliest |
 /// | 5xx, other statuses, no answer | after a random part of a second, doubling to a minute |
 ///
@@ -92,7 +96,7 @@ use crate::{
 /// ```
 pub struct HttpLogin {
     client: Box<dyn Client>,
-    url: Uri,
+    url: LoginUrl,
     /// Whether the URL of the refresh may be plain `http`.
     cleartext: Cleartext,
     body: LoginBody,
@@ -109,6 +113,14 @@ pub struct HttpLogin {
     unprocessed: AtomicU32,
     #[cfg(feature = "tracing")]
     has_warned: AtomicBool,
+}
+
+/// Where a login goes, and a refresh that has no URL of its own.
+enum LoginUrl {
+    Known(Uri),
+    /// The token endpoint in the metadata of this issuer.
+    #[cfg(feature = "oauth2")]
+    Discovered(OAuth2Issuer),
 }
 
 impl HttpLogin {
@@ -208,8 +220,13 @@ impl HttpLogin {
         R::Data: Send,
         R::Error: Into<BoxError>,
     {
+        let client = Box::new(Erased::new(client));
+        Self::with_client(client, LoginUrl::Known(url), body)
+    }
+
+    fn with_client(client: Box<dyn Client>, url: LoginUrl, body: LoginBody) -> Self {
         let login = Self {
-            client: Box::new(Erased::new(client)),
+            client,
             url,
             cleartext: Cleartext::ToLoopback,
             body,
@@ -237,7 +254,7 @@ impl HttpLogin {
     }
 
     /// Hides the path of the login's URL in errors, for a path that holds a secret. By default errors
-    /// have method, host and path, and never the query.
+    /// have method, host and path, and never the query. After `discover` it hides the issuer's path too.
     #[must_use]
     pub fn hide_path(self) -> Self {
         Self {

@@ -33,7 +33,7 @@ pub(crate) mod challenge;
 use std::{pin::Pin, sync::Arc};
 
 #[cfg(feature = "oauth2")]
-pub use self::oauth2::{OAuth2Grant, ReservedParameter};
+pub use self::oauth2::{OAuth2Grant, OAuth2Issuer, ReservedParameter};
 pub(crate) use self::request::RefreshTokenSlot;
 #[cfg(feature = "json")]
 pub use self::{

@@ -2,20 +2,22 @@
 
 mod parameters;
 mod body;
+mod issuer;
 mod reserved;
 
 use std::{fmt, pin::Pin};
 
 use http::HeaderValue;
 
-pub use self::reserved::ReservedParameter;
+pub use self::{issuer::OAuth2Issuer, reserved::ReservedParameter};
 use super::{LoginRequest, Session};
 use crate::{credential::Secret, error::BoxError};
 
 /// How to get a token by OAuth 2.0 ([RFC 6749]): a grant, the client's authentication and what the token
 /// is for.
 ///
-/// Pass it to [`HttpLogin::new`](crate::HttpLogin::new) as the body. All settings of `HttpLogin` apply.
+/// Pass it to [`HttpLogin::new`](crate::HttpLogin::new) or [`discover`](crate::HttpLogin::discover) as the
+/// body. All settings of `HttpLogin` apply.
 ///
 /// | grant | for | session |
 /// | --- | --- | --- |

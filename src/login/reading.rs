@@ -166,12 +166,7 @@ impl AnswerFormat {
             // A usable token counts, whatever `error` says beside it.
             Some(json) if super::status::has_error(json) => answer.refused(),
             Some(_) => answer.failed(kind),
-            None => answer.failed(match answer.encoding() {
-                Some(encoding) => ExchangeKind::Compressed {
-                    encoding: encoding.to_owned(),
-                },
-                None => ExchangeKind::NotJson,
-            }),
+            None => answer.not_json(),
         })?;
         let token = (self.check_token)(token)
             .map_err(|source| answer.failed(ExchangeKind::Token).with_source(source))?;

@@ -65,6 +65,16 @@ impl ReadAnswer {
         let code = error.and_then(|error| ErrorCode::new(error.expose()));
         self.failed(ExchangeKind::Refused { code })
     }
+
+    /// The failure of an answer that is no JSON.
+    pub(super) fn not_json(&self) -> Failed {
+        self.failed(match self.encoding() {
+            Some(encoding) => ExchangeKind::Compressed {
+                encoding: encoding.to_owned(),
+            },
+            None => ExchangeKind::NotJson,
+        })
+    }
 }
 
 pub(super) fn parse(answer: &ReadAnswer) -> Option<&RawValue> {

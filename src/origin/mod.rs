@@ -120,7 +120,7 @@ impl Origins {
     }
 
     /// The origin of a URL that [`url::parse`] has checked.
-    #[cfg(any(feature = "quable", feature = "teletracker"))]
+    #[cfg(any(feature = "oauth2", feature = "quable", feature = "teletracker"))]
     pub(crate) fn of(url: &Uri) -> Result<Self, InvalidUrl> {
         Ok(Self::allowing(Allowed::Only(Arc::new([Origin::of(url)?]))))
     }

@@ -12,10 +12,7 @@ pub(super) struct BaseUrl(Uri);
 
 impl BaseUrl {
     pub(super) fn parse(url: &str) -> Result<Self, InvalidUrl> {
-        let uri = url::parse(url, Cleartext::ToLoopback).map_err(|error| match error.0 {
-            InvalidUrlKind::PlainHttp => InvalidUrl(InvalidUrlKind::PlainHttpBase),
-            _ => error,
-        })?;
+        let uri = url::parse(url, Cleartext::ToLoopback).map_err(InvalidUrl::without_exception)?;
         if uri.query().is_some() {
             return Err(InvalidUrl(InvalidUrlKind::Query));
         }

@@ -1,11 +1,12 @@
 //! The two grants of an HTTP login: the refresh, and the full login.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
-use http::Uri;
+use bytes::Bytes;
+use http::{Request, Uri};
 use tokio::time;
 
-use super::{HttpLogin, refresh::Refresh};
+use super::{HttpLogin, LoginUrl, refresh::Refresh};
 #[cfg(feature = "tracing")]
 use crate::runtime::TARGET;
 use crate::{
@@ -24,25 +25,47 @@ use crate::{
 const MOST_UNPROCESSED: u32 = 5;
 
 impl HttpLogin {
-    async fn post_login(&self, body: Document) -> Result<Credential, LoginError> {
+    async fn post_login(&self, url: &Uri, body: Document) -> Result<Credential, LoginError> {
         let exchange = async {
-            let is_handed_over = IsHandedOver::default();
-            let request = self.post(&self.url, body);
-            let answer = self.client.send(request, &is_handed_over).await?;
-            self.format.credential(&self.check(answer)?)
+            let answer = self.exchange(self.post(url, body), None).await?;
+            self.format.credential(&answer)
         };
-        exchange.await.map_err(|failed: Failed| {
-            let endpoint = self.endpoint_of(&self.url);
-            failed.into_error(Grant::Login, endpoint)
-        })
+        let credential = exchange.await;
+        credential.map_err(|failed| self.error(failed, Grant::Login, url))
     }
 
-    fn check(&self, answer: ReadAnswer) -> Result<ReadAnswer, Failed> {
-        let checked = status::check(answer, self.format.refuses_with_empty_body);
-        checked.map_err(|failed| match self.hides_path {
+    /// Sends a request, and checks the status of the answer.
+    pub(super) async fn exchange(
+        &self,
+        request: Request<Bytes>,
+        limit: Option<Duration>,
+    ) -> Result<ReadAnswer, Failed> {
+        let is_handed_over = IsHandedOver::default();
+        let sent = self.client.send(request, &is_handed_over);
+        let answer = match limit {
+            Some(limit) => time::timeout(limit, sent).await.unwrap_or_else(|elapsed| {
+                let kind = match is_handed_over.get() {
+                    true => ExchangeKind::NoAnswer,
+                    false => ExchangeKind::Unsent,
+                };
+                Err(Failed::new(kind, Some(elapsed.into())))
+            }),
+            None => sent.await,
+        }?;
+        status::check(answer, self.format.refuses_with_empty_body)
+    }
+
+    pub(super) fn error(&self, failed: Failed, grant: Grant, url: &Uri) -> LoginError {
+        let failed = match self.hides_path {
             true => failed.without_path(),
             false => failed,
-        })
+        };
+        failed.into_error(grant, self.endpoint_of(grant, url))
+    }
+
+    fn endpoint_of(&self, grant: Grant, url: &Uri) -> String {
+        let place = url::host_and_path(url, !self.hides_path);
+        format!("{} {place}", grant.method())
     }
 
     /// The body of the refresh, if there is one to make. The token stays in the request: making the body
@@ -71,27 +94,12 @@ impl HttpLogin {
         &self,
         refresh: &Refresh,
         token: RefreshToken,
-        body: Document,
+        sent: Request<Bytes>,
         request: &mut LoginRequest,
     ) -> Result<Credential, Failed> {
-        let is_handed_over = IsHandedOver::default();
-        let sent = self.post(&refresh.url, body);
-        let sent = self.client.send(sent, &is_handed_over);
         // The other half of the time is for the full login that follows if no answer comes.
-        let sent = match request.timeout() {
-            Some(timeout) => match time::timeout(timeout / 2, sent).await {
-                Ok(sent) => sent,
-                Err(elapsed) => {
-                    let kind = match is_handed_over.get() {
-                        true => ExchangeKind::NoAnswer,
-                        false => ExchangeKind::Unsent,
-                    };
-                    Err(Failed::new(kind, Some(elapsed.into())))
-                }
-            },
-            None => sent.await,
-        };
-        let answer = match sent.and_then(|answer| self.check(answer)) {
+        let limit = request.timeout().map(|timeout| timeout / 2);
+        let answer = match self.exchange(sent, limit).await {
             Ok(answer) => answer,
             Err(failed) => {
                 if RefreshFailure::of(&failed).is_some() {
@@ -129,18 +137,15 @@ impl HttpLogin {
         is_followed
     }
 
-    fn endpoint_of(&self, url: &Uri) -> String {
-        format!("POST {}", url::host_and_path(url, !self.hides_path))
-    }
-
     /// Warns once of a lifetime that is not where the user has said.
     #[cfg(feature = "tracing")]
-    fn warn_of_missing_lifetime(&self, credential: &Credential) {
+    fn warn_of_missing_lifetime(&self, credential: &Credential, url: &Uri) {
         if self.format.misses_lifetime(credential) && !self.has_warned.swap(true, Ordering::Relaxed)
         {
+            let endpoint = self.endpoint_of(Grant::Login, url);
             tracing::warn!(
                 target: TARGET,
-                endpoint = self.endpoint_of(&self.url),
+                endpoint,
                 "the login's answer has no lifetime where it was expected; the token is used until it is rejected"
             );
         }
@@ -149,20 +154,27 @@ impl HttpLogin {
 
 impl Login for HttpLogin {
     async fn login(&self, mut request: LoginRequest) -> Result<Credential, BoxError> {
+        let url = match &self.url {
+            LoginUrl::Known(url) => url.clone(),
+            // Comes first, since it may fail: nothing is made or spent before.
+            #[cfg(feature = "oauth2")]
+            LoginUrl::Discovered(issuer) => self.fetch_endpoint(issuer, request.timeout()).await?,
+        };
         if let Some((refresh, body)) = self.refresh_body(&request).await?
             && let Some(token) = request.take_refresh_token()
         {
-            match self.refresh(refresh, token, body, &mut request).await {
+            let refresh_url = refresh.url.as_ref().unwrap_or(&url);
+            let sent = self.post(refresh_url, body);
+            match self.refresh(refresh, token, sent, &mut request).await {
                 Ok(credential) => {
                     self.unprocessed.store(0, Ordering::Relaxed);
                     #[cfg(feature = "tracing")]
-                    self.warn_of_missing_lifetime(&credential);
+                    self.warn_of_missing_lifetime(&credential, &url);
                     return Ok(credential);
                 }
                 Err(failed) => {
                     let failure = RefreshFailure::of(&failed);
-                    let endpoint = self.endpoint_of(&refresh.url);
-                    let error = failed.into_error(Grant::Refresh, endpoint);
+                    let error = self.error(failed, Grant::Refresh, refresh_url);
                     // A full login would only say that there is none, and pause for much longer.
                     if self.is_refresh_only && request.refresh_token_slot().peek().is_some() {
                         return Err(error.into());
@@ -179,14 +191,19 @@ impl Login for HttpLogin {
             }
         }
         let body = self.body.make(&request).await?;
-        let credential = self.post_login(body).await?;
+        let credential = self.post_login(&url, body).await?;
         #[cfg(feature = "tracing")]
-        self.warn_of_missing_lifetime(&credential);
+        self.warn_of_missing_lifetime(&credential, &url);
         Ok(credential)
     }
 
     fn endpoint(&self) -> Option<String> {
-        Some(self.endpoint_of(&self.url))
+        Some(match &self.url {
+            LoginUrl::Known(url) => self.endpoint_of(Grant::Login, url),
+            // The requests go to two paths, and perhaps to another host.
+            #[cfg(feature = "oauth2")]
+            LoginUrl::Discovered(issuer) => url::host_and_path(issuer.metadata_url(), false),
+        })
     }
 
     fn session(&self) -> Session {

@@ -11,7 +11,8 @@ use crate::{
 
 /// How a refresh token is spent.
 pub(super) struct Refresh {
-    pub(super) url: Uri,
+    /// By default that of the login.
+    pub(super) url: Option<Uri>,
     pub(super) body: Box<dyn Fn(&RefreshToken) -> LoginBody + Send + Sync>,
     /// Whether the old refresh token stays valid if the answer brings none.
     pub(super) keeps_old: bool,
@@ -92,7 +93,7 @@ impl HttpLogin {
     ) -> Self {
         Self {
             refresh: Some(Refresh {
-                url,
+                url: Some(url),
                 body: Box::new(move |token| body(token).into()),
                 keeps_old: true,
             }),
@@ -107,7 +108,7 @@ impl HttpLogin {
             return self;
         };
         let refresh = Refresh {
-            url: self.url.clone(),
+            url: None,
             body: rules.refresh,
             keeps_old: true,
         };

@@ -29,13 +29,26 @@ pub(crate) enum InvalidUrlKind {
     Path,
     Scheme,
     PlainHttp,
-    /// The same for a preset, which has no exception.
-    #[cfg(any(feature = "quable", feature = "teletracker"))]
-    PlainHttpBase,
+    /// The same where there is no exception.
+    #[cfg(any(feature = "oauth2", feature = "quable", feature = "teletracker"))]
+    PlainHttpWithoutException,
     #[cfg(feature = "quable")]
     Instance,
     #[cfg(any(feature = "quable", feature = "teletracker"))]
     Query,
+    #[cfg(feature = "oauth2")]
+    IssuerQuery,
+}
+
+#[cfg(any(feature = "oauth2", feature = "quable", feature = "teletracker"))]
+impl InvalidUrl {
+    /// The same error for a URL that must not be plain `http` at all: it names no exception.
+    pub(crate) fn without_exception(self) -> Self {
+        match self.0 {
+            InvalidUrlKind::PlainHttp => Self(InvalidUrlKind::PlainHttpWithoutException),
+            kind => Self(kind),
+        }
+    }
 }
 
 impl fmt::Display for InvalidUrl {
@@ -53,12 +66,14 @@ impl fmt::Display for InvalidUrl {
             InvalidUrlKind::Path => "an origin is scheme, host and port: remove path and query",
             InvalidUrlKind::Scheme => "the scheme is neither https nor http",
             InvalidUrlKind::PlainHttp => "plain http would send secrets in the clear to a host other than loopback: use https, or `dangerously_in_the_clear` on a network that you trust",
-            #[cfg(any(feature = "quable", feature = "teletracker"))]
-            InvalidUrlKind::PlainHttpBase => "a base URL of plain http would send secrets in the clear to a host other than loopback: use https",
+            #[cfg(any(feature = "oauth2", feature = "quable", feature = "teletracker"))]
+            InvalidUrlKind::PlainHttpWithoutException => "plain http would send secrets in the clear to a host other than loopback: use https",
             #[cfg(feature = "quable")]
             InvalidUrlKind::Instance => "an instance is the first label of its host name: letters, digits and inner hyphens",
             #[cfg(any(feature = "quable", feature = "teletracker"))]
             InvalidUrlKind::Query => "a base URL has no query",
+            #[cfg(feature = "oauth2")]
+            InvalidUrlKind::IssuerQuery => "an issuer has no query: remove everything from the ? on",
         })
     }
 }
