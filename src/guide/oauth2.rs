@@ -84,6 +84,8 @@
 //! 7523 asks only for a value that identifies the server, such as the issuer. If yours insists on the
 //! endpoint, use `HttpLogin::new`.
 //!
+//! `examples/client_credentials.rs` is the whole job, with a stand-in for issuer and API.
+//!
 //! # Which grant
 //!
 //! | you have | use | session |
