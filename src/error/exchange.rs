@@ -32,6 +32,8 @@ pub(crate) enum Grant {
 pub(crate) enum ExchangeKind {
     /// No connection was made, or it closed before the request was written: the server has not seen it.
     Unsent,
+    /// As `Unsent`: rustls accepted no certificate, or the server spoke no TLS.
+    NoTls,
     NoAnswer,
     /// The answer ended early.
     Unread,
@@ -159,7 +161,9 @@ impl Exchange {
             ExchangeKind::NoToken { .. } | ExchangeKind::TokenType | ExchangeKind::Token => {
                 Pace::PermanentUntilWorked
             }
+            // Nothing was sent, so that the next attempt locks no account.
             ExchangeKind::Unsent
+            | ExchangeKind::NoTls
             | ExchangeKind::NoAnswer
             | ExchangeKind::Unread
             | ExchangeKind::TooLong
@@ -231,6 +235,7 @@ impl Exchange {
                 400 | 422 => "check the document that the login sends",
                 _ => "check the password, then `reset()`",
             },
+            ExchangeKind::NoTls => "check the server's certificate, and the client's roots",
             ExchangeKind::Locked => "unlock the account, then `reset()`",
             ExchangeKind::Blocked => {
                 "check the password, and whether a firewall or a proxy answers"
@@ -274,6 +279,7 @@ impl fmt::Display for Exchange {
         } = self;
         match &self.kind {
             ExchangeKind::Unsent => write!(f, "the {grant} at {endpoint} got no connection"),
+            ExchangeKind::NoTls => write!(f, "the {grant} at {endpoint} got no TLS connection"),
             ExchangeKind::NoAnswer => write!(f, "the {grant} at {endpoint} got no answer"),
             ExchangeKind::Unread => write!(f, "the answer to the {grant} at {endpoint} broke off"),
             ExchangeKind::TooLong => {

@@ -248,6 +248,17 @@ fn says_unsent(error: &(dyn Error + 'static)) -> Option<bool> {
     })
 }
 
+/// Whether a connection failed by TLS. tokio-rustls passes each error of rustls as invalid data.
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    iter::successors(Some(error), |error| (*error).source()).any(|error| {
+        let io: Option<&io::Error> = error.downcast_ref();
+        io.is_some_and(|error| {
+            error.kind() == io::ErrorKind::InvalidData
+                || error.get_ref().is_some_and(|wrapped| is_tls(wrapped))
+        })
+    })
+}
+
 /// Whether a request was handed to its client: only then may a server have seen it.
 #[derive(Debug, Default)]
 pub(super) struct IsHandedOver(AtomicBool);
@@ -303,10 +314,10 @@ where
             is_handed_over.0.store(true, Ordering::Relaxed);
             let response = service.call(request.map(B::from)).await.map_err(|source| {
                 let source = source.into();
-                let kind = if is_unsent(&*source) {
-                    ExchangeKind::Unsent
-                } else {
-                    ExchangeKind::NoAnswer
+                let kind = match is_unsent(&*source) {
+                    true if is_tls(&*source) => ExchangeKind::NoTls,
+                    true => ExchangeKind::Unsent,
+                    false => ExchangeKind::NoAnswer,
                 };
                 Failed::new(kind, Some(source))
             })?;

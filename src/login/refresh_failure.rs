@@ -24,7 +24,7 @@ pub enum RefreshFailure {
 impl RefreshFailure {
     pub(super) fn of(failed: &Failed) -> Option<Self> {
         match &failed.kind {
-            ExchangeKind::Unsent => Some(Self::Unreachable),
+            ExchangeKind::Unsent | ExchangeKind::NoTls => Some(Self::Unreachable),
             _ if failed.asks_for_pause() => Some(Self::RateLimited),
             ExchangeKind::RateLimited => Some(Self::RateLimited),
             ExchangeKind::ServerFailed => Some(Self::ServerFailed),
