@@ -116,7 +116,7 @@
 //! | `the login failed, and will until something is changed` | [`LoginError::permanent`]: correct password or client, then call [`reset`](crate::CachedProvider::reset). |
 //! | `the login failed: its server asks for a pause` | [`LoginError::retry_after`] or [`LoginError::retry_at`]: wait, and log in less often. |
 //! | `the … at … got no connection` | Check host, port and DNS, and TLS if the client is not of rustls. Nothing was sent, and a refresh token was not spent. |
-//! | `the … at … got no TLS connection` | With rustls: an unknown issuer, another host name, an expired certificate, a port without TLS. The source says which. Nothing was sent, and a refresh token was not spent. |
+//! | `the … at … got no TLS connection` | With rustls: an unknown issuer, another host name, an expired certificate, a port without TLS. The source says which, and [HTTPS for logins](super::https_logins#when-tls-fails) what to check. Nothing was sent, and a refresh token was not spent. |
 //! | `the … at … got no answer` | The server may have logged in all the same. Check the network and the server's time limits. |
 //! | `the answer to the … at … broke off` | The connection ended within the body; a login may have happened. |
 //! | `the answer to the … at … is longer than 64 KiB` | See that the URL is that of the login and not of a page. |

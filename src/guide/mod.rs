@@ -6,6 +6,7 @@
 //! - [`providers`]: which provider to use
 //! - [`exclusive_or_concurrent`]: whether a login revokes the previous token, and how to find out
 //! - [`http_logins`]: a login without code, and what happens when it fails
+//! - [`https_logins`]: the client of a login over HTTPS, to copy, and what its errors mean
 //! - [`oauth2`]: a login by OAuth 2.0, which grant to use, and what is sent
 //! - [`testing`]: tests of your code, without a network and without waiting
 //! - [`migrating`]: from tower-http, kube or a hand-written layer
@@ -44,6 +45,7 @@ pub mod exclusive_or_concurrent;
 pub mod getting_started;
 pub mod internals;
 pub mod http_logins;
+pub mod https_logins;
 pub mod known_holes;
 pub mod layer_order;
 pub mod limits;
