@@ -8,7 +8,8 @@
 //! cargo run --example axum_gateway
 //! ```
 //!
-//! **Copy** the types `Http` and `Gateway`, the handler `products` and the first lines of `main`.
+//! **Copy** the types `Http` and `Gateway`, the handler `products` and the first lines of `main`. Over
+//! HTTPS the login needs a client of its own: the guide's page on HTTPS for logins has it.
 //! **Do not copy** the module `api`: it is a stand-in for the API.
 
 use std::{

@@ -12,8 +12,9 @@
 //! The example exits with an error if one of the figures is wrong.
 //!
 //! **Copy** the type `ApiClient` and the function `client`, and store the refresh token in
-//! `on_credential`. Leave out the clock, which lets an hour pass at once. **Do not copy** the module
-//! `api`: it is a stand-in for Teletracker.
+//! `on_credential`. Leave out the clock, which lets an hour pass at once. Over HTTPS, give the login the
+//! client of the guide's page on HTTPS for logins. **Do not copy** the module `api`: it is a stand-in for
+//! Teletracker.
 
 use std::{process::ExitCode, time::Duration};
 

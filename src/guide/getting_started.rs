@@ -97,6 +97,9 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Over HTTPS, give the login a [client of its own](crate::guide::https_logins): a clone of the API's client
+//! may send it on a connection that is about to close.
+//!
 //! Clones of `client` share the provider, so a thousand of them still log in once. A request with a
 //! body is replayed by another policy: [`Replay`](crate::Replay) has a table.
 //!

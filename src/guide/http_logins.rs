@@ -1,7 +1,8 @@
 //! After this page you can describe almost any HTTP login, and say what happens when it fails.
 //!
 //! `HttpLogin` (feature `json`) posts JSON or a form, and reads a credential from the JSON of the
-//! answer. It needs a description and no code.
+//! answer. It needs a description and no code. [HTTPS for logins](super::https_logins) has the client,
+//! which these examples call `http`.
 //!
 //! # Where the answer has its values
 //!
@@ -282,7 +283,8 @@
 //! | at once, when it was new | fails | as the previous row: hyper's error is the same |
 //!
 //! A request that was written may have been read, so it is never sent again. The login cannot see whether
-//! a client that hangs has connected: set a connect timeout below half of the login's timeout.
+//! a client that hangs has connected: set a connect timeout below half of the login's timeout. The client
+//! of [HTTPS for logins](super::https_logins) has that timeout, and a connection for each login.
 //! `tests/login_connections.rs` has all four over real sockets.
 //!
 //! [The catalogue](super::catalogue) has every text, and [the defaults](super::defaults) every number.

@@ -131,7 +131,10 @@ impl HttpLogin {
     ///
     /// The client is any tower HTTP service *without* the layer. Its request body must be
     /// `From<Bytes>`, as `Full<Bytes>` is. A boxed client must be tower's `BoxCloneSyncService`. The
-    /// login follows no redirects; give it a client that follows none either.
+    /// login follows no redirects; give it a client that follows none either. [HTTPS for logins] has one
+    /// to copy.
+    ///
+    /// [HTTPS for logins]: https://docs.rs/tower-bearer/latest/tower_bearer/guide/https_logins/index.html
     ///
     /// # Errors
     ///

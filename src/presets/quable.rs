@@ -44,26 +44,28 @@ use crate::{
 ///
 /// # Examples
 ///
+/// `login_client` is the function of [HTTPS for logins].
+///
 /// ```no_run
-/// use bytes::Bytes;
-/// use http_body_util::Full;
-/// use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/login_client.rs"));
 /// use tower::ServiceBuilder;
 /// use tower_bearer::{Lifetime, presets::Quable};
 ///
-/// # fn main() -> Result<(), tower_bearer::BoxError> {
-/// let http = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+/// # fn main() -> Result<(), BoxError> {
+/// # let http = login_client()?;
 /// let layer = Quable::instance("acme")?.layer(
-///     http.clone(),
+///     login_client()?,
 ///     "export-job",
 ///     std::env::var("QUABLE_PASSWORD")?,
 ///     Lifetime::Announced,
 /// );
-/// let client = ServiceBuilder::new().layer(layer).service(http);
+/// let client = ServiceBuilder::new().layer(layer).service(http); // the API's own client
 /// # let _ = client;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// [HTTPS for logins]: https://docs.rs/tower-bearer/latest/tower_bearer/guide/https_logins/index.html
 #[derive(Clone, Debug)]
 pub struct Quable {
     login_url: Uri,
@@ -105,8 +107,10 @@ impl Quable {
 
     /// A layer that logs in as a user, through `http`.
     ///
-    /// `http` is any tower HTTP service without the layer, usually a clone of the client that the
-    /// layer wraps.
+    /// `http` is any tower HTTP service without the layer. Over HTTPS it should not be a clone of the
+    /// client that the layer wraps: [HTTPS for logins] says why, and has one to copy.
+    ///
+    /// [HTTPS for logins]: https://docs.rs/tower-bearer/latest/tower_bearer/guide/https_logins/index.html
     pub fn layer<S, B, R>(
         &self,
         http: S,

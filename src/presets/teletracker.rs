@@ -145,8 +145,10 @@ impl Teletracker {
 
     /// A layer that logs in and refreshes through `http`.
     ///
-    /// `http` is any tower HTTP service without the layer, usually a clone of the client that the
-    /// layer wraps.
+    /// `http` is any tower HTTP service without the layer. Over HTTPS it should not be a clone of the
+    /// client that the layer wraps: [HTTPS for logins] says why, and has one to copy.
+    ///
+    /// [HTTPS for logins]: https://docs.rs/tower-bearer/latest/tower_bearer/guide/https_logins/index.html
     pub fn layer<S, B, R>(
         &self,
         http: S,
