@@ -25,8 +25,9 @@
 //! # Ok::<_, tower_bearer::BoxError>(())
 //! ```
 //!
-//! `http` is a client without the layer, which follows no redirects. All settings of `HttpLogin` apply:
-//! headers, plain http inside a mesh, where the answer has its values.
+//! `http` is a client without the layer, which follows no redirects: [HTTPS for logins](super::https_logins)
+//! has one to copy. All settings of `HttpLogin` apply: headers, plain http inside a mesh, where the answer
+//! has its values.
 //!
 //! # By the issuer's URL
 //!
@@ -278,8 +279,21 @@
 //!
 //! | missing | instead |
 //! | --- | --- |
-//! | sign-in of a user: authorization code, device code | A library for it; pass its refresh token to `starting_with_refresh_token`. |
-//! | proof of possession (DPoP) | `impl Login` around a library that has it. |
+//! | sign-in of a user: authorization code, device code | A library for it; pass its tokens to `starting_with`. `examples/foreign_oauth.rs` signs in by the device code of the crate `oauth2`, and refreshes through it. |
+//! | proof of possession (DPoP) | A library that has it, in two places: below. |
 //! | revocation | [Your own request](super::signing_out#revoke), in `on_retired`. |
 //!
+//! A library may print its errors with a part of the answer, and keeps copies of the tokens that nobody
+//! wipes. So the example keeps only the code of such an error.
+//!
+//! **DPoP** ([RFC 9449]) signs each request with a key of the client. Both places need the same key:
+//!
+//! - The login, in `impl Login`: a proof for the token endpoint, and one more attempt with the server's
+//!   `DPoP-Nonce` if it asks for one. The answer's `token_type` is `DPoP`, so the credential needs
+//!   `Credential::with_scheme`.
+//! - Each request to the API, in a layer of your own inside this one: a proof of method, URL and token. A
+//!   proof is valid once, so the layer has to sign a replay again. A 401 with the error `use_dpop_nonce`
+//!   is no rejection of the token: repeat it there, and do not let this layer see it.
+//!
+//! [RFC 9449]: https://www.rfc-editor.org/rfc/rfc9449
 //! [`with_scheme`]: https://docs.rs/tower-bearer/latest/tower_bearer/struct.HttpLogin.html#method.with_scheme
