@@ -244,10 +244,10 @@ async fn scheme_and_account_are_those_of_the_provider() {
 async fn a_rejected_request_is_replayed_with_the_next_token() {
     for (can_forget, status) in [(true, 200), (false, 401)] {
         let sdk = Sdk::default();
-        let http = service_fn(|request: http::Request<()>| async move {
+        let http = service_fn(async |request: http::Request<()>| {
             let is_revoked = request.headers()["authorization"] == "Bearer token-1";
             let status = if is_revoked { 401 } else { 200 };
-            Ok::<_, http::Error>(Response::builder().status(status).body(())?)
+            Response::builder().status(status).body(())
         });
         let layer = BearerAuthLayer::new(provider(&sdk, can_forget), origins());
         let again: fn(&()) -> Option<()> = |()| Some(());
