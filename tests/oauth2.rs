@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{Request, Response, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full};
 use serde_json::json;
-use support::http_client;
+use support::{HandClock, by_hand, http_client};
 use tokio::{net::TcpListener, time::advance};
 use tower::util::BoxCloneSyncService;
 use tower_bearer::{
@@ -303,6 +303,23 @@ fn each_grant_has_the_session_of_its_docs() {
         let login = login.with_session(Session::Exclusive);
         assert_eq!(login.session(), Session::Exclusive, "{name}");
     }
+}
+
+// There is no full login.
+#[tokio::test]
+async fn a_grant_by_refresh_token_refreshes_though_no_token_was_accepted() {
+    let server = Server::default();
+    let clock = HandClock::new();
+    let provider = CachedProvider::builder(server.login(OAuth2Grant::refresh_token()))
+        .starting_with_refresh_token("tGzv3JOkF0XG5Qx2TlKWIA")
+        .clock(clock.clone())
+        .build();
+    for _ in 0..3 {
+        let generation = provider.acquire().await.unwrap().generation();
+        clock.advance(Duration::from_secs(301));
+        assert!(provider.reject(&by_hand(generation)).is_log_in());
+    }
+    assert_eq!(server.bodies(), [REFRESH; 3]);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::Full;
-use support::{by_hand, without_dead_lock};
+use support::{HandClock, by_hand, receipt, without_dead_lock};
 use tokio::{
     runtime::Builder,
     sync::Semaphore,
@@ -324,6 +324,42 @@ async fn a_token_is_spent_if_the_answer_breaks_off() {
         "the answer to the refresh at POST api.example.com/refresh broke off: 200 OK"
     );
     assert!(!format!("{error:?}").contains("canary"));
+}
+
+// simplejwt goes on refreshing a session that a change of the password has ended.
+#[tokio::test]
+async fn a_full_login_follows_a_refresh_whose_token_was_never_accepted() {
+    let paths = Arc::<Mutex<Vec<String>>>::default();
+    let seen = Arc::clone(&paths);
+    let login = refreshing(service_fn(move |request: Request<Full<Bytes>>| {
+        seen.lock().unwrap().push(request.uri().path().to_owned());
+        let answer = r#"{"access_token":"a","refresh_token":"r"}"#;
+        let (bytes, breaks) = (Some(Bytes::from_static(answer.as_bytes())), false);
+        async move { Ok::<_, BoxError>(Response::new(Answer { bytes, breaks })) }
+    }));
+    let clock = HandClock::new();
+    let provider = CachedProvider::builder(login.refresh_token_at("/refresh_token"))
+        .clock(clock.clone())
+        .build();
+    for (path, is_accepted) in [
+        ("/login", true),
+        ("/refresh", true),
+        ("/refresh", false),
+        ("/login", false),
+        // The last login was a full one.
+        ("/refresh", false),
+        ("/login", true),
+        ("/refresh", true),
+    ] {
+        let generation = provider.acquire().await.unwrap().generation();
+        assert_eq!(paths.lock().unwrap().pop().unwrap(), path);
+        if is_accepted {
+            provider.accept(receipt(generation));
+        }
+        // Longer than any pause.
+        clock.advance(Duration::from_secs(301));
+        assert!(provider.reject(&by_hand(generation)).is_log_in());
+    }
 }
 
 // Nothing was sent. A full login would use the same client, so there is none.

@@ -268,6 +268,9 @@
 //! | 429, 5xx, `temporarily_unavailable`, no connection | after a pause | the refresh token is kept, and used after a pause |
 //! | nothing: the answer is lost | after a pause | the refresh token is spent, since the server may have rotated it; a full login follows |
 //!
+//! A server may refresh a session that it has ended. If the API never accepts the token of a refresh, the
+//! login after the rejection is a full one.
+//!
 //! `OAuth2Grant::refresh_token` has no full login. Where one would follow, the login fails: sign in again,
 //! and pass the new credential to [`set_credential`](crate::CachedProvider::set_credential). As long as the
 //! refresh token is kept, the error is that of the refresh.

@@ -7,9 +7,10 @@ mod request;
 mod discovery;
 mod grants;
 
-#[cfg(feature = "tracing")]
-use std::sync::atomic::AtomicBool;
-use std::{fmt, sync::atomic::AtomicU32};
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, AtomicU32},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Uri};
@@ -111,6 +112,8 @@ pub struct HttpLogin {
     hides_path: bool,
     /// Refreshes in a row that the server could not process.
     unprocessed: AtomicU32,
+    /// Whether the last credential came from a refresh.
+    is_refreshed: AtomicBool,
     #[cfg(feature = "tracing")]
     has_warned: AtomicBool,
 }
@@ -241,6 +244,7 @@ impl HttpLogin {
             full_login_after: Vec::new(),
             hides_path: false,
             unprocessed: AtomicU32::new(0),
+            is_refreshed: AtomicBool::new(false),
             #[cfg(feature = "tracing")]
             has_warned: AtomicBool::new(false),
         };

@@ -90,6 +90,7 @@ pub struct LoginRequest {
     challenges: Arc<[Challenge]>,
     refresh_token: RefreshTokenSlot,
     timeout: Option<Duration>,
+    is_never_accepted: bool,
 }
 
 impl LoginRequest {
@@ -130,7 +131,24 @@ impl LoginRequest {
             challenges,
             refresh_token: RefreshTokenSlot::new(refresh_token),
             timeout: Some(timeout),
+            is_never_accepted: false,
         }
+    }
+
+    /// Says whether the API has rejected the previous credential without ever having accepted it.
+    pub(crate) fn after_no_acceptance(self, is_never_accepted: bool) -> Self {
+        Self {
+            is_never_accepted,
+            ..self
+        }
+    }
+
+    #[cfg_attr(
+        not(feature = "json"),
+        allow(dead_code, reason = "only HTTP logins ask")
+    )]
+    pub(crate) fn is_never_accepted(&self) -> bool {
+        self.is_never_accepted
     }
 
     /// The same request for a login that must not get the refresh token.

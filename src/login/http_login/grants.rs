@@ -74,7 +74,8 @@ impl HttpLogin {
         &self,
         request: &LoginRequest,
     ) -> Result<Option<(&Refresh, Document)>, BoxError> {
-        let Some(refresh) = &self.refresh else {
+        let refresh = self.refresh.as_ref();
+        let Some(refresh) = refresh.filter(|_| !self.needs_full_login(request)) else {
             return Ok(None);
         };
         let Some(body) = request
@@ -108,7 +109,11 @@ impl HttpLogin {
                 return Err(failed);
             }
         };
-        match self.format.credential(&answer) {
+        let credential = self.format.credential(&answer);
+        // Relaxed: logins come one after another.
+        self.is_refreshed
+            .store(credential.is_ok(), Ordering::Relaxed);
+        match credential {
             Ok(credential) if credential.refresh_token().is_none() && refresh.keeps_old => {
                 Ok(credential.with_refresh_token(token))
             }
@@ -123,6 +128,13 @@ impl HttpLogin {
                 Err(failed)
             }
         }
+    }
+
+    /// Whether another refresh would not help: the API has never accepted what the last one brought. Some
+    /// servers refresh a session that they have ended.
+    fn needs_full_login(&self, request: &LoginRequest) -> bool {
+        let is_refused = request.is_never_accepted() && self.is_refreshed.load(Ordering::Relaxed);
+        is_refused && !self.is_refresh_only
     }
 
     /// Whether a full login follows a refresh that the server has not processed.
@@ -192,6 +204,7 @@ impl Login for HttpLogin {
         }
         let body = self.body.make(&request).await?;
         let credential = self.post_login(&url, body).await?;
+        self.is_refreshed.store(false, Ordering::Relaxed);
         #[cfg(feature = "tracing")]
         self.warn_of_missing_lifetime(&credential, &url);
         Ok(credential)

@@ -275,6 +275,11 @@ impl Rejections {
         }
     }
 
+    /// Whether the current generation has been accepted, by any target.
+    pub(super) fn is_accepted(&self) -> bool {
+        self.current.is_some_and(|it| it.is_accepted)
+    }
+
     /// The targets whose acceptances matter. `None` means all of them: until the current generation is
     /// accepted for the first time.
     pub(super) fn awaited_targets(&self) -> Option<impl Iterator<Item = u32>> {

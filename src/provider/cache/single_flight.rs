@@ -87,7 +87,9 @@ impl Cache {
         let rejected = locked.rejected.as_ref();
         let challenges = rejected.map(|rejected| Arc::clone(&rejected.challenges));
         let challenges = challenges.unwrap_or_default();
-        let request = LoginRequest::new(reason, challenges, refresh_token, timeout);
+        let is_never_accepted = rejected.is_some() && !locked.rejections.is_accepted();
+        let request = LoginRequest::new(reason, challenges, refresh_token, timeout)
+            .after_no_acceptance(is_never_accepted);
         let flight = Flight::new(timeout, runtime, request);
         let flight = Arc::new(match reason {
             LoginReason::RefreshAhead => flight.in_background(now, timeout),
