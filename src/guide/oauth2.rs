@@ -278,6 +278,23 @@
 //! [The page on HTTP logins](super::http_logins#when-it-fails) has the errors, and the docs of `HttpLogin`
 //! each status.
 //!
+//! # Tested against
+//!
+//! The tests start these servers and log in there. `.ci/run servers` runs them.
+//!
+//! | server | version | a login leaves the previous token | a refresh leaves the previous token | a refresh token that was used before |
+//! | --- | --- | --- | --- | --- |
+//! | oidc-provider (Node.js) | 9.13.3 | valid | valid | ends the whole session: the user has to sign in again |
+//! | django-oauth-toolkit | 3.4.1 | valid | revoked | is refused: a full login follows |
+//! | simplejwt for Django, by `refresh_by` | 5.5.1 | valid | valid | is refused: a full login follows |
+//!
+//! If you revoke a user's token, oidc-provider and django-oauth-toolkit revoke the refresh token as well.
+//! simplejwt rotates refresh tokens if `ROTATE_REFRESH_TOKENS` and `BLACKLIST_AFTER_ROTATION` say so. After a change of
+//! the password it goes on refreshing, and its API rejects those tokens.
+//!
+//! nginx 1.22.1 is tested in front of them: idle connections, rate limits, maintenance, pages of HTML, a
+//! redirect to https, gzip, `auth_request` and TLS.
+//!
 //! # What is not built
 //!
 //! | missing | instead |
