@@ -292,6 +292,8 @@
 //! simplejwt rotates refresh tokens if `ROTATE_REFRESH_TOKENS` and `BLACKLIST_AFTER_ROTATION` say so. After a change of
 //! the password it goes on refreshing, and its API rejects those tokens.
 //!
+//! oidc-provider and django-oauth-toolkit have the metadata of both `openid` and `rfc8414`.
+//!
 //! nginx 1.22.1 is tested in front of them: idle connections, rate limits, maintenance, pages of HTML, a
 //! redirect to https, gzip, `auth_request` and TLS.
 //!

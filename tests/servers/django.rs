@@ -7,7 +7,9 @@ use std::{
 };
 
 use serde_json::json;
-use tower_bearer::{BoxError, Credential, HttpLogin, Login, OAuth2Grant, RefreshToken, Session};
+use tower_bearer::{
+    BoxError, Credential, HttpLogin, Login, OAuth2Grant, OAuth2Issuer, RefreshToken, Session,
+};
 
 use crate::{
     behaviours::{
@@ -152,6 +154,23 @@ async fn django_oauth_toolkit() {
     let server = Arc::new(Server::start(&installed, NAME));
     let mut report = Report::new(NAME, version(NAME), SOURCE);
     let new = || (Arc::clone(&server), Http::new());
+
+    let (it, http) = new();
+    let act = async move {
+        let issuer = it.at("/o");
+        for issuer in [
+            OAuth2Issuer::openid(&issuer),
+            OAuth2Issuer::rfc8414(&issuer),
+        ] {
+            let grant = OAuth2Grant::client_credentials().client_secret_post("a:b", SECRET);
+            let login = HttpLogin::discover(http.client(), issuer.unwrap(), grant);
+            assert_eq!(
+                http.status(&it.at("/o/api"), &token(&login).await).await,
+                200
+            );
+        }
+    };
+    report.check("discovery", act).await;
 
     let (it, http) = new();
     let act = async move {

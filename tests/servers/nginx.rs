@@ -27,7 +27,7 @@ use tokio::{
     net::TcpStream,
     sync::mpsc,
 };
-use tower_bearer::{HttpLogin, OAuth2Grant, Recovery};
+use tower_bearer::{HttpLogin, OAuth2Grant, OAuth2Issuer, Recovery};
 
 use crate::{
     behaviours::{Failure, failure, hundred, revoked, token},
@@ -295,6 +295,20 @@ async fn nginx() {
     };
     report.check("gzip", act).await;
 
+    let (it, http) = new();
+    let act = async move {
+        token(&by_issuer(&http, &it.url)).await;
+        // This nginx does not tell the server that it is behind https, so the metadata name http.
+        let mut roots = RootCertStore::empty();
+        roots.add(it.ca.clone()).unwrap();
+        let failure = failure(by_issuer(&Http::over(https(roots)), &it.tls_url)).await;
+        assert_eq!(failure.recovery, Recovery::FixProgram);
+        let named = it.tls_url.replace("https", "http");
+        assert!(failure.text.contains(&named), "{failure:?}");
+        assert!(failure.text.contains(&it.tls_url), "{failure:?}");
+    };
+    report.check("discovery", act).await;
+
     let (it, _) = new();
     let act = async move {
         let mut roots = RootCertStore::empty();
@@ -325,6 +339,13 @@ async fn nginx() {
     report.check("TLS", act).await;
 
     report.finish();
+}
+
+/// A login at django-oauth-toolkit by discovery through nginx.
+fn by_issuer(http: &Http, url: &str) -> HttpLogin {
+    let issuer = OAuth2Issuer::openid(&format!("{url}/o")).unwrap();
+    let grant = OAuth2Grant::client_credentials().client_secret_post("a:b", SECRET);
+    HttpLogin::discover(http.client(), issuer, grant)
 }
 
 fn https(

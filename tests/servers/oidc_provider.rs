@@ -11,8 +11,8 @@ use http_body_util::Full;
 use serde_json::Value;
 use tower::ServiceExt;
 use tower_bearer::{
-    BoxError, Credential, Error, HttpLogin, Login, LoginBody, LoginRequest, OAuth2Grant, Recovery,
-    Session,
+    BoxError, Credential, Error, HttpLogin, Login, LoginBody, LoginRequest, OAuth2Grant,
+    OAuth2Issuer, Recovery, Session,
 };
 
 use crate::{
@@ -41,6 +41,15 @@ impl Server {
         // login: oidc-provider: client credentials
         let grant = OAuth2Grant::client_credentials().scope("read write");
         let login = HttpLogin::new(http, &url, grant)?.client_secret_basic("a:b", SECRET)?;
+        // end
+        Ok(login)
+    }
+
+    fn by_issuer(&self, http: &Http, issuer: OAuth2Issuer) -> Result<HttpLogin, BoxError> {
+        let http = http.client();
+        // login: oidc-provider: client credentials, by discovery
+        let grant = OAuth2Grant::client_credentials().client_secret_basic("a:b", SECRET)?;
+        let login = HttpLogin::discover(http, issuer, grant);
         // end
         Ok(login)
     }
@@ -112,6 +121,25 @@ async fn oidc_provider() {
     let version = package["dependencies"]["oidc-provider"].as_str().unwrap();
     let mut report = Report::new("oidc-provider", version, include_str!("oidc_provider.rs"));
     let new = || (Arc::clone(&server), Http::new());
+
+    let (it, http) = new();
+    let act = async move {
+        for issuer in [
+            OAuth2Issuer::openid(&it.url),
+            OAuth2Issuer::rfc8414(&it.url),
+        ] {
+            let token = token(&it.by_issuer(&http, issuer.unwrap()).unwrap()).await;
+            assert_eq!(http.status(&it.at("/api"), &token).await, 200);
+        }
+        // The same server by another name is another issuer.
+        let other = it.url.replace("127.0.0.1", "localhost");
+        let issuer = OAuth2Issuer::openid(&other).unwrap();
+        let failure = failure(it.by_issuer(&http, issuer).unwrap()).await;
+        assert_eq!(failure.recovery, Recovery::FixProgram);
+        assert!(failure.text.contains(&it.url) && failure.text.contains(&other));
+        assert_eq!(http.logins(), [200, 200]);
+    };
+    report.check("discovery", act).await;
 
     let (it, http) = new();
     let act = async move {

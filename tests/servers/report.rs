@@ -8,7 +8,8 @@ use std::{
 use tokio::time::timeout;
 
 /// The rows of the table.
-const BEHAVIOURS: [&str; 20] = [
+const BEHAVIOURS: [&str; 21] = [
+    "discovery",
     "client secret by Basic",
     "client secret in the body",
     "scope, resource, parameters",
