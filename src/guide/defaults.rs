@@ -8,7 +8,7 @@
 //! | timeout of a login | 10 s | A login that is given up may have revoked the previous token: be generous. | [`login_timeout`](crate::CachePolicy::login_timeout) |
 //! | deadline of a waiter | 1 s after the timeout | If the login's runtime no longer runs, its own timer does not fire. | with the timeout |
 //! | start of the first login | with the first request | No request, no login. | [`acquire`](crate::CachedProvider::acquire) at start |
-//! | logins without a request | none | An unused program should leave no trace at the issuer. | [`keep_warm`](crate::CachedProvider::keep_warm) |
+//! | logins without a request | none, unless the login [reports a change](crate::Login::changed) | An unused program should leave no trace at the issuer. | [`keep_warm`](crate::CachedProvider::keep_warm) |
 //! | runtime of a login | that of the request that starts it | It is there already. | [`runtime`](crate::CachedProviderBuilder::runtime) |
 //! | store of credentials | none | Where secrets may be kept is your decision. [A store](super::shutdown#a-store-that-survives-a-crash) | [`on_credential`](crate::CachedProviderBuilder::on_credential), [`before_refresh`](crate::CachedProviderBuilder::before_refresh) |
 //! | revocation of unused credentials | none | It may end a session that goes on. [When to revoke](super::signing_out#revoke) | [`on_retired`](crate::CachedProviderBuilder::on_retired) |

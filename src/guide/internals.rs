@@ -112,6 +112,7 @@
 //! | `freshness.rs`, `lifespan.rs` | the fresh mark and the expiry timer; when a credential ages and expires |
 //! | `backoff.rs` | the pause after a failed login |
 //! | `commands.rs` | reset, sign out, set a credential, settle |
+//! | `keep_warm.rs`, `renewal.rs` | logins without a request: to keep the provider warm; when the login reports a change |
 //! | `feedback.rs`, `rejections.rs`, `target_filter.rs` | reports of acceptances and rejections; the rules for rejections; which acceptances matter |
 //!
 //! You can watch the life of a credential from outside:

@@ -127,6 +127,48 @@ pub trait Login: Send + Sync + 'static {
     fn session(&self) -> Session {
         Session::Exclusive
     }
+
+    /// A future that ends when the next login would bring another credential, although the current one
+    /// has not expired: somebody has replaced it in a file or a vault. Defaults to `None`: no change is reported.
+    ///
+    /// The provider calls this after each login, and awaits the future in a task of the login's runtime.
+    /// When it ends, the provider logs in, also during a pause after a failure. Requests use the current
+    /// credential meanwhile. Two of these logins are at least a second apart. If a login revokes the current
+    /// credential, as in an exclusive session, requests in flight may be rejected.
+    ///
+    /// The future is dropped when the next login ends, or with the last handle of the provider. Its drop
+    /// must lose no change: that of a `Notified` or of a `watch` channel loses none. It must not hold a
+    /// handle of the provider.
+    ///
+    /// # Examples
+    ///
+    /// A login that another part of the program notifies:
+    ///
+    /// ```
+    /// use std::{pin::Pin, sync::Arc};
+    /// use tokio::sync::Notify;
+    /// use tower_bearer::{BoxError, Credential, Login, LoginRequest};
+    ///
+    /// struct Vault(Arc<Notify>); // notified by `notify_one`
+    ///
+    /// impl Login for Vault {
+    ///     async fn login(&self, _request: LoginRequest) -> Result<Credential, BoxError> {
+    ///         Ok(Credential::new("abc")?) // ask the vault here
+    ///     }
+    ///
+    ///     fn changed(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+    ///         let changed = Arc::clone(&self.0);
+    ///         Some(Box::pin(async move { changed.notified().await }))
+    ///     }
+    /// }
+    /// # let provider = tower_bearer::CachedProvider::new(Vault(Arc::default()));
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    /// # assert_eq!(runtime.block_on(provider.acquire())?.value(), "Bearer abc");
+    /// # Ok::<_, BoxError>(())
+    /// ```
+    fn changed(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        None
+    }
 }
 
 impl<L: Login> Login for Arc<L> {
@@ -143,6 +185,10 @@ impl<L: Login> Login for Arc<L> {
 
     fn session(&self) -> Session {
         L::session(self)
+    }
+
+    fn changed(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        L::changed(self)
     }
 }
 
@@ -179,6 +225,8 @@ pub(crate) trait DynLogin: Send + Sync {
     ) -> Pin<Box<dyn Future<Output = Result<Credential, BoxError>> + Send + '_>>;
 
     fn endpoint(&self) -> Option<String>;
+
+    fn changed(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
 }
 
 impl<L: Login> DynLogin for L {
@@ -191,5 +239,9 @@ impl<L: Login> DynLogin for L {
 
     fn endpoint(&self) -> Option<String> {
         Login::endpoint(self)
+    }
+
+    fn changed(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        Login::changed(self)
     }
 }

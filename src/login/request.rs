@@ -44,7 +44,8 @@ pub enum LoginReason {
     First,
     /// The credential has expired, or is within its margin.
     Expired,
-    /// The credential is still in use, and ages: a background login.
+    /// A background login, while the credential is in use: it ages, or the login has
+    /// [reported a change](crate::Login::changed).
     RefreshAhead,
     /// The server rejected the credential of this generation.
     Rejected(Generation),

@@ -41,8 +41,8 @@ use crate::{
 ///   each further failure, up to a minute; no pause is shorter than 100 ms.
 /// - A [`LoginError`](crate::LoginError) may ask for another pause. After a wrong password it is 15
 ///   minutes, then 30, then 60.
-/// - Only requests cause logins, unless you [keep the provider warm](Self::keep_warm).
-///   [`reset`](Self::reset) ends all pauses.
+/// - Only requests cause logins, unless you [keep the provider warm](Self::keep_warm) or the login
+///   [reports a change](crate::Login::changed). [`reset`](Self::reset) ends all pauses.
 ///
 /// # Rejections
 ///

@@ -77,6 +77,7 @@ impl LoginTask {
         };
         let left = self.left(outcome.is_err());
         cache.complete_login(&self.flight, outcome, left);
+        cache.watch_for_change();
     }
 
     /// The refresh token that the login leaves if it has failed. The hook gets it before the flight is

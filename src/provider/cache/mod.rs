@@ -9,6 +9,7 @@
 //! | `backoff` | computes the pause after a failed login |
 //! | `commands` | what the user of the provider orders: reset, sign out, set a credential, settle |
 //! | `keep_warm` | renews the credential although no request asks for one |
+//! | `renewal` | logs in when the login reports a change |
 //! | `eviction` | decides whether a provider for many accounts may forget the cache |
 //!
 //! Reads use two atomics: the current entry and the fresh mark. All other state is behind one lock,
@@ -26,6 +27,7 @@ mod single_flight;
 mod lifespan;
 mod login_task;
 mod rejections;
+mod renewal;
 mod freshness;
 mod target_filter;
 
@@ -43,6 +45,7 @@ use self::{
     keep_warm::Changes,
     lifespan::{Freshness, Lifespan, Source},
     rejections::Rejections,
+    renewal::Watch,
     target_filter::TargetFilter,
 };
 use super::{
@@ -166,6 +169,7 @@ struct Locked {
     expiry_timer: Option<ExpiryTimer>,
     /// `Some` from the first call of `keep_warm` on.
     changes: Option<Arc<Changes>>,
+    watch: Watch,
     /// Whether a provider for many accounts has forgotten the cache: no login may start.
     is_evicted: bool,
     counts: Counts,
@@ -340,6 +344,7 @@ impl Locked {
             rejected: None,
             expiry_timer: None,
             changes: None,
+            watch: Watch::default(),
             is_evicted: false,
             counts: Counts::default(),
         }
