@@ -64,6 +64,7 @@
 //! | log in, cache and renew | [`CachedProvider`] with [`login_fn`] or a [`Login`] |
 //! | log in by one POST with a JSON answer, without code | `HttpLogin`, feature `json` |
 //! | log in by OAuth 2.0 | `HttpLogin` with `OAuth2Grant`, feature `oauth2` |
+//! | send a token from a file that somebody else writes | `TokenFile`, feature `files` |
 //! | choose a provider at run time, or none | [`BoxProvider`], `Option<P>` |
 //! | choose the account by the request | [`KeyedProvider`] |
 //! | wrap an SDK's token cache | [`SdkProvider`] |
@@ -89,6 +90,7 @@
 //!
 //! | feature | adds |
 //! | --- | --- |
+//! | `files` | `TokenFile`: a token in a file that somebody else writes; `SecretFile`: a login's secret in a file |
 //! | `json` | `HttpLogin`: a login that is one POST with a JSON answer |
 //! | `oauth2` | `OAuth2Grant` and `OAuth2Issuer`: the grants of OAuth 2.0 and discovery, for `HttpLogin` |
 //! | `quable` | `presets::Quable`: Quable PIM |
@@ -140,6 +142,7 @@ pub mod test_util;
     all(doc, not(doctest)),
     all(
         doctest,
+        feature = "files",
         feature = "json",
         feature = "oauth2",
         feature = "quable",
@@ -156,6 +159,8 @@ pub use crate::login::{
 };
 #[cfg(feature = "oauth2")]
 pub use crate::login::{OAuth2Grant, OAuth2Issuer, ReservedParameter};
+#[cfg(feature = "files")]
+pub use crate::login::{SecretFile, TokenFile};
 #[cfg(any(feature = "loom", feature = "shuttle"))]
 pub use crate::runtime::model;
 pub use crate::{

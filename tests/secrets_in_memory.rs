@@ -23,7 +23,8 @@ use support::{by_hand, origins};
 use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{
     Authorization, BearerAuthLayer, BoxError, CachedProvider, Credential, HttpLogin, Lifetime,
-    Login, LoginBody, LoginRequest, OAuth2Grant, Scheme, Secret, Token, login_fn, presets::Quable,
+    Login, LoginBody, LoginRequest, OAuth2Grant, Scheme, Secret, SecretFile, Token, TokenFile,
+    login_fn, presets::Quable,
 };
 use zeroize::Zeroize;
 
@@ -396,4 +397,37 @@ fn a_grant_keeps_one_copy_of_each_secret() {
     let login = HttpLogin::new(client, url, grant).unwrap();
     attempt(&login, LoginRequest::default());
     assert_eq!(search.copies(&assertion), 0, "made for one login");
+}
+
+#[test]
+fn a_file_leaves_no_secret_in_memory() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap();
+    let mut search = Search::new();
+    let (token, password) = (Canary::new(30), Canary::new(31));
+    let file = |canary: Canary, name: &str| {
+        let name = format!("tower-bearer-memory-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let mut content = canary.reveal();
+        std::fs::write(&path, &content).unwrap();
+        content.zeroize();
+        path
+    };
+    let paths = [file(token, "token"), file(password, "password")];
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let provider = CachedProvider::new(TokenFile::new(&paths[0]));
+    runtime.block_on(provider.acquire()).unwrap();
+    let read = runtime.block_on(SecretFile::new(&paths[1]).read()).unwrap();
+    assert!(search.copies(&token) >= 1, "in use");
+    assert_eq!(search.copies(&password), 1, "the buffer is wiped");
+    drop((provider, read));
+    // With its tasks.
+    drop(runtime);
+    assert_eq!(search.copies(&token), 0, "a token");
+    assert_eq!(search.copies(&password), 0, "a password");
+    for path in paths {
+        std::fs::remove_file(path).unwrap();
+    }
 }

@@ -38,8 +38,8 @@ use tower_bearer::{
     CredentialState, Error, Generation, HttpLogin, KeyedProvider, Lifetime, LoginBody, LoginError,
     LoginRequest, NoReplay, OAuth2Grant, OAuth2Issuer, Origins, PerRequest, ReadyBody, Recovery,
     RefreshFailure, RefreshToken, RejectionReport, Replay, ReplayEmpty, ReplayEmptyOr, ReplayReady,
-    ReplayWith, RequestHead, Scheme, SdkProvider, Secret, Session, StaticProvider, SystemClock,
-    Token, login_fn,
+    ReplayWith, RequestHead, Scheme, SdkProvider, Secret, SecretFile, Session, StaticProvider,
+    SystemClock, Token, TokenFile, login_fn,
     presets::{Quable, Teletracker},
     test_util::{ScriptedLogin, ScriptedProvider, TestClock},
 };
@@ -424,6 +424,33 @@ async fn failures_in_memory(run: &mut Run) {
 }
 
 /// What a function that reads an answer gets: it holds the token.
+/// Errors of files, whose content is a secret each time.
+async fn files(run: &mut Run) {
+    let name = format!("tower-bearer-canary-{}", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let header = general_purpose::URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256"}"#);
+    let long = TOKEN.repeat(64 * 1024);
+    let half = format!("{header}.{TOKEN}");
+    for content in [TOKEN, PASSWORD, CLIENT_SECRET, &long, &half] {
+        fs::write(&path, content).unwrap();
+        let token = TokenFile::new(&path);
+        run.debug(&token);
+        if let Err(error) = CachedProvider::new(token).acquire().await {
+            run.error(&error.into());
+        }
+        let secret = SecretFile::new(&path);
+        run.debug(&secret);
+        match secret.read().await {
+            Ok(secret) => run.debug(&secret),
+            Err(error) => run.error(&error.into()),
+        }
+    }
+    fs::write(&path, [TOKEN.as_bytes(), b"\xff"].concat()).unwrap();
+    let error = SecretFile::new(&path).read().await.unwrap_err();
+    run.error(&error.into());
+    fs::remove_file(path).unwrap();
+}
+
 async fn login_answer(run: &mut Run) {
     let body = format!(r#"{{"access_token":"{TOKEN}"}}"#);
     let client = tower::service_fn(move |_: Request<Full<Bytes>>| {
@@ -592,6 +619,7 @@ async fn no_secret_is_ever_printed() {
     failures_in_memory(&mut run).await;
     public_types(&mut run);
     login_answer(&mut run).await;
+    files(&mut run).await;
     held_back(&mut run).await;
     drop(panic::take_hook());
 

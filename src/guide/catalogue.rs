@@ -139,6 +139,23 @@
 //! | `the answer to the … at … …`, `has a token endpoint at …, not at …` | If the issuer documents that host, allow it by `OAuth2Issuer::token_origin`. |
 //! | ``there is no refresh token: sign in again, and pass the new credential to `set_credential` `` | A source: `OAuth2Grant::refresh_token` had no refresh token, or its server refused it. Do as it says. |
 //!
+//! # Errors of a file
+//!
+//! They come from `TokenFile` as the source of the login's error, and from `SecretFile` as an
+//! [`io::Error`](std::io::Error). Each begins with `the file …` and its path, and has nothing of its
+//! content. The last good token stays in use. The file is read again when it changes.
+//!
+//! | text | meaning, and what to do |
+//! | --- | --- |
+//! | `the file …`, `cannot be read: check that it is there, and that this process may read it` | Its source is the error of the operating system. See that the path is right and the volume mounted. |
+//! | `is no regular file: name the file itself` | The path is that of a folder, a pipe or a device. |
+//! | `changes while it is read: its writer should replace it by a rename` | It is read again in 10 s. |
+//! | `is longer than 64 KiB: check that it holds only the secret` | Often the path is that of another file. |
+//! | `is not UTF-8: check that it holds only the secret, as text` | A key in binary form is no secret for a login: encode it. |
+//! | `is empty: check what writes it` | The writer may have just begun: it is read again when it changes. |
+//! | `does not hold a token: it must hold one token and at most one line break` | Its source is an [`InvalidToken`](crate::InvalidToken): see below. If the API has such tokens, use `any_visible_ascii`. |
+//! | `holds a part of a JSON Web Token: its writer should replace it by a rename` | Nothing, if it is rare: it is read again when it is complete. |
+//!
 //! # Errors of a configuration
 //!
 //! They come when you build a client, never from a request, and repeat nothing of what you passed.

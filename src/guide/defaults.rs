@@ -10,6 +10,7 @@
 //! | start of the first login | with the first request | No request, no login. | [`acquire`](crate::CachedProvider::acquire) at start |
 //! | logins without a request | none, unless the login [reports a change](crate::Login::changed) | An unused program should leave no trace at the issuer. | [`keep_warm`](crate::CachedProvider::keep_warm) |
 //! | runtime of a login | that of the request that starts it | It is there already. | [`runtime`](crate::CachedProviderBuilder::runtime) |
+//! | looks at a token file, feature `files` | every 10 s | A stat is cheap, and a token is replaced minutes before its end. | fixed |
 //! | store of credentials | none | Where secrets may be kept is your decision. [A store](super::shutdown#a-store-that-survives-a-crash) | [`on_credential`](crate::CachedProviderBuilder::on_credential), [`before_refresh`](crate::CachedProviderBuilder::before_refresh) |
 //! | revocation of unused credentials | none | It may end a session that goes on. [When to revoke](super::signing_out#revoke) | [`on_retired`](crate::CachedProviderBuilder::on_retired) |
 //! | account number | 0 | It matters only to a provider of many accounts. | [`account`](crate::CachedProviderBuilder::account) |

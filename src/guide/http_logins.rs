@@ -118,7 +118,8 @@
 //!
 //! `LoginBody::from_fn` takes a function that makes the body: for a secret that rotates in a mounted
 //! file, an assertion that is signed, or a one-time code. The function may wait, and must not block.
-//! Both the login and the refresh take one.
+//! Both the login and the refresh take one. [The page on files](super::files#a-logins-secret) reads secrets from
+//! files.
 //!
 //! ```
 //! # use bytes::Bytes;

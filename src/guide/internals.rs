@@ -96,7 +96,7 @@
 //! | `src/request/` | the life of one request: settings, sharing, what is kept, rejection, replay, report |
 //! | `src/provider/` | [`CredentialProvider`] and the providers, [`PerRequest`], receipts, events, snapshots |
 //! | `src/provider/cache/` | the life of the cached credential: flight, lifetime, freshness, back-off, rejections |
-//! | `src/login/` | [`Login`], closures, HTTP logins, the HTTP exchange with its limits |
+//! | `src/login/` | [`Login`], closures, HTTP logins, the HTTP exchange with its limits, files |
 //! | `src/credential/` | secrets, tokens, refresh tokens, the header value |
 //! | `src/error/` | [`Error`] and [`LoginError`] |
 //! | `src/origin/` | [`Origins`] and the parsing of URLs |

@@ -56,35 +56,14 @@
 //! - kube's default stack is a `BoxService`, which is not `Clone`. Put a `BufferLayer` under this layer.
 //! - kube's `Body` has no `Default`. Replay with `.replay_with(Body::try_clone)`.
 //!
-//! The stack below has the same shape, with stand-ins for kube's types. `TokenFile` reads a projected
-//! token file as kube does: every minute, and it keeps the last good token if a read fails.
+//! The stack below has the same shape, with stand-ins for kube's types. `TokenFile` (feature `files`) reads a
+//! projected token file as kube does, and keeps the last good token if a read fails:
+//! [the page on files](super::files).
 //!
 //! ```
-//! use std::{path::PathBuf, sync::Mutex, time::Duration};
 //! use http::{Request, Response};
 //! use tower::{BoxError, ServiceBuilder, ServiceExt, buffer::BufferLayer, util::BoxService};
-//! use tower_bearer::{
-//!     BearerAuthLayer, CachedProvider, Credential, Login, LoginRequest, Origins, Session,
-//! };
-//!
-//! struct TokenFile(PathBuf, Mutex<Option<Credential>>);
-//!
-//! impl Login for TokenFile {
-//!     async fn login(&self, _request: LoginRequest) -> Result<Credential, BoxError> {
-//!         let path = self.0.clone();
-//!         let read = tokio::task::spawn_blocking(|| std::fs::read_to_string(path)).await?;
-//!         let mut last = self.1.lock().unwrap();
-//!         if let (Err(_), Some(last)) = (&read, &*last) {
-//!             return Ok(last.clone());
-//!         }
-//!         let minute = Duration::from_secs(60);
-//!         Ok(last.insert(Credential::new(read?.trim())?.with_lifetime(minute)).clone())
-//!     }
-//!
-//!     fn session(&self) -> Session {
-//!         Session::Concurrent // reading a file revokes nothing
-//!     }
-//! }
+//! use tower_bearer::{BearerAuthLayer, CachedProvider, Origins, TokenFile};
 //!
 //! struct Body(&'static str); // as kube's, neither `Clone` nor `Default`
 //! # impl Body { fn try_clone(&self) -> Option<Self> { Some(Self(self.0)) } }
@@ -97,7 +76,7 @@
 //! #     Ok::<_, BoxError>(Response::new(request.into_body().0))
 //! # }));
 //! # let file = path.clone();
-//! let provider = CachedProvider::new(TokenFile(path, Mutex::default()));
+//! let provider = CachedProvider::new(TokenFile::new(path));
 //! let layer = BearerAuthLayer::new(provider, Origins::new(["https://cluster.example.com"])?)
 //!     .replay_with(Body::try_clone);
 //! let client = ServiceBuilder::new().layer(layer).layer(BufferLayer::new(1024)).service(stack);

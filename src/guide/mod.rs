@@ -8,6 +8,7 @@
 //! - [`http_logins`]: a login without code, and what happens when it fails
 //! - [`https_logins`]: the client of a login over HTTPS, to copy, and what its errors mean
 //! - [`oauth2`]: a login by OAuth 2.0, which grant to use, and what is sent
+//! - [`files`]: a token from a file that somebody else writes, and a login's secret from one
 //! - [`testing`]: tests of your code, without a network and without waiting
 //! - [`migrating`]: from tower-http, kube or a hand-written layer
 //! - When it does not compile: messages about [services and layers](does_not_compile), about
@@ -42,6 +43,7 @@ pub mod defaults;
 pub mod does_not_compile;
 pub mod errors_do_not_compile;
 pub mod exclusive_or_concurrent;
+pub mod files;
 pub mod getting_started;
 pub mod internals;
 pub mod http_logins;

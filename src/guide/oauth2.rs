@@ -194,6 +194,7 @@
 //!
 //! For a client secret that rotates, or a client assertion, let a function make the whole grant. The grant
 //! is then the body of the login alone: name refresh and session yourself if you need them.
+//! [The page on files](super::files#a-logins-secret) reads the secret from a file.
 //!
 //! ```
 //! # use bytes::Bytes;

@@ -18,8 +18,8 @@
 //! | comes from a server of OAuth 2.0 | the same with `OAuth2Grant`, feature `oauth2`: [the page on OAuth 2.0](super::oauth2) |
 //! | comes from Quable PIM or Teletracker | [`presets::Quable`], [`presets::Teletracker`], features `quable` and `teletracker` |
 //! | comes from any other exchange | [`CachedProvider`](crate::CachedProvider) around [`login_fn`](crate::login_fn) or your own [`Login`](crate::Login) |
-//! | is in a file that is replaced from time to time | the same; reading the file is the login ([example](crate::guide::migrating#from-kube)) |
-//! | comes from an SDK that does not cache | the same; calling the SDK is the login |
+//! | is in a file that is replaced from time to time | [`CachedProvider`](crate::CachedProvider) around `TokenFile`, feature `files`: [the page on files](super::files) |
+//! | comes from an SDK that does not cache | [`CachedProvider`](crate::CachedProvider) around [`login_fn`](crate::login_fn): calling the SDK is the login |
 //! | comes from an SDK that caches | [`SdkProvider`](crate::SdkProvider) |
 //! | is pushed to you | your own, [below](#a-token-that-is-pushed-to-you) |
 //! | depends on the request: many accounts | [`KeyedProvider`](crate::KeyedProvider), [below](#many-accounts) |

@@ -138,7 +138,8 @@ impl LoginBody {
     ///
     /// # Examples
     ///
-    /// A secret in a mounted file, which somebody else rotates:
+    /// A secret in a mounted file, which somebody else rotates. `SecretFile` (feature `files`) also checks
+    /// what it reads:
     ///
     /// ```
     /// # use bytes::Bytes;

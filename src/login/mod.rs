@@ -22,10 +22,16 @@ mod reading;
 mod status;
 #[cfg(feature = "json")]
 mod field;
-#[cfg(feature = "json")]
-mod json_text;
-#[cfg(feature = "json")]
+#[cfg(feature = "files")]
+mod token_file;
+#[cfg(feature = "files")]
+mod secret_file;
+#[cfg(feature = "files")]
+mod file;
+#[cfg(any(feature = "files", feature = "json"))]
 mod jwt;
+#[cfg(any(feature = "files", feature = "json"))]
+mod json_text;
 #[cfg(feature = "json")]
 mod exchange;
 pub(crate) mod challenge;
@@ -54,6 +60,8 @@ pub(crate) use self::{
     json_text::{find, seconds, string},
     reading::RefreshTokenLifetime,
 };
+#[cfg(feature = "files")]
+pub use self::{secret_file::SecretFile, token_file::TokenFile};
 use crate::{credential::Credential, error::BoxError};
 
 /// How to get a credential: by a password, by a refresh token, or from a file.
@@ -66,23 +74,21 @@ use crate::{credential::Credential, error::BoxError};
 /// `?` converts any error:
 ///
 /// ```
-/// use tower_bearer::{BoxError, Credential, Login, LoginRequest};
+/// use std::time::Duration;
+/// use tower_bearer::{BoxError, Credential, Login, LoginRequest, Secret};
 ///
-/// struct TokenFile(std::path::PathBuf);
+/// # async fn ask(_key: &str) -> Result<(&'static str, u64), std::io::Error> { Ok(("abc", 3600)) }
+/// struct ByKey(Secret);
 ///
-/// impl Login for TokenFile {
+/// impl Login for ByKey {
 ///     async fn login(&self, _request: LoginRequest) -> Result<Credential, BoxError> {
-///         let path = self.0.clone();
-///         let read = tokio::task::spawn_blocking(move || std::fs::read_to_string(path));
-///         Ok(Credential::new(read.await??.trim())?)
+///         let (token, seconds) = ask(self.0.expose()).await?;
+///         Ok(Credential::new(token)?.with_lifetime(Duration::from_secs(seconds)))
 ///     }
 /// }
-/// # let path = std::env::temp_dir().join(format!("tower-bearer-{}", std::process::id()));
-/// # std::fs::write(&path, "abc\n")?;
-/// # let provider = tower_bearer::CachedProvider::new(TokenFile(path.clone()));
+/// # let provider = tower_bearer::CachedProvider::new(ByKey(Secret::from("key")));
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
 /// # assert_eq!(runtime.block_on(provider.acquire())?.value(), "Bearer abc");
-/// # std::fs::remove_file(path)?;
 /// # Ok::<_, BoxError>(())
 /// ```
 ///

@@ -299,11 +299,11 @@ fn expiry(value: Value<'_>) -> Option<SystemTime> {
 
 /// The end of a token that is a JWT. It is not verified: only its issuer can tell whether it is true.
 fn jwt_end(token: &str) -> Option<End> {
-    let claims = jwt::claims(token)?;
-    let json: &RawValue = serde_json::from_slice(&claims).ok()?;
-    let claim = |name| number(find(json, name)?).filter(|seconds| *seconds >= 0.0);
-    let expires_at = claim("/exp")?;
-    match claim("/iat").filter(|issued_at| *issued_at < expires_at) {
+    let jwt::Times {
+        issued_at,
+        expires_at,
+    } = jwt::times(token)?;
+    match issued_at.filter(|issued_at| *issued_at < expires_at) {
         // The difference does not depend on the server's clock agreeing with ours.
         Some(issued_at) => Duration::try_from_secs_f64(expires_at - issued_at)
             .ok()

@@ -12,6 +12,8 @@ mod usual {
     };
 
     pub(crate) use arc_swap::ArcSwapOption;
+    #[cfg(feature = "files")]
+    pub(crate) use tokio::sync::Mutex as AsyncMutex;
     pub(crate) use tokio::{
         runtime::{Handle, Id as RuntimeId, RuntimeFlavor},
         sync::{Notify, futures::OwnedNotified},
