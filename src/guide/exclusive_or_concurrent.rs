@@ -7,8 +7,17 @@
 //!
 //! # Find out
 //!
-//! Use a test account: the recipe may end the sessions of everybody who uses the account. Log in
-//! twice, then call the API with the *first* token. You need a shell, `curl` and `jq`:
+//! Use a test account: to find out may end the sessions of everybody who uses the account. In a clone
+//! of the repository, `cargo run --example probe` asks this question and a dozen others, and writes
+//! the Rust for your API:
+//!
+//! ```text
+//! cargo run --example probe -- --help
+//! cargo run --example probe -- --stand-in quable     # a stand-in: no network, no account
+//! cargo run --example probe -- --test-account --config probe.json
+//! ```
+//!
+//! By hand: log in twice, then call the API with the *first* token. You need a shell, `curl` and `jq`:
 //!
 //! ```text
 //! login() {

@@ -1,0 +1,27 @@
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_util::client::legacy::{Client, connect::Connect};
+use tower_bearer::{
+    BearerAuthLayer, BoxError, CachedProvider, ReplayEmpty, Session, presets::Teletracker,
+};
+
+/// A layer for https://api.teletracker.net. The announced lifetime is 3,600 s.
+///
+/// `http` is a client without the layer, which follows no redirects.
+pub(crate) fn layer<C>(
+    http: Client<C, Full<Bytes>>,
+) -> Result<BearerAuthLayer<CachedProvider, ReplayEmpty>, BoxError>
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
+    let secret = std::env::var("TELETRACKER_PASSWORD")?;
+    let preset = Teletracker::new();
+    let login = preset
+        .login(http, "reports@example.com", secret.as_str())
+        // a login revokes the previous token
+        .with_session(Session::Exclusive);
+    let layer = preset
+        .layer_with(CachedProvider::new(login))
+        .replay(ReplayEmpty);
+    Ok(layer)
+}
