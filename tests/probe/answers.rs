@@ -40,7 +40,7 @@ async fn a_concurrent_session_is_told_from_an_exclusive_one() {
     assert!(how(&report.login_revokes).contains("rejected 10 s after it"));
     // Without the patience to see it, there is no answer.
     let (report, lines) = ask_about(usual(), Behaviour { lag: 7, ..revoking }, 6).await;
-    assert!(why(&report.login_revokes).contains("could be watched for 3 s only"));
+    assert!(why(&report.login_revokes).contains("accepted for 3 s after login 2, but"));
     assert!(lines.contains("Session::Exclusive"), "{lines}");
 
     let (report, lines) = ask(Behaviour {

@@ -248,9 +248,7 @@ impl Writer<'_> {
         let (session, why) = match (known(&self.report.login_revokes), of_refresh) {
             (Some(Revokes::Yes), _) => ("Exclusive", "a login revokes the previous token"),
             (Some(Revokes::SameToken), _) => ("Exclusive", "a second login brings the same token"),
-            (Some(Revokes::No), Some(Revokes::Yes)) => {
-                ("Exclusive", "a refresh revokes the previous token")
-            }
+            (_, Some(Revokes::Yes)) => ("Exclusive", "a refresh revokes the previous token"),
             (Some(Revokes::No), None) if self.report.has_refresh_token => (
                 "Exclusive",
                 "not known whether a refresh revokes the previous token",

@@ -175,11 +175,16 @@ impl<'a> Interrogation<'a> {
                 );
                 Ok((Revokes::No, how))
             }
-            Watched::Accepted(times, lasted) => Err(format!(
-                "after {after} the token of {before} could be watched for {} only ({times} times), and a server may be late; \
-                 --patience 20s, unless the token is too short-lived",
-                seconds(lasted)
-            )),
+            Watched::Accepted(_, lasted) => {
+                let why = match previous.announced {
+                    Some(announced) if announced < 2 * LONG_ENOUGH => "it expires too soon",
+                    _ => "--patience 20s",
+                };
+                Err(format!(
+                    "the token of {before} was accepted for {} after {after}, but a server may be late; {why}",
+                    seconds(lasted)
+                ))
+            }
         }
     }
 }
