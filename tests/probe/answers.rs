@@ -38,6 +38,14 @@ async fn a_concurrent_session_is_told_from_an_exclusive_one() {
     .await;
     assert_eq!(known(&report.login_revokes), Some(&Revokes::Yes));
     assert!(how(&report.login_revokes).contains("rejected 10 s after it"));
+    // The login itself takes longer than the lag.
+    let slow = Behaviour {
+        lag: 7,
+        login_takes: 10,
+        ..revoking.clone()
+    };
+    let (report, _) = ask_about(usual(), slow, 45).await;
+    assert_eq!(known(&report.login_revokes), Some(&Revokes::Yes));
     // Without the patience to see it, there is no answer.
     let (report, lines) = ask_about(usual(), Behaviour { lag: 7, ..revoking }, 6).await;
     assert!(why(&report.login_revokes).contains("accepted for 3 s after login 2, but"));
@@ -54,6 +62,17 @@ async fn a_concurrent_session_is_told_from_an_exclusive_one() {
 
 #[tokio::test]
 async fn an_expiry_is_not_taken_for_a_revocation() {
+    // The previous token expires ten seconds before the next one.
+    let behaviour = Behaviour {
+        lifetime: 25,
+        login_takes: 10,
+        ..Behaviour::default()
+    };
+    let (report, _) = ask(behaviour).await;
+    assert!(
+        why(&report.login_revokes).contains("both rejected"),
+        "{report}"
+    );
     for lifetime in [1, 2, 3, 7, 12, 30] {
         let behaviour = Behaviour {
             lifetime,
@@ -142,6 +161,7 @@ async fn a_refresh_token_works_once_or_often() {
         ..Behaviour::default()
     };
     let (report, lines) = ask(refreshing(Refresh::Often)).await;
+    assert_eq!(known(&report.refresh_rotates), Some(&false));
     assert_eq!(known(&report.refresh_works_twice), Some(&true));
     assert_eq!(known(&report.refresh_revokes), Some(&Revokes::No));
     assert!(

@@ -32,6 +32,8 @@ pub(crate) enum Refresh {
 #[derive(Clone)]
 pub(crate) struct Behaviour {
     pub(crate) login_revokes: bool,
+    /// How long a login takes.
+    pub(crate) login_takes: u64,
     pub(crate) refresh_revokes: bool,
     /// How long a revoked token lives on.
     pub(crate) lag: u64,
@@ -60,6 +62,7 @@ impl Default for Behaviour {
     fn default() -> Self {
         Self {
             login_revokes: false,
+            login_takes: 0,
             refresh_revokes: false,
             lag: 0,
             announced: Some(3600),
@@ -148,7 +151,9 @@ impl Server {
                         (status, json!({"things": CANARY}))
                     }
                 };
-                let challenge = format!("Bearer realm=\"{CANARY}\", error=\"invalid_token\"");
+                let challenge = format!(
+                    "Bearer realm=\"{CANARY}\", error=\"invalid_token\", Echo error=\"{CANARY}-token-0\""
+                );
                 Ok(Response::builder()
                     .status(status)
                     .header("date", httpdate::fmt_http_date(server.wall()))
@@ -171,6 +176,8 @@ impl Server {
     fn log_in(&self, body: &str) -> (u16, Value) {
         let mut state = self.state.lock().unwrap();
         state.logins += 1;
+        self.clock
+            .advance(Duration::from_secs(self.behaviour.login_takes));
         assert!(body.contains(PASSWORD), "the password is sent");
         match self.behaviour.failing_login {
             Some((from, status)) if state.logins >= from => (status, json!({"error": CANARY})),
@@ -234,7 +241,11 @@ impl Server {
             _ => format!("{CANARY}-token-{number}"),
         };
         let refresh_token = format!("{CANARY}-refresh-{number}");
-        let mut answer = json!({"access_token": text, "token_type": "Bearer"});
+        let kind = match self.behaviour.scheme {
+            "Bearer" => "Bearer".to_owned(),
+            _ => text.clone(),
+        };
+        let mut answer = json!({"access_token": text, "token_type": kind});
         if let Some(announced) = self.behaviour.announced {
             answer["expires_in"] = announced.into();
             answer["expires_at"] = (wall + announced).into();

@@ -59,13 +59,13 @@ pub(crate) fn lifetimes(exchange: &Exchange, places: &Places, token: &str) -> Ve
     found
 }
 
-/// The `token_type` beside the token, if it is a word that is safe to print.
+/// The `token_type` beside the token. It is printed only if it is a word.
 pub(crate) fn token_type(exchange: &Exchange, places: &Places) -> Option<String> {
     let (parent, _) = places.token.rsplit_once('/')?;
     let answer = json(exchange);
     let word = answer.pointer(&format!("{parent}/token_type"))?.as_str()?;
     let is_word = word.len() <= 16 && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    is_word.then(|| word.to_owned())
+    Some(if is_word { word } else { "of many characters" }.to_owned())
 }
 
 pub(crate) fn is_jwt(token: &str) -> bool {

@@ -148,12 +148,8 @@ impl fmt::Display for Revokes {
 impl Answered {
     pub(crate) fn new(status: StatusCode, headers: &HeaderMap) -> Self {
         // A code is a word or two, and repeats nothing that was sent.
-        let is_code = |it: &str| {
-            it.len() <= 32
-                && it
-                    .chars()
-                    .all(|it| "a_".contains(it) || it.is_ascii_lowercase())
-        };
+        let is_code =
+            |it: &str| it.len() <= 32 && it.bytes().all(|it| it.is_ascii_lowercase() || it == b'_');
         let challenges = Challenge::parse(headers).into_iter().map(|challenge| {
             match challenge.parameter("error").filter(|error| is_code(error)) {
                 Some(error) => format!("{} error=\"{error}\"", challenge.scheme()),

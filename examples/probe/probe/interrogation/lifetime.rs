@@ -82,7 +82,7 @@ impl Interrogation<'_> {
 impl Held {
     fn lived(&self, rejected_at: Option<Duration>) -> (Lived, String) {
         let lived = Lived {
-            accepted_at: self.accepted.duration_since(self.issued),
+            accepted_at: self.accepted.duration_since(self.received),
             rejected_at,
             announced: self.announced,
         };

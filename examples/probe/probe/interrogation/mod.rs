@@ -48,7 +48,9 @@ struct Held {
     credential: Credential,
     /// Such as `login 1`.
     label: String,
+    /// The server has made it between these two.
     issued: Instant,
+    received: Instant,
     /// The last time that the API accepted it.
     accepted: Instant,
     announced: Option<Duration>,
@@ -139,10 +141,10 @@ impl<'a> Interrogation<'a> {
                 format!("{before} and {after} brought one token"),
             ));
         }
-        match self.watch(previous.clone(), next.issued).await? {
+        match self.watch(previous.clone(), next.received).await? {
             Watched::Rejected(answered, waited) => {
                 // Both may have expired: the next one then dies as much later as it is younger.
-                let check = next.issued.duration_since(previous.issued) + SECOND;
+                let check = next.received.duration_since(previous.issued) + SECOND;
                 if check > LONGEST_CHECK.min(self.options.limits.patience / 2) {
                     return Err(format!(
                         "the token of {before} was rejected, and to tell that from its expiry takes {}; --patience {}",

@@ -114,6 +114,7 @@ impl Interrogation<'_> {
             credential,
             label,
             issued: exchange.sent,
+            received: exchange.sent + exchange.round_trip,
             accepted: exchange.sent,
         })
     }
