@@ -83,8 +83,14 @@ async fn run() -> Result<(), BoxError> {
 }
 
 async fn ask_stand_in(name: &str, clock: TestClock, options: &Options) -> Result<(), BoxError> {
-    let clock = Box::new(clock);
+    let config = |api: String, base_url: String, user: &str| {
+        let password = "$env:PASSWORD";
+        let login =
+            json!({"preset": name, "base_url": base_url, "user": user, "password": password});
+        json!({"api": api, "login": login}).to_string()
+    };
     let http = Client::builder(TokioExecutor::new()).build_http();
+    let clock = Box::new(clock);
     match name {
         "quable" => {
             use self::quable::{PASSWORD, Settings, StandIn, USER};
@@ -93,17 +99,8 @@ async fn ask_stand_in(name: &str, clock: TestClock, options: &Options) -> Result
                 ..Settings::default()
             };
             let api = StandIn::start_with(settings).await;
-            let config = json!({
-                "api": api.products(1),
-                "login": {"preset": name, "base_url": api.base_url(), "user": USER, "password": "$env:PASSWORD"},
-            });
-            ask(
-                &config.to_string(),
-                &|_| Some(PASSWORD.to_owned()),
-                http,
-                options,
-            )
-            .await
+            let config = config(api.products(1), api.base_url(), USER);
+            ask(&config, &|_| Some(PASSWORD.to_owned()), http, options).await
         }
         "teletracker" => {
             use self::teletracker::{PASSWORD, Settings, StandIn, USER};
@@ -112,17 +109,8 @@ async fn ask_stand_in(name: &str, clock: TestClock, options: &Options) -> Result
                 ..Settings::default()
             };
             let api = StandIn::start_with(settings).await;
-            let config = json!({
-                "api": api.reports(),
-                "login": {"preset": name, "base_url": api.base_url(), "user": USER, "password": "$env:PASSWORD"},
-            });
-            ask(
-                &config.to_string(),
-                &|_| Some(PASSWORD.to_owned()),
-                http,
-                options,
-            )
-            .await
+            let config = config(api.reports(), api.base_url(), USER);
+            ask(&config, &|_| Some(PASSWORD.to_owned()), http, options).await
         }
         _ => Err("`--stand-in` is `quable` or `teletracker`".into()),
     }

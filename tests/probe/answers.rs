@@ -13,7 +13,7 @@ async fn a_concurrent_session_is_told_from_an_exclusive_one() {
     assert_eq!(known(&report.login_revokes), Some(&Revokes::No));
     let how_learnt = how(&report.login_revokes);
     assert!(
-        how_learnt.contains("6 times, for the last time 50 s later"),
+        how_learnt.contains("6 times, the last time 50 s later"),
         "{how_learnt}"
     );
     assert!(lines.contains("Session::Concurrent"), "{lines}");

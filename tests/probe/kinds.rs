@@ -33,7 +33,10 @@ async fn quable_is_exclusive() {
     let api = support::quable::StandIn::start_with(settings).await;
     let document = json!({
         "api": "https://acme.quable.com/api/products",
-        "login": {"preset": "quable", "instance": "acme", "user": support::quable::USER, "password": "$env:QUABLE_PASSWORD"},
+        "login": {
+            "preset": "quable", "instance": "acme", "user": support::quable::USER,
+            "password": "$env:QUABLE_PASSWORD",
+        },
     });
     let secret = |_: &str| Some(support::quable::PASSWORD.to_owned());
     let config = Config::parse(&document.to_string(), &secret).unwrap();
@@ -69,7 +72,10 @@ async fn teletracker_spends_its_refresh_tokens() {
         let api = support::teletracker::StandIn::start_with(settings).await;
         let document = json!({
             "api": "https://api.teletracker.net/reports",
-            "login": {"preset": "teletracker", "user": support::teletracker::USER, "password": "$env:TELETRACKER_PASSWORD"},
+            "login": {
+                "preset": "teletracker", "user": support::teletracker::USER,
+                "password": "$env:TELETRACKER_PASSWORD",
+            },
         });
         let secret = |_: &str| Some(support::teletracker::PASSWORD.to_owned());
         let config = Config::parse(&document.to_string(), &secret).unwrap();

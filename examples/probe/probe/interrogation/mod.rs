@@ -146,10 +146,10 @@ impl<'a> Interrogation<'a> {
                 // Both may have expired: the next one then dies as much later as it is younger.
                 let check = next.received.duration_since(previous.issued) + SECOND;
                 if check > LONGEST_CHECK.min(self.options.limits.patience / 2) {
+                    let (takes, patience) = (seconds(check), in_minutes(check * 2));
                     return Err(format!(
-                        "the token of {before} was rejected, and to tell that from its expiry takes {}; --patience {}",
-                        seconds(check),
-                        in_minutes(check * 2)
+                        "the token of {before} was rejected, and to tell that from its expiry takes \
+                         {takes}; --patience {patience}"
                     ));
                 }
                 self.sleep(check).await;
@@ -162,18 +162,19 @@ impl<'a> Interrogation<'a> {
                     }
                     Use::Unclear(why) => return Err(why),
                 }
+                let (waited, check) = (seconds(waited), seconds(check));
                 let how = format!(
-                    "the token of {before} was accepted before {after}, and rejected {} after it; that of {after} was accepted {} later",
-                    seconds(waited),
-                    seconds(check)
+                    "the token of {before} was accepted before {after}, and rejected {waited} after \
+                     it; that of {after} was accepted {check} later"
                 );
                 self.revoked = Ok((answered, how.clone()));
                 Ok((Revokes::Yes, how))
             }
             Watched::Accepted(times, lasted) if lasted >= LONG_ENOUGH => {
+                let lasted = seconds(lasted);
                 let how = format!(
-                    "after {after} the token of {before} was accepted {times} times, for the last time {} later",
-                    seconds(lasted)
+                    "after {after} the token of {before} was accepted {times} times, the last time \
+                     {lasted} later"
                 );
                 Ok((Revokes::No, how))
             }
@@ -182,9 +183,10 @@ impl<'a> Interrogation<'a> {
                     Some(announced) if announced < 2 * LONG_ENOUGH => "it expires too soon",
                     _ => "--patience 20s",
                 };
+                let lasted = seconds(lasted);
                 Err(format!(
-                    "the token of {before} was accepted for {} after {after}, but a server may be late; {why}",
-                    seconds(lasted)
+                    "the token of {before} was accepted for {lasted} after {after}, but a server may \
+                     be late; {why}"
                 ))
             }
         }
