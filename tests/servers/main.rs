@@ -4,11 +4,15 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+#[allow(dead_code, reason = "the example uses the rest")]
+#[path = "../../examples/probe/probe/mod.rs"]
+mod probe;
 
 mod behaviours;
 mod client;
 mod django;
 mod nginx;
 mod oidc_provider;
+mod probed;
 mod process;
 mod report;
