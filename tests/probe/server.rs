@@ -38,6 +38,8 @@ pub(crate) struct Behaviour {
     /// How long a revoked token lives on.
     pub(crate) lag: u64,
     pub(crate) announced: Option<u64>,
+    /// What a refresh announces, if it is another lifetime.
+    pub(crate) announced_by_refresh: Option<u64>,
     /// The real lifetime.
     pub(crate) lifetime: u64,
     pub(crate) refresh: Refresh,
@@ -66,6 +68,7 @@ impl Default for Behaviour {
             refresh_revokes: false,
             lag: 0,
             announced: Some(3600),
+            announced_by_refresh: None,
             lifetime: 3600,
             refresh: Refresh::Never,
             is_jwt: false,
@@ -246,7 +249,9 @@ impl Server {
             _ => text.clone(),
         };
         let mut answer = json!({"access_token": text, "token_type": kind});
-        if let Some(announced) = self.behaviour.announced {
+        let is_refresh = state.refreshes > 0;
+        let by_refresh = self.behaviour.announced_by_refresh.filter(|_| is_refresh);
+        if let Some(announced) = by_refresh.or(self.behaviour.announced) {
             answer["expires_in"] = announced.into();
             answer["expires_at"] = (wall + announced).into();
             answer["ttl"] = (announced * 1000).into();

@@ -9,8 +9,10 @@ impl Interrogation<'_> {
     /// Uses a token until it is rejected.
     pub(super) async fn lifetime(&mut self, current: Option<Held>) -> Found<Lived> {
         let patience = self.options.limits.patience;
-        let announced = known(&self.announced).and_then(|all| all.first());
-        if let Some(announced) = announced.map(|it| it.lifetime) {
+        let of_login = known(&self.announced).and_then(|all| all.first());
+        let of_login = of_login.map(|it| it.lifetime);
+        let announced = current.as_ref().map_or(of_login, |held| held.announced);
+        if let Some(announced) = announced {
             let needed = announced + slack(announced);
             if needed > patience {
                 let (announced, minutes) = (seconds(announced), in_minutes(needed));
@@ -37,7 +39,7 @@ impl Interrogation<'_> {
         };
         let begun = self.age(&held);
         let ages: Vec<Duration> = match held.announced {
-            Some(announced) => {
+            Some(announced) if announced + slack(announced) <= patience => {
                 let last = [
                     announced * 99 / 100,
                     announced + SECOND,
@@ -46,7 +48,7 @@ impl Interrogation<'_> {
                 let parts = (1..20).map(|part| announced * part / 20);
                 parts.chain(last).collect()
             }
-            None => (1..=20).map(|part| begun + patience * part / 20).collect(),
+            _ => (1..=20).map(|part| begun + patience * part / 20).collect(),
         };
         let mut unclear = None;
         for age in ages.into_iter().filter(|age| *age > begun) {
@@ -71,7 +73,7 @@ impl Interrogation<'_> {
             (_, Some(why)) => Err(why),
             (Some(announced), None) if lived.0.accepted_at > announced => Ok(lived),
             _ => Err(format!(
-                "nothing announces it, and a token was accepted {} after its login; --patience {}",
+                "a token is still accepted {} after its login; --patience {}",
                 seconds(lived.0.accepted_at),
                 in_minutes(patience * 10)
             )),

@@ -1,9 +1,11 @@
 //! The questions about refresh tokens.
 
+use std::time::Instant;
+
 use tower_bearer::RefreshToken;
 
 use super::{Held, Interrogation, steps::Use};
-use crate::probe::report::{Found, Revokes};
+use crate::probe::report::{Found, Revokes, seconds};
 
 pub(super) struct OfRefresh {
     pub(super) rotates: Found<bool>,
@@ -45,10 +47,9 @@ impl Interrogation<'_> {
             }
         };
         let new = next.credential.refresh_token().map(RefreshToken::expose);
-        let rotates = Ok((
-            new != Some(token.expose()),
-            "the answer to refresh 1".to_owned(),
-        ));
+        let is_new = new.is_some_and(|new| new != token.expose());
+        let rotates = Ok((is_new, "the answer to refresh 1".to_owned()));
+        let first_use = next.issued;
         let revokes = match self.accept(next).await {
             Ok(next) => {
                 let next = current.insert(next);
@@ -63,7 +64,7 @@ impl Interrogation<'_> {
         OfRefresh {
             rotates,
             revokes,
-            works_twice: self.second_use(&token, current).await,
+            works_twice: self.second_use(&token, first_use, current).await,
             has_token: true,
         }
     }
@@ -72,14 +73,17 @@ impl Interrogation<'_> {
     async fn second_use(
         &mut self,
         token: &RefreshToken,
+        first_use: Instant,
         current: &mut Option<Held>,
     ) -> Found<bool> {
         let held = current.take();
-        let how = "refresh 2 sent the refresh token of refresh 1 again";
+        // Some servers allow a second use for a while.
+        let later = seconds(self.options.time.now().duration_since(first_use));
+        let how = format!("refresh 2 sent the refresh token of refresh 1 again, {later} later");
         match self.refresh(token).await? {
             Ok(again) => {
                 *current = self.accept(again).await.ok();
-                Ok((true, how.to_owned()))
+                Ok((true, how))
             }
             Err(status) => {
                 let mut how = format!("{how}: {}", status.as_u16());
