@@ -16,3 +16,4 @@ mod oidc_provider;
 mod probed;
 mod process;
 mod report;
+mod sdk;

@@ -1,6 +1,7 @@
 //! oidc-provider: client credentials, client assertions, and a user's refresh token.
 
 use std::{
+    fs,
     process::Command,
     sync::{Arc, Mutex},
 };
@@ -9,10 +10,11 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::Request;
 use http_body_util::Full;
 use serde_json::Value;
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt};
 use tower_bearer::{
-    BoxError, Credential, Error, HttpLogin, Login, LoginBody, LoginRequest, OAuth2Grant,
-    OAuth2Issuer, Recovery, Session,
+    BearerAuthLayer, BoxError, CachedProvider, Credential, CredentialProvider, Error, HttpLogin,
+    Login, LoginBody, LoginRequest, OAuth2Grant, OAuth2Issuer, Origins, Recovery, ReplayEmpty,
+    RequestHead, SdkProvider, Session, Token, TokenFile,
 };
 
 use crate::{
@@ -20,6 +22,7 @@ use crate::{
     client::Http,
     process::{Process, folder, installed, source},
     report::Report,
+    sdk::Sdk,
     support::patient,
 };
 
@@ -100,6 +103,17 @@ impl Server {
         }
         Http::new().post(self.at("/token/revocation"), form).await;
     }
+}
+
+fn by_sdk(sdk: Sdk) -> impl CredentialProvider<Acquire: Send> + Clone + Send + Sync {
+    let forgetting = sdk.clone();
+    // login: oidc-provider: another library's cache
+    SdkProvider::new(move || {
+        let sdk = sdk.clone();
+        async move { Ok(Token::new(sdk.token().await?)?) }
+    })
+    .forget(move || forgetting.forget_token())
+    // end
 }
 
 #[tokio::test]
@@ -310,6 +324,55 @@ async fn oidc_provider() {
         assert_eq!(lifetime(&login).await, Some(777));
     };
     report.check("signed client assertion", act).await;
+
+    let (it, http) = new();
+    let file = folder.join("token");
+    let act = async move {
+        // Another program logs in, and writes its token into the file.
+        let writer = it.by_body(&Http::new(), SECRET).unwrap();
+        let write = |token: &str| {
+            fs::write(file.with_extension("next"), token).unwrap();
+            fs::rename(file.with_extension("next"), &file).unwrap();
+        };
+        let first = token(&writer).await;
+        write(&first);
+        // login: oidc-provider: token file
+        let provider = CachedProvider::new(TokenFile::new(&file));
+        // end
+        let url = it.at("/api");
+        let api = api(&http, provider, &url);
+        assert_eq!(at_once(100, &api, &url).await, 200);
+        write(&token(&writer).await);
+        it.revoke(first, "post").await;
+        assert_eq!(at_once(100, &api, &url).await, 200);
+        assert_eq!(api.provider().snapshot().logins(), 2);
+    };
+    report.check("token file", act).await;
+
+    let (it, http) = new();
+    let act = async move {
+        let sdk = Sdk::new(&http, it.at("/token"), "post", SECRET);
+        let url = it.at("/api");
+        let api = BearerAuthLayer::new(by_sdk(sdk), Origins::new([&it.url]).unwrap())
+            .replay(ReplayEmpty)
+            .layer(http.client());
+        let status = async || {
+            let request = Request::get(&url).body(Full::default()).unwrap();
+            let status = api.clone().oneshot(request).await.unwrap().status();
+            status.as_u16()
+        };
+        assert_eq!((status().await, status().await), (200, 200));
+        assert_eq!(http.logins(), [200]);
+        let request = Request::new(());
+        let head = RequestHead::of(&request);
+        let revoked = api.provider().acquire_for(head).await.unwrap();
+        let revoked = revoked.value().to_str().unwrap();
+        let revoked = revoked.strip_prefix("Bearer ").unwrap().to_owned();
+        it.revoke(revoked, "post").await;
+        assert_eq!((status().await, status().await), (200, 200));
+        assert_eq!(http.logins(), [200, 200]);
+    };
+    report.check("another library's cache", act).await;
 
     report.finish();
 }

@@ -8,7 +8,7 @@ use std::{
 use tokio::time::timeout;
 
 /// The rows of the table.
-const BEHAVIOURS: [&str; 21] = [
+const BEHAVIOURS: [&str; 23] = [
     "discovery",
     "client secret by Basic",
     "client secret in the body",
@@ -23,6 +23,8 @@ const BEHAVIOURS: [&str; 21] = [
     "revoked token: login, replay",
     "100 requests, one login",
     "signed client assertion",
+    "token file",
+    "another library's cache",
     "idle connection is closed",
     "rate limit",
     "maintenance",
