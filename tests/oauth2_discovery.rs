@@ -771,6 +771,38 @@ fn an_issuer_is_a_url_of_https() {
     }
 }
 
+// A URL's path may have any UTF-8: bytes that a terminal obeys, marks that turn the text around, and a
+// character across the place where a long path is cut.
+#[test]
+fn metadata_cannot_write_more_than_a_line_of_ascii_into_an_error() {
+    let long = "é".repeat(20_000);
+    let paths = [
+        "a\u{9b}31m",
+        "a\u{202e}b",
+        "a\u{85}b",
+        &long,
+        &format!("a{long}"),
+    ];
+    for path in paths {
+        let url = format!("{ISSUER}/{path}");
+        let server = Server::with([naming(url.as_str(), "")]);
+        let found = refused(&server, server.login()).to_string();
+        let server = Server::with([naming(ISSUER, url)]).with_tokens([answer(404, &[], "")]);
+        let posted = tokio_test::block_on(log_in(&server.login())).unwrap_err();
+        assert!(
+            found.contains(&format!("is of the issuer {ISSUER}/")),
+            "{found:?}"
+        );
+        for text in [found, posted.to_string()] {
+            assert!(text.len() < 400, "{} bytes", text.len());
+            assert!(
+                text.bytes().all(|byte| matches!(byte, b' '..=b'~')),
+                "{text:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn no_error_has_a_part_of_a_url_that_may_be_secret() {
     for bad in [

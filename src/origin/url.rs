@@ -140,11 +140,13 @@ pub(crate) fn host_and_path(uri: &Uri, has_path: bool) -> String {
     format!("{authority}{path}")
 }
 
-/// A path for an error: without parameters such as `;jsessionid=`, and not longer than a line.
+/// A path for an error: without parameters such as `;jsessionid=`, and not longer than a line. It ends
+/// before any character that is not visible ASCII: `Uri` allows them, and a terminal obeys some.
 #[cfg(feature = "json")]
 pub(crate) fn shortened(path: &str) -> &str {
     const LONGEST: usize = 200;
-    let path = path.split(';').next().unwrap_or_default();
+    let is_end = |c: char| c == ';' || !c.is_ascii_graphic();
+    let path = path.split(is_end).next().unwrap_or_default();
     path.get(..LONGEST).unwrap_or(path)
 }
 
