@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::ExchangeKind;
-
 /// Why the metadata names no token endpoint that may be used. It holds URLs without user information and
 /// query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +24,7 @@ impl MetadataFault {
         }
     }
 
-    fn hint(&self) -> &'static str {
+    pub(super) fn hint(&self) -> &'static str {
         match self {
             Self::OtherIssuer(_) => {
                 "write the issuer as its metadata has it, if that is the one you mean"
@@ -54,20 +52,4 @@ impl fmt::Display for MetadataFault {
             }
         }
     }
-}
-
-/// What somebody has to change after a failed discovery, if it is known.
-pub(super) fn hint(kind: &ExchangeKind) -> Option<&'static str> {
-    Some(match kind {
-        ExchangeKind::Metadata(fault) => fault.hint(),
-        ExchangeKind::NotFound | ExchangeKind::Refused { .. } => {
-            "check the issuer's URL, and try the other of `openid` and `rfc8414`"
-        }
-        ExchangeKind::Blocked => {
-            "check the issuer's URL, and whether a firewall or a proxy answers"
-        }
-        ExchangeKind::Redirected { .. } => "redirects are not followed, so check the issuer's URL",
-        ExchangeKind::Compressed { .. } => "give the login a client that decompresses",
-        _ => return None,
-    })
 }

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use http::StatusCode;
 
 #[cfg(feature = "oauth2")]
-use super::{MetadataFault, discovery};
+use super::MetadataFault;
 use super::{Pace, Recovery, RetryAdvice, RetryAfter};
 
 /// A failed exchange. It holds nothing of the answer's body but a registered `error` code.
@@ -214,6 +214,24 @@ impl Exchange {
         }
     }
 
+    /// What is different if no password and no client was sent.
+    #[cfg(feature = "oauth2")]
+    fn hint_of_discovery(&self) -> Option<&'static str> {
+        Some(match &self.kind {
+            ExchangeKind::Metadata(fault) => fault.hint(),
+            ExchangeKind::NotFound | ExchangeKind::Refused { .. } | ExchangeKind::Locked => {
+                "check the issuer's URL, and try the other of `openid` and `rfc8414`"
+            }
+            ExchangeKind::Blocked => {
+                "check the issuer's URL, and whether a firewall or a proxy answers"
+            }
+            ExchangeKind::Redirected { .. } => {
+                "redirects are not followed, so check the issuer's URL"
+            }
+            _ => return None,
+        })
+    }
+
     pub(crate) fn code(&self) -> Option<&'static str> {
         match &self.kind {
             ExchangeKind::Refused { code } => code.map(ErrorCode::as_str),
@@ -224,8 +242,10 @@ impl Exchange {
     /// What somebody has to change, if it is known.
     fn hint(&self) -> Option<&'static str> {
         #[cfg(feature = "oauth2")]
-        if self.grant == Grant::Discovery {
-            return discovery::hint(&self.kind);
+        if self.grant == Grant::Discovery
+            && let Some(hint) = self.hint_of_discovery()
+        {
+            return Some(hint);
         }
         Some(match &self.kind {
             // The login follows, and tells whether something is to be changed.
