@@ -10,17 +10,18 @@
 //!
 //! The example exits with an error if one of the figures is wrong.
 //!
-//! **Copy** the type `ApiClient` and the function `client`, with a client that speaks HTTPS. **Do not
-//! copy** the module `server`: it is a stand-in for issuer and API.
+//! **Copy** the type `ApiClient` and the function `client`, with clients that speak HTTPS: the guide's page on
+//! HTTPS for logins has that of the login. **Do not copy** the module `server`: it is a stand-in for issuer and
+//! API.
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
+    rt::TokioExecutor,
 };
 use tokio::task::JoinSet;
 use tower::{Layer, ServiceExt};
@@ -38,8 +39,7 @@ const REQUESTS: usize = 100;
 fn client(issuer: &str, api: &str) -> Result<ApiClient, BoxError> {
     // Logins are rare: a connection that was kept for the next one would be dead by then.
     let for_logins = Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(Duration::from_secs(5))
+        .pool_max_idle_per_host(0)
         .build_http::<Full<Bytes>>();
     let grant = OAuth2Grant::client_credentials()
         .scope(SCOPE)

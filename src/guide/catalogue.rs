@@ -106,9 +106,10 @@
 //! next attempt waits for 15 minutes or more. The first three texts come from a `LoginError` that you
 //! create, the others from `HttpLogin` and the presets.
 //!
-//! Those name the grant (`login`, `refresh` or, for the metadata of an issuer, `discovery`), and method, host and path of its URL. They end with
-//! the status and a registered OAuth `error` such as `invalid_grant`, or with status, media type and
-//! length of the answer: `…: …`, `… (…)`, `… (…, … bytes)`, `… (… bytes)`. A hint may follow.
+//! Those name the grant (`login`, `refresh` or, for the metadata of an issuer, `discovery`), and method, host
+//! and path of its URL. They end with the status and a registered OAuth `error` such as `invalid_grant`, or
+//! with status, media type and length of the answer: `…: …`, `… (…)`, `… (…, … bytes)`, `… (… bytes)`. A hint
+//! may follow.
 //!
 //! | text | meaning, and what to do |
 //! | --- | --- |

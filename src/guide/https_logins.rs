@@ -48,11 +48,11 @@
 //!
 //! | setting | without it |
 //! | --- | --- |
-//! | `pool_max_idle_per_host(0)`: a connection for each login | A pooled connection may be closed while the login is written to it. In the test, 100 of 100 waiting requests failed. |
+//! | `pool_max_idle_per_host(0)`: a connection for each request | A pooled connection may be closed while the login is written to it. In the test, 100 of 100 waiting requests failed. |
 //! | `Timeout` of 3 s around the connector: name, TCP and TLS together | A server that accepts and then hangs takes the whole login timeout, 10 s by default. A refresh token then counts as sent, and is lost. |
 //! | `https_only` | A hand-written login to an `http` URL sends its password in the clear. `HttpLogin` refuses such a URL anyway, except for loopback. |
 //! | `with_provider_and_native_roots` | With `with_native_roots`, the program panics if it contains two crypto providers of rustls, and has installed neither. |
-//! | `enable_http1` | None is enabled. A login gains nothing from HTTP/2. |
+//! | `enable_http1` | It does not compile: there is no protocol. A login gains nothing from HTTP/2. |
 //!
 //! `tests/https.rs::a_connection_that_died_in_the_hour_between_two_logins_fails_nobody` measures the first
 //! row, `tests/https.rs::a_connection_that_hangs_ends_in_time_and_keeps_the_refresh_token` the second.
@@ -68,7 +68,8 @@
 //! - **`HttpConnector::set_connect_timeout`**: it covers TCP alone, and not a TLS handshake that hangs.
 //!
 //! Keep the connect timeout well below half of the login's timeout. A refresh has only that half, and an
-//! error after it counts as a lost answer.
+//! error after it counts as a lost answer. The request for the metadata of an
+//! [issuer](super::oauth2#by-the-issuers-url) has a quarter, and an error after it spends nothing.
 //!
 //! # The client of the API
 //!
