@@ -116,8 +116,8 @@ fn trusting(name: &str, test: impl AsyncFnOnce(Authority)) {
 
 // ===== the server =====
 
-/// What the server does with a connection once it has answered a request. All leave it open in HTTP's
-/// sense: the answer has no `connection: close`.
+/// What the server does with a connection once it has read a request, and answered it unless said. All
+/// leave it open in HTTP's sense: the answer has no `connection: close`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Then {
     /// Serves the next request.
@@ -128,6 +128,8 @@ enum Then {
     Close,
     /// Reads the next request and then closes the connection: the request has crossed the close.
     Cross,
+    /// Answers in plain text: TLS fails at the client, after the server has read the request.
+    Garbles,
 }
 
 struct Server {
@@ -199,6 +201,10 @@ where
 async fn serve(mut tls: TlsStream<TcpStream>, answer: &str, then: Then, seen: impl Fn(String)) {
     while let Some(path) = read_path(&mut tls).await {
         seen(path);
+        if then == Then::Garbles {
+            let _ = tls.get_mut().0.write_all(answer.as_bytes()).await;
+            return;
+        }
         if tls.write_all(answer.as_bytes()).await.is_err() || tls.flush().await.is_err() {
             return;
         }
@@ -208,7 +214,7 @@ async fn serve(mut tls: TlsStream<TcpStream>, answer: &str, then: Then, seen: im
                 let _ = tls.shutdown().await;
                 return;
             }
-            Then::Close => return,
+            Then::Close | Then::Garbles => return,
             Then::Cross => {
                 if let Some(path) = read_path(&mut tls).await {
                     seen(path);
@@ -417,6 +423,31 @@ async fn assert_no_tls(url: &str, cause: &str) {
 fn discovered(issuer: &str) -> HttpLogin {
     let issuer = OAuth2Issuer::openid(issuer).unwrap();
     HttpLogin::discover(login_client().unwrap(), issuer, PASSWORD)
+}
+
+// The server may have used the refresh token: it must not be sent again.
+#[test]
+fn tls_that_fails_after_a_request_was_read_spends_the_refresh_token() {
+    let name = "tls_that_fails_after_a_request_was_read_spends_the_refresh_token";
+    trusting(name, async |authority| {
+        let acceptor = authority.certify_loopback();
+        let server = Server::start(acceptor, ANSWER, Then::Garbles).await;
+        let login = server.login(login_client().unwrap());
+        let mut request = LoginRequest::with_refresh_token("r1");
+        let error = login.login(request.clone()).await.unwrap_err();
+        assert!(
+            error.to_string().ends_with("/login got no answer"),
+            "{error}"
+        );
+        assert!(
+            chain(&*error).contains("received corrupt message"),
+            "{}",
+            chain(&*error)
+        );
+        assert!(request.take_refresh_token().is_none());
+        let paths = [(0, "/refresh".to_owned()), (1, "/login".to_owned())];
+        assert_eq!(server.received(), paths);
+    });
 }
 
 // The server's kernel accepts the connection, and nobody answers TLS. Time is paused.
