@@ -568,6 +568,12 @@ fn a_failed_request_for_metadata_says_what_to_do() {
             ),
         ),
         (
+            answer(423, &[], ""),
+            format!(
+                "the account of the discovery at {place} is locked: 423 Locked (0 bytes): {check}"
+            ),
+        ),
+        (
             answer(302, &[("location", "https://a.example.com/b?canary")], ""),
             format!(
                 "the discovery at {place} was redirected to https://a.example.com/b: \
