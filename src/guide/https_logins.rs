@@ -65,7 +65,9 @@
 //!   [`login_timeout`](crate::CachePolicy::login_timeout).
 //! - **A short idle time** (`pool_idle_timeout`): it makes the loss rarer, and no pool rules it out.
 //!   hyper-util's default is 90 s, and many servers close sooner.
-//! - **`HttpConnector::set_connect_timeout`**: it covers TCP alone, and not a TLS handshake that hangs.
+//! - **`HttpConnector::set_connect_timeout`**: it covers TCP alone, and not a TLS handshake that hangs. Its
+//!   time is divided among the addresses of a host. So it helps if the first of two addresses hangs, which
+//!   takes all 3 s otherwise. Of ten addresses, each gets only a tenth.
 //!
 //! Keep the connect timeout well below half of the login's timeout. A refresh has only that half, and an
 //! error after it counts as a lost answer. The request for the metadata of an
