@@ -55,6 +55,46 @@
 //! });
 //! ```
 //!
+//! # A spawned task with an SDK's provider
+//!
+//! ```text
+//! error[E0308]: mismatched types
+//!    | … one type is more general than the other
+//!    = note: expected enum `Result<_, Box<dyn Error + Send + Sync>>`
+//!               found enum `Result<_, Box<(dyn Error + Send + Sync + 'static)>>`
+//! ```
+//!
+//! The closure of an [`SdkProvider`](crate::SdkProvider) is made inside of a task that must be `Send`. A limit of
+//! the compiler. Make the provider in a function, outside of the task. With a client whose error is a
+//! `BoxError`, the message is "implementation of `From` is not general enough": do the same with the client.
+//!
+//! ```compile_fail,E0308
+//! # use http::{Request, Response};
+//! # use tower::{Layer, ServiceExt, service_fn};
+//! # use tower_bearer::{BearerAuthLayer, Origins, SdkProvider, Token};
+//! # let http = service_fn(async |_: Request<()>| Ok::<_, std::io::Error>(Response::new(())));
+//! tokio::spawn(async move {
+//!     let provider = SdkProvider::new(|| async { Ok(Token::new("abc")?) });
+//!     let client = BearerAuthLayer::new(provider, Origins::any_https()).layer(http);
+//!     client.oneshot(Request::new(())).await
+//! });
+//! ```
+//!
+//! ```no_run
+//! # use http::{Request, Response};
+//! # use tower::{Layer, ServiceExt, service_fn};
+//! # use tower_bearer::{BearerAuthLayer, CredentialProvider, Origins, SdkProvider, Token};
+//! # let http = service_fn(async |_: Request<()>| Ok::<_, std::io::Error>(Response::new(())));
+//! fn provider() -> impl CredentialProvider<Acquire: Send> + Clone + Send {
+//!     SdkProvider::new(|| async { Ok(Token::new("abc")?) })
+//! }
+//!
+//! tokio::spawn(async move {
+//!     let client = BearerAuthLayer::new(provider(), Origins::any_https()).layer(http);
+//!     client.oneshot(Request::new(())).await
+//! });
+//! ```
+//!
 //! # `option_layer` and errors
 //!
 //! ```text
