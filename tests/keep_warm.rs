@@ -13,6 +13,7 @@ use tokio::{
     task::yield_now,
     time::{Instant, sleep},
 };
+use tokio_test::task;
 use tower_bearer::{
     BoxError, CachedProvider, CachedProviderBuilder, Credential, CredentialEvent, LoginError,
     LoginReason, Session, login_fn,
@@ -350,6 +351,26 @@ fn it_runs_on_a_runtime_of_many_threads() {
     assert_eq!(logins.recv(), Ok(LoginReason::Expired));
     drop(provider);
     runtime.block_on(keeper).unwrap();
+}
+
+// It must not end as if the provider were gone.
+#[test]
+#[should_panic(expected = "no reactor running")]
+fn it_panics_outside_a_runtime() {
+    let provider = CachedProvider::new(Issuer::new());
+    let _ = task::spawn(provider.keep_warm()).poll();
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_makes_at_most_one_login_in_a_second() {
+    let log = Log::new();
+    let provider = log.builder(Session::Exclusive, for_an_hour).build();
+    tokio::spawn(provider.keep_warm());
+    for _ in 0..100 {
+        sleep(Duration::from_millis(100)).await;
+        provider.reset();
+    }
+    assert_eq!(log.logins(), (0..10).collect::<Vec<_>>());
 }
 
 #[test]

@@ -138,7 +138,9 @@ impl Keeper {
             Some(Freshness::Aging) => LoginReason::RefreshAhead,
             _ => cache.login_reason(&locked, now),
         };
-        let runtime = cache.login_runtime()?;
+        let Some(runtime) = cache.login_runtime() else {
+            return Some(CHECK_EVERY); // the timer panics, and says why
+        };
         self.logged_in_at = Some(Instant::now());
         let flight = cache.start_login(locked, &runtime, now, reason);
         // A runtime that is shut down drops the task in `spawn`, and will run no other login either.
