@@ -362,6 +362,32 @@ async fn a_full_login_follows_a_refresh_whose_token_was_never_accepted() {
     }
 }
 
+// The last login was a refresh, but it did not bring the rejected token.
+#[tokio::test]
+async fn a_credential_that_was_handed_in_is_refreshed_though_it_was_never_accepted() {
+    let paths = Arc::<Mutex<Vec<String>>>::default();
+    let seen = Arc::clone(&paths);
+    let login = refreshing(service_fn(move |request: Request<Full<Bytes>>| {
+        seen.lock().unwrap().push(request.uri().path().to_owned());
+        let answer = r#"{"access_token":"a","refresh_token":"r"}"#;
+        let (bytes, breaks) = (Some(Bytes::from_static(answer.as_bytes())), false);
+        async move { Ok::<_, BoxError>(Response::new(Answer { bytes, breaks })) }
+    }));
+    let clock = HandClock::new();
+    let provider = CachedProvider::builder(login.refresh_token_at("/refresh_token"))
+        .starting_with_refresh_token("dff78899")
+        .clock(clock.clone())
+        .build();
+    provider.acquire().await.unwrap();
+    let credential = Credential::new("by-browser").unwrap();
+    provider.set_credential(credential.with_refresh_token("by-browser"));
+    let generation = provider.acquire().await.unwrap().generation();
+    clock.advance(Duration::from_secs(301));
+    assert!(provider.reject(&by_hand(generation)).is_log_in());
+    provider.acquire().await.unwrap();
+    assert_eq!(*paths.lock().unwrap(), ["/refresh", "/refresh"]);
+}
+
 // Nothing was sent. A full login would use the same client, so there is none.
 #[tokio::test]
 async fn a_token_is_kept_if_the_client_never_gets_ready() {

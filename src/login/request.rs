@@ -136,7 +136,7 @@ impl LoginRequest {
         }
     }
 
-    /// Says whether the API has rejected the previous credential without ever having accepted it.
+    /// Says whether the API has rejected what the previous login brought, and never accepted it.
     pub(crate) fn after_no_acceptance(self, is_never_accepted: bool) -> Self {
         Self {
             is_never_accepted,

@@ -128,6 +128,8 @@ pub(super) struct Entry {
     received_at: Moment,
     /// In nanoseconds from `received_at` on; used while the fresh mark is 0.
     fresh_until: AtomicU64,
+    /// Whether a login of this cache has brought it. Otherwise it was handed in.
+    is_from_login: bool,
     /// Whether a rejection of it has called for a login. Relaxed: it publishes no other memory.
     is_distrusted: AtomicBool,
 }
@@ -307,6 +309,7 @@ impl Cache {
             ),
             received_at,
             fresh_until: AtomicU64::new(0),
+            is_from_login: matches!(source, Source::Login { .. }),
             is_distrusted: AtomicBool::new(false),
         })
     }

@@ -87,7 +87,8 @@ impl Cache {
         let rejected = locked.rejected.as_ref();
         let challenges = rejected.map(|rejected| Arc::clone(&rejected.challenges));
         let challenges = challenges.unwrap_or_default();
-        let is_never_accepted = rejected.is_some() && !locked.rejections.is_accepted();
+        let is_never_accepted = rejected.is_some_and(|rejected| rejected.entry.is_from_login)
+            && !locked.rejections.is_accepted();
         let request = LoginRequest::new(reason, challenges, refresh_token, timeout)
             .after_no_acceptance(is_never_accepted);
         let flight = Flight::new(timeout, runtime, request);
