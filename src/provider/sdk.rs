@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    fmt,
+    fmt, mem,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
@@ -29,7 +29,8 @@ const REMEMBERED: usize = 4;
 /// A provider around an SDK that caches and renews its token by itself.
 ///
 /// It calls the SDK for each request, and leaves the caching to it. What it adds is the generation: the
-/// same token keeps the same one, so that a rejection counts for the token that the request carried.
+/// same token keeps the same one, so that a rejection counts for the token that the request carried. Only
+/// a token that the SDK returns again after it was told to forget it gets another one.
 /// Requests call the SDK at the same time; nothing makes them wait for each other here.
 ///
 /// For an SDK without a cache, use a [`CachedProvider`](crate::CachedProvider) with a
@@ -41,9 +42,12 @@ const REMEMBERED: usize = 4;
 /// | rejected token | without [`forget`](Self::forget) | with it |
 /// | --- | --- | --- |
 /// | the current one | stays; the caller gets the rejection | the SDK forgets it; the request may be replayed |
-/// | the same again, before the SDK has returned another | the same | the request may be replayed; the SDK is not told again |
+/// | the same again, before the SDK has returned a token | the same | the request may be replayed; the SDK is not told again |
 /// | the current one, within 30 s after the SDK was told to forget a token | the same | stays; the caller gets the rejection |
 /// | an older one | the request may be replayed with the current one | the same |
+///
+/// An SDK may return the same token after it was told to forget it: its own server may have a cache. Then
+/// the replay carries the same token, and its response goes to the caller.
 ///
 /// The 30 seconds protect the SDK's server: an endpoint that is forbidden rejects every token.
 ///
@@ -208,11 +212,13 @@ impl Tokens {
     ) -> Authorization {
         let is_same = |(known, _): &(Token, Authorization)| known.expose() == token.expose();
         let position = self.known.iter().position(is_same);
-        let is_newest = asked_at == self.turn || self.known.is_empty();
+        let is_newest = asked_at == self.turn;
         match position {
             Some(0) => {
-                // The SDK has no other one.
-                self.is_forgotten &= !is_newest;
+                if is_newest && mem::take(&mut self.is_forgotten) {
+                    // The SDK has no other one. With a new generation, the server says what it is worth.
+                    self.known[0].1 = new(&token);
+                }
                 return self.known[0].1.clone();
             }
             Some(position) if !is_newest => return self.known[position].1.clone(),
