@@ -122,7 +122,8 @@ async fn oidc_provider() {
         return;
     };
     let folder = folder("oidc-provider");
-    let mut node = Command::new("node");
+    // Not that of the machine: Debian 12 has one that is too old for oidc-provider.
+    let mut node = Command::new(installed.join("node_modules/.bin/node"));
     node.arg(source("oidc_provider.mjs"))
         .env("TOWER_BEARER_SERVERS", installed)
         .env("CLIENT_SECRET", SECRET);
