@@ -263,6 +263,20 @@ async fn it_makes_no_login_while_signed_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_login_that_was_discarded_is_followed_by_another() {
+    let issuer = Issuer::gated();
+    let provider = CachedProvider::new(issuer.clone());
+    tokio::spawn(provider.keep_warm());
+    sleep(seconds(2)).await;
+    provider.reset();
+    sleep(seconds(2)).await;
+    issuer.open();
+    settle().await;
+    assert_eq!(provider.current().unwrap().value(), "Bearer token-2");
+    issuer.assert_logins(2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shorter_credential_is_renewed_in_time() {
     let log = Log::new();
     let provider = log.builder(Session::Exclusive, for_an_hour).build();

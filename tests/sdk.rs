@@ -85,6 +85,51 @@ async fn the_same_token_keeps_its_generation() {
 }
 
 #[tokio::test]
+async fn a_token_that_comes_back_has_its_generation_again() {
+    let answers = Mutex::new(vec!["a", "b", "a"].into_iter());
+    let provider = SdkProvider::new(move || {
+        let answer = answers.lock().unwrap().next().unwrap();
+        async move { Ok(Token::new(answer)?) }
+    });
+    let [first, second, third] = [
+        acquire(&provider).await.unwrap().generation(),
+        acquire(&provider).await.unwrap().generation(),
+        acquire(&provider).await.unwrap().generation(),
+    ];
+    assert_ne!(first, second);
+    assert_eq!(first, third);
+}
+
+// Its answer says nothing about what the SDK has after it forgot the token.
+#[tokio::test]
+async fn a_call_from_before_the_rejection_is_no_answer_to_it() {
+    let gate = Arc::new(Semaphore::new(0));
+    let calls = AtomicUsize::new(0);
+    let provider = {
+        let gate = Arc::clone(&gate);
+        SdkProvider::new(move || {
+            let is_slow = calls.fetch_add(1, SeqCst) == 1;
+            let gate = Arc::clone(&gate);
+            async move {
+                if is_slow {
+                    gate.acquire().await?.forget();
+                }
+                Ok(Token::new("abc")?)
+            }
+        })
+        .forget(|| {})
+    };
+    let rejected = acquire(&provider).await.unwrap().generation();
+    let mut slow = task::spawn(acquire(&provider));
+    assert_pending!(slow.poll());
+    assert!(provider.reject(&by_hand(rejected)).is_log_in());
+    gate.add_permits(1);
+    assert_eq!(slow.await.unwrap().generation(), rejected);
+    let again = provider.reject(&by_hand(rejected));
+    assert_eq!(again.reason(), Reason::Late);
+}
+
+#[tokio::test]
 async fn a_rejection_of_the_current_token_makes_the_sdk_forget_it_once() {
     let sdk = Sdk::default();
     let provider = provider(&sdk, true);
