@@ -213,16 +213,12 @@ impl Tokens {
         let is_same = |(known, _): &(Token, Authorization)| known.expose() == token.expose();
         let position = self.known.iter().position(is_same);
         let is_newest = asked_at == self.turn;
-        match position {
-            Some(0) => {
-                if is_newest && mem::take(&mut self.is_forgotten) {
-                    // The SDK has no other one. With a new generation, the server says what it is worth.
-                    self.known[0].1 = new(&token);
-                }
-                return self.known[0].1.clone();
+        if position == Some(0) {
+            if is_newest && mem::take(&mut self.is_forgotten) {
+                // The SDK has no other one. With a new generation, the server says what it is worth.
+                self.known[0].1 = new(&token);
             }
-            Some(position) if !is_newest => return self.known[position].1.clone(),
-            _ => {}
+            return self.known[0].1.clone();
         }
         let known = position.and_then(|position| self.known.remove(position));
         let known = known.unwrap_or_else(|| {
