@@ -4,8 +4,8 @@
 //! # Where a login runs
 //!
 //! Nothing needs a runtime to be constructed. A login runs as a Tokio task of its own, on the runtime
-//! of the request that started it, or on [the one that you name](#name-the-runtime). Requests on other runtimes wait for the same login and share its
-//! outcome.
+//! of the request that started it, or on [the one that you name](#name-the-runtime). Requests on other
+//! runtimes wait for the same login and share its outcome.
 //!
 //! | situation | what happens |
 //! | --- | --- |
@@ -73,7 +73,8 @@
 //! Only requests cause logins by default. That does not serve two kinds of program:
 //!
 //! - A thread that cannot wait for a login, such as a batch exporter, finds no credential after a pause.
-//! - A refresh token that expires when nobody uses it is dead after a quiet night.
+//! - A refresh token that expires when nobody uses it is dead after a quiet night. It is used when the
+//!   credential ages or ends, so it must live longer than the credential.
 //!
 //! [`CachedProvider::keep_warm`] is a future that renews without a request. Spawn it where it shall run:
 //!
@@ -93,12 +94,19 @@
 //! # is_ready.recv()?;
 //!
 //! let exporter = thread::spawn(move || {
-//!     let authorization = provider.current().expect("it is warm"); // no runtime, no waiting
+//!     // No runtime, no waiting.
+//!     let Some(authorization) = provider.current() else {
+//!         return Err("no credential now: keep the batch, and try again");
+//!     };
 //!     assert_eq!(authorization.value(), "Bearer abc");
+//!     Ok(())
 //! });
-//! exporter.join().expect("no panic");
+//! exporter.join().expect("no panic")?;
 //! # Ok::<_, BoxError>(())
 //! ```
+//!
+//! An [exclusive](crate::Session::Exclusive) session has no credential during each login. Any session has
+//! none once its credential is no longer used and logins fail.
 //!
 //! It is a future and not a setting, so that it runs, and stops, where your program decides. It ends with
 //! the last handle of the provider. Its docs have a table of what it does in each state.

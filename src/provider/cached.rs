@@ -321,7 +321,10 @@ impl CachedProvider {
     /// [`KeyedProvider`](crate::KeyedProvider) evicts the account.
     ///
     /// An [exclusive](crate::Session::Exclusive) session gets its login at the end of a credential's use,
-    /// and not before: it revokes the previous credential.
+    /// and not before: it revokes the previous credential. During that login [`current`](Self::current)
+    /// returns `None`.
+    ///
+    /// A refresh token is used when the credential ages or ends, so it must live longer than that.
     ///
     /// # Examples
     ///
