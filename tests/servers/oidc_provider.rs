@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    process::Command,
     sync::{Arc, Mutex},
 };
 
@@ -20,7 +19,7 @@ use tower_bearer::{
 use crate::{
     behaviours::{acquired, api, at_once, failure, hundred, lifetime, revoked, token},
     client::Http,
-    process::{Process, folder, installed, source},
+    process::{self, Process, folder, installed, source},
     report::Report,
     sdk::Sdk,
     support::patient,
@@ -122,8 +121,7 @@ async fn oidc_provider() {
         return;
     };
     let folder = folder("oidc-provider");
-    // Not that of the machine: Debian 12 has one that is too old for oidc-provider.
-    let mut node = Command::new(installed.join("node_modules/.bin/node"));
+    let mut node = process::node(&installed);
     node.arg(source("oidc_provider.mjs"))
         .env("TOWER_BEARER_SERVERS", installed)
         .env("CLIENT_SECRET", SECRET);

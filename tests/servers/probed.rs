@@ -12,7 +12,7 @@ use crate::{
         report::{Revokes, known},
         rust::rust,
     },
-    process::{Process, folder, installed, source},
+    process::{self, Process, folder, installed, source},
     support::http_client,
 };
 
@@ -41,7 +41,7 @@ fn django(installed: &Path) -> (Process, String) {
 }
 
 fn oidc_provider(installed: &Path) -> (Process, String) {
-    let mut node = Command::new("node");
+    let mut node = process::node(installed);
     node.arg(source("oidc_provider.mjs"))
         .env("TOWER_BEARER_SERVERS", installed);
     start(node, "probe-oidc-provider")

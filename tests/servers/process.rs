@@ -22,6 +22,11 @@ pub(crate) fn installed(name: &str) -> Option<PathBuf> {
     folder.map(PathBuf::from)
 }
 
+/// The Node.js that npm has installed. Debian 12 has one that is too old for oidc-provider.
+pub(crate) fn node(installed: &Path) -> Command {
+    Command::new(installed.join("node_modules/.bin/node"))
+}
+
 /// An empty folder for the files of a server.
 pub(crate) fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
