@@ -388,6 +388,40 @@ async fn a_credential_that_was_handed_in_is_refreshed_though_it_was_never_accept
     assert_eq!(*paths.lock().unwrap(), ["/refresh", "/refresh"]);
 }
 
+// The password may be wrong where the refresh token is good.
+#[tokio::test]
+async fn a_refresh_follows_a_full_login_that_has_failed() {
+    let paths = Arc::<Mutex<Vec<String>>>::default();
+    let seen = Arc::clone(&paths);
+    let login = refreshing(service_fn(move |request: Request<Full<Bytes>>| {
+        let path = request.uri().path().to_owned();
+        let mut seen = seen.lock().unwrap();
+        let is_refused = path == "/login" && !seen.is_empty();
+        seen.push(path);
+        let answer = match is_refused {
+            true => r#"{"error":"invalid_grant"}"#,
+            false => r#"{"access_token":"a","refresh_token":"r"}"#,
+        };
+        let (bytes, breaks) = (Some(Bytes::from_static(answer.as_bytes())), false);
+        async move { Ok::<_, BoxError>(Response::new(Answer { bytes, breaks })) }
+    }));
+    let clock = HandClock::new();
+    let provider = CachedProvider::builder(login.refresh_token_at("/refresh_token"))
+        .clock(clock.clone())
+        .build();
+    for _ in 0..4 {
+        // Where the login fails, the rejected token again.
+        let generation = provider.acquire().await.unwrap().generation();
+        // Longer than any pause.
+        clock.advance(Duration::from_secs(3601));
+        assert!(provider.reject(&by_hand(generation)).is_log_in());
+    }
+    assert_eq!(
+        *paths.lock().unwrap(),
+        ["/login", "/refresh", "/login", "/refresh"]
+    );
+}
+
 // Nothing was sent. A full login would use the same client, so there is none.
 #[tokio::test]
 async fn a_token_is_kept_if_the_client_never_gets_ready() {

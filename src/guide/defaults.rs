@@ -117,7 +117,7 @@
 //! | pause after a login that did not help | 1 s, doubling to 5 min | A forbidden endpoint must not cause a login per call. | [`rejection_pauses`](crate::CachePolicy::rejection_pauses) |
 //! | longest pause while nothing is accepted | 30 s, for ten minutes | A broken API may be repaired at any moment. | [`outage_pause`](crate::CachePolicy::outage_pause) |
 //! | longest pause while tokens are revoked within 3 s | 1 min, from the third time in a row on | Two clients must not log each other out without end. | [`contention_pause`](crate::CachePolicy::contention_pause) |
-//! | pause after an [`SdkProvider`](crate::SdkProvider) told its SDK to forget a token | 30 s | A forbidden endpoint rejects every token. | fixed |
+//! | pause after an [`SdkProvider`](crate::SdkProvider) told its SDK to forget a token | 30 s, doubling to 15 min | A forbidden endpoint rejects every token. | fixed |
 //! | rejected targets that are remembered | 64, each for ten minutes | It bounds memory; few accounts have more forbidden endpoints. | fixed |
 //! | generations that are remembered | 64 | A rejection of an older token says nothing about the current one. | fixed |
 //!

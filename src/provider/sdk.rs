@@ -20,8 +20,11 @@ use crate::{
     error::{BoxError, Error},
 };
 
-/// The time after the SDK was told to forget a token, in which it is not told again.
+/// The time after the SDK was told to forget a token, in which it is not told again. It doubles each time, unless the
+/// last time was longer ago than twice the pause.
 const PAUSE: Duration = Duration::from_secs(30);
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// The number of tokens that are remembered with their generations.
 const REMEMBERED: usize = 4;
@@ -43,13 +46,14 @@ const REMEMBERED: usize = 4;
 /// | --- | --- | --- |
 /// | the current one | stays; the caller gets the rejection | the SDK forgets it; the request may be replayed |
 /// | the same again, before the SDK has returned a token | the same | the request may be replayed; the SDK is not told again |
-/// | the current one, within 30 s after the SDK was told to forget a token | the same | stays; the caller gets the rejection |
+/// | the current one, in a pause after the SDK was told to forget a token | the same | stays; the caller gets the rejection |
 /// | an older one | the request may be replayed with the current one | the same |
 ///
 /// An SDK may return the same token after it was told to forget it: its own server may have a cache. Then
 /// the replay carries the same token, and its response goes to the caller.
 ///
-/// The 30 seconds protect the SDK's server: an endpoint that is forbidden rejects every token.
+/// The pause protects the SDK's server: an endpoint that is forbidden rejects every token. It is 30 s, and
+/// doubles up to 15 min with each token that is forgotten. It is 30 s again if none was for twice the last one.
 ///
 /// # Examples
 ///
@@ -199,7 +203,8 @@ struct Tokens {
     turn: u64,
     /// Whether the SDK was told to forget the current token, and has not answered since.
     is_forgotten: bool,
-    forgotten_at: Option<Instant>,
+    /// When the SDK was told to forget a token, and the pause that followed.
+    forgotten: Option<(Instant, Duration)>,
 }
 
 impl Tokens {
@@ -243,14 +248,18 @@ impl Tokens {
         if current != Some(rejected) {
             return Verdict::new(Reason::Late);
         }
-        let next_attempt = self.forgotten_at.map(|at| at + PAUSE);
+        let next_attempt = self.forgotten.map(|(at, pause)| at + pause);
         match next_attempt.filter(|at| *at > now) {
             _ if !can_forget => Verdict::new(Reason::Fixed),
             _ if self.is_forgotten => Verdict::new(Reason::Late),
             Some(at) => Verdict::new(Reason::LoginDidNotHelp).with_next_login(at),
             None => {
                 self.is_forgotten = true;
-                self.forgotten_at = Some(now);
+                let pause = match self.forgotten {
+                    Some((at, last)) if now < at + 2 * last => LONGEST_PAUSE.min(2 * last),
+                    _ => PAUSE,
+                };
+                self.forgotten = Some((now, pause));
                 self.turn += 1;
                 Verdict::new(Reason::Current)
             }

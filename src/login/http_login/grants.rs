@@ -202,9 +202,10 @@ impl Login for HttpLogin {
                 }
             }
         }
+        // Also if it fails: then the refresh token that was kept has another chance.
+        self.is_refreshed.store(false, Ordering::Relaxed);
         let body = self.body.make(&request).await?;
         let credential = self.post_login(&url, body).await?;
-        self.is_refreshed.store(false, Ordering::Relaxed);
         #[cfg(feature = "tracing")]
         self.warn_of_missing_lifetime(&credential, &url);
         Ok(credential)

@@ -30,7 +30,7 @@ impl HttpLogin {
     /// | is refused by the API, has no usable token, or no answer after half of the login's timeout | is spent | follows at once |
     /// | fails as [`RefreshFailure`] lists: no connection, a rate limit, 5xx, a firewall | is kept | does not follow, unless [`full_login_after`](Self::full_login_after) names it |
     /// | fails so for the fifth time in a row, with a connection | is kept | follows at once |
-    /// | brings a token that the API rejects and never accepts | is kept | is the next login, without a refresh |
+    /// | brings a token that the API rejects and never accepts | is kept | is the next login; if it fails, the one after it refreshes |
     ///
     /// Give it a client that does not retry by itself: a previous attempt may have made a connection.
     /// Set the client's connect timeout below half of the login's timeout. A connection that is still
