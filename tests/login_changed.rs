@@ -13,7 +13,7 @@ use std::{
 
 use support::by_hand;
 use tokio::{
-    runtime::{Builder, Handle},
+    runtime::{Builder, Handle, Runtime},
     sync::{Mutex, Notify},
     task::yield_now,
     time::{Instant, sleep},
@@ -24,7 +24,7 @@ use tower_bearer::{
 };
 
 /// A login whose credential changes when it is notified.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Vault {
     told: Arc<Notify>,
     logins: Arc<AtomicUsize>,
@@ -33,6 +33,7 @@ struct Vault {
     reasons: Arc<std::sync::Mutex<Vec<LoginReason>>>,
     is_down: Arc<AtomicBool>,
     tells_at_once: bool,
+    session: Session,
     panics: bool,
     /// Held by a login that must not end.
     gate: Arc<Mutex<()>>,
@@ -50,7 +51,7 @@ impl Login for Vault {
     }
 
     fn session(&self) -> Session {
-        Session::Concurrent
+        self.session
     }
 
     fn changed(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
@@ -79,6 +80,27 @@ impl Vault {
     fn provider(&self) -> CachedProvider {
         CachedProvider::new(self.clone())
     }
+}
+
+impl Default for Vault {
+    fn default() -> Self {
+        Self {
+            told: Arc::default(),
+            logins: Arc::default(),
+            alive: Arc::default(),
+            reasons: Arc::default(),
+            is_down: Arc::default(),
+            tells_at_once: false,
+            session: Session::Concurrent,
+            panics: false,
+            gate: Arc::default(),
+        }
+    }
+}
+
+fn paused_runtime() -> Runtime {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_time().start_paused(true).build().unwrap()
 }
 
 async fn settle() {
@@ -205,6 +227,19 @@ async fn a_change_within_a_second_after_a_login_is_not_lost_by_another_login() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_login_that_begins_after_a_change_needs_no_other_one() {
+    let vault = Vault::default();
+    let provider = vault.provider();
+    provider.acquire().await.unwrap();
+    vault.told.notify_one();
+    settle().await; // the task waits for the end of the second
+    provider.reset();
+    provider.acquire().await.unwrap();
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!((vault.logins(), vault.futures()), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_does_not_sign_in() {
     let vault = Vault::default();
     let provider = vault.provider();
@@ -285,14 +320,10 @@ async fn the_task_ends_with_the_last_handle() {
 fn after_the_end_of_its_runtime_the_next_login_starts_the_task_again() {
     let vault = Vault::default();
     let provider = vault.provider();
-    let runtime = || {
-        let mut builder = Builder::new_current_thread();
-        builder.enable_time().start_paused(true).build().unwrap()
-    };
-    runtime().block_on(provider.acquire()).unwrap();
+    paused_runtime().block_on(provider.acquire()).unwrap();
     assert_eq!(vault.futures(), 0);
     provider.reset();
-    runtime().block_on(async {
+    paused_runtime().block_on(async {
         provider.acquire().await.unwrap();
         assert_eq!(vault.logins(), 2);
         vault.told.notify_one();

@@ -6,6 +6,7 @@
 //! | state | what the task does |
 //! | --- | --- |
 //! | a login is under way | leaves the change to the task that follows that login, which may have begun too early |
+//! | a login has begun since the change | nothing |
 //! | signed out, or evicted | nothing; it starts again with the next login |
 //! | the cache is gone | nothing |
 //! | a pause after a failed login | logs in: what failed may just have been repaired |
@@ -13,13 +14,13 @@
 //!
 //! The task holds the cache only while it looks at it.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use super::{Cache, Freshness};
 use crate::{
     login::LoginReason,
     runtime::{
-        Moment,
+        Moment, catch,
         sync::{AbortHandle, Instant, time},
     },
 };
@@ -33,8 +34,8 @@ pub(super) struct Watch {
     task: Option<AbortHandle>,
     /// The number of tasks so far.
     number: u64,
-    /// Whether a change has been reported, and no login has begun because of it.
-    has_changed: bool,
+    /// Whether a change has been reported, and no login has begun since.
+    pub(super) has_changed: bool,
 }
 
 impl Drop for Watch {
@@ -47,11 +48,10 @@ impl Drop for Watch {
 }
 
 impl Cache {
-    /// Starts the task, and stops the previous one. Does nothing for a login that reports no changes.
-    ///
-    /// To be called when the login's outcome is out: a panic of the user's code ends the login's task alone.
+    /// Starts the task, and stops the previous one. Does nothing for a login that reports no changes. To be
+    /// called when the login's outcome is out: otherwise a change may find the login still under way.
     pub(super) fn watch_for_change(self: &Arc<Self>) {
-        let Some(changed) = self.setup.login.changed() else {
+        let Some(changed) = catch(|| self.setup.login.changed()).flatten() else {
             return;
         };
         let Some(runtime) = self.login_runtime() else {
@@ -61,7 +61,8 @@ impl Cache {
         let mut locked = self.lock();
         locked.watch.number += 1;
         let number = locked.watch.number;
-        let has_changed = mem::take(&mut locked.watch.has_changed);
+        // The change stays until a login begins: another task may follow before this one has run.
+        let has_changed = locked.watch.has_changed;
         drop(locked);
         let cache = Arc::downgrade(self);
         let task = runtime.spawn(async move {
@@ -78,9 +79,15 @@ impl Cache {
             }
         });
         let task = task.abort_handle();
-        let previous = self.lock().watch.task.replace(task);
-        if let Some(previous) = previous {
-            previous.abort();
+        let mut locked = self.lock();
+        // The next login may have ended since, and its task is the last one.
+        let obsolete = match locked.watch.number == number {
+            true => locked.watch.task.replace(task),
+            false => Some(task),
+        };
+        drop(locked);
+        if let Some(obsolete) = obsolete {
+            obsolete.abort();
         }
     }
 
@@ -97,11 +104,11 @@ impl Cache {
         };
         let now = Moment::of(&*self.setup.clock);
         let mut locked = self.lock();
-        if locked.flight.is_some() {
+        if locked.flight.is_some() || !locked.watch.has_changed {
             return;
         }
-        locked.watch.has_changed = false;
         if locked.is_signed_out || locked.is_evicted {
+            locked.watch.has_changed = false;
             return;
         }
         let current = self.current.load_full();

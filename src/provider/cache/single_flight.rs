@@ -96,6 +96,7 @@ impl Cache {
             LoginReason::RefreshAhead => flight.in_background(now, timeout),
             _ => flight,
         });
+        locked.watch.has_changed = false;
         locked.flight = Some(Arc::clone(&flight));
         locked.last_flight = Arc::downgrade(&flight);
         // Unlock first: a runtime that is shutting down drops the task at once, which takes the lock.

@@ -451,6 +451,79 @@ fn keeping_warm_logs_in_once_and_ends_with_the_last_handle() {
     });
 }
 
+/// A login whose next credential is another one after [`tell`](Self::tell).
+#[cfg(feature = "shuttle")]
+#[derive(Clone, Default)]
+struct Vault {
+    version: Arc<AtomicUsize>,
+    under_way: Arc<AtomicUsize>,
+    /// Whether the change has not been taken yet, and who waits for it.
+    told: Arc<checker::sync::Mutex<(bool, Vec<Waker>)>>,
+}
+
+#[cfg(feature = "shuttle")]
+impl Vault {
+    fn tell(&self) {
+        self.version.store(1, SeqCst);
+        let mut told = self.told.lock().unwrap();
+        told.0 = true;
+        let wakers = std::mem::take(&mut told.1);
+        drop(told);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+#[cfg(feature = "shuttle")]
+impl Login for Vault {
+    async fn login(
+        &self,
+        _: tower_bearer::LoginRequest,
+    ) -> Result<Credential, tower_bearer::BoxError> {
+        assert_eq!(self.under_way.fetch_add(1, SeqCst), 0, "I1");
+        let version = self.version.load(SeqCst);
+        yield_now().await;
+        self.under_way.fetch_sub(1, SeqCst);
+        Ok(Credential::new(format!("version-{version}"))?)
+    }
+
+    fn changed(&self) -> Option<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> {
+        let told = Arc::clone(&self.told);
+        Some(Box::pin(poll_fn(move |cx| {
+            let mut told = told.lock().unwrap();
+            if std::mem::take(&mut told.0) {
+                return Poll::Ready(());
+            }
+            told.1.push(cx.waker().clone());
+            Poll::Pending
+        })))
+    }
+}
+
+// A change is reported once, while other logins come and go: the provider gets the new credential. How often time
+// must pass is unlimited, so this is not for `loom`.
+#[cfg(feature = "shuttle")]
+#[test]
+fn a_reported_change_is_never_lost() {
+    explore("renewal", None, || {
+        let vault = Vault::default();
+        let provider = CachedProvider::builder(vault.clone())
+            .clock(ModelClock)
+            .random(|| 0.5)
+            .build();
+        acquire(&provider);
+        let telling = thread::spawn(move || vault.tell());
+        for _ in 0..2 {
+            provider.reset();
+            acquire(&provider);
+        }
+        telling.join().unwrap();
+        while provider.current().unwrap().value() != "Bearer version-1" {
+            model::pass(Duration::from_secs(1));
+            thread::yield_now();
+        }
+    });
+}
+
 // An account is evicted for another key while two requests of it come: never two logins at once.
 #[test]
 fn an_eviction_never_causes_a_second_login_beside_the_first() {
