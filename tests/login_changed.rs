@@ -239,6 +239,32 @@ async fn a_login_that_begins_after_a_change_needs_no_other_one() {
     assert_eq!((vault.logins(), vault.futures()), (2, 1));
 }
 
+#[test]
+fn a_change_is_not_lost_with_its_login() {
+    let vault = Vault::default();
+    let provider = vault.provider();
+    let (first, second) = (paused_runtime(), paused_runtime());
+    let gate = first.block_on(async {
+        provider.acquire().await.unwrap();
+        let gate = Arc::clone(&vault.gate).lock_owned().await;
+        vault.told.notify_one();
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(vault.logins(), 2);
+        gate
+    });
+    // Nobody drives the first runtime any more, so that the login is found lost.
+    second.block_on(provider.settled());
+    assert_eq!(value(&provider).as_deref(), Some("Bearer token-1"));
+    drop((first, gate));
+    second.block_on(async {
+        for login in 3..5 {
+            sleep(Duration::from_secs(2)).await;
+            assert_eq!(value(&provider), Some(format!("Bearer token-{login}")));
+            vault.told.notify_one();
+        }
+    });
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_change_does_not_sign_in() {
     let vault = Vault::default();

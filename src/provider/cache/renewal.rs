@@ -12,6 +12,8 @@
 //! | a pause after a failed login | logs in: what failed may just have been repaired |
 //! | any other | logs in |
 //!
+//! A lost login counts as a change: the change that it was for may be lost with it.
+//!
 //! The task holds the cache only while it looks at it.
 
 use std::{sync::Arc, time::Duration};
@@ -34,7 +36,7 @@ pub(super) struct Watch {
     task: Option<AbortHandle>,
     /// The number of tasks so far.
     number: u64,
-    /// Whether a change has been reported, and no login has begun since.
+    /// Whether a change has been reported, or a login was lost, and no login has begun since.
     pub(super) has_changed: bool,
 }
 

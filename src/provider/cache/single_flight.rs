@@ -146,6 +146,7 @@ impl Cache {
     /// Completes a flight whose task no longer runs.
     pub(super) fn lose_login(self: &Arc<Self>, flight: &Arc<Flight<Arc<Entry>>>) {
         self.complete_login(flight, Err(Error::login_lost()), None);
+        self.watch_for_change(); // its task is aborted, and cannot
     }
 
     /// Publishes the outcome of the flight and wakes its waiters. `left` is the refresh token that a
@@ -181,6 +182,8 @@ impl Cache {
             return;
         }
         locked.flight = None;
+        // It may have been for a change, or may have read one.
+        locked.watch.has_changed |= is_lost;
         let outcome = match (outcome, failed) {
             (Err(error), Some((advice, now, random))) if locked.discarded_by.is_none() => {
                 let has_worked = locked.counts.logins > 0;
