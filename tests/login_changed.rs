@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use support::by_hand;
+use support::{HandClock, by_hand};
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     sync::{Mutex, Notify},
@@ -263,6 +263,30 @@ fn a_change_is_not_lost_with_its_login() {
             vault.told.notify_one();
         }
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_jump_of_the_clock_starts_no_second_login_in_an_exclusive_session() {
+    for (session, logins) in [(Session::Exclusive, 2), (Session::Concurrent, 3)] {
+        let vault = Vault {
+            session,
+            ..Vault::default()
+        };
+        let clock = HandClock::new();
+        let builder = CachedProvider::builder(vault.clone()).clock(clock.clone());
+        let provider = builder.build();
+        provider.acquire().await.unwrap();
+        let _gate = vault.gate.lock().await;
+        vault.told.notify_one();
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(vault.logins(), 2);
+        clock.jump_wall(Duration::from_secs(3600));
+        provider.reset();
+        let waiter = tokio::spawn(provider.acquire());
+        settle().await;
+        assert_eq!(vault.logins(), logins, "{session:?}");
+        waiter.abort();
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     credential::RefreshToken,
     error::Error,
-    login::{LoginReason, LoginRequest},
+    login::{LoginReason, LoginRequest, Session},
     provider::{hooks::Retirement, observers::CredentialEvent},
     runtime::{
         Moment,
@@ -92,8 +92,8 @@ impl Cache {
         let request = LoginRequest::new(reason, challenges, refresh_token, timeout)
             .after_no_acceptance(is_never_accepted);
         let flight = Flight::new(timeout, runtime, request);
-        let flight = Arc::new(match reason {
-            LoginReason::RefreshAhead => flight.in_background(now, timeout),
+        let flight = Arc::new(match (reason, self.setup.session) {
+            (LoginReason::RefreshAhead, Session::Concurrent) => flight.in_background(now, timeout),
             _ => flight,
         });
         locked.watch.has_changed = false;
