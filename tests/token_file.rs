@@ -317,6 +317,19 @@ async fn an_opaque_token_may_begin_as_a_jwt() {
     assert!(watched.value().starts_with("Bearer eyJ"));
 }
 
+// As Python's itsdangerous signs them: JSON, perhaps a time, and a signature.
+#[tokio::test(start_paused = true)]
+async fn an_opaque_token_may_begin_with_json_and_have_dots() {
+    let payload = encode(r#"{"id":1}"#);
+    for token in [format!("{payload}.ZkX2rg.c2ln"), format!("{payload}.c2ln")] {
+        let folder = Folder::with(jwt_until(HOUR));
+        let mut watched = Watched::started(folder.token()).await;
+        folder.replace(&token);
+        watched.logged_in().await;
+        assert_eq!(watched.value(), format!("Bearer {token}"));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_opaque_token_may_follow_a_jwt() {
     let folder = Folder::with(jwt_until(HOUR));

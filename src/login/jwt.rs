@@ -48,6 +48,17 @@ pub(super) fn expires_at(token: &str) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(since)
 }
 
+/// Whether this part is a whole header ([RFC 7515, section 4.1.1]): other tokens with dots have no `alg`.
+///
+/// [RFC 7515, section 4.1.1]: https://www.rfc-editor.org/rfc/rfc7515#section-4.1.1
+#[cfg(feature = "files")]
+pub(super) fn is_header(part: &str) -> bool {
+    decoded(part).is_some_and(|json| {
+        let json: Result<&RawValue, _> = serde_json::from_slice(&json);
+        json.is_ok_and(|json| find(json, "/alg").is_some())
+    })
+}
+
 /// Whether all parts can be read: the three of a signed token, or the five of an encrypted one.
 #[cfg(feature = "files")]
 pub(super) fn is_whole(token: &str) -> bool {

@@ -122,10 +122,12 @@ impl TokenFile {
     fn token(&self, text: Secret, last: Option<&Token>) -> Result<Token, Problem> {
         let token = (self.check)(text).map_err(Problem::NoToken)?;
         let is_jwt = |token: &Token| jwt::is_whole(token.expose());
-        // Base64url of `{"`. Some opaque tokens begin so as well, but have no dot.
-        let begins_as_jwt = token.expose().starts_with("eyJ");
-        let must_be_jwt = token.expose().contains('.') || last.is_some_and(is_jwt);
-        if begins_as_jwt && must_be_jwt && !is_jwt(&token) {
+        let begins_as_jwt = match token.expose().split_once('.') {
+            Some((header, _)) => jwt::is_header(header),
+            // Base64url of `{"`. Some opaque tokens begin so as well.
+            None => token.expose().starts_with("eyJ") && last.is_some_and(is_jwt),
+        };
+        if begins_as_jwt && !is_jwt(&token) {
             return Err(Problem::HalfOfAJwt);
         }
         Ok(token)

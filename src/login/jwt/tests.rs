@@ -30,6 +30,16 @@ fn a_token_is_whole_if_all_parts_can_be_read() {
 }
 
 #[test]
+fn a_header_has_an_algorithm() {
+    let is_header = |json: &str| is_header(&URL_SAFE_NO_PAD.encode(json));
+    assert!(is_header(r#"{"alg":"ES256"}"#));
+    assert!(is_header(r#"{ "typ": "JWT", "alg": "RS256" }"#));
+    for other in ["", r#"{"id":1}"#, r#"["alg"]"#, r#"{"alg":"ES2"#, "alg"] {
+        assert!(!is_header(other), "{other}");
+    }
+}
+
+#[test]
 fn the_expiry_is_a_time() {
     let expiry = |claims: &str| expires_at(&format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims)));
     let at = |seconds| Some(UNIX_EPOCH + Duration::from_secs(seconds));
