@@ -161,9 +161,13 @@ fn a_swap_while_the_file_is_read_leaves_one_version_as_a_whole() {
     let Ok((Ok(text), stamp)) = read else {
         panic!("a rename changes the old file's metadata at most")
     };
-    // A rename changes the number of links, and so the time of the metadata: it is read again.
-    assert_eq!(text.expose(), "new");
-    assert_eq!(Stamp::at(&file.0), Some(stamp));
+    // A rename changes the time of the old file's metadata, and then it is read again. Some kernels count
+    // that time in steps of milliseconds: then the next look finds the new file.
+    let expected = match Stamp::at(&file.0) == Some(stamp) {
+        true => "new",
+        false => "old",
+    };
+    assert_eq!(text.expose(), expected);
 }
 
 #[cfg(unix)]
