@@ -65,8 +65,8 @@
 //!     - serviceAccountToken: { path: api-token, audience: api, expirationSeconds: 3600 }
 //! ```
 //!
-//! The kubelet replaces the token when 80 % of its lifetime are over. It swaps the link `..data`, which
-//! counts as a change. A mount with `subPath` is never updated: do not use it here.
+//! The kubelet replaces the token when 80 % of its lifetime are over, or after 24 hours. It swaps the link
+//! `..data`, which counts as a change. A mount with `subPath` is never updated: do not use it here.
 //!
 //! # A login's secret
 //!
