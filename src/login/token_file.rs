@@ -194,3 +194,6 @@ impl fmt::Debug for TokenFile {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
