@@ -144,7 +144,7 @@ pub trait Login: Send + Sync + 'static {
     ///
     /// The future is dropped when the next login ends, or with the last handle of the provider. Its drop
     /// must lose no change: that of a `Notified` or of a `watch` channel loses none. It must not hold a
-    /// handle of the provider.
+    /// handle of the provider. If it panics, no change is noticed until the next login.
     ///
     /// # Examples
     ///

@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// | holds a part of a JSON Web Token | the same |
 /// | changes while it is read | it is read again |
 /// | holds another token than the one that was rejected | it is read at once, and the request may be replayed |
-/// | still holds the token that was rejected | it counts as a login that [did not help](crate::CachedProvider#rejections): the caller gets the rejection, and the next reading waits for a pause |
+/// | still holds the token that was rejected | it counts as a login that [did not help](crate::CachedProvider#rejections): a replay carries the same token, the caller gets the rejection, and the next reading waits for a pause |
 ///
 /// - A symbolic link is followed at each look, so Kubernetes' swap of `..data` counts as a change.
 /// - One line break at the end is removed. The file may have 64 KiB.
@@ -70,6 +70,8 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// # std::fs::remove_file(file)?;
 /// # Ok::<_, tower_bearer::BoxError>(())
 /// ```
+///
+/// Give each provider a `TokenFile` of its own: one that two providers share shows a change to one of them.
 ///
 /// Policy, events and clock are those of [`CachedProvider::builder`](crate::CachedProvider::builder). To
 /// read a secret for a login, use [`SecretFile`](crate::SecretFile).
