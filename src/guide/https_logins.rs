@@ -22,7 +22,7 @@
 //! http-body-util = "0.1"
 //! hyper-rustls = { version = "0.27.7", default-features = false, features = ["http1", "native-tokio", "ring", "tls12"] }
 //! hyper-util = { version = "0.1", features = ["client-legacy", "http1", "tokio"] }
-//! rustls = { version = "0.23", default-features = false, features = ["ring", "std", "tls12"] }
+//! rustls = { version = "0.23.15", default-features = false, features = ["ring", "std", "tls12"] }
 //! tokio = { version = "1", features = ["macros", "net", "rt-multi-thread"] }
 //! tower = { version = "0.5", features = ["timeout", "util"] }
 //! tower-bearer = { version = "0.2", features = ["json"] }
