@@ -22,6 +22,7 @@
 //! - [`signing_out`]: sign-outs, the next user, tokens that are handed in, revocation
 //! - [`shutdown`]: the end of a program, and a store that survives a crash
 //! - [`origins`]: where the token may go
+//! - [`hyper`]: hyper-util's client, hyper's own connections, and a proxy
 //! - [`layer_order`]: which layers go outside this one, and which inside
 //! - [`runtimes`]: many runtimes, threads and the cost of clones
 //! - [`defaults`]: every default, and why
@@ -48,6 +49,7 @@ pub mod getting_started;
 pub mod internals;
 pub mod http_logins;
 pub mod https_logins;
+pub mod hyper;
 pub mod known_holes;
 pub mod layer_order;
 pub mod limits;

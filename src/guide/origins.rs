@@ -85,8 +85,9 @@
 //!
 //! # URIs without a host, and `Host` headers
 //!
-//! tonic and raw HTTP/1 connections send paths alone. Give the layer a client that is connected to the
-//! API: the layer cannot see where the connection goes.
+//! tonic and hyper's own connections send paths alone. Give the layer a client that is connected to the
+//! API: the layer cannot see where the connection goes. If such a request has a `Host` header, that must
+//! be an allowed host; otherwise the request goes bare.
 //!
 //! With an absolute URI the connection goes where the URI says, whatever `Host` says. A front end that
 //! serves several tenants goes by `Host`. See that no stranger chooses that header.
