@@ -1,5 +1,8 @@
 //! The layer.
 
+#[cfg(feature = "reqwest-middleware-05")]
+mod reqwest_middleware_05;
+
 use std::fmt;
 
 use http::{HeaderMap, HeaderName, StatusCode};

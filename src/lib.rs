@@ -68,6 +68,7 @@
 //! | choose a provider at run time, or none | [`BoxProvider`], `Option<P>` |
 //! | choose the account by the request | [`KeyedProvider`] |
 //! | wrap an SDK's token cache | [`SdkProvider`] |
+//! | use reqwest, or a client of openapi-generator | [the layer as a middleware](guide::reqwest), feature `reqwest-middleware-05` |
 //! | say which hosts may see the token | [`Origins`] |
 //! | send a rejected request once more | [`BearerAuthLayer::replay`], [`Replay`] |
 //! | say what counts as a rejection | [`BearerAuthLayer::rejected_if`], [`rejection`] |
@@ -94,6 +95,7 @@
 //! | `json` | `HttpLogin`: a login that is one POST with a JSON answer |
 //! | `oauth2` | `OAuth2Grant` and `OAuth2Issuer`: the grants of OAuth 2.0 and discovery, for `HttpLogin` |
 //! | `quable` | `presets::Quable`: Quable PIM |
+//! | `reqwest-middleware-05` | [`BearerAuthLayer`] is a middleware of reqwest-middleware 0.5, for reqwest 0.13: see [the guide](guide::reqwest) |
 //! | `teletracker` | `presets::Teletracker`: Teletracker |
 //! | `test-util` | `test_util`: a scripted login, a scripted provider, a clock moved by hand |
 //! | `tracing` | a span for each login, a line for each [`CredentialEvent`]: see [logging](guide::logging) |
@@ -146,6 +148,7 @@ pub mod test_util;
         feature = "json",
         feature = "oauth2",
         feature = "quable",
+        feature = "reqwest-middleware-05",
         feature = "teletracker",
         feature = "test-util",
         feature = "tracing"

@@ -592,6 +592,50 @@ async fn held_back(run: &mut Run) {
     run.debug(&provider.snapshot().held_back().unwrap());
 }
 
+/// A middleware that prints each request and response.
+struct Print(Capture);
+
+#[async_trait::async_trait]
+impl reqwest_middleware::Middleware for Print {
+    async fn handle(
+        &self,
+        request: reqwest::Request,
+        extensions: &mut http::Extensions,
+        next: reqwest_middleware::Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        assert_eq!(request.headers()[AUTHORIZATION], format!("Bearer {TOKEN}"));
+        self.0
+            .say(format!("{request:?} {request:#?} {extensions:?}"));
+        let response = next.run(request, extensions).await;
+        self.0
+            .say(format!("{response:?} {response:#?} {extensions:?}"));
+        response
+    }
+}
+
+/// The layer as a middleware of reqwest-middleware.
+async fn reqwest(run: &mut Run) {
+    let server = RawServer::start().await;
+    server.answer("/", "401 Unauthorized");
+    let good = login_fn(|_| async { Ok(Credential::new(TOKEN)?) });
+    let bad = login_fn(|_| async { Ok(Credential::new(format!("{TOKEN} {PASSWORD}"))?) });
+    for provider in [CachedProvider::new(good), CachedProvider::new(bad)] {
+        let layer = BearerAuthLayer::new(provider, Origins::new(server.origin()).unwrap())
+            .replay_with(reqwest::Request::try_clone);
+        let client = reqwest_middleware::ClientBuilder::new(reqwest::Client::new())
+            .with(layer)
+            .with(Print(run.capture.clone()))
+            .build();
+        let request = client.get(server.url("/"));
+        run.capture.say(format!("{client:?} {request:?}"));
+        match request.with_extension(PerRequest::new()).send().await {
+            Ok(response) => run.capture.say(format!("{response:?}")),
+            Err(error) => run.error(&error.into()),
+        }
+    }
+    assert_eq!(server.received().len(), 2, "one was replayed");
+}
+
 #[tokio::test]
 async fn no_secret_is_ever_printed() {
     let capture = Capture::default();
@@ -621,6 +665,7 @@ async fn no_secret_is_ever_printed() {
     login_answer(&mut run).await;
     files(&mut run).await;
     held_back(&mut run).await;
+    reqwest(&mut run).await;
     drop(panic::take_hook());
 
     // Every public type was formatted, so a new one cannot be forgotten.

@@ -13,7 +13,7 @@
 //! | OAuth 2.0 client credentials under reqwest or tonic, tokens that are never revoked early | `middle` |
 //! | OAuth 2.0 with discovery of the issuer, and `toolkit_http` as client | `cf-gears-toolkit-auth` |
 //! | an OAuth 2.0 exchange to write | `oauth2`, called from a [`Login`](crate::Login) of this crate if you like |
-//! | a reqwest client with middleware, not Tower | `aliri_reqwest` or `reqwest-auth` |
+//! | a reqwest client with middleware of another version than 0.5 | `aliri_reqwest` or `reqwest-auth` |
 //! | a login that revokes the previous token, tokens revoked early, redirects, or any Tower client | this crate |
 //!
 //! # At a glance

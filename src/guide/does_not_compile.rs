@@ -1,9 +1,10 @@
 //! After this page you can tell from the compiler's message how to change your service or layers.
 //!
 //! Each entry quotes the first lines of a message of Rust 1.95, shortened with `…`. Then come the
-//! cause, the code that does not compile, and the same code corrected. Two other pages
-//! have the messages about [logins](super::login_does_not_compile) and about
-//! [errors](super::errors_do_not_compile).
+//! cause, the code that does not compile, and the same code corrected. Other pages
+//! have the messages about [logins](super::login_does_not_compile), about
+//! [errors](super::errors_do_not_compile) and about
+//! [reqwest](super::reqwest#when-it-does-not-compile).
 //!
 //! # A method exists, but "its trait bounds were not satisfied"
 //!

@@ -74,8 +74,8 @@
 //! - The client must be `Clone`. A Buffer makes that of any other.
 //! - The target needs 64-bit atomics. 32-bit MIPS and PowerPC have none, and the crate says so in a
 //!   compile error. Generations are 64-bit numbers, so that none is ever used twice.
-//! - Requests are `http::Request`. reqwest's own request type needs an adapter beneath, such as the
-//!   crate tower-reqwest.
+//! - Requests are `http::Request`. reqwest has a request type of its own: there the layer is a
+//!   [middleware](super::reqwest), or the crate tower-reqwest goes beneath it.
 //! - A layer has one provider. Choose among accounts with a [`CredentialProvider`], by the request's
 //!   head but not its body.
 //! - A closure cannot be named. A struct that holds a client takes [`CachedProvider`] or

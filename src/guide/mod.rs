@@ -9,6 +9,7 @@
 //! - [`https_logins`]: the client of a login over HTTPS, to copy, and what its errors mean
 //! - [`oauth2`]: a login by OAuth 2.0, which grant to use, and what is sent
 //! - [`files`]: a token from a file that somebody else writes, and a login's secret from one
+//! - [`reqwest`]: the layer under reqwest, and under a client of openapi-generator
 //! - [`testing`]: tests of your code, without a network and without waiting
 //! - [`migrating`]: from tower-http, kube or a hand-written layer
 //! - When it does not compile: messages about [services and layers](does_not_compile), about
@@ -60,6 +61,7 @@ pub mod oauth2;
 pub mod origins;
 pub mod providers;
 pub mod rejections;
+pub mod reqwest;
 pub mod runtimes;
 pub mod shutdown;
 pub mod signing_out;

@@ -77,8 +77,8 @@
 //! then decides what travels on. tower-http's default removes `authorization` on a change of origin,
 //! and no header of another name. So a token under [`with_header_name`] leaks there.
 //!
-//! Some clients follow redirects by themselves, reqwest among them. Turn that off, and follow them in a
-//! layer outside.
+//! Some clients follow redirects by themselves, [reqwest](super::reqwest#redirects) among them. Turn that
+//! off, and follow them in a layer outside.
 //!
 //! Nothing that an answer says chooses where a token or a login goes. `Location`, `Link` and the realm
 //! of `WWW-Authenticate` are never used for it.

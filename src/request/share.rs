@@ -71,7 +71,7 @@ impl<P, R> Share<P, R> {
     }
 
     /// The share for a clone of the service.
-    fn for_clone(&self) -> Self {
+    pub(crate) fn for_clone(&self) -> Self {
         let original = self.original();
         let CloneShare::PerThread(per_thread) = &original.0.clone_share else {
             return original.clone();

@@ -534,6 +534,10 @@ pub(crate) const SECTIONS: &[Section] = &[
                 "T9",
                 "The waker changes between polls, and some polls are spurious.",
             ),
+            row(
+                "T10",
+                "A hundred requests of reqwest are in flight when the token is revoked.",
+            ),
         ],
     },
     Section {
