@@ -1,0 +1,2 @@
+pub mod thing;
+pub use self::thing::Thing;
