@@ -1,5 +1,5 @@
 //! What each layer does outside of `BearerAuth` and what it does inside: a test for each row of the
-//! tables in `guide::layer_order`.
+//! tables in `guide::layer_order`, and for two layers of ours in one stack.
 
 mod support;
 
@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderName, Request, Response, StatusCode, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode, header::AUTHORIZATION};
 use http_body_util::Empty;
 use support::{Api, Issuer, URL, origins, patient, request};
 use tokio::time::{Instant, sleep};
@@ -33,8 +33,8 @@ use tower::{
     util::{BoxCloneSyncService, BoxService},
 };
 use tower_bearer::{
-    BearerAuthLayer, CachePolicy, CachedProvider, Credential, Error, KeyedProvider, PerRequest,
-    ReplayEmpty, ReplayWith, login_fn,
+    BearerAuthLayer, CachePolicy, CachedProvider, Credential, Error, KeyedProvider, NotReplayed,
+    PerRequest, RejectionReport, ReplayEmpty, ReplayWith, login_fn,
 };
 use tower_http::{follow_redirect::FollowRedirectLayer, trace::TraceLayer};
 use tower_test::mock;
@@ -778,4 +778,209 @@ async fn balanced_endpoints_share_a_login() {
         assert_eq!(apis.map(|api| api.record().len()), [5, 5]);
         assert_eq!(issuer.logins(), 1);
     }
+}
+
+const SESSION: HeaderName = HeaderName::from_static("x-session");
+
+/// What an API says about a request with a dead token.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Names {
+    /// Only that one is dead.
+    None,
+    /// The first dead one of session and token.
+    SessionFirst,
+    /// The first dead one of token and session.
+    TokenFirst,
+}
+
+/// The number of a request, for all of its sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Number(usize);
+
+/// Two layers with different headers: the session outside, the token inside. The API wants both.
+struct TwoHeaders {
+    session: Issuer,
+    token: Issuer,
+    sends: Arc<Mutex<HashMap<Number, usize>>>,
+    stack: Client,
+}
+
+impl TwoHeaders {
+    /// Both layers have their first credential. An answer takes a while, and a login 3 s. `is_live`
+    /// says which tokens are live: the session, the token.
+    async fn new(
+        is_live: impl Fn(&str, &str) -> [bool; 2] + Clone + Send + Sync + 'static,
+        names: Names,
+        takes: Duration,
+    ) -> Self {
+        let sends = Arc::<Mutex<HashMap<_, _>>>::default();
+        let count = Arc::clone(&sends);
+        let api = service_fn(move |request: Request<()>| {
+            let of = |name| request.headers()[name].to_str().unwrap().to_owned();
+            let is_live = is_live(&of(SESSION), &of(AUTHORIZATION));
+            let number = *request.extensions().get::<Number>().unwrap();
+            *count.lock().unwrap().entry(number).or_default() += 1;
+            let (status, dead) = match (names, is_live) {
+                (_, [true, true]) => (StatusCode::OK, "none"),
+                (Names::None, _) => (StatusCode::UNAUTHORIZED, "one"),
+                (Names::SessionFirst, [false, _]) | (_, [false, true]) => {
+                    (StatusCode::UNAUTHORIZED, "session")
+                }
+                (_, [_, false]) => (StatusCode::UNAUTHORIZED, "token"),
+            };
+            let mut response = with_status(status);
+            let headers = response.headers_mut();
+            headers.insert("x-dead", dead.parse().unwrap());
+            async move {
+                sleep(takes).await;
+                Ok::<_, BoxError>(response)
+            }
+        });
+        let dead = |which: &'static str| {
+            move |_: StatusCode, headers: &HeaderMap| {
+                headers["x-dead"] == which || headers["x-dead"] == "one"
+            }
+        };
+        let issuer = || Issuer::new().with_delay(3 * SECOND);
+        let (session, token) = (issuer(), issuer());
+        let outer = bearer(&session)
+            .with_header_name(SESSION)
+            .replay(REPLAYED)
+            .rejected_if(dead("session"));
+        let inner = bearer(&token).replay(REPLAYED).rejected_if(dead("token"));
+        outer.provider().acquire().await.unwrap();
+        inner.provider().acquire().await.unwrap();
+        let stack = ServiceBuilder::new().layer(outer).layer(inner).service(api);
+        Self {
+            session,
+            token,
+            sends,
+            stack: Client::new(stack),
+        }
+    }
+
+    async fn send(&self, number: usize) -> StatusCode {
+        let mut request = request();
+        request.extensions_mut().insert(Number(number));
+        let response = self.stack.clone().oneshot(request).await;
+        response.unwrap().status()
+    }
+
+    /// The numbers of sends of the requests, without their order.
+    fn sends(&self) -> Vec<usize> {
+        self.sends.lock().unwrap().values().copied().collect()
+    }
+
+    /// The numbers of logins after the first one: of the session, of the token.
+    fn logins(&self) -> [usize; 2] {
+        [self.session.logins() - 1, self.token.logins() - 1]
+    }
+}
+
+/// Which tokens are live, if some of the first ones are dead: the session, the token.
+fn unless_dead(
+    dead: [bool; 2],
+) -> impl Fn(&str, &str) -> [bool; 2] + Clone + Send + Sync + 'static {
+    let first = "Bearer token-1";
+    move |session, token| [!dead[0] || session != first, !dead[1] || token != first]
+}
+
+// Each dead token costs one more send. If the API does not say which one is dead, the inner layer logs
+// in first, and in vain for a dead session.
+#[tokio::test(start_paused = true)]
+async fn two_layers_with_different_headers() {
+    use Names::{None, SessionFirst, TokenFirst};
+    for (names, dead, sends, logins) in [
+        (None, [false, false], 1, [0, 0]),
+        (None, [false, true], 2, [0, 1]),
+        (None, [true, false], 3, [1, 1]),
+        (None, [true, true], 3, [1, 1]),
+        (SessionFirst, [false, true], 2, [0, 1]),
+        (SessionFirst, [true, false], 2, [1, 0]),
+        (SessionFirst, [true, true], 3, [1, 1]),
+        (TokenFirst, [false, true], 2, [0, 1]),
+        (TokenFirst, [true, false], 2, [1, 0]),
+        (TokenFirst, [true, true], 3, [1, 1]),
+    ] {
+        let it = TwoHeaders::new(unless_dead(dead), names, Duration::ZERO).await;
+        assert_eq!(it.send(0).await, StatusCode::OK);
+        let seen = (it.sends(), it.logins());
+        assert_eq!(seen, (vec![sends], logins), "{names:?} {dead:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_at_once_with_both_tokens_dead() {
+    for (names, logins) in [
+        // The API accepts no token while the session is dead: the inner layer tries one more.
+        (Names::None, [1, 2]),
+        (Names::SessionFirst, [1, 1]),
+        (Names::TokenFirst, [1, 1]),
+    ] {
+        let it = TwoHeaders::new(unless_dead([true, true]), names, SECOND).await;
+        let it = Arc::new(it);
+        let calls = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map(|number| {
+            let it = Arc::clone(&it);
+            tokio::spawn(async move { it.send(number).await })
+        });
+        for call in calls {
+            assert_eq!(call.await.unwrap(), StatusCode::OK);
+        }
+        assert_eq!(it.sends(), [3; 10], "{names:?}");
+        assert_eq!(it.logins(), logins, "{names:?}");
+    }
+}
+
+// A login that takes longer than the pause after a useless one: the inner layer would replay again.
+#[tokio::test(start_paused = true)]
+async fn two_layers_send_a_request_three_times_at_most() {
+    for takes in [0, 1, 30, 600] {
+        let takes = Duration::from_secs(takes);
+        let it = TwoHeaders::new(|_, _| [false, false], Names::None, takes).await;
+        assert_eq!(it.send(0).await, StatusCode::UNAUTHORIZED);
+        assert_eq!(it.sends(), [3], "{takes:?}");
+    }
+    // The session's login takes so long that the token dies meanwhile.
+    let is_live = |session: &str, token: &str| match (session, token) {
+        ("Bearer token-1", "Bearer token-1") => [true, false],
+        ("Bearer token-1", _) => [false, true],
+        _ => [true, false],
+    };
+    let it = TwoHeaders::new(is_live, Names::TokenFirst, Duration::ZERO).await;
+    assert_eq!(it.send(0).await, StatusCode::UNAUTHORIZED);
+    assert_eq!((it.sends(), it.logins()), (vec![3], [1, 1]));
+    assert_eq!(it.send(1).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(it.logins(), [1, 2], "the next request logs in");
+}
+
+// The outer layer's token is sent. To the inner one, it is the caller's.
+#[tokio::test(start_paused = true)]
+async fn two_layers_with_the_same_header() {
+    let (outer_login, inner_login, api) = (Issuer::new(), Issuer::new(), Api::new());
+    let outer = bearer(&outer_login).replay(REPLAYED);
+    let inner = bearer(&inner_login).replay(REPLAYED);
+    let stack = ServiceBuilder::new()
+        .layer(outer.clone())
+        .layer(inner.clone())
+        .service(answering(&api, Duration::ZERO));
+    api.accept_login(2);
+    let response = stack.clone().oneshot(request()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(tokens(&api), ["Bearer token-1", "Bearer token-2"]);
+
+    // No token is accepted any more.
+    api.accept_login(9);
+    sleep(3600 * SECOND).await;
+    let per_request = PerRequest::new();
+    let mut rejected = request();
+    rejected.extensions_mut().insert(per_request.clone());
+    let response = stack.oneshot(rejected).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(api.record().len(), 2 + 2);
+    let report = response.extensions().get::<RejectionReport>().unwrap();
+    assert_eq!(report.not_replayed(), NotReplayed::AlreadyReplayed);
+    assert_eq!(per_request.receipt(), None, "the inner layer's");
+
+    assert_eq!((outer_login.logins(), outer.bare_requests()), (3, 0));
+    assert_eq!((inner_login.logins(), inner.bare_requests()), (0, 4));
 }

@@ -139,7 +139,9 @@
 //! the body. `tests/replay.rs::a_stream_is_sent_once_and_the_next_request_succeeds`
 //!
 //! **Replay without end.** The new token is rejected as well, and the client tries again. Here a
-//! request is sent twice at most. `tests/replay.rs::a_request_is_sent_twice_at_most`
+//! request is sent twice at most. `tests/replay.rs::a_request_is_sent_twice_at_most` Two
+//! layers in one stack send it three times at most.
+//! `tests/layer_order.rs::two_layers_send_a_request_three_times_at_most`
 //!
 //! # Tower and runtimes
 //!

@@ -76,6 +76,12 @@ pub(crate) enum AfterResponse {
 
 pub(crate) type BoxedPending<S, P, B, K> = Pin<Box<Pending<S, P, B, K>>>;
 
+/// An extension of the response to a replay. If an outer layer replays the request once more, that
+/// replay has the extension too, and an inner layer does not replay it again: two layers send a request
+/// three times at most.
+#[derive(Clone, Copy)]
+struct Replayed;
+
 /// The head of a request, and its body as the replay policy keeps it.
 pub(crate) struct KeptRequest<K> {
     head: Parts,
@@ -84,13 +90,15 @@ pub(crate) struct KeptRequest<K> {
 
 impl<K> KeptRequest<K> {
     /// Lets the policy keep the body of a request before it is sent. A request whose caller judges
-    /// the response is never replayed, so the policy does not see it.
+    /// the response is never replayed, so the policy does not see it. Nor does it see the replay of an
+    /// outer layer, after a replay of an inner one.
     pub(crate) fn of<B, R: Replay<B, Kept = K>>(
         replay: &R,
         request: Request<B>,
     ) -> (Request<B>, Option<Self>) {
-        let per_request = PerRequest::of(request.extensions());
-        if per_request.is_some_and(PerRequest::is_judged_by_caller) {
+        let extensions = request.extensions();
+        let is_judged = PerRequest::of(extensions).is_some_and(PerRequest::is_judged_by_caller);
+        if is_judged || extensions.get::<Replayed>().is_some() {
             return (request, None);
         }
         let (head, body) = request.into_parts();
@@ -174,13 +182,16 @@ impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
     pub(crate) fn judge<R, Body>(
         self: Pin<&mut Self>,
         settings: &Settings<P, R>,
-        response: &Response<Body>,
+        response: &mut Response<Body>,
     ) -> AfterResponse
     where
         R: Replay<B, Kept = K>,
     {
         let sent = self.sent();
         let this = self.project();
+        if this.rejected.is_some() {
+            response.extensions_mut().insert(Replayed);
+        }
         let Some(verdict) = settings.judge(sent, response) else {
             return AfterResponse::Return(None);
         };
@@ -189,7 +200,10 @@ impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
         {
             *this.request = kept.into_request(&*settings.replay);
         }
-        if this.request.is_some() {
+        if let Some(request) = this.request {
+            if response.extensions().get::<Replayed>().is_some() {
+                request.extensions_mut().insert(Replayed);
+            }
             return AfterResponse::Replay;
         }
         let replayed = this.rejected.map(|_| NotReplayed::AlreadyReplayed);

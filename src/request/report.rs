@@ -65,7 +65,8 @@ pub struct RejectionReport {
 pub enum NotReplayed {
     /// The layer has no replay policy: [`BearerAuthLayer::replay`](crate::BearerAuthLayer::replay).
     NoPolicy,
-    /// The policy did not keep the body of this request, or could not make it again.
+    /// The policy did not keep the body of this request, or could not make it again. Or this is an
+    /// outer layer's replay of a request that this layer had already replayed.
     BodyNotKept,
     /// The request was replayed, and the replay was rejected too.
     AlreadyReplayed,
