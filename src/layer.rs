@@ -38,8 +38,9 @@ use crate::{
 /// client ─────────────┘          client ─────────────┘ forwards the header, or removes it
 /// ```
 ///
-/// - *Outside* layers that limit or delay requests (a concurrency limit, a buffer). A request
-///   that waits for a login then occupies none of their slots.
+/// - *Outside* a concurrency limit. A request that waits for a login then occupies no slot.
+/// - *Inside* the queue of a buffer or a rate limit. A token that queues there may
+///   [die before it is sent](crate::guide::layer_order#buffer).
 /// - *Inside* the layer that follows redirects. Each hop is then a request of its own, and a hop to a
 ///   foreign origin is sent bare. Outside that layer, this one sees one request and one response.
 ///   The redirect policy then decides whether the token travels on: tower-http's default removes

@@ -693,8 +693,8 @@ async fn hedge() {
     assert_eq!(inside, ["Bearer token-1", "Bearer token-1"]);
 }
 
-// Outside: the endpoint is chosen before the wait for a login, and for the replay as well. Inside: it
-// is chosen for each exchange. Each endpoint takes one request.
+// Outside: a replay waits for the endpoint that rejected it. Inside: it may go to another one. Each
+// endpoint takes one request.
 #[tokio::test(start_paused = true)]
 async fn balance() {
     let issuer = Issuer::new();

@@ -22,9 +22,9 @@
 //! error[E0277]: the trait bound `BoxService<Request<()>, Response<()>, Box<...>>: Clone` is not satisfied
 //! ```
 //!
-//! A request that waits for a login is sent through a clone. Box with `BoxCloneSyncService`, or put
-//! a `BufferLayer` between this layer and a service that cannot be cloned, such as `RateLimit`. See
-//! [layer order](super::layer_order).
+//! A request that waits for a login is sent through a clone. Box with `BoxCloneSyncService`. Move a
+//! `RateLimit` outside of this layer. Between this layer and any other service that cannot be cloned,
+//! put a `BufferLayer`: see [layer order](super::layer_order#buffer).
 //!
 //! ```compile_fail,E0277
 //! # use http::{Request, Response};

@@ -7,6 +7,7 @@
 //! Trace              one span for each call, its wait for a login included
 //! Timeout            bounds the whole call, waits and retries included
 //! Retry              each attempt gets the token that is current then
+//! Buffer, RateLimit  requests queue here, and get their token afterwards
 //! LoadShed           sheds requests that the next layer cannot take now
 //! ConcurrencyLimit   bounds all calls, waiting ones included
 //! FollowRedirect     each hop is a request of its own for the layer below
@@ -14,8 +15,9 @@
 //! BearerAuth         outside: no layer sees the token
 //!   │                inside: every layer sees it, marked as sensitive
 //! ConcurrencyLimit   bounds the requests at the API; a waiting request holds no slot
-//! RateLimit          the same; a Buffer around it makes it `Clone`
 //! Timeout            bounds each exchange with the API, and no login
+//! Buffer             around what is not `Clone`: Hedge, Balance, a single connection
+//! Hedge, Balance     see exchanges only: a wait for a login is no slow answer
 //! Trace              one span for each exchange, a replay included
 //!   │
 //! client
@@ -23,24 +25,27 @@
 //!
 //! A stack needs few of these. All 720 orders of this layer with Buffer, ConcurrencyLimit, Timeout,
 //! Retry and RateLimit work (`tests/stacks.rs`). The order decides what each layer counts, bounds and
-//! sees:
+//! sees. Each row is a test with these figures (`tests/layer_order.rs`):
 //!
 //! | layer | outside `BearerAuth` | inside |
 //! | --- | --- | --- |
-//! | FollowRedirect | **right**: each hop is checked against the [origins](crate::guide::origins) | its policy decides whether the token travels on; a 401 of the other host counts as a rejection |
-//! | Retry | **right**: a retry gets the current token | a retry carries the first attempt's token |
-//! | Timeout | covers the wait for a login; the login itself goes on for others | covers each exchange only; [`login_timeout`](crate::CachePolicy::login_timeout) bounds the wait |
-//! | ConcurrencyLimit, RateLimit | counts waiting requests, and a replay as part of its request | counts what is sent: a replay counts as another request |
-//! | LoadShed | **right**: sheds requests beyond the limit beneath it | sheds requests that have just waited for a login |
-//! | Buffer | its worker never waits for a login, and a failed login never closes it | **right** where a service is not `Clone` |
-//! | Trace | one span; no token in sight | a span for each exchange; the token prints as `Sensitive` |
-//! | a cache of responses | sees no `authorization`, so it may mix accounts | **right**: it sees the header |
+//! | FollowRedirect, to another host that answers 401 | **right**: the other host gets no token, and its 401 costs no login | tower-http removes `authorization` but no other header; the 401 costs a login |
+//! | Retry, while the token is replaced | **right**: the attempts carry tokens 1 and 2; failed logins are retried too | both attempts carry token 1; failed logins are not retried |
+//! | Timeout of 1 s, login of 3 s | fails after 1 s; the login goes on, and later requests find its token | passes: each exchange has its own second, and [`login_timeout`](crate::CachePolicy::login_timeout) bounds the wait |
+//! | ConcurrencyLimit of 1, login of 3 s, answers of 1 s | the request behind a waiting one is answered after 5 s, even if it needs no token | after 1 s: a waiting request holds no slot |
+//! | RateLimit of 1 per second | [no token dies](#buffer) while its request is queued; a replay is not counted, and five requests that wait for a login are sent in the same second | a replay counts as another request, and five waiting requests are sent in five seconds; [tokens die](#buffer) in a longer queue |
+//! | LoadShed over a limit of 5, with 20 requests | **right**: either [20 answers, or 5 and 15 errors at once](#loadshed-and-limits) | 15 errors after the wait for a login |
+//! | Buffer | its worker waits for no login, and a failed login does not close it | around a service that is not `Clone`; [a queue in it](#buffer) sends dead tokens |
+//! | Hedge after 100 ms, login of 1 s, answer of 50 ms | sends the request twice | **right**: sends it once; a slow answer causes two requests with the same token |
+//! | Balance over two endpoints | a replay waits for the endpoint that rejected it | **right**: a replay may go to the other endpoint. Both ways, one login serves both endpoints |
+//! | Trace, with one replay | one span; no token in sight | two spans; the token prints as `Sensitive` |
+//! | a cache of responses, with two accounts | gives the answer for one account to the other | **right**: it sees the header |
 //!
 //! # Retry
 //!
 //! A retry inside copies a request that already has its header. If the token is replaced between two
 //! attempts, the second attempt carries the old token. A retry outside copies the caller's request, and
-//! each attempt gets the current token. In this example each answer replaces the token:
+//! each attempt gets the current token. In this example each exchange replaces the token:
 //!
 //! ```
 //! # use std::future::{Ready, ready}; use http::{Request, Response}; use tower::{Layer, ServiceExt, retry::{Policy, Retry}};
@@ -121,23 +126,131 @@
 //! # Buffer
 //!
 //! The inner service of `BearerAuth` must be `Clone`. Put tower's Buffer around any other service:
-//! RateLimit, `BoxService`, an HTTP/1 sender. Over a client whose error is not
-//! [`BoxError`](crate::BoxError), `option_layer` needs a `map_err(BoxError::from)` beneath.
+//! `BoxService`, an HTTP/1 sender, Hedge, Balance.
+//!
+//! A request gets its token before it enters that Buffer. If it queues there for longer than the token
+//! lives, it carries a dead token. Here a token lives for 3 s, the client takes one request per second,
+//! and six requests come at once:
+//!
+//! | layers, outermost first | requests with a dead token |
+//! | --- | --- |
+//! | BearerAuth, Buffer of 6, RateLimit | 3 of 6 |
+//! | BearerAuth, Buffer of 1, RateLimit | 2 of 6 |
+//! | BearerAuth, ConcurrencyLimit of 1, Buffer of 1, RateLimit | 1 of 6 |
+//! | **Buffer, RateLimit, BearerAuth** | 0 of 6 |
+//! | BearerAuth, Buffer of 6, one connection | 3 of 6 |
+//! | **BearerAuth, ConcurrencyLimit of 1, Buffer of 1, one connection** | 0 of 6 |
+//! | Buffer of 6, BearerAuth, ConcurrencyLimit of 1 | 0 of 6 |
+//!
+//! So let requests queue before they get their token. Put a RateLimit outside, and the Buffer around
+//! it. The rate then holds on average only: the table above shows what is not counted.
 //!
 //! ```
-//! # use http::{Request, Response}; use tower::{Layer, ServiceExt, buffer::Buffer};
-//! # use tower_bearer::{BearerAuthLayer, BoxError, CachedProvider, Origins, PerRequest, test_util::ScriptedLogin};
+//! # use http::{Request, Response}; use tower::{ServiceBuilder, ServiceExt};
+//! # use tower_bearer::{BearerAuthLayer, BoxError, Origins, StaticProvider};
+//! # use std::time::Duration;
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), BoxError> {
 //! # let client = tower::service_fn(|_: Request<()>| async { Ok::<_, BoxError>(Response::new(())) });
-//! # let login = ScriptedLogin::gated();
-//! # let bearer = BearerAuthLayer::new(CachedProvider::new(login.clone()), Origins::any_https());
-//! let outside = Buffer::new(bearer.layer(client), 1);
-//! let waits = tokio::spawn(outside.clone().oneshot(Request::new(()))); // its login hangs
-//! # while login.started() == 0 { tokio::task::yield_now().await; }
-//! let mut bare = Request::new(());
-//! bare.extensions_mut().insert(PerRequest::bare());
-//! outside.oneshot(bare).await?; // and delays no other request
-//! assert!(!waits.is_finished());
+//! # let bearer = BearerAuthLayer::new(StaticProvider::new("abc")?, Origins::any_https());
+//! let client = ServiceBuilder::new()
+//!     .buffer(64)
+//!     .rate_limit(10, Duration::from_secs(1))
+//!     .layer(bearer)
+//!     .service(client);
+//! # client.oneshot(Request::new(())).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! Over a client that takes few requests at once, put a ConcurrencyLimit of that many on the Buffer.
+//! Requests then queue for the limit:
+//!
+//! ```
+//! # use http::{Request, Response}; use tower::{ServiceBuilder, ServiceExt, util::BoxService};
+//! # use tower_bearer::{BearerAuthLayer, BoxError, Origins, StaticProvider};
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), BoxError> {
+//! # let connection = tower::service_fn(|_: Request<()>| async { Ok::<_, BoxError>(Response::new(())) });
+//! # let bearer = BearerAuthLayer::new(StaticProvider::new("abc")?, Origins::any_https());
+//! let client = ServiceBuilder::new()
+//!     .layer(bearer)
+//!     .concurrency_limit(1)
+//!     .buffer(1)
+//!     .service(BoxService::new(connection));
+//! # client.oneshot(Request::new(())).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! If a RateLimit must count each exchange, leave it inside, and set a
+//! [`margin`](crate::CachePolicy::margin) longer than its queue. Say that tokens live for 12 s, and
+//! that six requests come just before the margin. With the default margin of 1.2 s, 4 of 6 carry a
+//! dead token. With a margin of 6 s, none does. A margin cannot exceed half of the lifetime.
+//!
+//! # Two layers
+//!
+//! Some APIs want two tokens, such as `authorization` and `x-session`. Use two layers, and name the
+//! second header with [`with_header_name`](crate::BearerAuthLayer::with_header_name). Each has its own
+//! provider and replays:
+//!
+//! ```
+//! # use http::{HeaderName, Request, Response}; use tower::{ServiceBuilder, ServiceExt};
+//! # use tower_bearer::{BearerAuthLayer, BoxError, Origins, StaticProvider};
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), BoxError> {
+//! # let client = tower::service_fn(|request: Request<()>| async move {
+//! #     assert_eq!(format!("{:?}", request.headers()), r#"{"x-session": Sensitive, "authorization": Sensitive}"#);
+//! #     Ok::<_, BoxError>(Response::new(()))
+//! # });
+//! # let session = BearerAuthLayer::new(StaticProvider::new("abc")?, Origins::any_https());
+//! # let bearer = session.clone();
+//! let client = ServiceBuilder::new()
+//!     .layer(session.with_header_name(HeaderName::from_static("x-session")))
+//!     .layer(bearer)
+//!     .service(client);
+//! # client.oneshot(Request::new(())).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! A request is sent three times at most, even if everything is rejected:
+//!
+//! | dead tokens | sends | logins, if the API says which token is dead | if it does not |
+//! | --- | --- | --- | --- |
+//! | none | 1 | none | none |
+//! | the inner one | 2 | 1 | 1 |
+//! | the outer one | 2, or 3 if the API does not say | 1 | 2, one of them useless |
+//! | both | 3 | 2 | 2; for ten requests at once 3 |
+//!
+//! If a status or header says which token is dead, give each layer its own
+//! [`rejected_if`](crate::BearerAuthLayer::rejected_if). If nothing says it, put the layer whose tokens
+//! die more often inside: the inner layer logs in first.
+//!
+//! Both layers read the request's [`PerRequest`](crate::PerRequest). The receipt in it is the inner
+//! layer's.
+//!
+//! If both layers have the same header, the outer one's token is sent. The inner one takes it for the
+//! caller's: it never logs in, counts a bare request and leaves no receipt.
+//!
+//! # A layer that may be absent
+//!
+//! With the layer, the error of a stack is a [`BoxError`](crate::BoxError). Without it, the error is
+//! the client's own. So put `map_err(BoxError::from)` beneath tower's `option_layer`:
+//!
+//! ```
+//! # use http::{Request, Response}; use tower::{ServiceBuilder, ServiceExt};
+//! # use tower_bearer::{BearerAuthLayer, BoxError, Origins, StaticProvider};
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), BoxError> {
+//! # let client = tower::service_fn(|request: Request<()>| async move {
+//! #     Ok::<_, std::io::Error>(Response::new(request.headers().get("authorization").cloned()))
+//! # });
+//! let bearer = |token: Option<&str>| -> Result<Option<BearerAuthLayer<StaticProvider>>, BoxError> {
+//!     let Some(token) = token else { return Ok(None) };
+//!     Ok(Some(BearerAuthLayer::new(StaticProvider::new(token)?, Origins::any_https())))
+//! };
+//! for (token, sent) in [(Some("abc"), Some("Bearer abc")), (None, None)] {
+//!     let client = ServiceBuilder::new()
+//!         .option_layer(bearer(token)?)
+//!         .map_err(BoxError::from)
+//!         .service(client);
+//!     let response = client.oneshot(Request::new(())).await?;
+//!     assert_eq!(response.body().as_ref().map(|it| it.to_str()).transpose()?, sent);
+//! }
 //! # Ok(()) }
 //! ```
 //!
