@@ -100,6 +100,8 @@ enum Kind {
     ForeignOrigin {
         origin: String,
         allowed: String,
+        /// Whether it is plain `http` to another host than loopback.
+        is_in_the_clear: bool,
     },
 }
 
@@ -186,8 +188,13 @@ impl Error {
         Self::with_source(Kind::ManyHeaders, None)
     }
 
-    pub(crate) fn foreign_origin(origin: String, allowed: String) -> Self {
-        Self::with_source(Kind::ForeignOrigin { origin, allowed }, None)
+    pub(crate) fn foreign_origin(origin: String, allowed: String, is_in_the_clear: bool) -> Self {
+        let kind = Kind::ForeignOrigin {
+            origin,
+            allowed,
+            is_in_the_clear,
+        };
+        Self::with_source(kind, None)
     }
 
     fn with_source(kind: Kind, source: Option<BoxError>) -> Self {
@@ -410,8 +417,12 @@ impl fmt::Display for Kind {
             Self::ManyHeaders => f.write_str(
                 "the request has several headers of the authorization's name: set only one",
             ),
-            Self::ForeignOrigin { origin, allowed } => {
-                write!(f, "a request to {origin} is not allowed: the origins are {allowed}")
+            Self::ForeignOrigin { origin, allowed, is_in_the_clear } => {
+                write!(f, "a request to {origin} is not allowed: the origins are {allowed}")?;
+                match is_in_the_clear {
+                    true => f.write_str("; only `dangerously_in_the_clear` allows plain http"),
+                    false => Ok(()),
+                }
             }
             Self::NoRuntime => {
                 f.write_str("no Tokio runtime to log in on: poll the request within one")

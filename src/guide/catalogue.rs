@@ -91,7 +91,7 @@
 //! | none | `no authorization for this request` | The provider knows no account for it: see its source. `there is no provider` means an `Option` that is `None`. If the source is `max size reached`, the request has too many headers for another one. `the request has no key that names its account` comes from a [`KeyedProvider`](crate::KeyedProvider): see [accounts](super::accounts). |
 //! | [`Error::is_at_capacity`] | `the provider keeps at most … accounts, and found none that it may evict: raise its capacity, or try again later` | Find out why they stay: [accounts](super::accounts#how-many-accounts-are-kept) has the common causes. Then raise the capacity. |
 //! | [`Error::is_many_headers`] | `the request has several headers of the authorization's name: set only one` | Find the code that appends the header where it should insert it. |
-//! | [`Error::is_foreign_origin`] | `a request to … is not allowed: the origins are …` | Add the origin to [`Origins`](crate::Origins), or drop [`strict`](crate::Origins::strict). |
+//! | [`Error::is_foreign_origin`] | `a request to … is not allowed: the origins are …`, ``; only `dangerously_in_the_clear` allows plain http`` | Add the origin to [`Origins`](crate::Origins), or drop [`strict`](crate::Origins::strict). |
 //! | none | `no Tokio runtime to log in on: poll the request within one` | Await the request inside a Tokio runtime. |
 //! | none | `the refresh token did not help`, or the text of its `LoginError` | Only in [`CredentialEvent::RefreshFailed`], never from a request. |
 //! | none | `the provider was reset during the login` | Two resets came while this request waited. Send it again, and reset less often. |

@@ -118,6 +118,12 @@ fn is_loopback(host: &str) -> bool {
         || ipv6(host).is_some_and(|address| address.is_loopback())
 }
 
+/// Whether it is plain `http` to a host other than loopback.
+pub(crate) fn is_in_the_clear(url: &Uri) -> bool {
+    let is_http = url.scheme() == Some(&Scheme::HTTP);
+    is_http && !url.host().is_some_and(is_loopback)
+}
+
 pub(crate) fn default_port(scheme: &Scheme) -> u16 {
     if *scheme == Scheme::HTTPS { 443 } else { 80 }
 }

@@ -175,8 +175,9 @@ impl<P, R> Settings<P, R> {
         let counts = &self.counts;
         counts.foreign_requests.fetch_add(1, Ordering::Relaxed);
         Some(if self.origins.is_strict() {
-            let origin = url::origin_of(request.uri());
-            Bypass::Failed(Error::foreign_origin(origin, self.origins.listed()))
+            let (origin, allowed) = (url::origin_of(request.uri()), self.origins.listed());
+            let is_in_the_clear = url::is_in_the_clear(request.uri());
+            Bypass::Failed(Error::foreign_origin(origin, allowed, is_in_the_clear))
         } else {
             Bypass::Foreign
         })
