@@ -7,20 +7,36 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
+use bytes::Buf;
 use support::{Issuer, patient};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{Barrier, mpsc},
+    task::JoinHandle,
+};
 use tonic::{
-    Code, Request, Status, Streaming,
+    Code, Request, Response, Status, Streaming,
+    client::Grpc,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    codegen::{
+        BoxStream,
+        http::uri::PathAndQuery,
+        tokio_stream::{self, wrappers::UnboundedReceiverStream},
+    },
     transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
 use tonic_health::{
     ServingStatus,
-    pb::{HealthCheckRequest, HealthCheckResponse, health_client::HealthClient},
+    pb::{
+        HealthCheckRequest, HealthCheckResponse,
+        health_client::HealthClient,
+        health_server::{Health, HealthServer},
+    },
 };
 use tower::Layer;
 use tower_bearer::{
-    BearerAuth, BearerAuthLayer, CachedProvider, CredentialEvent, Origins, PerRequest, Receipt,
-    Replay, ReplayReady, RequestHead,
+    BearerAuth, BearerAuthLayer, CachedProvider, CredentialEvent, NoReplay, Origins, PerRequest,
+    Receipt, Replay, ReplayReady, RequestHead,
 };
 
 /// A health service that requires the token of this login, or of any login if the number is 0.
@@ -203,15 +219,53 @@ async fn a_replay_policy_without_copies_leaves_calls_working() {
     client.check(ask()).await.unwrap();
 }
 
-// 100 calls during a revocation: each is sent twice, and none fails.
-#[tokio::test]
-async fn unary_calls_are_replayed_and_streams_are_not() {
-    let scene = Scene::new().await;
-    let policy = ReplayReady::new(64 * 1024, tonic::body::Body::new);
-    let channel = scene.endpoint.connect_lazy();
-    let mut client = HealthClient::new(scene.layer().replay(policy).layer(channel));
-    client.check(ask()).await.unwrap();
-    scene.guard.good.store(2, SeqCst);
+/// A health service that rejects the first login's token as soon as 100 calls have come with it.
+struct Revokes {
+    rejected: Barrier,
+    sends: AtomicUsize,
+}
+
+#[tonic::async_trait]
+impl Health for Revokes {
+    type WatchStream = BoxStream<HealthCheckResponse>;
+
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        self.sends.fetch_add(1, SeqCst);
+        if request.metadata().get("authorization").unwrap() == "Bearer token-1" {
+            self.rejected.wait().await;
+            return Err(Status::unauthenticated("revoked"));
+        }
+        Ok(Response::new(HealthCheckResponse { status: 1 }))
+    }
+
+    async fn watch(
+        &self,
+        _: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        Err(Status::unimplemented("only `check`"))
+    }
+}
+
+/// Makes 100 calls at a revocation. Returns how often they were sent, and how many failed.
+async fn at_a_revocation<R>(policy: R, name: &str) -> (usize, usize)
+where
+    R: Replay<tonic::body::Body, Kept: Send> + Send + Sync + 'static,
+{
+    let service = Arc::new(Revokes {
+        rejected: Barrier::new(100),
+        sends: AtomicUsize::new(0),
+    });
+    let server = Server::builder().add_service(HealthServer::from_arc(Arc::clone(&service)));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+    let issuer = Issuer::new();
+    let layer = BearerAuthLayer::new(patient(issuer.clone()).build(), Origins::new(&url).unwrap());
+    let channel = Endpoint::from_shared(url).unwrap().connect_lazy();
+    let client = HealthClient::new(layer.replay(policy).layer(channel));
     let calls = (0..100).map(|_| {
         let mut client = client.clone();
         tokio::spawn(async move { client.check(ask()).await })
@@ -220,13 +274,112 @@ async fn unary_calls_are_replayed_and_streams_are_not() {
     for call in calls.collect::<Vec<_>>() {
         failed += usize::from(call.await.unwrap().is_err());
     }
-    println!(
-        "figure: grpc-unary_replayed calls=100 failed={failed} logins={}",
-        scene.issuer.logins() - 1
-    );
-    assert_eq!((failed, scene.issuer.logins()), (0, 2));
+    server.abort();
+    let (sends, logins) = (service.sends.load(SeqCst), issuer.logins() - 1);
+    println!("figure: grpc-{name} calls=100 sends={sends} failed={failed} logins={logins}");
+    (sends, failed)
+}
+
+#[tokio::test]
+async fn unary_calls_at_a_revocation_are_replayed_and_none_fails() {
+    let ready = ReplayReady::new(64 * 1024, tonic::body::Body::new);
+    assert_eq!(at_a_revocation(ready, "unary_replayed").await, (200, 0));
+    let none = at_a_revocation(NoReplay, "unary_without_replay").await;
+    assert_eq!(none, (100, 100));
+}
+
+#[tokio::test]
+async fn a_stream_of_answers_passes_a_replay_policy() {
+    let scene = Scene::new().await;
+    let policy = ReplayReady::new(64 * 1024, tonic::body::Body::new);
+    let channel = scene.endpoint.connect_lazy();
+    let mut client = HealthClient::new(scene.layer().replay(policy).layer(channel));
+    client.check(ask()).await.unwrap();
+    scene.guard.good.store(2, SeqCst);
+    // The request of a stream of answers is a single message: it is replayed too.
     let mut stream = client.watch(ask()).await.unwrap().into_inner();
     assert_eq!(next(&mut stream).await, 1);
+    scene
+        .reporter
+        .set_service_status("", ServingStatus::NotServing)
+        .await;
+    assert_eq!(next(&mut stream).await, 2);
+    assert_eq!(scene.issuer.logins(), 2);
+}
+
+/// Empty messages, for calls that no generated client makes.
+struct Empty;
+
+impl Codec for Empty {
+    type Encode = ();
+    type Decode = ();
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Empty {
+    type Item = ();
+    type Error = Status;
+
+    fn encode(&mut self, (): (), _: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        Ok(())
+    }
+}
+
+impl Decoder for Empty {
+    type Item = ();
+    type Error = Status;
+
+    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<()>, Status> {
+        message.advance(message.remaining());
+        Ok(Some(()))
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_messages_is_replayed_if_all_are_there_at_once() {
+    let scene = Scene::new().await;
+    let policy = ReplayReady::new(64 * 1024, tonic::body::Body::new);
+    let channel = scene.endpoint.connect_lazy();
+    let mut client = Grpc::new(scene.layer().replay(policy).layer(channel));
+    let path = || PathAndQuery::from_static("/grpc.health.v1.Health/Check");
+
+    scene.guard.good.store(2, SeqCst);
+    client.ready().await.unwrap();
+    let at_once = tokio_stream::iter([(), ()]);
+    let answer = client.client_streaming(Request::new(at_once), path(), Empty);
+    answer.await.unwrap();
+    assert_eq!(scene.seen(), ["Bearer token-1", "Bearer token-2"]);
+
+    // A stream that is still open is passed on: the policy does not wait for its end.
+    scene.guard.good.store(3, SeqCst);
+    for (expected, token) in [
+        (Some(Code::Unauthenticated), "Bearer token-2"),
+        (None, "Bearer token-3"),
+    ] {
+        let (messages, waiting) = mpsc::unbounded_channel();
+        messages.send(()).unwrap();
+        client.ready().await.unwrap();
+        let waiting = Request::new(UnboundedReceiverStream::new(waiting));
+        let answer = client.client_streaming(waiting, path(), Empty);
+        let sends_later = async {
+            while scene.guard.seen.lock().unwrap().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            drop(messages);
+        };
+        let (answer, ()) = tokio::join!(answer, sends_later);
+        assert_eq!(answer.err().map(|status| status.code()), expected);
+        assert_eq!(scene.seen(), [token]);
+    }
 }
 
 // For a status in the trailers: the caller gets the generation from its request.

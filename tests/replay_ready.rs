@@ -22,10 +22,11 @@ use http_body_util::{
     combinators::{BoxBody, UnsyncBoxBody},
 };
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use support::{Issuer, URL, origins};
+use support::{Issuer, URL, origins, patient};
+use tokio::sync::Barrier;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_bearer::{
-    BearerAuthLayer, CachedProvider, NoReplay, Origins, ReadyBody, Replay, ReplayEmpty,
+    BearerAuthLayer, BoxError, CachedProvider, NoReplay, Origins, ReadyBody, Replay, ReplayEmpty,
     ReplayEmptyOr, ReplayReady, RequestHead, StaticProvider,
 };
 
@@ -421,6 +422,71 @@ async fn bodies_of_axum_and_tonic_are_replayed() {
     let policy = ReplayReady::new(64 * 1024, tonic::body::Body::new);
     let body = tonic::body::Body::new(Full::from("hello"));
     assert_eq!(sends(policy, body).await, twice);
+}
+
+/// Sends 100 POSTs at a revocation: the server rejects the first login's token as soon as all have come.
+/// Returns how often they were sent, and how many failed.
+async fn at_a_revocation<B, R>(policy: R, body: fn() -> B, name: &str) -> (usize, usize)
+where
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + Unpin + 'static,
+    R: Replay<B, Kept: Send> + Send + Sync + 'static,
+{
+    let (sends, rejected) = (Arc::<AtomicUsize>::default(), Arc::new(Barrier::new(100)));
+    let counted = Arc::clone(&sends);
+    let answer = async move |headers: HeaderMap, body: Bytes| {
+        counted.fetch_add(1, SeqCst);
+        if headers["authorization"] == "Bearer token-1" {
+            rejected.wait().await;
+            return StatusCode::UNAUTHORIZED;
+        }
+        match &*body {
+            b"hello" => StatusCode::OK,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    };
+    let app = axum::Router::new().fallback(answer);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async { axum::serve(listener, app).await });
+    let http = Client::builder(TokioExecutor::new()).build_http::<B>();
+    let issuer = Issuer::new();
+    let provider = patient(issuer.clone()).build();
+    let layer = BearerAuthLayer::new(provider, Origins::new(&url).unwrap()).replay(policy);
+    let client = layer.layer(http);
+    let posts = (0..100).map(|_| {
+        let request = Request::post(&url).body(body()).unwrap();
+        tokio::spawn(client.clone().oneshot(request))
+    });
+    let mut failed = 0;
+    for post in posts.collect::<Vec<_>>() {
+        failed += usize::from(post.await.unwrap().unwrap().status() != StatusCode::OK);
+    }
+    server.abort();
+    let (sends, logins) = (sends.load(SeqCst), issuer.logins() - 1);
+    println!("figure: ready-{name} requests=100 sends={sends} failed={failed} logins={logins}");
+    (sends, failed)
+}
+
+#[tokio::test]
+async fn a_hundred_posts_at_a_revocation_are_replayed_by_one_line_and_none_fails() {
+    const LIMIT: usize = 64 * 1024;
+    fn full() -> Full<Bytes> {
+        Full::from("hello")
+    }
+    let all = (200, 0);
+    let axum = ReplayReady::new(LIMIT, axum::body::Body::new);
+    let body = || axum::body::Body::from("hello");
+    assert_eq!(at_a_revocation(axum, body, "axum").await, all);
+    let boxed = ReplayReady::new(LIMIT, ReadyBody::boxed);
+    assert_eq!(
+        at_a_revocation(boxed, || full().boxed(), "boxed").await,
+        all
+    );
+    let boxed = ReplayReady::new(LIMIT, ReadyBody::boxed_unsync);
+    let body = || full().boxed_unsync();
+    assert_eq!(at_a_revocation(boxed, body, "boxed_unsync").await, all);
+    let none = at_a_revocation(NoReplay, || full().boxed(), "without_replay").await;
+    assert_eq!(none, (100, 100));
 }
 
 #[tokio::test]

@@ -623,6 +623,10 @@ pub(crate) const SECTIONS: &[Section] = &[
             ),
             row("grpc", "A gRPC client over a socket is rejected."),
             row(
+                "judged",
+                "100 requests are rejected together, in the body of a 200. Their callers judge them.",
+            ),
+            row(
                 "keyed",
                 "One provider has many accounts, more than it may keep. Logins fail, receipts come late.",
             ),
@@ -637,6 +641,10 @@ pub(crate) const SECTIONS: &[Section] = &[
             row(
                 "public_api",
                 "The public API equals the listing in the repository.",
+            ),
+            row(
+                "ready",
+                "100 POSTs over sockets are rejected together. Their bodies cannot be copied.",
             ),
             row(
                 "reentrancy",
