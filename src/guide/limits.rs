@@ -16,8 +16,10 @@
 //!
 //! - **gRPC status in trailers.** The layer reads `grpc-status` in headers only, since it passes bodies
 //!   on untouched. A server that sends headers or a message first says `UNAUTHENTICATED` in its
-//!   trailers. Mark the request with [`PerRequest::judged_by_caller`] and reject by hand.
-//! - **Rejections in a body**, as with GraphQL or an HTML login page at status 200. The same remedy.
+//!   trailers. Mark the request with [`PerRequest::judged_by_caller`] and reject by hand, as
+//!   [`grpc`](crate::guide::grpc#where-a-server-says-unauthenticated) shows.
+//! - **Rejections in a body**, as with GraphQL or an HTML login page at status 200. The same remedy:
+//!   [`rejections`](crate::guide::rejections#judging-by-hand) has the code.
 //! - **Redirects inside the layer.** The layer sees only their last answer: see
 //!   [`layer_order`](crate::guide::layer_order).
 //! - **Other clients of the account.** [`CredentialEvent::Contended`] is a suspicion, never a fact. A

@@ -24,6 +24,7 @@
 //! - [`shutdown`]: the end of a program, and a store that survives a crash
 //! - [`origins`]: where the token may go
 //! - [`hyper`]: hyper-util's client, hyper's own connections, and a proxy
+//! - [`grpc`]: tonic: what to type, replays, timeouts and statuses
 //! - [`layer_order`]: which layers go outside this one, and which inside
 //! - [`runtimes`]: many runtimes, threads and the cost of clones
 //! - [`defaults`]: every default, and why
@@ -47,6 +48,7 @@ pub mod errors_do_not_compile;
 pub mod exclusive_or_concurrent;
 pub mod files;
 pub mod getting_started;
+pub mod grpc;
 pub mod internals;
 pub mod http_logins;
 pub mod https_logins;
