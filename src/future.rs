@@ -217,7 +217,8 @@ where
         let Handling::Pending { pending, share } = this.handling else {
             unreachable!("only a pending request has no response to wait for");
         };
-        let response = ready!(pending.as_mut().poll_call(share, cx))?;
+        let response = ready!(pending.as_mut().poll_call(share, cx));
+        let response = response.inspect_err(|error| share.count_failed(error))?;
         if let Some(sent) = pending.sent_without_replay()
             // Move the `Arc`: cloning it would contend with the other waiters.
             && let Handling::Pending { share, .. } = mem::replace(this.handling, Handling::Bare)

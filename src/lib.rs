@@ -75,7 +75,7 @@
 //! | treat one request differently | [`PerRequest`] |
 //! | learn why a rejected request was not replayed | [`RejectionReport`] |
 //! | store refresh tokens, and start with one | [`RefreshToken`], [`CachedProviderBuilder`] |
-//! | observe logins and rejections | [`CachedProvider::snapshot`], [`CredentialEvent`], feature `tracing` |
+//! | observe logins and rejections | [`CachedProvider::snapshot`], [`CredentialEvent`], features `metrics` and `tracing` |
 //! | change timeouts, margins and pauses | [`CachePolicy`] |
 //! | test your code | `test_util`, feature `test-util` |
 //!
@@ -93,6 +93,7 @@
 //! | --- | --- |
 //! | `files` | `TokenFile`: a token in a file that somebody else writes; `SecretFile`: a login's secret in a file |
 //! | `json` | `HttpLogin`: a login that is one POST with a JSON answer |
+//! | `metrics` | counters of logins, rejections and requests, for the facade `metrics`: see [metrics](guide::metrics) |
 //! | `oauth2` | `OAuth2Grant` and `OAuth2Issuer`: the grants of OAuth 2.0 and discovery, for `HttpLogin` |
 //! | `quable` | `presets::Quable`: Quable PIM |
 //! | `reqwest-middleware-05` | [`BearerAuthLayer`] is a middleware of reqwest-middleware 0.5, for reqwest 0.13: see [the guide](guide::reqwest) |
@@ -109,8 +110,9 @@
 //!
 //! The minimum supported Rust version is 1.89. A release that raises it raises the minor version, and
 //! names it in the changelog; the new minimum is at least six months old. Until 1.0 a breaking change
-//! raises the minor version as well. Features, public types, documented defaults, and the
-//! [target and fields](guide::logging#what-is-stable) of log lines are covered; the text of errors, of
+//! raises the minor version as well. Features, public types, documented defaults, the
+//! [target and fields](guide::logging#what-is-stable) of log lines and the
+//! [names and labels](guide::metrics#what-is-stable) of metrics are covered; the text of errors, of
 //! events and of `Debug` is not.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -146,6 +148,7 @@ pub mod test_util;
         doctest,
         feature = "files",
         feature = "json",
+        feature = "metrics",
         feature = "oauth2",
         feature = "quable",
         feature = "reqwest-middleware-05",

@@ -207,7 +207,7 @@ where
         }
         let head = RequestHead::of(&request);
         if share.provider.sends_bare(head) {
-            return self.call_bypass(request, Bypass::Untouched);
+            return self.call_bypass(request, Bypass::ByProvider);
         }
         let acquire = share.provider.acquire_for(head);
         // The login may need the slot that `poll_ready` reserved: give it back before waiting.
@@ -223,8 +223,8 @@ where
         S: Service<Request<B>> + Clone,
         R: Replay<B>,
     {
-        let handling = match bypass {
-            Bypass::Untouched | Bypass::Foreign => Handling::Bare,
+        let handling = match &bypass {
+            Bypass::PerRequest | Bypass::ByProvider | Bypass::Foreign => Handling::Bare,
             Bypass::CallersHeader => Handling::CallersHeader {
                 exchange: self.per_service.share.rejection.exchange(&request),
                 share: self.per_service.share.clone(),
@@ -233,10 +233,10 @@ where
                 // This request is never sent: another may use the slot that `poll_ready` reserved.
                 self.release_slot();
                 let (service, share) = (self.inner.clone(), self.per_service.share.clone());
-                return ResponseFuture::pending(Pending::failed(error, service), share);
+                return ResponseFuture::pending(Pending::failed(error.clone(), service), share);
             }
         };
-        self.per_service.share.count_bare(&request);
+        self.per_service.share.count_bare(&request, &bypass);
         ResponseFuture::sent(self.inner.call(request), handling)
     }
 

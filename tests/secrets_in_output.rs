@@ -1,11 +1,12 @@
-//! No secret is printed (FAILURES.md, K1 to K3, R20, R21, trap 19).
+//! No secret is printed (FAILURES.md, K1 to K3, K11, R20, R21, trap 19).
 //!
-//! Scenarios of every kind run while all traces, formatted values and panics are captured. The
+//! Scenarios of every kind run while all traces, metrics, formatted values and panics are captured. The
 //! output is searched for the secrets in every encoding that a log may use.
 
 mod support;
 
 use std::{
+    collections::BTreeSet,
     convert::Infallible,
     error::Error as _,
     fmt::{Debug, Display},
@@ -28,6 +29,7 @@ use http::{
 };
 use http_body_util::Full;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use metrics_util::debugging::DebuggingRecorder;
 use serde_json::json;
 use support::{Capture, HttpClient, RawServer, http_client, patient, quable};
 use tokio::net::TcpListener;
@@ -590,6 +592,10 @@ async fn held_back(run: &mut Run) {
     }
     run.debug(&provider.snapshot());
     run.debug(&provider.snapshot().held_back().unwrap());
+    // Bare, since its origin is foreign.
+    let elsewhere = format!("https://user:{CLIENT_SECRET}@other.example.com/{TOKEN}?{TOKEN}");
+    let elsewhere = Request::get(elsewhere).body(()).unwrap();
+    layer.layer(api).oneshot(elsewhere).await.unwrap();
 }
 
 /// A middleware that prints each request and response.
@@ -647,6 +653,9 @@ async fn no_secret_is_ever_printed() {
             capture.say(format!("{info} {info:?} {payload}"));
         }));
     }
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    recorder.install().unwrap();
     let mut run = Run {
         capture: capture.clone(),
         types: Vec::new(),
@@ -667,6 +676,16 @@ async fn no_secret_is_ever_printed() {
     held_back(&mut run).await;
     reqwest(&mut run).await;
     drop(panic::take_hook());
+
+    // The metrics of all of them.
+    let (mut names, mut labels) = (BTreeSet::new(), 0);
+    for (key, _, _, _) in snapshotter.snapshot().into_vec() {
+        names.insert(key.key().name().to_owned());
+        labels += key.key().labels().len();
+        capture.say(format!("{key:?}"));
+    }
+    println!("figure: K11 metrics~={} labels~={labels}", names.len());
+    assert!(names.len() >= 8, "{names:?}");
 
     // Every public type was formatted, so a new one cannot be forgotten.
     let listing = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/public-api.txt");

@@ -82,7 +82,7 @@ pub(crate) struct ErrorCode(&'static str);
 
 impl ErrorCode {
     /// RFC 6749, sections 5.2 and 4.1.2.1, and RFC 8628, section 3.5.
-    const REGISTERED: [&'static str; 13] = [
+    pub(crate) const REGISTERED: [&'static str; 13] = [
         "invalid_request",
         "invalid_client",
         "invalid_grant",

@@ -4,6 +4,8 @@
 mod exchange;
 #[cfg(feature = "oauth2")]
 mod discovery;
+#[cfg(feature = "metrics")]
+mod error_type;
 mod login;
 mod recovery;
 

@@ -165,13 +165,14 @@
 //!   makes the login anew. If the login reads the password each time, a
 //!   [`reset`](CachedProvider::reset) of [`for_key`](KeyedProvider::for_key) is enough.
 //! - [`find`](KeyedProvider::find) creates no account: use it for a look at one key.
-//! - For metrics, go through [`accounts`](KeyedProvider::accounts), which has a
+//! - For [metrics](super::metrics) and [log lines](super::logging) with the account:
+//!   `.configure(|tenant, account| account.account_name(tenant.0.to_string()))`. Each account then has
+//!   series of its own: do so for a few hundred accounts, not for a million.
+//! - For a list of all accounts, go through [`accounts`](KeyedProvider::accounts), which has a
 //!   [`snapshot`](CachedProvider::snapshot) for each key. Drop the list after use, since it keeps the
 //!   accounts from being evicted.
 //! - [`configure`](KeyedProviderBuilder::configure) can set an observer that knows the key:
 //!   `account.on_event(move |event| …)`.
-//! - For [log lines](super::logging) with the account:
-//!   `.configure(|tenant, account| account.account_name(tenant.0.to_string()))`.
 //! - Raise an alarm for [`is_at_capacity`](crate::Error::is_at_capacity): requests of customers fail.
 //!
 //! # What it costs

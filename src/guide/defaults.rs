@@ -176,4 +176,4 @@
 //! | full login after an unprocessed refresh | none | It would be one more request to a server in trouble: `full_login_after`. |
 //! | lifetime of a JWT | its `exp` minus its `iat`, if nothing else has a lifetime | The token says it anyway; the crate does not verify it. |
 //! | redirects | not followed | They would take the password to another host. |
-//! | features | none | A feature adds API, and `tracing` adds log lines. |
+//! | features | none | A feature adds API; `tracing` adds log lines, and `metrics` metrics. |

@@ -5,7 +5,6 @@
 //! | what | instead |
 //! | --- | --- |
 //! | device codes and other sign-ins of OAuth 2.0 | a [`Login`] of your own, or [`login_fn`] around an OAuth client. The other grants are [built in](super::oauth2). |
-//! | metrics | count [`CredentialEvent`]s in an [observer](crate::CachedProviderBuilder::on_event), and export [`Snapshot`] |
 //! | one session for many processes | each process logs in for itself. If your API revokes the other's token, give each process its own account, or write a [`CredentialProvider`] over a shared store. |
 //! | a credential that survives a restart | [`on_credential`] to store it, [`starting_with`] to begin with it; [`shutdown`](crate::guide::shutdown) has a store |
 //! | logins without a request | call [`CachedProvider::acquire`] at start; no timer renews an unused credential |
@@ -83,33 +82,10 @@
 //! - A closure cannot be named. A struct that holds a client takes [`CachedProvider`] or
 //!   [`BoxProvider`] as its type, and a function pointer in its replay policy.
 //!
-//! A sketch of metrics without a metrics crate:
-//!
-//! ```
-//! use std::sync::{Arc, atomic::{AtomicU64, Ordering::Relaxed}};
-//! use tower_bearer::{BoxError, CachedProvider, Credential, CredentialEvent, login_fn};
-//!
-//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), BoxError> {
-//! let failures = Arc::new(AtomicU64::new(0));
-//! let count = Arc::clone(&failures);
-//! let provider = CachedProvider::builder(login_fn(|_| async { Err::<Credential, _>("offline".into()) }))
-//!     .on_event(move |event| {
-//!         if let CredentialEvent::LoginFailed { .. } = event {
-//!             count.fetch_add(1, Relaxed);
-//!         }
-//!     })
-//!     .build();
-//! assert!(provider.acquire().await.is_err());
-//! assert_eq!(failures.load(Relaxed), 1);
-//! assert_eq!(provider.snapshot().failed_logins(), 1); // the same, without an observer
-//! # Ok(()) }
-//! ```
-//!
 //! [`Login`]: crate::Login
 //! [`login_fn`]: crate::login_fn
 //! [`CredentialEvent`]: crate::CredentialEvent
 //! [`CredentialEvent::Contended`]: crate::CredentialEvent::Contended
-//! [`Snapshot`]: crate::Snapshot
 //! [`CredentialProvider`]: crate::CredentialProvider
 //! [`BoxProvider`]: crate::BoxProvider
 //! [`CachedProvider`]: crate::CachedProvider

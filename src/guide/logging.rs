@@ -125,10 +125,11 @@
 //! | `lost` | was dropped with its runtime, or is no longer driven |
 //! | `discarded` | ended after a [`reset`](crate::CachedProvider::reset), a [`set_credential`](crate::CachedProvider::set_credential) or a [`sign_out`](crate::CachedProvider::sign_out) |
 //!
-//! # Count with events, not with lines
+//! # Count with metrics or events, not with lines
 //!
-//! For metrics, use [`on_event`](crate::CachedProviderBuilder::on_event). It needs no feature and no
-//! filter, and its types are checked by the compiler:
+//! The feature `metrics` has [metrics](super::metrics) ready. For your own, use
+//! [`on_event`](crate::CachedProviderBuilder::on_event). It needs no feature and no filter, and its types
+//! are checked by the compiler:
 //!
 //! ```
 //! use std::{sync::{Arc, Mutex}, time::Duration};

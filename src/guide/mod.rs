@@ -29,6 +29,7 @@
 //! - [`runtimes`]: many runtimes, threads and the cost of clones
 //! - [`defaults`]: every default, and why
 //! - [`logging`]: spans, log lines, levels and names
+//! - [`metrics`]: counters, durations and the expiry, for Prometheus or OpenTelemetry
 //! - [`catalogue`]: every event, error and log line, and what to do about it
 //!
 //! # Background
@@ -58,6 +59,7 @@ pub mod layer_order;
 pub mod limits;
 pub mod logging;
 pub mod login_does_not_compile;
+pub mod metrics;
 pub mod migrating;
 pub mod oauth2;
 pub mod origins;

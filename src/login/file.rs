@@ -1,5 +1,7 @@
 //! Reads a secret from a file that somebody else writes. It blocks: call it on a thread for that.
 
+#[cfg(feature = "metrics")]
+use std::iter;
 use std::{
     error, fmt,
     fs::{self, File, Metadata},
@@ -155,6 +157,36 @@ impl FileError {
         match &self.problem {
             Problem::Unreadable(error) => error.kind(),
             _ => io::ErrorKind::InvalidData,
+        }
+    }
+}
+
+/// The word of the first error of a file in the chain, for the label `error.type` of a metric.
+#[cfg(feature = "metrics")]
+pub(super) fn error_type(error: &(dyn error::Error + 'static)) -> Option<&'static str> {
+    let in_one = |error: &(dyn error::Error + 'static)| {
+        let wrapped = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        let in_io_error = wrapped.and_then(|it| it.downcast_ref::<FileError>());
+        let found = error.downcast_ref::<FileError>().or(in_io_error)?;
+        Some(found.problem.error_type())
+    };
+    iter::successors(Some(error), |error| error.source()).find_map(in_one)
+}
+
+#[cfg(feature = "metrics")]
+impl Problem {
+    fn error_type(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "file_unreadable",
+            Self::NoFile => "file_irregular",
+            Self::Changing => "file_changing",
+            Self::TooLong => "file_too_long",
+            Self::NotText => "file_not_utf8",
+            Self::Empty => "file_empty",
+            Self::NoToken(_) => "file_without_token",
+            Self::HalfOfAJwt => "file_with_half_a_jwt",
         }
     }
 }

@@ -28,6 +28,8 @@ mod token_file;
 mod secret_file;
 #[cfg(feature = "files")]
 mod file;
+#[cfg(feature = "metrics")]
+mod error_type;
 #[cfg(any(feature = "files", feature = "json"))]
 mod jwt;
 #[cfg(any(feature = "files", feature = "json"))]
@@ -38,6 +40,8 @@ pub(crate) mod challenge;
 
 use std::{pin::Pin, sync::Arc};
 
+#[cfg(feature = "metrics")]
+pub(crate) use self::error_type::error_type;
 #[cfg(feature = "oauth2")]
 pub use self::oauth2::{OAuth2Grant, OAuth2Issuer, ReservedParameter};
 pub(crate) use self::request::RefreshTokenSlot;

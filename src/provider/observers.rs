@@ -2,7 +2,10 @@
 
 #[cfg(feature = "tracing")]
 mod log;
+mod measure;
 mod span;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+mod words;
 
 use std::{
     borrow::Cow,
@@ -11,6 +14,8 @@ use std::{
 
 pub(super) use self::span::LoginSpan;
 use super::receipt::Reason;
+#[cfg(feature = "metrics")]
+use crate::runtime::measure::Descriptions;
 use crate::{credential::Generation, error::Error, login::LoginReason, runtime::catch};
 
 /// An event in the life of a [`CachedProvider`](crate::CachedProvider)'s credential.
@@ -133,6 +138,8 @@ pub(super) struct Names {
 pub(super) struct Observers {
     pub(super) names: Names,
     pub(super) on_event: Option<Observer>,
+    #[cfg(feature = "metrics")]
+    descriptions: Descriptions,
 }
 
 impl Observers {
@@ -140,14 +147,17 @@ impl Observers {
         // An error of the user's login may panic when it is printed.
         #[cfg(feature = "tracing")]
         let _ = catch(|| log::log(&self.names, event));
+        self.measure(event);
         if let Some(observer) = &self.on_event {
             // An observer's panic stays away from requests and logins.
             let _ = catch(|| observer(event));
         }
     }
 
-    /// Reports the end of a login, within its span, and closes the span.
-    pub(super) fn login_ended(&self, span: &LoginSpan, event: &CredentialEvent) {
+    /// Reports the end of a login, within its span, and closes the span. So many requests have waited
+    /// since the end of the previous login.
+    pub(super) fn login_ended(&self, span: &LoginSpan, event: &CredentialEvent, waits: u64) {
+        self.measure_waits(waits);
         span.within(|| self.notify(event));
         // Afterwards: a formatter would print these fields before the line, which has them too.
         span.record_end(event);

@@ -17,9 +17,14 @@ use super::sent::{Rejection, Sent};
 use crate::runtime::TARGET;
 use crate::{
     credential::Authorization,
-    error::Error,
+    error::{BoxError, Error},
     origin::{Origins, url},
     provider::{CredentialProvider, PerRequest, Receipt, Rejected, Verdict},
+};
+#[cfg(feature = "metrics")]
+use crate::{
+    login::error_type,
+    runtime::measure::{BARE_REQUESTS, Descriptions, FAILED_REQUESTS, REPLAYS, count, word},
 };
 
 /// Each share holds a copy. Behind an `Arc` of their own, they would cost each request one more
@@ -64,6 +69,8 @@ struct Counts {
     /// The foreign origins that were logged.
     #[cfg(feature = "tracing")]
     logged_origins: Mutex<Vec<String>>,
+    #[cfg(feature = "metrics")]
+    descriptions: Descriptions,
 }
 
 /// Whether the layer replaces an authorization header that the caller has set.
@@ -76,13 +83,28 @@ enum CallersHeader {
 /// The handling of a request that gets no authorization.
 pub(crate) enum Bypass {
     /// Send it unchanged: the caller wants it bare.
-    Untouched,
+    PerRequest,
+    /// Send it unchanged: the provider wants it bare.
+    ByProvider,
     /// Send it unchanged: its origin is foreign.
     Foreign,
     /// Send it unchanged: the caller has set the authorization.
     CallersHeader,
     /// Do not send it.
     Failed(Error),
+}
+
+#[cfg(feature = "metrics")]
+impl Bypass {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::PerRequest => "per_request",
+            Self::ByProvider => "provider",
+            Self::Foreign => "foreign_origin",
+            Self::CallersHeader => "callers_header",
+            Self::Failed(_) => unreachable!("such a request is not sent"),
+        }
+    }
 }
 
 impl<P, R> Settings<P, R> {
@@ -164,7 +186,7 @@ impl<P, R> Settings<P, R> {
     /// the request waits for an authorization.
     pub(crate) fn bypass<B>(&self, request: &Request<B>) -> Option<Bypass> {
         if PerRequest::of(request.extensions()).is_some_and(PerRequest::is_bare) {
-            return Some(Bypass::Untouched);
+            return Some(Bypass::PerRequest);
         }
         if let Some(bypass) = self.callers_header_bypass(request) {
             return Some(bypass);
@@ -233,8 +255,12 @@ impl<P, R> Settings<P, R> {
     }
 
     /// Counts a request that is sent bare.
-    pub(crate) fn count_bare<B>(&self, request: &Request<B>) {
+    pub(crate) fn count_bare<B>(&self, request: &Request<B>, bypass: &Bypass) {
         self.counts.bare_requests.fetch_add(1, Ordering::Relaxed);
+        #[cfg(feature = "metrics")]
+        self.measure(BARE_REQUESTS, Some(word("reason", bypass.word())));
+        #[cfg(not(feature = "metrics"))]
+        let _ = bypass;
         if let Some(per_request) = PerRequest::of(request.extensions()) {
             per_request.set_receipt(None);
         }
@@ -243,6 +269,26 @@ impl<P, R> Settings<P, R> {
     /// Counts a replay.
     pub(crate) fn count_replay(&self) {
         self.counts.replays.fetch_add(1, Ordering::Relaxed);
+        #[cfg(feature = "metrics")]
+        self.measure(REPLAYS, None);
+    }
+
+    /// Counts a request that is never sent, unless the inner service has failed.
+    pub(crate) fn count_failed(&self, error: &BoxError) {
+        #[cfg(feature = "metrics")]
+        if let Some(error) = error.downcast_ref() {
+            self.measure(FAILED_REQUESTS, Some(word("error.type", error_type(error))));
+        }
+        #[cfg(not(feature = "metrics"))]
+        let _ = error;
+    }
+
+    /// Measures one request. The layer knows no name of its provider.
+    #[cfg(feature = "metrics")]
+    #[cold]
+    fn measure(&self, name: &'static str, label: Option<metrics::Label>) {
+        self.counts.descriptions.ensure();
+        count(name, 1, Vec::from_iter(label));
     }
 
     /// Adds the authorization header. If the caller has set one that must be kept, returns a bypass.

@@ -500,11 +500,7 @@ pub(crate) const SECTIONS: &[Section] = &[
                 "The comparison of tokens leaks timing.",
                 "generations are compared, never tokens",
             ),
-            struck(
-                "K11",
-                "A metric label contains a secret.",
-                "not built: metrics",
-            ),
+            row("K11", "A metric label contains a secret."),
             row("K12", "CONNECT, an upgrade, and a request in proxy form."),
         ],
     },
@@ -633,6 +629,10 @@ pub(crate) const SECTIONS: &[Section] = &[
             row(
                 "kills",
                 "A process with single-use refresh tokens is killed, at each moment of a login and of its store.",
+            ),
+            row(
+                "metrics",
+                "Each failure has a value of the label `error.type` of its own.",
             ),
             row(
                 "models",

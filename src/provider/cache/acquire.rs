@@ -245,13 +245,13 @@ impl Cache {
         // Waiting needs a runtime as well, since each waiter has a deadline.
         let runtime = Handle::try_current().map_err(|_| Error::no_runtime())?;
         if let Some(flight) = locked.flight.clone() {
-            locked.counts.waits += 1;
+            locked.count_wait();
             return Ok(Found::Flight(flight, runtime));
         }
         if let Some(failure) = locked.pause_at(now) {
             return Err(failure.clone());
         }
-        locked.counts.waits += 1;
+        locked.count_wait();
         let reason = self.login_reason(&locked, now);
         let login_runtime = self.setup.runtime.as_ref().unwrap_or(&runtime);
         let flight = self.start_login(locked, login_runtime, now, reason);

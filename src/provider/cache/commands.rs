@@ -26,7 +26,10 @@
 //! | is with the server, and is rejected later | its generation is no longer known: no login, no replay |
 //! | was rejected, and is about to be replayed | its generation is older than the sign-out: it fails |
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    mem,
+    sync::{Arc, atomic::Ordering},
+};
 
 use super::{
     Cache, Entry, Locked, backoff::BackOff, flight::Flight, keep_warm::Changes, lifespan::Source,
@@ -59,6 +62,7 @@ impl Cache {
         let dropped = self.forget_credential(&mut locked);
         let changes = locked.changes.clone();
         drop(locked);
+        self.measure_expiry();
         self.retire(dropped.entry.as_deref(), None, Retirement::Replaced);
         Changes::notify(changes.as_deref());
     }
@@ -82,6 +86,7 @@ impl Cache {
             .as_ref()
             .and_then(|flight| flight.refresh_token().take())
             .filter(|untaken| !is_same(untaken, held.as_ref()));
+        self.measure_expiry();
         self.setup.observers.notify(&CredentialEvent::SignedOut);
         self.retire(dropped.entry.as_deref(), held, Retirement::SignedOut);
         self.retire(None, untaken, Retirement::SignedOut);
@@ -141,6 +146,7 @@ impl Cache {
         let flight = locked.flight.clone();
         let changes = locked.changes.clone();
         drop(locked);
+        self.measure_expiry();
         let event = CredentialEvent::CredentialSet { generation };
         self.setup.observers.notify(&event);
         self.retire(replaced.as_deref(), unspent, Retirement::Replaced);
@@ -249,6 +255,7 @@ impl Cache {
         }
         let held = locked.refresh_token.clone();
         locked.counts.discarded_logins += 1;
+        let waits = mem::take(&mut locked.waits);
         let changes = locked.changes.clone();
         drop(locked);
         let event = CredentialEvent::LoginDiscarded {
@@ -256,7 +263,8 @@ impl Cache {
             reason: flight.request().reason(),
             duration: flight.duration(),
         };
-        self.setup.observers.login_ended(flight.span(), &event);
+        let observers = &self.setup.observers;
+        observers.login_ended(flight.span(), &event, waits);
         let reason = match discard {
             Discard::SignedOut => Retirement::SignedOut,
             Discard::Reset | Discard::Replaced => Retirement::Replaced,

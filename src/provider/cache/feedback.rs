@@ -30,6 +30,12 @@ impl Cache {
     /// Handles a rejection: takes the generation out of use if it is the current one and a login may be
     /// made.
     pub(in crate::provider) fn reject(&self, rejected: &Rejected<'_>) -> Verdict {
+        let verdict = self.judge(rejected);
+        self.setup.observers.measure_rejection(verdict);
+        verdict
+    }
+
+    fn judge(&self, rejected: &Rejected<'_>) -> Verdict {
         let receipt = rejected.receipt;
         let generation = receipt.generation();
         let now = Moment::of(&*self.setup.clock);
@@ -86,6 +92,9 @@ impl Cache {
         locked.counts.contentions += u64::from(is_contended);
         let changes = locked.changes.clone();
         drop(locked);
+        if verdict.is_log_in() {
+            self.measure_expiry();
+        }
         let observers = &self.setup.observers;
         observers.notify(&CredentialEvent::Rejected {
             generation,

@@ -207,6 +207,11 @@ impl Lifespan {
         self.end.left(now)
     }
 
+    /// The end of its lifetime by the wall clock. `None` without an expiry.
+    pub(super) fn ends_at(&self) -> Option<SystemTime> {
+        self.end.wall
+    }
+
     /// Whether a new credential may last for `needed`. If not, another login cannot help.
     pub(super) fn could_outlast(&self, needed: Duration) -> bool {
         self.longest.is_none_or(|longest| needed < longest)

@@ -175,6 +175,8 @@ struct Locked {
     /// Whether a provider for many accounts has forgotten the cache: no login may start.
     is_evicted: bool,
     counts: Counts,
+    /// How often a request has begun to wait since the last login ended.
+    waits: u64,
 }
 
 struct RejectedEntry {
@@ -209,10 +211,14 @@ impl Cache {
         let entry = credential.map(|it| cache.entry(&it, Source::Caller(now), now));
         let mut locked = cache.lock();
         locked.refresh_token = refresh_token.map(|token| token.counted_from(now));
+        let has_credential = entry.is_some();
         if let Some(entry) = entry {
             cache.publish(&mut locked, entry, now);
         }
         drop(locked);
+        if has_credential {
+            cache.measure_expiry();
+        }
         cache
     }
 
@@ -314,6 +320,14 @@ impl Cache {
         })
     }
 
+    /// To be called without a lock, after each change of the current credential.
+    fn measure_expiry(&self) {
+        self.setup.observers.measure_expiry(|| {
+            let current = self.current.load();
+            Some(current.as_ref()?.lifespan.ends_at())
+        });
+    }
+
     /// A number from 0 to 1, whatever the user's source of randomness returns.
     fn jitter(&self) -> f64 {
         let random = (self.setup.random)();
@@ -350,7 +364,13 @@ impl Locked {
             watch: Watch::default(),
             is_evicted: false,
             counts: Counts::default(),
+            waits: 0,
         }
+    }
+
+    fn count_wait(&mut self) {
+        self.counts.waits += 1;
+        self.waits += 1;
     }
 
     fn has_flight(&self, flight: &Arc<Flight<Arc<Entry>>>) -> bool {

@@ -242,11 +242,14 @@ impl Cache {
             }
         };
         let _dropped_unlocked = mem::replace(&mut locked.failure, failure);
+        let waits = mem::take(&mut locked.waits);
         let changes = locked.changes.clone();
         drop(locked);
         // Observers run before waiters wake up. An observer that blocks delays waiters up to their
         // deadline; then they read the credential themselves.
-        self.setup.observers.login_ended(flight.span(), &event);
+        self.measure_expiry();
+        let observers = &self.setup.observers;
+        observers.login_ended(flight.span(), &event, waits);
         self.retire(replaced.as_deref(), unspent, Retirement::Replaced);
         flight.complete(outcome);
         Changes::notify(changes.as_deref());

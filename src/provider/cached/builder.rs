@@ -116,18 +116,18 @@ impl CachedProviderBuilder {
         self
     }
 
-    /// Names the provider in spans and log lines, and in `Debug`. Defaults to none.
+    /// Names the provider in spans, log lines and metrics, and in `Debug`. Defaults to none.
     ///
-    /// The name is printed, so it must not be a secret. An example is in the guide:
-    /// [logging](crate::guide::logging).
+    /// The name is printed, so it must not be a secret. Examples are in the guide:
+    /// [logging](crate::guide::logging), [metrics](crate::guide::metrics).
     pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.setup.observers.names.provider = Some(name.into());
         self
     }
 
-    /// Names the account in spans and log lines, and in `Debug`. Defaults to none.
+    /// Names the account in spans, log lines and metrics, and in `Debug`. Defaults to none.
     ///
-    /// The name is printed. If an account's key is confidential, such as an e-mail address, pass a
+    /// The name is printed, and each name has metrics of its own. If an account's key is confidential, such as an e-mail address, pass a
     /// number or a hash instead.
     pub fn account_name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.setup.observers.names.account = Some(name.into());

@@ -2,9 +2,8 @@
 
 use std::{error::Error as _, time::Duration};
 
-use super::{CredentialEvent, Names};
+use super::{CredentialEvent, Names, words::reason_word};
 use crate::{
-    error::Error,
     login::{LoginReason, Session},
     runtime::TARGET,
 };
@@ -125,33 +124,11 @@ pub(super) fn session_word(session: Session) -> &'static str {
     }
 }
 
-pub(super) fn reason_word(reason: LoginReason) -> &'static str {
-    match reason {
-        LoginReason::First => "first",
-        LoginReason::Expired => "expired",
-        LoginReason::RefreshAhead => "refresh_ahead",
-        LoginReason::Rejected(_) => "rejected",
-        LoginReason::Requested => "requested",
-    }
-}
-
 /// The number of the rejected generation, if the login was made for a rejection.
 pub(super) fn rejected(reason: LoginReason) -> Option<u64> {
     match reason {
         LoginReason::Rejected(generation) => Some(generation.number().get()),
         _ => None,
-    }
-}
-
-pub(super) fn failure_word(error: &Error) -> &'static str {
-    if error.is_login_timed_out() {
-        "timed_out"
-    } else if error.is_login_panicked() {
-        "panicked"
-    } else if error.is_login_lost() {
-        "lost"
-    } else {
-        "failed"
     }
 }
 

@@ -18,7 +18,8 @@ mod traced {
         login::{LoginReason, Session},
         provider::observers::{
             CredentialEvent, Names,
-            log::{failure_word, millis, reason_word, rejected, session_word},
+            log::{millis, rejected, session_word},
+            words::{outcome_word, reason_word},
         },
         runtime::TARGET,
     };
@@ -70,22 +71,20 @@ mod traced {
         /// Records the end of the login that `event` reports.
         pub(in crate::provider) fn record_end(&self, event: &CredentialEvent) {
             let Some(span) = self.span() else { return };
-            let (outcome, duration) = match event {
+            let duration = match event {
                 CredentialEvent::LoggedIn {
                     generation,
                     duration,
                     ..
                 } => {
                     span.record("generation", generation.number().get());
-                    ("logged_in", duration)
+                    duration
                 }
-                CredentialEvent::LoginFailed {
-                    error, duration, ..
-                } => (failure_word(error), duration),
-                CredentialEvent::LoginDiscarded { duration, .. } => ("discarded", duration),
+                CredentialEvent::LoginFailed { duration, .. }
+                | CredentialEvent::LoginDiscarded { duration, .. } => duration,
                 _ => return,
             };
-            span.record("outcome", outcome);
+            span.record("outcome", outcome_word(event));
             span.record("duration_ms", millis(*duration));
         }
 
