@@ -116,7 +116,7 @@ fn failures() -> Vec<Error> {
         Error::at_capacity(7),
         Error::many_headers(),
         Error::no_runtime(),
-        Error::foreign_origin(text(), text()),
+        Error::foreign_origin(text(), text(), false),
         exchange(ExchangeKind::Unsent),
         exchange(ExchangeKind::NoTls),
         exchange(ExchangeKind::NoAnswer),

@@ -127,8 +127,8 @@ impl CachedProviderBuilder {
 
     /// Names the account in spans, log lines and metrics, and in `Debug`. Defaults to none.
     ///
-    /// The name is printed, and each name has metrics of its own. If an account's key is confidential, such as an e-mail address, pass a
-    /// number or a hash instead.
+    /// The name is printed, and each name has metrics of its own. If an account's key is confidential,
+    /// such as an e-mail address, pass a number or a hash instead.
     pub fn account_name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.setup.observers.names.account = Some(name.into());
         self
