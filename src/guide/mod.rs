@@ -10,6 +10,7 @@
 //! - [`oauth2`]: a login by OAuth 2.0, which grant to use, and what is sent
 //! - [`files`]: a token from a file that somebody else writes, and a login's secret from one
 //! - [`reqwest`]: the layer under reqwest, and under a client of openapi-generator
+//! - [`library_authors`]: the layer inside a library of yours, and its versions
 //! - [`testing`]: tests of your code, without a network and without waiting
 //! - [`migrating`]: from tower-http, kube or a hand-written layer
 //! - When it does not compile: messages about [services and layers](does_not_compile), about
@@ -56,6 +57,7 @@ pub mod https_logins;
 pub mod hyper;
 pub mod known_holes;
 pub mod layer_order;
+pub mod library_authors;
 pub mod limits;
 pub mod logging;
 pub mod login_does_not_compile;
