@@ -46,29 +46,34 @@
 #![doc = include_str!("../../tests/recipes/to_status.rs")]
 //! ```
 //!
-//! A struct that holds the client can name its type:
+//! A struct that holds the client needs a name for its type. Box it, with a `Status` as its error: a call
+//! through a type with a [`BoxError`](crate::BoxError) in it cannot be spawned, by a limit of the compiler.
 //!
 //! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recipes/to_status.rs"));
 //! # use tonic_health::pb::health_client::HealthClient as GreeterClient;
+//! use http::{Request, Response};
 //! use tonic::{body::Body, transport::Channel};
-//! use tower::util::MapErr;
-//! use tower_bearer::{BearerAuth, BoxError, CachedProvider, ReadyBody, ReplayReady};
+//! use tower::util::{BoxCloneSyncService, MapErr};
 //!
-//! type Policy = ReplayReady<fn(ReadyBody<Body>) -> Body>;
-//! type Authorized = MapErr<BearerAuth<Channel, CachedProvider, Policy>, fn(BoxError) -> BoxError>;
+//! type Authorized = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
 //!
 //! struct Greeter(GreeterClient<Authorized>);
 //! # use tower::Layer;
-//! # use tower_bearer::BearerAuthLayer;
-//! # fn to_status(error: BoxError) -> BoxError { error }
-//! # fn greeter(channel: Channel, layer: BearerAuthLayer) -> Greeter {
-//! #     let policy: Policy = ReplayReady::new(64 * 1024, Body::new);
-//! #     Greeter(GreeterClient::new(MapErr::new(layer.replay(policy).layer(channel), to_status)))
-//! # }
-//! # let _ = greeter;
-//! ```
+//! # use tower_bearer::{BearerAuthLayer, ReplayReady};
 //!
-//! The first line is then `let policy: Policy = …`.
+//! # fn greeter(channel: Channel, layer: BearerAuthLayer) -> Greeter {
+//! # let layer = layer.replay(ReplayReady::new(64 * 1024, Body::new));
+//! let to_status = |error: BoxError| Status::from_error(to_status(error));
+//! let authorized = BoxCloneSyncService::new(MapErr::new(layer.layer(channel), to_status));
+//! let greeter = Greeter(GreeterClient::new(authorized));
+//! # greeter }
+//! # async fn spawn(greeter: Greeter) {
+//! #     let request = tonic_health::pb::HealthCheckRequest::default();
+//! #     tokio::spawn(async move { greeter.0.clone().check(request).await.map(drop) });
+//! # }
+//! # fn main() { let _ = (greeter, spawn); }
+//! ```
 //!
 //! # What is replayed
 //!
