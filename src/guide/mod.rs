@@ -26,6 +26,7 @@
 //! - [`origins`]: where the token may go
 //! - [`hyper`]: hyper-util's client, hyper's own connections, and a proxy
 //! - [`grpc`]: tonic: what to type, replays, timeouts and statuses
+//! - [`stacks`]: kube, octocrab, jsonrpsee, reqwest, OTLP and AWS SDKs: what to type
 //! - [`layer_order`]: which layers go outside this one, and which inside
 //! - [`runtimes`]: many runtimes, threads and the cost of clones
 //! - [`defaults`]: every default, and why
@@ -71,4 +72,5 @@ pub mod reqwest;
 pub mod runtimes;
 pub mod shutdown;
 pub mod signing_out;
+pub mod stacks;
 pub mod testing;
