@@ -124,7 +124,7 @@
 //!
 //! # Where timeouts go
 //!
-//! These places follow from the sources of those versions; they were not run.
+//! This table was read and not run: test the place that you rely on.
 //!
 //! | timeout | covers the login |
 //! | --- | --- |
