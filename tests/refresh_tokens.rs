@@ -326,21 +326,28 @@ async fn a_token_is_spent_if_the_answer_breaks_off() {
     assert!(!format!("{error:?}").contains("canary"));
 }
 
-// simplejwt goes on refreshing a session that a change of the password has ended.
-#[tokio::test]
-async fn a_full_login_follows_a_refresh_whose_token_was_never_accepted() {
+const TOKENS: &str = r#"{"access_token":"a","refresh_token":"r"}"#;
+
+/// A login with the paths of its requests. `answer` gets a path, and the number of requests before.
+fn recorded(answer: fn(&str, usize) -> &'static str) -> (HttpLogin, Arc<Mutex<Vec<String>>>) {
     let paths = Arc::<Mutex<Vec<String>>>::default();
     let seen = Arc::clone(&paths);
     let login = refreshing(service_fn(move |request: Request<Full<Bytes>>| {
-        seen.lock().unwrap().push(request.uri().path().to_owned());
-        let answer = r#"{"access_token":"a","refresh_token":"r"}"#;
+        let mut seen = seen.lock().unwrap();
+        let answer = answer(request.uri().path(), seen.len());
+        seen.push(request.uri().path().to_owned());
         let (bytes, breaks) = (Some(Bytes::from_static(answer.as_bytes())), false);
         async move { Ok::<_, BoxError>(Response::new(Answer { bytes, breaks })) }
     }));
+    (login.refresh_token_at("/refresh_token"), paths)
+}
+
+// simplejwt goes on refreshing a session that a change of the password has ended.
+#[tokio::test]
+async fn a_full_login_follows_a_refresh_whose_token_was_never_accepted() {
+    let (login, paths) = recorded(|_path, _count| TOKENS);
     let clock = HandClock::new();
-    let provider = CachedProvider::builder(login.refresh_token_at("/refresh_token"))
-        .clock(clock.clone())
-        .build();
+    let provider = CachedProvider::builder(login).clock(clock.clone()).build();
     for (path, is_accepted) in [
         ("/login", true),
         ("/refresh", true),
@@ -365,16 +372,9 @@ async fn a_full_login_follows_a_refresh_whose_token_was_never_accepted() {
 // The last login was a refresh, but it did not bring the rejected token.
 #[tokio::test]
 async fn a_credential_that_was_handed_in_is_refreshed_though_it_was_never_accepted() {
-    let paths = Arc::<Mutex<Vec<String>>>::default();
-    let seen = Arc::clone(&paths);
-    let login = refreshing(service_fn(move |request: Request<Full<Bytes>>| {
-        seen.lock().unwrap().push(request.uri().path().to_owned());
-        let answer = r#"{"access_token":"a","refresh_token":"r"}"#;
-        let (bytes, breaks) = (Some(Bytes::from_static(answer.as_bytes())), false);
-        async move { Ok::<_, BoxError>(Response::new(Answer { bytes, breaks })) }
-    }));
+    let (login, paths) = recorded(|_path, _count| TOKENS);
     let clock = HandClock::new();
-    let provider = CachedProvider::builder(login.refresh_token_at("/refresh_token"))
+    let provider = CachedProvider::builder(login)
         .starting_with_refresh_token("dff78899")
         .clock(clock.clone())
         .build();
@@ -391,24 +391,12 @@ async fn a_credential_that_was_handed_in_is_refreshed_though_it_was_never_accept
 // The password may be wrong where the refresh token is good.
 #[tokio::test]
 async fn a_refresh_follows_a_full_login_that_has_failed() {
-    let paths = Arc::<Mutex<Vec<String>>>::default();
-    let seen = Arc::clone(&paths);
-    let login = refreshing(service_fn(move |request: Request<Full<Bytes>>| {
-        let path = request.uri().path().to_owned();
-        let mut seen = seen.lock().unwrap();
-        let is_refused = path == "/login" && !seen.is_empty();
-        seen.push(path);
-        let answer = match is_refused {
-            true => r#"{"error":"invalid_grant"}"#,
-            false => r#"{"access_token":"a","refresh_token":"r"}"#,
-        };
-        let (bytes, breaks) = (Some(Bytes::from_static(answer.as_bytes())), false);
-        async move { Ok::<_, BoxError>(Response::new(Answer { bytes, breaks })) }
-    }));
+    let (login, paths) = recorded(|path, count| match path == "/login" && count > 0 {
+        true => r#"{"error":"invalid_grant"}"#,
+        false => TOKENS,
+    });
     let clock = HandClock::new();
-    let provider = CachedProvider::builder(login.refresh_token_at("/refresh_token"))
-        .clock(clock.clone())
-        .build();
+    let provider = CachedProvider::builder(login).clock(clock.clone()).build();
     for _ in 0..4 {
         // Where the login fails, the rejected token again.
         let generation = provider.acquire().await.unwrap().generation();

@@ -1,9 +1,14 @@
 //! A probe: asks a login and an API what no documentation tells, and writes the Rust for them.
 //!
-//! It logs in with a test account, uses the tokens, and answers: does a login revoke the previous
-//! token, which lifetime is real, does a refresh token work twice, is an expired token a 401 or a 403,
-//! is the server's clock off? It says what it will do before it does it, and "not tried" where it
-//! does not know. It prints no secret.
+//! It logs in with a test account, uses the tokens, and answers:
+//!
+//! - Does a login revoke the previous token?
+//! - Which lifetime is real?
+//! - Does a refresh token work twice?
+//! - Is an expired token a 401 or a 403?
+//! - Is the server's clock off?
+//!
+//! It says what it will do before it does it, and "not tried" where it does not know. It prints no secret.
 //!
 //! ```text
 //! cargo run --example probe -- --help
