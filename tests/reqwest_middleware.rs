@@ -436,6 +436,44 @@ async fn the_extensions_survive_an_error_and_come_back_from_the_rest_of_the_clie
     assert!(!was_set.load(SeqCst), "the first attempt was not sent");
 }
 
+/// A caller who sends a request without extensions, and gets none back.
+struct Caller;
+
+#[async_trait::async_trait]
+impl Middleware for Caller {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        let response = next.run(request, extensions).await;
+        assert!(extensions.is_empty(), "no other attempt would be replayed");
+        response
+    }
+}
+
+// An outer layer's replay of what an inner layer has replayed is marked. The mark does not come back.
+#[tokio::test]
+async fn the_mark_of_a_replay_does_not_reach_the_extensions_of_the_caller() {
+    let issuer = Issuer::new();
+    let api = Api::start(&issuer).await;
+    api.revoke(2);
+    let inner = api.layer().replay_with(Request::try_clone);
+    let origins = Origins::new(&api.origin).unwrap();
+    let outer = BearerAuthLayer::new(patient(Issuer::new()).build(), origins)
+        .with_header_name(HeaderName::from_static("x-session"))
+        .replay_with(Request::try_clone);
+    let client = ClientBuilder::new(Client::new())
+        .with(Caller)
+        .with(outer.clone())
+        .with(inner.clone())
+        .build();
+    let response = client.get(api.url("/")).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!((outer.replays(), inner.replays()), (1, 1));
+}
+
 #[tokio::test]
 async fn a_failed_login_is_the_error_of_a_middleware() {
     let issuer = Issuer::new();

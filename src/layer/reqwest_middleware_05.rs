@@ -22,7 +22,7 @@ use super::BearerAuthLayer;
 use crate::{
     error::{BoxError, Error},
     provider::CredentialProvider,
-    request::{PerService, Replay},
+    request::{PerService, Replay, Replayed},
     service::BearerAuth,
 };
 
@@ -84,7 +84,11 @@ where
         let response = BearerAuth::new(rest, PerService::new(share)).call(request);
         let response = response.await;
         let after = extensions_after.into_inner();
-        if let Some(after) = after.unwrap_or_else(PoisonError::into_inner) {
+        if let Some(mut after) = after.unwrap_or_else(PoisonError::into_inner) {
+            // It is of our replay, and the caller may send another attempt with these.
+            if extensions.get::<Replayed>().is_none() {
+                after.remove::<Replayed>();
+            }
             *extensions = after;
         }
         response.map(into_reqwest).map_err(into_middleware_error)

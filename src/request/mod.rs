@@ -8,6 +8,8 @@ mod sent;
 mod settings;
 mod share;
 
+#[cfg(feature = "reqwest-middleware-05")]
+pub(crate) use self::pending::Replayed;
 pub(crate) use self::{
     pending::{AfterResponse, BoxedPending, KeptRequest, Pending},
     sent::{Exchange, Sent},

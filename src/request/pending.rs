@@ -80,7 +80,7 @@ pub(crate) type BoxedPending<S, P, B, K> = Pin<Box<Pending<S, P, B, K>>>;
 /// replay has the extension too, and an inner layer does not replay it again: two layers send a request
 /// three times at most.
 #[derive(Clone, Copy)]
-struct Replayed;
+pub(crate) struct Replayed;
 
 /// The head of a request, and its body as the replay policy keeps it.
 pub(crate) struct KeptRequest<K> {
