@@ -34,7 +34,7 @@ use tower::{
 };
 use tower_bearer::{
     BearerAuthLayer, CachePolicy, CachedProvider, Credential, Error, KeyedProvider, NotReplayed,
-    PerRequest, RejectionReport, ReplayEmpty, ReplayWith, login_fn,
+    PerRequest, Receipt, RejectionReport, ReplayEmpty, ReplayWith, login_fn,
 };
 use tower_http::{follow_redirect::FollowRedirectLayer, trace::TraceLayer};
 use tower_test::mock;
@@ -953,6 +953,43 @@ async fn two_layers_send_a_request_three_times_at_most() {
     assert_eq!(it.logins(), [1, 2], "the next request logs in");
 }
 
+// Each layer replays once at most. After an inner replay, an outer layer's replay is the last send.
+#[tokio::test(start_paused = true)]
+async fn three_layers_send_a_request_four_times_at_most() {
+    for (dead, sends, status) in [
+        (["c", "b", "a"], 4, StatusCode::OK),
+        (["a", "b", "c"], 4, StatusCode::OK),
+        (["b", "a", "c"], 3, StatusCode::UNAUTHORIZED),
+        (["c", "a", "b"], 3, StatusCode::UNAUTHORIZED),
+    ] {
+        let count = AtomicUsize::new(0);
+        let api = service_fn(|_: Request<()>| {
+            let dead = dead.get(count.fetch_add(1, SeqCst));
+            let mut response = with_status(match dead {
+                Some(_) => StatusCode::UNAUTHORIZED,
+                None => StatusCode::OK,
+            });
+            let dead = dead.unwrap_or(&"none").parse().unwrap();
+            response.headers_mut().insert("x-dead", dead);
+            ready(Ok::<_, BoxError>(response))
+        });
+        let layer = |name: &'static str| {
+            bearer(&Issuer::new())
+                .with_header_name(HeaderName::from_static(name))
+                .replay(REPLAYED)
+                .rejected_if(move |_, headers| headers["x-dead"] == name)
+        };
+        let stack = ServiceBuilder::new()
+            .layer(layer("a"))
+            .layer(layer("b"))
+            .layer(layer("c"))
+            .service(api);
+        let response = stack.oneshot(request()).await.unwrap();
+        assert_eq!(response.status(), status, "{dead:?}");
+        assert_eq!(count.load(SeqCst), sends, "{dead:?}");
+    }
+}
+
 // The outer layer's token is sent. To the inner one, it is the caller's.
 #[tokio::test(start_paused = true)]
 async fn two_layers_with_the_same_header() {
@@ -979,7 +1016,8 @@ async fn two_layers_with_the_same_header() {
     assert_eq!(api.record().len(), 2 + 2);
     let report = response.extensions().get::<RejectionReport>().unwrap();
     assert_eq!(report.not_replayed(), NotReplayed::AlreadyReplayed);
-    assert_eq!(per_request.receipt(), None, "the inner layer's");
+    let sent = per_request.receipt().map(Receipt::generation);
+    assert_eq!(sent, report.generation(), "the outer layer's");
 
     assert_eq!((outer_login.logins(), outer.bare_requests()), (3, 0));
     assert_eq!((inner_login.logins(), inner.bare_requests()), (0, 4));

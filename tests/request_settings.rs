@@ -9,7 +9,7 @@ use support::{Api, Issuer, URL, by_hand, origins, request};
 use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use tower_bearer::{
-    BearerAuthLayer, CachedProvider, CredentialProvider, Generation, PerRequest, Receipt,
+    BearerAuthLayer, CachedProvider, CredentialProvider, Generation, Origins, PerRequest, Receipt,
     ReplayWith, RequestHead, StaticProvider,
 };
 use tower_test::mock;
@@ -341,6 +341,49 @@ async fn a_request_last_sent_bare_has_no_receipt() {
     let foreign = Request::get("https://other.example.com/").extension(per_request.clone());
     service.oneshot(foreign.body(()).unwrap()).await.unwrap();
     assert_eq!(per_request.receipt(), None);
+}
+
+// Two APIs, each with a layer of its own in one stack: the other API's layer leaves the receipt alone.
+#[tokio::test]
+async fn a_layer_that_adds_nothing_leaves_the_receipt_of_another_layer() {
+    let layer = |host: &str, header: &'static str| {
+        let origins = Origins::new(format!("https://{host}")).unwrap();
+        BearerAuthLayer::new(StaticProvider::new("abc").unwrap(), origins)
+            .with_header_name(http::HeaderName::from_static(header))
+    };
+    let authorization = "authorization";
+    for [outer, inner] in [
+        [
+            ("a.example.com", authorization),
+            ("b.example.com", authorization),
+        ],
+        [
+            ("a.example.com", authorization),
+            ("b.example.com", "x-session"),
+        ],
+        [
+            ("a.example.com", authorization),
+            ("a.example.com", authorization),
+        ],
+    ] {
+        let service = tower::ServiceBuilder::new()
+            .layer(layer(outer.0, outer.1))
+            .layer(layer(inner.0, inner.1))
+            .service(echo());
+        let per_request = PerRequest::new().judged_by_caller();
+        let send = async |host: &str| {
+            let request = Request::get(format!("https://{host}/"));
+            let request = request.extension(per_request.clone()).body(()).unwrap();
+            service.clone().oneshot(request).await.unwrap();
+            per_request.receipt().is_some()
+        };
+        assert!(send(outer.0).await, "{outer:?} {inner:?}");
+        assert!(send(inner.0).await, "{outer:?} {inner:?}");
+        // A redirect to a host of neither: the receipt is that of the last hop.
+        assert!(!send("c.example.com").await, "{outer:?} {inner:?}");
+        assert!(send(outer.0).await, "{outer:?} {inner:?}");
+        assert!(!send("c.example.com").await, "{outer:?} {inner:?}");
+    }
 }
 
 // For a rejection in a body or in trailers.

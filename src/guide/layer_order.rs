@@ -225,7 +225,12 @@
 //! layer's.
 //!
 //! If both layers have the same header, the outer one's token is sent. The inner one takes it for the
-//! caller's: it never logs in, counts a bare request and leaves no receipt.
+//! caller's: it never logs in, and counts a bare request. The receipt is the outer layer's. So two APIs
+//! may have a layer each in one stack.
+//!
+//! A request has one more send at most for each layer. With three layers, one that an outer layer
+//! replays after an inner replay is not replayed by any inner layer: the caller may get a rejection
+//! that one more attempt would avoid.
 //!
 //! # A layer that may be absent
 //!

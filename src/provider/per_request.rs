@@ -55,10 +55,14 @@ pub struct PerRequest {
     shared: Arc<Shared>,
 }
 
+/// Tells the layers of one stack apart: an address.
+pub(crate) type LayerId = usize;
+
 #[derive(Debug, Default)]
 struct Shared {
-    /// Behind a lock, since two words cannot be stored in one atomic. No user code runs under it.
-    receipt: Mutex<Option<Receipt>>,
+    /// The receipt, and the layer that sent the request. Behind a lock, since several words cannot be
+    /// stored in one atomic. No user code runs under it.
+    receipt: Mutex<Option<(Receipt, LayerId)>>,
     /// Relaxed: it publishes no other data.
     wants_fresh: AtomicBool,
 }
@@ -147,7 +151,7 @@ impl PerRequest {
     /// sent bare.
     #[must_use]
     pub fn receipt(&self) -> Option<Receipt> {
-        *self.shared.receipt()
+        self.shared.receipt().map(|(receipt, _)| receipt)
     }
 
     #[inline]
@@ -164,17 +168,21 @@ impl PerRequest {
         extensions.get()
     }
 
-    /// Records the receipt of a request that is sent, or `None` for one that is sent bare.
-    pub(crate) fn set_receipt(&self, receipt: Option<Receipt>) {
-        *self.shared.receipt() = receipt;
-        if receipt.is_some() {
-            self.shared.wants_fresh.store(false, Ordering::Relaxed);
-        }
+    /// Records the receipt of a request that this layer sends.
+    pub(crate) fn set_receipt(&self, receipt: Receipt, layer: LayerId) {
+        *self.shared.receipt() = Some((receipt, layer));
+        self.shared.wants_fresh.store(false, Ordering::Relaxed);
+    }
+
+    /// Removes the receipt of an earlier hop, since this layer sends the request bare. A receipt of
+    /// another layer stays: it may be of an outer layer, for this same request.
+    pub(crate) fn clear_receipt(&self, layer: LayerId) {
+        self.shared.receipt().take_if(|(_, by)| *by == layer);
     }
 }
 
 impl Shared {
-    fn receipt(&self) -> MutexGuard<'_, Option<Receipt>> {
+    fn receipt(&self) -> MutexGuard<'_, Option<(Receipt, LayerId)>> {
         // One assignment stores a receipt, so a poisoned lock holds a valid one.
         self.receipt.lock().unwrap_or_else(PoisonError::into_inner)
     }

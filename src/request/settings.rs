@@ -259,11 +259,17 @@ impl<P, R> Settings<P, R> {
         self.counts.bare_requests.fetch_add(1, Ordering::Relaxed);
         #[cfg(feature = "metrics")]
         self.measure(BARE_REQUESTS, Some(word("reason", bypass.word())));
-        #[cfg(not(feature = "metrics"))]
-        let _ = bypass;
-        if let Some(per_request) = PerRequest::of(request.extensions()) {
-            per_request.set_receipt(None);
+        // With the caller's header, the receipt may be of an outer layer that was cloned from this one.
+        if !matches!(bypass, Bypass::CallersHeader)
+            && let Some(per_request) = PerRequest::of(request.extensions())
+        {
+            per_request.clear_receipt(self.layer_id());
         }
+    }
+
+    /// The same for all services of the layer.
+    fn layer_id(&self) -> usize {
+        Arc::as_ptr(&self.counts).addr()
     }
 
     /// Counts a replay.
@@ -362,7 +368,7 @@ impl<P, R> Settings<P, R> {
     fn record_sent<B>(&self, request: &Request<B>, receipt: Receipt) -> Sent {
         let per_request = PerRequest::of(request.extensions());
         if let Some(per_request) = per_request {
-            per_request.set_receipt(Some(receipt));
+            per_request.set_receipt(receipt, self.layer_id());
         }
         self.rejection.sent(receipt, per_request, request)
     }
