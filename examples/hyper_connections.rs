@@ -21,7 +21,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, Uri, header::HOST, uri::PathAndQuery};
+use http::{
+    Request, Response, Uri,
+    header::HOST,
+    uri::{Authority, Parts, PathAndQuery, Scheme},
+};
 use http_body_util::Full;
 use hyper::{
     body::Incoming,
@@ -37,7 +41,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
-use tower::{Layer, Service, ServiceBuilder, ServiceExt, buffer::Buffer, service_fn};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_bearer::{
     BearerAuthLayer, BoxError, CachedProvider, Credential, Origins, ReplayEmpty, login_fn,
 };
@@ -80,12 +84,15 @@ fn http2(
 }
 
 /// Passes requests on to the API, each with the token. Returns the proxy's address.
-async fn proxy(layer: BearerAuthLayer, api: SocketAddr) -> io::Result<SocketAddr> {
+async fn proxy(layer: BearerAuthLayer, api: Authority) -> io::Result<SocketAddr> {
     let client = ServiceBuilder::new()
         .map_request(move |mut request: Request<Incoming>| {
-            let path = request.uri().path_and_query().map(PathAndQuery::as_str);
-            let uri = format!("http://{api}{}", path.unwrap_or("/"));
-            *request.uri_mut() = uri.parse::<Uri>().expect("it was part of a URI");
+            let path = request.uri().path_and_query().cloned();
+            let mut uri = Parts::default();
+            uri.scheme = Some(Scheme::HTTP);
+            uri.authority = Some(api.clone());
+            uri.path_and_query = path.or(Some(PathAndQuery::from_static("/")));
+            *request.uri_mut() = Uri::from_parts(uri).expect("it has all three parts");
             request.headers_mut().remove(HOST);
             request
         })
@@ -119,8 +126,12 @@ async fn main() -> Result<ExitCode, BoxError> {
 
     let (sender, connection) = http1::handshake(connect().await?).await?;
     tokio::spawn(connection);
-    let client = Buffer::new(Http1(sender), REQUESTS);
-    let client = layer.clone().replay(ReplayEmpty).layer(client);
+    // Requests queue for the limit, and get their token after that: in a longer buffer it may die.
+    let client = ServiceBuilder::new()
+        .layer(layer.clone().replay(ReplayEmpty))
+        .concurrency_limit(1)
+        .buffer(1)
+        .service(Http1(sender));
     let over_http1 = twice(&api, &client).await?;
 
     let executor = TokioExecutor::new();
@@ -130,7 +141,7 @@ async fn main() -> Result<ExitCode, BoxError> {
     let over_http2 = twice(&api, &client).await?;
 
     // A body that streams through cannot be sent again. So its caller gets the rejection, once.
-    let proxy = proxy(layer, api.address).await?;
+    let proxy = proxy(layer, api.address.to_string().parse()?).await?;
     let plain = Client::builder(TokioExecutor::new()).build_http();
     let plain = ServiceBuilder::new()
         .map_request(move |mut request: Request<Body>| {
@@ -141,6 +152,13 @@ async fn main() -> Result<ExitCode, BoxError> {
         .service(plain);
     let passed_on = twice(&api, &plain).await?;
     let again = send(&api.address.to_string(), &plain).await?;
+
+    // `OPTIONS *` has a path that is no part of a URL.
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(TcpStream::connect(proxy).await?)).await?;
+    tokio::spawn(connection);
+    let options = Request::options("*").header(HOST, proxy.to_string());
+    sender.send_request(options.body(Body::default())?).await?;
 
     println!(
         "hyper_connections: logins={} failed over HTTP/1={over_http1}",

@@ -24,7 +24,7 @@
 //!
 //! | what you have | what you write | after a revocation |
 //! | --- | --- | --- |
-//! | `http1::SendRequest` | `impl Service` for it in 12 lines, and tower's `Buffer` around it, since it is not `Clone` | no request fails: one login, and replays |
+//! | `http1::SendRequest` | `impl Service` for it in 12 lines, around it a `Buffer` of 1, since it is not `Clone`, and a [ConcurrencyLimit of 1](super::layer_order#buffer) | no request fails: one login, and replays |
 //! | `http2::SendRequest` | a `service_fn` around a clone of it, in 8 lines | the same |
 //! | a hyper server that passes requests on | `TowerToHyperService::new(client)` for each connection | each rejected request fails once, and the next one is good |
 //!
@@ -34,6 +34,8 @@
 //!   the same layer: the provider keeps its token. hyper-util's client does that by itself.
 //! - **A proxy** sets the API's scheme and host outside of the layer, and removes the caller's `Host`. A
 //!   caller's `authorization` stays, unless the layer [replaces it][replacing].
+//! - **A failed login** in a proxy is an error to its hyper server, which closes the connection. Make an
+//!   answer of it, such as a 502.
 //!
 //! # What is replayed
 //!
