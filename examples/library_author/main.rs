@@ -69,9 +69,15 @@ async fn use_things(api: &Api) -> Result<(usize, usize), BoxError> {
     let by_login = twice(api, || list(client.clone())).await;
 
     let client = Client::with_login(&api.url, || async { Err("wrong password".into()) })?;
-    let Err(Error::NoToken(_)) = client.list_things().await else {
-        return Err("there is no token after a failed login".into());
-    };
+    match client.list_things().await {
+        Err(Error::NoToken(text)) if text.ends_with("wrong password") => {}
+        _ => return Err("there is no token after a failed login".into()),
+    }
+    for (url, token) in [("no URL", "abc"), (&api.url, "a b")] {
+        let Err(Error::Settings(_)) = Client::with_token(url, token) else {
+            return Err("a URL or a token that cannot be used is an error".into());
+        };
+    }
     Ok((by_token.len(), by_login))
 }
 

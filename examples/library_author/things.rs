@@ -26,6 +26,8 @@ pub struct Thing {
 pub enum Error {
     /// There is no token, for example because the login failed. A text, since nobody shall downcast it.
     NoToken(String),
+    /// The URL or the token cannot be used. A text, for the same reason.
+    Settings(String),
     /// The API answered with this status.
     Status(StatusCode),
     Other(BoxError),
@@ -40,7 +42,10 @@ pub struct Client {
 
 impl Client {
     pub fn with_token(base_url: &str, token: &str) -> Result<Self, Error> {
-        Self::new(base_url, StaticProvider::new(token).map_err(Error::new)?)
+        Self::new(
+            base_url,
+            StaticProvider::new(token).map_err(Error::settings)?,
+        )
     }
 
     /// Calls `login` for a token and its lifetime: when there is none, and when the API rejects it.
@@ -63,7 +68,7 @@ impl Client {
     where
         P: CredentialProvider<Acquire: Send + 'static> + Send + Sync + 'static,
     {
-        let origins = Origins::new(base_url).map_err(Error::new)?;
+        let origins = Origins::new(base_url).map_err(Error::settings)?;
         let layer = BearerAuthLayer::new(provider, origins).replay(ReplayEmpty);
         let http = legacy::Client::builder(TokioExecutor::new()).build_http(); // a TLS connector for HTTPS
         Ok(Self {
@@ -92,17 +97,21 @@ impl Client {
 impl Error {
     fn new(error: impl Into<BoxError>) -> Self {
         let error = error.into();
-        match error.is::<tower_bearer::Error>() {
-            true => Self::NoToken(error.to_string()),
-            false => Self::Other(error),
+        match error.downcast_ref::<tower_bearer::Error>() {
+            Some(failure) => Self::NoToken(format!("{failure:?}")), // with the cause, on one line
+            None => Self::Other(error),
         }
+    }
+
+    fn settings(error: impl fmt::Display) -> Self {
+        Self::Settings(error.to_string())
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoToken(text) => f.write_str(text),
+            Self::NoToken(text) | Self::Settings(text) => f.write_str(text),
             Self::Other(error) => error.fmt(f),
             Self::Status(status) => write!(f, "the API answered {status}"),
         }

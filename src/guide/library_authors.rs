@@ -18,7 +18,7 @@
 //! # Nothing of tower-bearer is public
 //!
 //! [`BoxCloneSyncService`] hides the layer, the provider and the replay policy behind one type. It costs
-//! an allocation for each request. The closure returns plain types:
+//! an allocation for each request, and one for each clone. The closure returns plain types:
 //!
 //! ```
 //! # use std::time::Duration;
@@ -93,8 +93,8 @@
 //!         match error.downcast_ref::<tower_bearer::Error>() {
 //!             None => Self::Other(error),
 //!             Some(failure) => match failure.recovery() {
-//!                 Recovery::TryAgain { .. } => Self::Unavailable(failure.to_string()),
-//!                 _ => Self::NoToken(failure.to_string()),
+//!                 Recovery::TryAgain { .. } => Self::Unavailable(format!("{failure:?}")),
+//!                 _ => Self::NoToken(format!("{failure:?}")), // with the cause, on one line
 //!             },
 //!         }
 //!     }
@@ -103,6 +103,9 @@
 //! # assert!(matches!(Error::new(failed.into()), Error::Unavailable(_)));
 //! # assert!(matches!(Error::new("closed".into()), Error::Other(_)));
 //! ```
+//!
+//! Translate [`InvalidToken`](crate::InvalidToken) and [`InvalidUrl`](crate::InvalidUrl) too: constructors
+//! return them.
 //!
 //! If your error hands out ours, by `source()` or in a box, users can downcast it. Then such a downcast
 //! finds nothing after a new minor version, and no compiler says so.
