@@ -133,6 +133,12 @@ async fn a_failed_login_is_unauthenticated_or_unavailable_and_not_unknown() {
         // It hangs for longer than its timeout.
         (layer(Issuer::gated()), Code::Unavailable, Code::Unknown),
         (signed_out, Code::Unauthenticated, Code::Unknown),
+        // Only a change of the program helps.
+        (
+            failing(|| panic!("a fault of the login")),
+            Code::Unauthenticated,
+            Code::Unknown,
+        ),
     ];
     for (layer, expected, expected_without) in cases {
         let bearer = layer.layer(network.channel(&endpoint()));
