@@ -386,6 +386,15 @@ async fn a_layer_that_adds_nothing_leaves_the_receipt_of_another_layer() {
     }
 }
 
+#[tokio::test]
+async fn a_layer_that_is_there_twice_leaves_a_receipt() {
+    let layer = BearerAuthLayer::new(StaticProvider::new("abc").unwrap(), origins());
+    let per_request = PerRequest::new();
+    let twice = layer.clone().layer(layer.layer(echo()));
+    twice.oneshot(asking(&per_request)).await.unwrap();
+    assert!(per_request.receipt().is_some());
+}
+
 // For a rejection in a body or in trailers.
 #[tokio::test(start_paused = true)]
 async fn a_rejection_can_be_reported_by_hand_with_the_generation_sent() {
