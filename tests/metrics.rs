@@ -168,10 +168,8 @@ async fn each_outcome_of_a_login_has_its_word() {
         ["error.type=login_panicked outcome=panicked reason=first 1"]
     );
 
-    let gone = runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .build();
-    let gone = gone.unwrap();
+    // On one thread: a worker that still ends would drop the login, and measure it, on its own thread.
+    let gone = runtime::Builder::new_current_thread().build().unwrap();
     let builder = CachedProvider::builder(Issuer::new()).runtime(gone.handle().clone());
     gone.shutdown_background();
     builder.build().acquire().await.unwrap_err();
