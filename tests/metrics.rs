@@ -8,7 +8,10 @@ use std::{
     convert::Infallible,
     future::{Ready, ready},
     io,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -17,7 +20,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use metrics::{
     Counter, Gauge, Histogram, Key, KeyName, LocalRecorderGuard, Metadata, Recorder, SharedString,
-    Unit, set_default_local_recorder,
+    Unit, set_default_local_recorder, with_local_recorder,
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
 use metrics_util::{
@@ -365,6 +368,54 @@ async fn the_expiry_follows_the_current_credential() {
     assert_eq!(expiry(), 0.0);
     let _ = provider.acquire().await;
     assert_eq!(expiry(), f64::INFINITY, "restored");
+}
+
+/// Has one gauge, and calls a function before it hands that out.
+struct OneGauge<F> {
+    gauge: Arc<AtomicU64>,
+    before: F,
+}
+
+impl<F: Fn()> Recorder for OneGauge<F> {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::noop()
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        (self.before)();
+        Gauge::from_arc(Arc::clone(&self.gauge))
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+// Another thread may change the credential while this one measures: the recorder does so here.
+#[test]
+fn a_change_during_a_measurement_of_the_expiry_is_not_overwritten() {
+    let provider = CachedProvider::builder(Issuer::new())
+        .starting_with(Credential::new("a").unwrap())
+        .build();
+    let gauge = Arc::new(AtomicU64::new(0));
+    let is_changed = Cell::new(false);
+    let recorder = OneGauge {
+        gauge: Arc::clone(&gauge),
+        before: || {
+            if !is_changed.replace(true) {
+                provider.set_credential(Credential::new("b").unwrap());
+            }
+        },
+    };
+    with_local_recorder(&recorder, || provider.reset());
+    assert!(provider.current().is_some());
+    assert_eq!(f64::from_bits(gauge.load(SeqCst)), f64::INFINITY);
 }
 
 #[tokio::test]

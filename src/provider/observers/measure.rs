@@ -89,9 +89,9 @@ mod measured {
         /// Measures when the current credential ends: `None` without one, `Some(None)` if it never does.
         pub(in crate::provider) fn measure_expiry(
             &self,
-            ends_at: impl FnOnce() -> Option<Option<SystemTime>>,
+            ends_at: impl Fn() -> Option<Option<SystemTime>>,
         ) {
-            let seconds = match ends_at() {
+            let read = || match ends_at() {
                 None => 0.0,
                 Some(None) => f64::INFINITY,
                 Some(Some(ends_at)) => {
@@ -99,7 +99,15 @@ mod measured {
                     since_epoch.unwrap_or_default().as_secs_f64()
                 }
             };
-            set(EXPIRY, seconds, self.labels());
+            let mut measured = None;
+            loop {
+                let seconds = read();
+                if measured.replace(seconds) == Some(seconds) {
+                    return;
+                }
+                set(EXPIRY, seconds, self.labels());
+                // Another thread may have set a later value before: look again.
+            }
         }
 
         /// The names of the provider. Each measurement has them.
@@ -133,7 +141,7 @@ mod unmeasured {
 
         pub(in crate::provider) fn measure_expiry(
             &self,
-            _ends_at: impl FnOnce() -> Option<Option<SystemTime>>,
+            _ends_at: impl Fn() -> Option<Option<SystemTime>>,
         ) {
         }
     }
