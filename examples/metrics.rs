@@ -32,7 +32,7 @@ const URL: &str = "https://api.example.com/things";
 /// How to send a rejected request once more.
 type Again = ReplayWith<fn(&()) -> Option<()>>;
 
-/// To be called before the first login.
+/// To be called before a provider is built.
 fn recorder() -> Result<PrometheusHandle, BoxError> {
     Ok(PrometheusBuilder::new()
         .set_buckets(&[0.1, 0.3, 1.0, 3.0, 10.0])? // seconds of a login

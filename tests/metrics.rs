@@ -419,6 +419,33 @@ fn a_change_during_a_measurement_of_the_expiry_is_not_overwritten() {
 }
 
 #[tokio::test]
+async fn a_dropped_provider_leaves_no_expiry_behind() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let _local = set_default_local_recorder(&recorder);
+    let expiry = || {
+        let text = handle.render();
+        let name = r#"tower_bearer_credential_expiry{provider="orders"} "#;
+        let value = text.lines().find_map(|it| it.strip_prefix(name));
+        value.unwrap().parse::<f64>().unwrap()
+    };
+    let build = || {
+        let login = Issuer::new().with_lifetime(HOUR);
+        CachedProvider::builder(login).name("orders").build()
+    };
+    let provider = build();
+    provider.acquire().await.unwrap();
+    assert!(expiry() > 0.0);
+    drop(build());
+    assert!(
+        expiry() > 0.0,
+        "without a credential there is none to take back"
+    );
+    drop(provider);
+    assert_eq!(expiry(), 0.0);
+}
+
+#[tokio::test]
 async fn a_refresh_that_did_not_help_is_counted() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();

@@ -1,8 +1,8 @@
 //! After this page you know which metrics there are, when they change, and what to raise an alarm for.
 //!
 //! The feature `metrics` measures logins, rejections and requests by the facade crate
-//! [`metrics`](https://docs.rs/metrics). Install a recorder before the first login: an exporter for
-//! Prometheus, OpenTelemetry or StatsD. Without a recorder, nothing is kept.
+//! [`metrics`](https://docs.rs/metrics). Install a recorder before you build a provider: an exporter
+//! for Prometheus, OpenTelemetry or StatsD. Without a recorder, nothing is kept.
 //!
 //! ```
 //! use metrics_exporter_prometheus::PrometheusBuilder;
@@ -40,10 +40,11 @@
 //! | `tower_bearer.failed_requests` | counter | count | `error.type` | If a layer fails a request with an [`Error`](crate::Error). |
 //!
 //! - OpenTelemetry has no conventions for tokens. From its general ones come `error.type`, and `duration`
-//!   in seconds. Prometheus shows each dot as an underscore.
+//!   in seconds. Prometheus shows each dot as an underscore. Some exporters add `_total` or the unit to
+//!   a name: then change the [alarms](#alarms) too.
 //! - The expiry is a Unix time by the wall clock: in PromQL, `tower_bearer_credential_expiry - time()` is
 //!   the time left. It is 0 without a credential, and infinite for one without an expiry. The margin is
-//!   not subtracted.
+//!   not subtracted. A dropped provider and an evicted account leave a 0.
 //! - `tower_bearer.waits` counts the waits of [`Snapshot::waits`](crate::Snapshot::waits). A login that
 //!   hangs shows its waits when it ends: one second after its timeout at the latest.
 //!
@@ -63,7 +64,7 @@
 //! | `error.type` | One word for each failure, in the next table. |
 //!
 //! Name your providers. Those with equal labels share one series: then the counters add up, and the
-//! expiry is that of the last change. So the expiry means nothing for a
+//! expiry is that of the last change, a drop included. So the expiry means nothing for a
 //! [`KeyedProvider`](crate::KeyedProvider) without account names.
 //!
 //! A layer knows no name of its provider, so its three metrics have none.

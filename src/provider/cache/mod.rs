@@ -344,6 +344,16 @@ impl Cache {
     }
 }
 
+#[cfg(feature = "metrics")]
+impl Drop for Cache {
+    /// Otherwise the gauge of a provider that is gone would show an expiry for ever.
+    fn drop(&mut self) {
+        if self.current.swap(None).is_some() {
+            self.measure_expiry();
+        }
+    }
+}
+
 impl Locked {
     fn new(pauses: Pauses) -> Self {
         Self {
