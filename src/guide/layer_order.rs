@@ -226,7 +226,7 @@
 //!
 //! If both layers have the same header, the outer one's token is sent. The inner one takes it for the
 //! caller's: it never logs in, and counts a bare request. The receipt is the outer layer's. So two APIs
-//! may have a layer each in one stack.
+//! may have a layer each in one stack. Clones of one layer leave no receipt there.
 //!
 //! A request has one more send at most for each layer. With three layers, one that an outer layer
 //! replays after an inner replay is not replayed by any inner layer: the caller may get a rejection

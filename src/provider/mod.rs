@@ -44,6 +44,7 @@ use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, Method, Request, Uri};
 
+pub(crate) use self::per_request::LayerId;
 pub use self::{
     boxed::{BoxAcquire, BoxProvider},
     cached::{Acquire, CachedProvider, CachedProviderBuilder},

@@ -148,7 +148,7 @@ impl PerRequest {
     }
 
     /// The receipt of the last time the request was sent. `None` before it is sent, and if it was last
-    /// sent bare.
+    /// sent bare or with the caller's own header.
     #[must_use]
     pub fn receipt(&self) -> Option<Receipt> {
         self.shared.receipt().map(|(receipt, _)| receipt)

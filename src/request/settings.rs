@@ -19,7 +19,7 @@ use crate::{
     credential::Authorization,
     error::{BoxError, Error},
     origin::{Origins, url},
-    provider::{CredentialProvider, PerRequest, Receipt, Rejected, Verdict},
+    provider::{CredentialProvider, LayerId, PerRequest, Receipt, Rejected, Verdict},
 };
 #[cfg(feature = "metrics")]
 use crate::{
@@ -259,16 +259,15 @@ impl<P, R> Settings<P, R> {
         self.counts.bare_requests.fetch_add(1, Ordering::Relaxed);
         #[cfg(feature = "metrics")]
         self.measure(BARE_REQUESTS, Some(word("reason", bypass.word())));
-        // With the caller's header, the receipt may be of an outer layer that was cloned from this one.
-        if !matches!(bypass, Bypass::CallersHeader)
-            && let Some(per_request) = PerRequest::of(request.extensions())
-        {
+        #[cfg(not(feature = "metrics"))]
+        let _ = bypass;
+        if let Some(per_request) = PerRequest::of(request.extensions()) {
             per_request.clear_receipt(self.layer_id());
         }
     }
 
     /// The same for all services of the layer.
-    fn layer_id(&self) -> usize {
+    fn layer_id(&self) -> LayerId {
         Arc::as_ptr(&self.counts).addr()
     }
 
