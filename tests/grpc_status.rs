@@ -16,11 +16,17 @@ use bytes::Bytes;
 use grpc_web_status::grpc_web_status;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use judge_call::{judged, report};
 use support::{HandClock, Issuer, http_client, list, patient};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    task::{JoinHandle, JoinSet},
+};
 use tonic::{
     Code, Status,
+    client::GrpcService,
     codegen::{BoxStream, tokio_stream},
     transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
@@ -32,9 +38,11 @@ use tonic_health::{
         health_server::{Health, HealthServer},
     },
 };
-use tower::{Layer, ServiceExt};
+use tonic_web::{GrpcWebCall, GrpcWebClientLayer, GrpcWebLayer};
+use tower::{Layer, ServiceExt, util::MapResponse};
 use tower_bearer::{
-    BearerAuth, BearerAuthLayer, CachedProvider, Origins, PerRequest, Rejected, rejection,
+    BearerAuth, BearerAuthLayer, BoxError, CachedProvider, Origins, PerRequest, Rejected,
+    ReplayReady, rejection,
 };
 
 /// Where a rejection has its status.
@@ -292,23 +300,32 @@ async fn calls_that_are_judged_by_their_callers_share_one_login() {
 /// A health service of tonic whose stream says `UNAUTHENTICATED` after a message.
 struct EndsRejected(Arc<AtomicUsize>);
 
+impl EndsRejected {
+    fn accepts<M>(&self, request: &tonic::Request<M>) -> bool {
+        let good = format!("Bearer token-{}", self.0.load(SeqCst));
+        request.metadata().get("authorization").unwrap() == good.as_str()
+    }
+}
+
 #[tonic::async_trait]
 impl Health for EndsRejected {
     type WatchStream = BoxStream<HealthCheckResponse>;
 
     async fn check(
         &self,
-        _: tonic::Request<HealthCheckRequest>,
+        request: tonic::Request<HealthCheckRequest>,
     ) -> Result<tonic::Response<HealthCheckResponse>, Status> {
-        Err(Status::unimplemented("only `watch`"))
+        match self.accepts(&request) {
+            true => Ok(tonic::Response::new(HealthCheckResponse::default())),
+            false => Err(Status::unauthenticated("the token expired")),
+        }
     }
 
     async fn watch(
         &self,
         request: tonic::Request<HealthCheckRequest>,
     ) -> Result<tonic::Response<Self::WatchStream>, Status> {
-        let good = format!("Bearer token-{}", self.0.load(SeqCst));
-        let is_good = request.metadata().get("authorization").unwrap() == good.as_str();
+        let is_good = self.accepts(&request);
         let status = ServingStatus::Serving as i32;
         let mut items = vec![Ok(HealthCheckResponse { status })];
         if !is_good {
@@ -330,7 +347,20 @@ async fn the_caller_reports_the_end_of_a_stream() {
         server.serve_with_incoming(incoming).await.unwrap();
     });
     let scene = Scene::of(good, url, server);
-    let mut client = scene.client();
+    assert_ends_are_reported(&scene, scene.client()).await;
+}
+
+/// Reports the ends of three streams. The second is rejected.
+async fn assert_ends_are_reported<S>(scene: &Scene, mut client: HealthClient<S>)
+where
+    S: GrpcService<
+            tonic::body::Body,
+            Error: Into<BoxError>,
+            ResponseBody: http_body::Body<Data = Bytes, Error: Into<BoxError> + Send>
+                              + Send
+                              + 'static,
+        >,
+{
     let mut watch = async || {
         let (request, per_request) = judged(ask());
         let mut stream = client.watch(request).await.unwrap().into_inner();
@@ -348,6 +378,116 @@ async fn the_caller_reports_the_end_of_a_stream() {
     assert!(watch().await);
     assert!(!watch().await);
     assert_eq!(scene.issuer.logins(), 2);
+}
+
+/// tonic's own server of gRPC-Web.
+async fn tonic_web() -> Scene {
+    let good = Arc::new(AtomicUsize::new(1));
+    let service = HealthServer::new(EndsRejected(Arc::clone(&good)));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let server = Server::builder().accept_http1(true);
+        let mut server = server.layer(GrpcWebLayer::new());
+        let incoming = TcpIncoming::from(listener);
+        let serving = server.add_service(service).serve_with_incoming(incoming);
+        serving.await.unwrap();
+    });
+    Scene::of(good, url, server)
+}
+
+/// tonic's own client of gRPC-Web, over HTTP/1.
+fn web_client() -> impl tower::Service<
+    Request<tonic::body::Body>,
+    Response = Response<GrpcWebCall<Incoming>>,
+    Error = hyper_util::client::legacy::Error,
+    Future: Send,
+> + Clone {
+    fn assert_http1<B>(response: Response<B>) -> Response<B> {
+        assert_eq!(response.version(), http::Version::HTTP_11);
+        response
+    }
+    let http = Client::builder(TokioExecutor::new()).build_http();
+    GrpcWebClientLayer::new().layer(MapResponse::new(http, assert_http1))
+}
+
+/// The codes of two calls after a revocation.
+async fn after_a_revocation<S>(scene: &Scene, client: S) -> [Code; 2]
+where
+    S: GrpcService<
+            tonic::body::Body,
+            Error: Into<BoxError>,
+            ResponseBody: http_body::Body<Data = Bytes, Error: Into<BoxError> + Send>
+                              + Send
+                              + 'static,
+        >,
+{
+    let mut client = HealthClient::with_origin(client, scene.url.parse().unwrap());
+    let mut call = async || match client.check(ask()).await {
+        Ok(_) => Code::Ok,
+        Err(status) => status.code(),
+    };
+    assert_eq!(call().await, Code::Ok);
+    scene.revoke();
+    [call().await, call().await]
+}
+
+// tonic marks its requests as HTTP/2, and its client of gRPC-Web removes the mark. So only outside of that client
+// does the layer know by itself that they are gRPC.
+#[tokio::test]
+async fn outside_of_tonics_web_client_the_layer_sees_the_status_and_replays() {
+    const REJECTED: Code = Code::Unauthenticated;
+    let scene = tonic_web().await;
+    let outside = scene.layer().layer(web_client());
+    assert_eq!(
+        after_a_revocation(&scene, outside).await,
+        [REJECTED, Code::Ok]
+    );
+
+    let scene = tonic_web().await;
+    let policy = ReplayReady::new(64 * 1024, tonic::body::Body::new);
+    let replaying = scene.layer().replay(policy).layer(web_client());
+    assert_eq!(after_a_revocation(&scene, replaying).await, [Code::Ok; 2]);
+    assert_eq!(scene.issuer.logins(), 2);
+
+    for (by_line, next) in [(false, REJECTED), (true, Code::Ok)] {
+        let scene = tonic_web().await;
+        let http = Client::builder(TokioExecutor::new()).build_http();
+        let layer = match by_line {
+            true => scene.layer().rejected_if(rejection::unauthorized),
+            false => scene.layer(),
+        };
+        let inside = GrpcWebClientLayer::new().layer(layer.layer(http));
+        assert_eq!(after_a_revocation(&scene, inside).await, [REJECTED, next]);
+    }
+}
+
+#[tokio::test]
+async fn the_caller_reports_the_end_of_a_stream_of_tonics_web_client() {
+    let scene = tonic_web().await;
+    let client = scene.layer().layer(web_client());
+    let client = HealthClient::with_origin(client, scene.url.parse().unwrap());
+    assert_ends_are_reported(&scene, client).await;
+}
+
+#[tokio::test]
+async fn a_hundred_calls_of_tonics_web_client_at_a_revocation_are_replayed() {
+    let scene = tonic_web().await;
+    let policy = ReplayReady::new(64 * 1024, tonic::body::Body::new);
+    let client = scene.layer().replay(policy).layer(web_client());
+    let client = HealthClient::with_origin(client, scene.url.parse().unwrap());
+    client.clone().check(ask()).await.unwrap();
+    scene.revoke();
+    let mut calls = JoinSet::new();
+    for _ in 0..100 {
+        let mut client = client.clone();
+        calls.spawn(async move { client.check(ask()).await });
+    }
+    let calls = calls.join_all().await;
+    let failed = calls.iter().filter(|outcome| outcome.is_err()).count();
+    let logins = scene.issuer.logins() - 1;
+    println!("figure: grpc-web calls=100 failed={failed} logins={logins}");
+    assert_eq!((failed, logins), (0, 1));
 }
 
 /// Sends a call by gRPC-Web over HTTP/1. Returns the status in the headers or in the last frame.

@@ -193,3 +193,38 @@
 //! fn assert_send<T: Send>() {}
 //! assert_send::<Acquire>();
 //! ```
+//!
+//! # A gRPC call cannot be spawned
+//!
+//! ```text
+//! error: implementation of `From` is not general enough
+//!   = note: `Box<(dyn std::error::Error + Send + Sync + 'static)>` must implement `From<Box<(dyn … + '0)>>`, for any lifetime `'0`...
+//! ```
+//!
+//! A tonic client that names a box with a `BoxError` has calls that are not `Send`, by a limit of the
+//! compiler. Turn the error into a `Status` before you box: [gRPC](super::grpc#what-to-type) has the code.
+//!
+//! ```compile_fail
+//! # use http::{Request, Response};
+//! # use tonic::body::Body;
+//! # use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+//! # use tower::util::BoxCloneSyncService;
+//! # use tower_bearer::BoxError;
+//! type Authorized = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
+//!
+//! fn spawn(mut client: HealthClient<Authorized>) {
+//!     tokio::spawn(async move { client.check(HealthCheckRequest::default()).await });
+//! }
+//! ```
+//!
+//! ```
+//! # use http::{Request, Response};
+//! # use tonic::{Status, body::Body};
+//! # use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+//! # use tower::util::BoxCloneSyncService;
+//! type Authorized = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
+//!
+//! fn spawn(mut client: HealthClient<Authorized>) {
+//!     tokio::spawn(async move { client.check(HealthCheckRequest::default()).await });
+//! }
+//! ```
