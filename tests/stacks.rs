@@ -1,5 +1,7 @@
 //! Client stacks that the layer must fit (STACKS.md).
 
+#[path = "recipes/axum.rs"]
+mod axum_recipe;
 mod support;
 
 use std::{
@@ -7,23 +9,32 @@ use std::{
     marker::PhantomData,
     rc::Rc,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     task::Poll,
     time::Duration,
 };
 
-use axum::{Router, extract::State, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    response::IntoResponse,
+    routing::{get, post},
+};
+use axum_recipe::pass_on;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, Uri, header::AUTHORIZATION};
-use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client;
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use support::{
-    Api, HttpClient, Issuer, http_client, origins, patient,
+    Api, HandClock, HttpClient, Issuer, http_client, origins, patient,
     quable::{PASSWORD, StandIn, USER},
     request,
 };
+use tokio::{net::TcpListener, task::JoinHandle};
+use tonic::codegen::tokio_stream;
 use tower::{
     BoxError, Layer, Service, ServiceBuilder, ServiceExt,
     buffer::{Buffer, BufferLayer},
@@ -35,9 +46,10 @@ use tower::{
     util::{BoxCloneSyncService, BoxService},
 };
 use tower_bearer::{
-    BearerAuth, BearerAuthLayer, CachedProvider, Credential, Lifetime, Origins, ResponseFuture,
-    StaticProvider, login_fn, presets::Quable,
+    BearerAuth, BearerAuthLayer, CachedProvider, Credential, Lifetime, LoginError, Origins,
+    ResponseFuture, StaticProvider, login_fn, presets::Quable,
 };
+use tower_http::timeout::TimeoutLayer;
 
 fn layer(issuer: &Issuer) -> BearerAuthLayer {
     BearerAuthLayer::new(patient(issuer.clone()).build(), origins())
@@ -422,16 +434,228 @@ async fn an_axum_handler_keeps_the_client_in_its_state() {
     assert_eq!(api.counts().ok, 20);
 }
 
+/// An API over a socket that accepts the token of one login, and the recipe of the guide's page on axum as a
+/// service in front of it.
+struct Front {
+    good: Arc<AtomicUsize>,
+    /// The authorization and the cookie of each request that reached the API, and its body.
+    seen: Arc<Mutex<Vec<(String, bool, Bytes)>>>,
+    issuer: Issuer,
+    provider: CachedProvider,
+    app: Router,
+    url: String,
+    servers: [JoinHandle<()>; 2],
+}
+
+async fn serve(app: Router) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async { axum::serve(listener, app).await.unwrap() });
+    (url, server)
+}
+
+impl Front {
+    async fn start(issuer: Issuer) -> Self {
+        let good = Arc::new(AtomicUsize::new(1));
+        let seen = Arc::<Mutex<Vec<_>>>::default();
+        let (accepted, noted) = (Arc::clone(&good), Arc::clone(&seen));
+        let api = Router::new().fallback(move |headers: HeaderMap, body: axum::body::Body| {
+            let sent = headers[AUTHORIZATION].to_str().unwrap().to_owned();
+            let is_good = sent == format!("Bearer token-{}", accepted.load(SeqCst));
+            let noted = Arc::clone(&noted);
+            async move {
+                if !is_good {
+                    return (StatusCode::UNAUTHORIZED, [("www-authenticate", "Bearer")])
+                        .into_response();
+                }
+                let body = body.collect().await.unwrap().to_bytes();
+                let has_cookie = headers.contains_key("cookie");
+                noted.lock().unwrap().push((sent, has_cookie, body));
+                StatusCode::CREATED.into_response()
+            }
+        });
+        let (origin, api) = serve(api).await;
+        // Its time stands still: no pause ends during a test.
+        let provider = patient(issuer.clone()).clock(HandClock::new()).build();
+        let state = axum_recipe::Api::new(&origin, provider.clone()).unwrap();
+        let app = Router::new()
+            .route("/create", post(axum_recipe::create))
+            .route("/streamed", post(pass_on::<axum::body::Body>))
+            .fallback(pass_on::<Bytes>)
+            .with_state(state);
+        let (url, front) = serve(app.clone()).await;
+        Self {
+            good,
+            seen,
+            issuer,
+            provider,
+            app,
+            url,
+            servers: [api, front],
+        }
+    }
+
+    /// Sends a POST to the service.
+    async fn post(&self, path: &str) -> Response<hyper::body::Incoming> {
+        let request = Request::post(format!("{}{path}", self.url));
+        let request = request.body(Full::from("hello")).unwrap();
+        http_client().oneshot(request).await.unwrap()
+    }
+
+    /// Revokes the current token. The next login's is good.
+    fn revoke(&self) {
+        self.good.fetch_add(1, SeqCst);
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        for server in &self.servers {
+            server.abort();
+        }
+    }
+}
+
+#[tokio::test]
+async fn handlers_and_a_gateway_of_axum_replay_bodies_that_are_bytes() {
+    let front = Front::start(Issuer::new()).await;
+    assert_eq!(front.post("/create").await.status(), StatusCode::CREATED);
+    front.revoke();
+    let http = http_client();
+    let posts = (0..100).map(|number| {
+        let path = ["create", "passed/on"][number % 2];
+        let request = Request::post(format!("{}/{path}", front.url));
+        let request = request.body(Full::from("hello")).unwrap();
+        tokio::spawn(http.clone().oneshot(request))
+    });
+    let mut failed = 0;
+    for post in posts.collect::<Vec<_>>() {
+        failed += usize::from(post.await.unwrap().unwrap().status() != StatusCode::CREATED);
+    }
+    let logins = front.issuer.logins() - 1;
+    println!("figure: ready-axum_service requests=100 failed={failed} logins={logins}");
+    assert_eq!((failed, logins), (0, 1));
+    let seen = front.seen.lock().unwrap();
+    assert_eq!(seen.len(), 101);
+    assert!(seen.iter().all(|(_, _, body)| body == "hello"));
+}
+
+#[tokio::test]
+async fn a_gateway_of_axum_streams_and_the_request_after_a_rejected_stream_is_good() {
+    let front = Front::start(Issuer::new()).await;
+    assert_eq!(front.post("/streamed").await.status(), StatusCode::CREATED);
+    front.revoke();
+    // This body never ends.
+    let body = StreamBody::new(tokio_stream::pending::<Result<Frame<Bytes>, Infallible>>());
+    let http = Client::builder(TokioExecutor::new()).build_http();
+    let request = Request::post(format!("{}/streamed", front.url)).body(body);
+    let rejected = http.request(request.unwrap()).await.unwrap();
+    assert_eq!(rejected.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(front.post("/streamed").await.status(), StatusCode::CREATED);
+    assert_eq!(front.issuer.logins(), 2);
+}
+
+#[tokio::test]
+async fn a_gateway_of_axum_keeps_what_is_the_users_own() {
+    let front = Front::start(Issuer::new()).await;
+    for is_http2 in [false, true] {
+        let http = Client::builder(TokioExecutor::new())
+            .http2_only(is_http2)
+            .build_http::<Full<Bytes>>();
+        for path in ["/streamed", "/passed/on?page=2"] {
+            let request = Request::post(format!("{}{path}", front.url))
+                .header(AUTHORIZATION, "Bearer of-the-user")
+                .header("cookie", "session=1")
+                .body(Full::from("hello"))
+                .unwrap();
+            let answer = http.request(request).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::CREATED);
+            let seen = front.seen.lock().unwrap().pop().unwrap();
+            let expected = ("Bearer token-1".to_owned(), false, Bytes::from("hello"));
+            assert_eq!(seen, expected, "http2: {is_http2}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_axum_service_answers_for_its_api() {
+    let front = Front::start(Issuer::new()).await;
+    front.good.store(0, SeqCst);
+    let rejected = front.post("/create").await;
+    assert_eq!(
+        rejected.status(),
+        StatusCode::BAD_GATEWAY,
+        "on the replay too"
+    );
+    assert!(!rejected.headers().contains_key("www-authenticate"));
+
+    let failures: [fn() -> LoginError; 2] = [
+        || LoginError::retry_after("offline", Duration::from_secs(7)),
+        || LoginError::permanent("wrong password"),
+    ];
+    let statuses = [
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::INTERNAL_SERVER_ERROR,
+    ];
+    for (failure, status) in failures.into_iter().zip(statuses) {
+        let front = Front::start(Issuer::new()).await;
+        front.issuer.fail_with(move || failure().into());
+        let failed = front.post("/create").await;
+        assert_eq!(failed.status(), status);
+        let pause = failed.headers().get("retry-after");
+        let is_given = pause.is_some_and(|pause| pause == "8");
+        assert_eq!(is_given, status == StatusCode::SERVICE_UNAVAILABLE);
+        front.issuer.recover();
+        front.provider.reset();
+        front.good.store(2, SeqCst);
+        assert_eq!(front.post("/create").await.status(), StatusCode::CREATED);
+    }
+
+    let front = Front::start(Issuer::new()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let state = axum_recipe::Api::new(&closed, front.provider.clone()).unwrap();
+    let app = Router::new()
+        .fallback(axum_recipe::create)
+        .with_state(state);
+    let unreachable = app.oneshot(Request::post("/").body(axum::body::Body::empty()).unwrap());
+    assert_eq!(unreachable.await.unwrap().status(), StatusCode::BAD_GATEWAY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_around_an_axum_handler_does_not_end_the_login() {
+    let minute = Duration::from_secs(60);
+    let front = Front::start(Issuer::new().with_delay(minute * 30)).await;
+    let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, minute * 10);
+    let app = front.app.clone().layer(timeout);
+    let request = || {
+        Request::post("/create")
+            .body(axum::body::Body::empty())
+            .unwrap()
+    };
+    let given_up = app.clone().oneshot(request()).await.unwrap();
+    assert_eq!(given_up.status(), StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(front.issuer.finished(), 0);
+
+    front.provider.acquire().await.unwrap();
+    // Sockets need real time.
+    tokio::time::resume();
+    let answered = app.oneshot(request()).await.unwrap();
+    assert_eq!(answered.status(), StatusCode::CREATED);
+    assert_eq!(front.issuer.logins(), 1);
+}
+
 #[tokio::test]
 async fn it_wraps_a_tonic_channel_whose_uris_are_paths() {
     let app = Router::new().route(
         "/package.Service/Method",
-        axum::routing::post(|headers: HeaderMap| async move {
+        post(|headers: HeaderMap| async move {
             let header = headers[AUTHORIZATION].to_str().unwrap().to_owned();
             ([("seen", header), ("grpc-status", "0".to_owned())], "")
         }),
     );
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = tokio::spawn(async { axum::serve(listener, app).await });
 
@@ -454,8 +678,7 @@ async fn it_wraps_a_tonic_channel_whose_uris_are_paths() {
 
 #[tokio::test]
 async fn it_wraps_a_client_with_another_body_type() {
-    let client: Client<_, axum::body::Body> =
-        Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
+    let client: Client<_, axum::body::Body> = Client::builder(TokioExecutor::new()).build_http();
     let service = layer(&Issuer::new()).layer(client);
     let request = Request::get("https://api.example.com/").body(axum::body::Body::empty());
     // A plain HTTP connector refuses https: the error is the connector's.

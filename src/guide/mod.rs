@@ -24,6 +24,7 @@
 //! - [`signing_out`]: sign-outs, the next user, tokens that are handed in, revocation
 //! - [`shutdown`]: the end of a program, and a store that survives a crash
 //! - [`origins`]: where the token may go
+//! - [`axum`]: handlers that call an API, and a gateway
 //! - [`hyper`]: hyper-util's client, hyper's own connections, and a proxy
 //! - [`grpc`]: tonic: what to type, replays, timeouts and statuses
 //! - [`stacks`]: kube, octocrab, jsonrpsee, reqwest, OTLP and AWS SDKs: what to type
@@ -42,6 +43,7 @@
 //! - [`comparison`]: other crates for the job
 
 pub mod accounts;
+pub mod axum;
 pub mod catalogue;
 pub mod comparison;
 pub mod contention;
