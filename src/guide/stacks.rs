@@ -1,5 +1,5 @@
-//! After this page you can put the layer under kube, octocrab, jsonrpsee, reqwest, OTLP over HTTP and a
-//! client of an AWS SDK.
+//! After this page you can put the layer under kube, octocrab, jsonrpsee, reqwest, a client of progenitor,
+//! OTLP over HTTP and gRPC, and a client of an AWS SDK.
 //!
 //! Copy the code of your stack, and call its function with a layer of yours:
 //!
@@ -18,25 +18,29 @@
 //!
 //! # What was measured
 //!
-//! | stack | lines | works | GETs replayed | POSTs replayed | login error found | works again |
+//! | stack | lines | works | GETs replayed | POSTs replayed | failed logins found | works again |
 //! | --- | --- | --- | --- | --- | --- | --- |
-//! | kube 5.0.0 | 13 | yes | yes | yes | yes, in the chain of sources | yes |
-//! | octocrab 0.54.9 | 16 | yes | yes | yes | yes, in the chain of sources | yes |
-//! | jsonrpsee 0.26.1 | 29 | yes | it sends none | yes | yes, by `login_error` | yes |
-//! | reqwest 0.13.5 | 18 | yes | yes | yes | yes, by `downcast_ref` | yes |
-//! | opentelemetry-otlp 0.33.1 | 43 | yes | it sends none | yes | no, it is lost | yes |
-//! | aws-smithy-runtime-api 1.20.0 | 41 | yes | yes | yes | yes, in the chain of sources | yes |
+//! | kube 5.0.0 | 13 | yes | yes | yes | 5 of 5, in the chain of sources | yes |
+//! | octocrab 0.54.9 | 16 | yes | yes | yes | 5 of 5, in the chain of sources | yes |
+//! | jsonrpsee 0.26.1 | 31 | yes | it sends none | yes | 5 of 5, by `login_error` | yes |
+//! | reqwest 0.13.5 | 18 | yes | yes | yes | 5 of 5, by `downcast_ref` | yes |
+//! | progenitor 0.15.1 | 39 | yes | yes | yes | 5 of 5, in the chain of sources | yes |
+//! | opentelemetry-otlp 0.33.1, HTTP | 43 | yes | it sends none | yes | 0 of 5, they are lost | yes |
+//! | opentelemetry-otlp 0.33.1, gRPC | 57 | yes | it sends none | yes | 0 of 5, they are lost | yes |
+//! | aws-smithy-runtime-api 1.20.0 | 41 | yes | yes | yes | 5 of 5, in the chain of sources | yes |
 //!
 //! - **lines**: all lines of the code below, imports and braces included, comments not.
 //! - **works**: of 100 requests at once, none failed, and they cost one login.
 //! - **replayed**: the token was revoked, and 100 requests at once were rejected. No caller saw a
 //!   rejection. They cost one login and 100 replays, and each replayed POST had its body.
-//! - **login error found**: a login failed, and the caller finds our [`Error`](crate::Error) in the error
-//!   that the stack returns.
-//! - **works again**: the same client sends the next request once a login succeeds.
+//! - **failed logins found**: five logins failed, each in another way. The password is wrong, the account is
+//!   locked for two minutes, the server is unreachable, the login times out, or it panics. Found means: the
+//!   caller gets our [`Error`](crate::Error) out of the stack's error, with its kind and the right
+//!   [`Recovery`](crate::Recovery).
+//! - **works again**: after each of them, the same client sends the next request once a login succeeds.
 //!
 //! `bash .ci/run stacks` compiles the code of this page, runs it against a server on loopback, and fails
-//! if it prints another row than this table has.
+//! if it prints another row than this table has. The same holds for the table of timeouts.
 //!
 //! # kube
 //!
@@ -95,6 +99,25 @@
 //! - **Redirects**: reqwest follows them inside of this layer, which sees one request and one response.
 //! - **A failed login** is our error itself. Any other error is a `reqwest::Error`.
 //!
+//! # Clients of progenitor
+//!
+//! A generated client has hooks, and the hook `exec` sends the request. If your crate
+//! generates the client, it can implement the hook:
+//!
+//! ```text
+#![doc = include_str!("../../tests/recipes/stacks/progenitor.rs")]
+//! ```
+//!
+//! The layer is an argument of `Client::new`. Your crate needs reqwest's features `json` and `stream`, and serde.
+//!
+//! - **A client in another crate** has no such place: Rust allows the hook only beside the client. Generate
+//!   the client yourself.
+//! - **Replay** and **redirects** are as with reqwest above.
+//! - **A failed login** is `Error::CommunicationError`, with our error in its chain of sources. Its own text
+//!   speaks of a response body, for only reqwest can make a `reqwest::Error`: print it with `{:#}`.
+//! - **`is_retryable()`** is true for it, a wrong password included. Ask [`recovery`](crate::Error::recovery)
+//!   instead.
+//!
 //! # OTLP over HTTP
 //!
 //! ```text
@@ -109,7 +132,28 @@
 //! - **A failed login** is `InternalFailure("HTTP export failed: network error")`. The exporter drops the
 //!   cause, so observe the provider: by [events](crate::CredentialEvent), [log lines](super::logging) or
 //!   [`snapshot`](crate::CachedProvider::snapshot).
-//! - **OTLP over gRPC** has no place for a layer.
+//!
+//! # OTLP over gRPC
+//!
+//! Its exporter takes tonic's `Channel` and no other service. So this channel leads into memory, where the
+//! layer is:
+//!
+//! ```text
+#![doc = include_str!("../../tests/recipes/stacks/otlp_grpc.rs")]
+//! ```
+//!
+//! Pass the channel to `with_channel` of an exporter, and create it within the runtime. `to_status` is on the
+//! page of [gRPC](super::grpc), and its lines count above.
+//!
+//! - **Replay**: the whole batch is collected first. Then the copy shares its bytes.
+//! - **Cost**: each batch is framed by HTTP/2 once more, and copied through memory.
+//! - **Origins**: the layer sees the collector's URL, and the origins decide.
+//! - **A failed login** is the text `export failed with gRPC code:`, with `Unavailable` or `Unauthenticated`. The
+//!   exporter drops the rest, so observe the provider as above. It repeats an `Unavailable` three times by
+//!   default, which the run above turns off.
+//! - **`with_interceptor`** is shorter, and does less. It can insert what
+//!   [`current`](crate::CachedProvider::current) returns, with [`keep_warm`](crate::CachedProvider::keep_warm)
+//!   for the logins. But it sees no answer: a rejected token is sent until it expires. This was not run.
 //!
 //! # Clients of smithy, such as AWS SDKs
 //!
@@ -117,24 +161,33 @@
 #![doc = include_str!("../../tests/recipes/stacks/smithy.rs")]
 //! ```
 //!
-//! The run above calls the connector itself. A generated client takes it by `http_client_fn`.
+//! The run above calls the connector itself. A generated client takes it by `http_client_fn`, which was not run.
 //!
 //! - **Replay**: `SdkBody::try_clone` copies empty bodies and bytes. It copies no stream.
 //! - **A failed login** is a `ConnectorError` whose `is_other()` is true, with our error as its source.
 //!
 //! # Where timeouts go
 //!
-//! This table was read and not run: test the place that you rely on.
+//! | timeout | ends a held login | ends a held answer |
+//! | --- | --- | --- |
+//! | `login_timeout`, for all stacks | yes | no |
+//! | `tokio::time::timeout` around a call, for all stacks | yes | yes |
+//! | tower's `Timeout` around the client in a recipe, inside of the layer | no | yes |
+//! | kube: `Config::read_timeout` | no | yes |
+//! | jsonrpsee: `request_timeout`, 60 s by default | yes | yes |
+//! | reqwest: `timeout` of the client | no | yes |
+//! | progenitor: `timeout` of its reqwest client, 15 s by default | no | yes |
+//! | OTLP over HTTP: `with_timeout` of the exporter | no | no |
+//! | OTLP over gRPC: `with_timeout` of the exporter | no | no |
+//! | OTLP over gRPC: `timeout` of the collector's `Endpoint` | no | yes |
 //!
-//! | timeout | covers the login |
-//! | --- | --- |
-//! | [`login_timeout`](crate::CachePolicy::login_timeout), for all stacks | yes, and nothing else |
-//! | `tokio::time::timeout` around a call, for all stacks | yes |
-//! | tower's `Timeout` around the client in a recipe, inside of the layer | no: it bounds each exchange |
-//! | kube: `Config::read_timeout` and its siblings | no: they bound the connection |
-//! | jsonrpsee: `request_timeout`, 60 s by default | yes, and the replay too |
-//! | reqwest: `timeout` of the client | no: it bounds each exchange, and starts again for a replay |
-//! | opentelemetry-otlp: `with_timeout` of the exporter | it does nothing here: only the built-in clients know it |
-//! | smithy: timeouts of an operation | yes. Those of the connector do nothing here: the recipe ignores its settings |
+//! Each row was run, with a timeout of 300 ms. A login held a call, then the login of a replay held one, then an
+//! answer did. **Yes** means that the call failed while it was held. **No** means that it was still waiting
+//! after three times the timeout, and succeeded when it was released.
 //!
-//! A caller that gives up does not stop the login: the other requests get its token.
+//! - After each call that ended, the same client sent the next request.
+//! - A timeout that does not end a login bounds each exchange, and starts again for a replay.
+//! - [`login_timeout`](crate::CachePolicy::login_timeout) is the only one that ends the login itself. A caller
+//!   that gives up does not stop it: the other requests get its token.
+//! - Not run, but read: the timeouts of a smithy operation cover the login. Those of the connector do nothing
+//!   here, since the recipe ignores its settings.

@@ -1,24 +1,42 @@
 //! A stand-in: an API whose token is the last one that its login has handed out.
 
 use std::{
+    future::{pending, ready},
     io,
     net::{Ipv4Addr, SocketAddr},
+    panic::resume_unwind,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use axum::{
     Router,
-    http::{HeaderMap, Method, StatusCode},
+    body::Body,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode},
 };
 use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::Barrier};
+use tokio::{
+    net::TcpListener,
+    sync::{Barrier, watch},
+};
 use tower_bearer::{BoxError, Credential, LoginError};
 
-use crate::REQUESTS;
+pub const LOCKED_FOR: Duration = Duration::from_secs(120);
+
+/// How a login fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    Refused,
+    Locked,
+    Unreachable,
+    TimesOut,
+    Panics,
+}
 
 #[derive(Clone)]
 pub struct Api {
@@ -29,23 +47,28 @@ pub struct Api {
 struct State {
     logins: AtomicUsize,
     received: AtomicUsize,
-    is_offline: AtomicBool,
+    failure: Mutex<Option<Failure>>,
     is_revoked: AtomicBool,
+    holds_logins: watch::Sender<bool>,
+    holds_answers: watch::Sender<bool>,
     /// A rejection is answered when all requests have been sent with the old token: so each is rejected.
     rejected: Barrier,
 }
 
 impl Api {
-    pub async fn start() -> io::Result<Self> {
+    /// Rejects as many requests at once.
+    pub async fn start(rejected: usize) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let api = Self {
             address: listener.local_addr()?,
             state: Arc::new(State {
                 logins: AtomicUsize::new(0),
                 received: AtomicUsize::new(0),
-                is_offline: AtomicBool::new(false),
+                failure: Mutex::new(None),
                 is_revoked: AtomicBool::new(false),
-                rejected: Barrier::new(REQUESTS),
+                holds_logins: watch::Sender::new(false),
+                holds_answers: watch::Sender::new(false),
+                rejected: Barrier::new(rejected),
             }),
         };
         let state = api.state.clone();
@@ -59,9 +82,22 @@ impl Api {
     }
 
     pub async fn log_in(self) -> Result<Credential, BoxError> {
-        if self.state.is_offline.load(SeqCst) {
-            return Err(LoginError::permanent("wrong password").into());
+        match self.failure() {
+            None => {}
+            Some(Failure::Refused) => return Err(LoginError::permanent("wrong password").into()),
+            Some(Failure::Locked) => {
+                return Err(LoginError::retry_after("account locked", LOCKED_FOR).into());
+            }
+            Some(Failure::Unreachable) => {
+                return Err(io::Error::from(io::ErrorKind::ConnectionRefused).into());
+            }
+            Some(Failure::TimesOut) => pending().await,
+            Some(Failure::Panics) => {
+                // Without a report of the panic.
+                resume_unwind(Box::new("a login that panics"))
+            }
         }
+        release(&self.state.holds_logins).await;
         let number = self.state.logins.fetch_add(1, SeqCst) + 1;
         self.state.is_revoked.store(false, SeqCst);
         Ok(Credential::new(format!("token-{number}"))?)
@@ -80,30 +116,57 @@ impl Api {
         self.state.is_revoked.store(true, SeqCst);
     }
 
-    pub fn fail_logins(&self, is_offline: bool) {
-        self.state.is_offline.store(is_offline, SeqCst);
+    pub fn fail_logins(&self, failure: Option<Failure>) {
+        let last = self.state.failure.lock();
+        *last.unwrap_or_else(PoisonError::into_inner) = failure;
+    }
+
+    fn failure(&self) -> Option<Failure> {
+        let failure = self.state.failure.lock();
+        *failure.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn hold_logins(&self, holds: bool) {
+        self.state.holds_logins.send_replace(holds);
+    }
+
+    pub fn hold_answers(&self, holds: bool) {
+        self.state.holds_answers.send_replace(holds);
     }
 }
 
+/// Waits while `holds` is true.
+async fn release(holds: &watch::Sender<bool>) {
+    let _ = holds.subscribe().wait_for(|holds| !holds).await;
+}
+
 impl State {
-    async fn answer(
-        &self,
-        method: &Method,
-        headers: &HeaderMap,
-        body: &[u8],
-    ) -> (StatusCode, String) {
+    async fn answer(&self, method: &Method, headers: &HeaderMap, body: &[u8]) -> Response<Body> {
         self.received.fetch_add(1, SeqCst);
+        let kind = headers.get("content-type").map(HeaderValue::as_bytes);
+        let is_grpc = kind == Some(b"application/grpc");
         let valid = format!("Bearer token-{}", self.logins.load(SeqCst));
         let is_last = headers
             .get("authorization")
             .is_some_and(|sent| *sent == *valid);
         if !is_last || self.is_revoked.load(SeqCst) {
             self.rejected.wait().await;
-            return (StatusCode::UNAUTHORIZED, "{}".to_owned());
+            return rejection(is_grpc);
         }
+        release(&self.holds_answers).await;
         // A body that shares its stream with the first try is empty in the second.
         if *method == Method::POST && body.is_empty() {
-            return (StatusCode::BAD_REQUEST, "{}".to_owned());
+            return respond(StatusCode::BAD_REQUEST, Body::from("{}"));
+        }
+        if is_grpc {
+            // One empty message.
+            let ok = HeaderMap::from_iter([("grpc-status", "0")].map(header));
+            let message = Full::new(Bytes::from_static(&[0; 5]));
+            let body = message.with_trailers(ready(Some(Ok(ok))));
+            let mut response = respond(StatusCode::OK, Body::new(body));
+            let (name, value) = header(("content-type", "application/grpc"));
+            response.headers_mut().insert(name, value);
+            return response;
         }
         let id =
             serde_json::from_slice::<Value>(body).map_or(Value::Null, |call| call["id"].clone());
@@ -111,10 +174,33 @@ impl State {
             Value::Null => json!({}),
             id => json!({ "jsonrpc": "2.0", "id": id, "result": 1 }),
         };
-        let answer = match headers.get("content-type") {
-            Some(format) if format == "application/x-protobuf" => String::new(),
+        let answer = match kind {
+            Some(b"application/x-protobuf") => String::new(),
             _ => answer.to_string(),
         };
-        (StatusCode::OK, answer)
+        respond(StatusCode::OK, Body::from(answer))
     }
+}
+
+fn rejection(is_grpc: bool) -> Response<Body> {
+    if !is_grpc {
+        return respond(StatusCode::UNAUTHORIZED, Body::from("{}"));
+    }
+    let mut response = respond(StatusCode::OK, Body::empty());
+    let headers = [("content-type", "application/grpc"), ("grpc-status", "16")];
+    response.headers_mut().extend(headers.map(header));
+    response
+}
+
+fn respond(status: StatusCode, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
+}
+
+fn header((name, value): (&'static str, &'static str)) -> (HeaderName, HeaderValue) {
+    (
+        HeaderName::from_static(name),
+        HeaderValue::from_static(value),
+    )
 }

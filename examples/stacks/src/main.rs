@@ -1,34 +1,53 @@
 //! The layer under the clients of other crates, as `tests/recipes/stacks` wires them.
 //!
 //! Each stack sends 100 requests at once to a stand-in on loopback. Then the token is revoked, and they are
-//! sent again. Then a login fails. The guide's page on stacks has to contain each line of the table that is
-//! printed: otherwise the run fails.
+//! sent again. Then logins fail. Then a login and an answer are held, until a timeout ends the call. The guide's
+//! page on stacks has to contain each line of the tables that are printed: otherwise the run fails.
 
 mod api;
 mod calls;
+mod timeouts;
 
 #[path = "../../../tests/recipes/stacks"]
 mod recipes {
+    #[path = "../to_status.rs"]
+    mod to_status;
+
     pub mod jsonrpsee;
     pub mod kube;
     pub mod octocrab;
     pub mod otlp;
+    pub mod otlp_grpc;
+    pub mod progenitor;
     pub mod reqwest;
     pub mod smithy;
 }
 
-use std::{error::Error, pin::Pin, process::ExitCode, sync::Arc};
+use std::{error::Error, io, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
 use http::Method;
 use tokio::task::JoinSet;
-use tower_bearer::{BearerAuthLayer, BoxError, CachedProvider, Origins, login_fn};
+use tower_bearer::{
+    BearerAuthLayer, BoxError, CachePolicy, CachedProvider, LoginError, Origins, Recovery, login_fn,
+};
 
-use self::api::Api;
+use self::api::{Api, Failure, LOCKED_FOR};
 
 const REQUESTS: usize = 100;
 
+/// The timeout of a login, and any other timeout that is tried.
+const TIMEOUT: Duration = Duration::from_millis(300);
+
+const FAILURES: [Failure; 5] = [
+    Failure::Refused,
+    Failure::Locked,
+    Failure::Unreachable,
+    Failure::TimesOut,
+    Failure::Panics,
+];
+
 const HEAD: &str =
-    "stack | lines | works | GETs replayed | POSTs replayed | login error found | works again";
+    "stack | lines | works | GETs replayed | POSTs replayed | failed logins found | works again";
 
 /// Sends one request. An answer other than a success is an error.
 type Call =
@@ -36,6 +55,8 @@ type Call =
 
 struct Stack {
     package: &'static str,
+    /// What the name of the package leaves open.
+    protocol: &'static str,
     recipe: &'static str,
     /// Whether it can send a GET.
     gets: bool,
@@ -50,9 +71,10 @@ macro_rules! recipe {
     };
 }
 
-const STACKS: [Stack; 6] = [
+const STACKS: [Stack; 8] = [
     Stack {
         package: "kube",
+        protocol: "",
         recipe: recipe!("kube"),
         gets: true,
         client: calls::kube,
@@ -60,6 +82,7 @@ const STACKS: [Stack; 6] = [
     },
     Stack {
         package: "octocrab",
+        protocol: "",
         recipe: recipe!("octocrab"),
         gets: true,
         client: calls::octocrab,
@@ -67,6 +90,7 @@ const STACKS: [Stack; 6] = [
     },
     Stack {
         package: "jsonrpsee",
+        protocol: "",
         recipe: recipe!("jsonrpsee"),
         gets: false,
         client: calls::jsonrpsee,
@@ -74,20 +98,42 @@ const STACKS: [Stack; 6] = [
     },
     Stack {
         package: "reqwest",
+        protocol: "",
         recipe: recipe!("reqwest"),
         gets: true,
         client: calls::reqwest,
         login_error: None,
     },
     Stack {
+        package: "progenitor",
+        protocol: "",
+        recipe: recipe!("progenitor"),
+        gets: true,
+        client: calls::progenitor,
+        login_error: None,
+    },
+    Stack {
         package: "opentelemetry-otlp",
+        protocol: ", HTTP",
         recipe: recipe!("otlp"),
         gets: false,
         client: calls::otlp,
         login_error: None,
     },
     Stack {
+        package: "opentelemetry-otlp",
+        protocol: ", gRPC",
+        recipe: concat!(
+            recipe!("otlp_grpc"),
+            include_str!("../../../tests/recipes/to_status.rs")
+        ),
+        gets: false,
+        client: calls::otlp_grpc,
+        login_error: None,
+    },
+    Stack {
         package: "aws-smithy-runtime-api",
+        protocol: "",
         recipe: recipe!("smithy"),
         gets: true,
         client: calls::smithy,
@@ -106,8 +152,26 @@ fn in_chain(error: &BoxError) -> Option<&tower_bearer::Error> {
     }
 }
 
-fn is_failed_login(error: &tower_bearer::Error) -> bool {
-    error.is_login_failed()
+/// Whether the error says what has happened, and what to do.
+fn tells(error: &tower_bearer::Error, failure: Failure) -> bool {
+    let tries_again = |after: Duration| error.recovery() == Recovery::TryAgain { after };
+    let may_try_again = matches!(error.recovery(), Recovery::TryAgain { .. });
+    match failure {
+        Failure::Refused => {
+            error.is_login_failed()
+                && error.login_error().is_some_and(LoginError::is_permanent)
+                && error.recovery() == Recovery::ChangeCredentials
+        }
+        Failure::Locked => error.is_login_failed() && tries_again(LOCKED_FOR),
+        Failure::Unreachable => {
+            let cause = error.source().and_then(|cause| cause.downcast_ref());
+            let refused = cause
+                .is_some_and(|cause: &io::Error| cause.kind() == io::ErrorKind::ConnectionRefused);
+            error.is_login_failed() && refused && may_try_again
+        }
+        Failure::TimesOut => error.is_login_timed_out() && may_try_again,
+        Failure::Panics => error.is_login_panicked() && error.recovery() == Recovery::FixProgram,
+    }
 }
 
 #[tokio::main]
@@ -116,9 +180,9 @@ async fn main() -> Result<ExitCode, BoxError> {
     let (mut rows, mut passed, mut tried) = (String::new(), 0, 0);
     let mut is_in_step = true;
     for stack in &STACKS {
-        let row = stack.row().await?;
-        passed += row.matches("| yes").count();
-        tried += row.matches("| yes").count() + row.matches("| no,").count();
+        let (row, found) = stack.row().await?;
+        passed += row.matches("| yes").count() + found;
+        tried += row.matches("| yes").count() + row.matches("| no,").count() + FAILURES.len();
         if !page.contains(&row) {
             eprintln!("src/guide/stacks.rs lacks a row, or has another one: {row}");
             is_in_step = false;
@@ -126,8 +190,18 @@ async fn main() -> Result<ExitCode, BoxError> {
         rows += &row;
         rows += "\n";
     }
+    let timeouts = timeouts::rows().await?;
+    for row in &timeouts {
+        if !page.contains(row) {
+            eprintln!("src/guide/stacks.rs lacks a row, or has another one: {row}");
+            is_in_step = false;
+        }
+    }
     println!("| {HEAD} |");
     print!("{rows}");
+    println!("| {} |", timeouts::HEAD);
+    println!("{}", timeouts.join("\n"));
+    println!("timeouts: rows={}", timeouts.len());
     println!(
         "stacks: stacks={} passed={passed} tried={tried}",
         STACKS.len()
@@ -139,11 +213,13 @@ async fn main() -> Result<ExitCode, BoxError> {
 }
 
 impl Stack {
-    /// Runs the stack, and returns its row of the table.
-    async fn row(&self) -> Result<String, BoxError> {
-        let api = Api::start().await?;
+    /// Runs the stack. Returns its row of the table, and the number of failed logins that were found.
+    async fn row(&self) -> Result<(String, usize), BoxError> {
+        let api = Api::start(REQUESTS).await?;
         let issuer = api.clone();
-        let provider = CachedProvider::new(login_fn(move |_| issuer.clone().log_in()));
+        let provider = CachedProvider::builder(login_fn(move |_| issuer.clone().log_in()))
+            .policy(CachePolicy::default().login_timeout(TIMEOUT))
+            .build();
         let url = format!("http://{}", api.address);
         let layer = BearerAuthLayer::new(provider.clone(), Origins::new(&url)?.strict());
         let call = (self.client)(&url, layer)?;
@@ -170,31 +246,40 @@ impl Stack {
         };
         let posts = replayed(Method::POST).await?;
 
-        api.fail_logins(true);
-        provider.reset();
-        let Err(error) = call(Method::POST).await else {
-            return Err("the login failed, and the request did not".into());
-        };
-        println!("{}: failed login: {error}", self.package);
-        let in_recipe = self.login_error.and_then(|find| find(&error));
-        let found = match (error.downcast_ref(), in_chain(&error), in_recipe) {
-            (Some(ours), ..) if is_failed_login(ours) => "yes, by `downcast_ref`",
-            (_, Some(ours), _) if is_failed_login(ours) => "yes, in the chain of sources",
-            (.., Some(ours)) if is_failed_login(ours) => "yes, by `login_error`",
-            _ => "no, it is lost",
-        };
-        api.fail_logins(false);
-        provider.reset();
-        let again = match call(Method::POST).await {
-            Ok(()) => "yes",
-            Err(_) => "no, it is dead",
-        };
-        Ok(format!(
-            "| {} {} | {} | {works} | {gets} | {posts} | {found} | {again} |",
+        let (mut found, mut way, mut again) = (0, "they are lost", "yes");
+        for failure in FAILURES {
+            api.fail_logins(Some(failure));
+            provider.reset();
+            let Err(error) = call(Method::POST).await else {
+                return Err("the login failed, and the request did not".into());
+            };
+            println!("{}{}: {failure:?}: {error}", self.package, self.protocol);
+            let in_recipe = self.login_error.and_then(|find| find(&error));
+            let ours = match (error.downcast_ref(), in_chain(&error), in_recipe) {
+                (Some(ours), ..) => Some((ours, "by `downcast_ref`")),
+                (_, Some(ours), _) => Some((ours, "in the chain of sources")),
+                (.., Some(ours)) => Some((ours, "by `login_error`")),
+                _ => None,
+            };
+            if let Some((_, by)) = ours.filter(|(ours, _)| tells(ours, failure)) {
+                found += 1;
+                way = by;
+            }
+            api.fail_logins(None);
+            provider.reset();
+            if call(Method::POST).await.is_err() {
+                again = "no, it is dead";
+            }
+        }
+        let row = format!(
+            "| {} {}{} | {} | {works} | {gets} | {posts} | {found} of {}, {way} | {again} |",
             self.package,
             version(self.package).ok_or("not in Cargo.lock")?,
+            self.protocol,
             lines(self.recipe),
-        ))
+            FAILURES.len(),
+        );
+        Ok((row, found))
     }
 
     /// Sends all requests at once. Returns how many failed, and how many logins and replays were made.

@@ -1,17 +1,19 @@
 use jsonrpsee::{
     core::{client::ClientT, client::Error, http_helpers::HttpError},
-    http_client::{HttpBody, HttpClient, transport::Error as TransportError},
+    http_client::{HttpBody, HttpClientBuilder, transport::Error as TransportError},
 };
 use tower::ServiceBuilder;
 use tower_bearer::{BearerAuthLayer, BoxError, ReplayReady};
 
-pub fn client(url: String, layer: BearerAuthLayer) -> Result<impl ClientT + Clone, BoxError> {
+pub fn client(
+    builder: HttpClientBuilder,
+    url: String,
+    layer: BearerAuthLayer,
+) -> Result<impl ClientT + Clone, BoxError> {
     let middleware = ServiceBuilder::new()
         .map_err(to_transport)
         .layer(layer.replay(ReplayReady::new(64 * 1024, HttpBody::new)));
-    Ok(HttpClient::builder()
-        .set_http_middleware(middleware)
-        .build(url)?)
+    Ok(builder.set_http_middleware(middleware).build(url)?)
 }
 
 fn to_transport(error: BoxError) -> TransportError {
