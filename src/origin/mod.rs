@@ -175,7 +175,11 @@ impl Origins {
             return false;
         };
         match &self.allowed {
-            Allowed::AnyHttps => *scheme == Scheme::HTTPS && url::check(authority).is_ok(),
+            Allowed::AnyHttps => {
+                *scheme == Scheme::HTTPS
+                    && (url::is_plain_name(authority.as_str().as_bytes())
+                        || url::check(authority).is_ok())
+            }
             Allowed::Only(origins) => origins
                 .iter()
                 .any(|origin| origin.scheme == *scheme && origin.is_at(authority)),
@@ -184,25 +188,15 @@ impl Origins {
 
     /// Whether a request may carry the token: by its URI, or by its `Host` header if the URI has no
     /// authority.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn allows_request<B>(&self, request: &Request<B>) -> bool {
-        self.allows_usual_spelling(request.uri())
+        self.lists_usual_spelling(request.uri())
             || self.allows_head(request.uri(), request.headers())
     }
 
-    #[inline(never)]
-    fn allows_head(&self, uri: &Uri, headers: &HeaderMap) -> bool {
-        if uri.authority().is_some() {
-            return self.allows(uri);
-        }
-        headers.get_all(HOST).iter().all(|host| {
-            Authority::try_from(host.as_bytes()).is_ok_and(|host| self.allows_host(&host))
-        })
-    }
-
-    /// The fast path, for an authority in its usual spelling: one comparison of bytes.
-    #[inline]
-    fn allows_usual_spelling(&self, uri: &Uri) -> bool {
+    /// The fast path: one of a list of origins, in its usual spelling. Only bytes are compared.
+    #[inline(always)]
+    fn lists_usual_spelling(&self, uri: &Uri) -> bool {
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return false;
         };
@@ -212,6 +206,24 @@ impl Origins {
                 .iter()
                 .any(|origin| *origin.usual == *authority.as_str() && origin.scheme == *scheme),
         }
+    }
+
+    #[inline(never)]
+    fn allows_head(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        if uri.authority().is_some() {
+            return self.allows(uri);
+        }
+        headers.get_all(HOST).iter().all(|host| {
+            let host = host.as_bytes();
+            // The usual spelling needs no parser, which would allocate.
+            let is_usual = match &self.allowed {
+                Allowed::AnyHttps => url::is_plain_name(host),
+                Allowed::Only(origins) => {
+                    origins.iter().any(|origin| origin.usual.as_bytes() == host)
+                }
+            };
+            is_usual || Authority::try_from(host).is_ok_and(|host| self.allows_host(&host))
+        })
     }
 
     /// `Host` names no scheme: any origin with that host and port allows it.

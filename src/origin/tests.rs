@@ -222,3 +222,49 @@ fn one_string_is_one_origin() {
     assert!(Origins::new("").is_err());
     assert!(Origins::new("https://a.example.com,https://b.example.com").is_err());
 }
+
+// The fast paths say what the parsers say, for each kind of host.
+#[test]
+fn a_host_header_is_checked_as_the_authority_of_a_uri() {
+    let listed = Origins::new(["https://api.example.com", "https://[2001:db8::1]:8443"]).unwrap();
+    for (origins, is_listed) in [(listed, true), (Origins::any_https(), false)] {
+        for (host, is_allowed) in [
+            ("api.example.com", true),
+            ("API.example.com:443", true),
+            ("[2001:db8:0::1]:8443", true),
+            ("a-1.example.com", !is_listed),
+            ("b.co", !is_listed),
+            ("localhost", !is_listed),
+            ("127.0.0.1", !is_listed),
+            ("xn--bcher-kva.example:8443", !is_listed),
+            ("api.example.com/", false),
+            ("api.example.com.0x7f", false),
+            ("api.example.com.1", false),
+            ("api.example.com:", false),
+            ("api.example.com:+443", false),
+            ("api.*.example.com", false),
+            ("user@api.example.com", false),
+            ("api.example.com@b", false),
+            ("example.c[]m", false),
+            ("", false),
+        ] {
+            let by_header = Request::get("/").header(HOST, host).body(()).unwrap();
+            assert_eq!(origins.allows_request(&by_header), is_allowed, "{host}");
+            if let Ok(uri) = Uri::try_from(format!("https://{host}/")) {
+                let by_uri = Request::get(uri).body(()).unwrap();
+                // `Uri` ends an authority at its first slash.
+                let is_allowed = is_allowed || host == "api.example.com/";
+                assert_eq!(origins.allows_request(&by_uri), is_allowed, "{host}");
+            }
+        }
+        let several = Request::get("/").header(HOST, "api.example.com");
+        let same = several.header(HOST, "api.example.com").body(()).unwrap();
+        assert!(origins.allows_request(&same));
+        let several = Request::get("/").header(HOST, "api.example.com");
+        let foreign = several.header(HOST, "127.1").body(()).unwrap();
+        assert!(!origins.allows_request(&foreign));
+        assert!(origins.allows_request(&Request::get("/").body(()).unwrap()));
+        let connect = Request::connect("api.example.com:443").body(()).unwrap();
+        assert!(!origins.allows_request(&connect));
+    }
+}

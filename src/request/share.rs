@@ -140,7 +140,10 @@ impl<P: CredentialProvider, R> PerService<P, R> {
                     .provider
                     .is_current(copy, RequestHead::of(request)) =>
             {
-                self.last = None;
+                // Written only if it changes: another thread's service may share the cache line.
+                if self.last.is_some() {
+                    self.last = None;
+                }
                 Some(copy.clone())
             }
             _ => self.read_provider(request),
