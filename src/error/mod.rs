@@ -495,7 +495,82 @@ impl error::Error for Error {
 
 #[cfg(test)]
 mod tests {
+    use tonic::Code::{self, Unauthenticated, Unavailable};
+
     use super::*;
+
+    /// The recipe of the guide, over the types of this very build.
+    mod to_status {
+        use crate as tower_bearer;
+
+        include!("../../tests/recipes/to_status.rs");
+    }
+
+    /// The code that the recipe makes of an error, and its message.
+    fn status_of(error: Error) -> (Code, String) {
+        let status = to_status::to_status(error.into());
+        let status = status.downcast::<tonic::Status>().unwrap();
+        (status.code(), status.message().to_owned())
+    }
+
+    /// A recovery without a code does not compile.
+    fn code_of(recovery: Recovery) -> Code {
+        match recovery {
+            Recovery::TryAgain { .. } => Unavailable,
+            Recovery::ChangeRequest | Recovery::ChangeCredentials | Recovery::FixProgram => {
+                Unauthenticated
+            }
+        }
+    }
+
+    // A kind without a row does not compile.
+    macro_rules! assert_codes {
+        ($($kind:pat => $error:expr => $code:expr,)+) => {
+            #[allow(unreachable_patterns, reason = "a kind may have several rows")]
+            fn has_row(kind: &Kind) {
+                match kind {
+                    $($kind => {})+
+                }
+            }
+            $(
+                let error: Error = $error;
+                has_row(&error.0.kind);
+                assert!(matches!(error.0.kind, $kind), "{error} is in the row of another kind");
+                assert_eq!(status_of(error.clone()), ($code, error.to_string()));
+                assert_eq!(code_of(error.recovery()), $code, "{error}");
+            )+
+        };
+    }
+
+    #[test]
+    fn each_kind_has_its_grpc_code() {
+        let second = Duration::from_secs(1);
+        let permanent = || LoginError::permanent("wrong password");
+        let foreign = || Error::foreign_origin(String::new(), String::new(), true);
+        assert_codes! {
+            Kind::LoginFailed => Error::login_failed("offline") => Unavailable,
+            Kind::LoginFailed => Error::login_failed(LoginError::transient("busy")) => Unavailable,
+            Kind::LoginFailed => Error::login_failed(LoginError::retry_after("busy", second)) => Unavailable,
+            Kind::LoginFailed => Error::login_failed(permanent()) => Unauthenticated,
+            Kind::LoginTimedOut { .. } => Error::login_timed_out(second, None) => Unavailable,
+            Kind::LoginPanicked => Error::login_panicked() => Unauthenticated,
+            Kind::LoginLost => Error::login_lost() => Unavailable,
+            Kind::LoginDropped => Error::login_dropped() => Unavailable,
+            Kind::LoginThroughItself => Error::login_through_itself(None) => Unauthenticated,
+            Kind::Reset => Error::reset() => Unavailable,
+            // The next attempt is a login with the password.
+            Kind::RefreshFailed => Error::refresh_failed(permanent().into()) => Unavailable,
+            Kind::ShortLived { .. } => Error::short_lived(second) => Unauthenticated,
+            Kind::NotRenewed => Error::not_renewed() => Unauthenticated,
+            Kind::OtherAccount => Error::other_account() => Unauthenticated,
+            Kind::SignedOut => Error::signed_out() => Unauthenticated,
+            Kind::NoAuthorization => Error::no_authorization("none") => Unauthenticated,
+            Kind::AtCapacity { .. } => Error::at_capacity(1) => Unavailable,
+            Kind::ManyHeaders => Error::many_headers() => Unauthenticated,
+            Kind::NoRuntime => Error::no_runtime() => Unauthenticated,
+            Kind::ForeignOrigin { .. } => foreign() => Unauthenticated,
+        }
+    }
 
     #[test]
     fn a_duration_is_printed_in_the_unit_that_fits() {

@@ -99,6 +99,7 @@
 //! | --- | --- | --- |
 //! | The login failed, and [may succeed later](crate::Recovery::TryAgain). | `Unavailable` | `Unknown` |
 //! | The password is wrong, or the user signed out. | `Unauthenticated` | `Unknown` |
+//! | A [`KeyedProvider`](crate::KeyedProvider) is [at its capacity](crate::Error::is_at_capacity). | `Unavailable` | `Unknown` |
 //! | Any other error of this crate, such as a login that panicked. | `Unauthenticated` | `Unknown` |
 //! | The login itself is a gRPC call, and failed. | as above | that of the login: `NotFound` looks like the answer to the call |
 //! | [`strict`](crate::Origins::strict) origins forbid the request. | `Unauthenticated` | `Unknown` |
