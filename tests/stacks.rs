@@ -5,6 +5,7 @@ mod axum_recipe;
 mod support;
 
 use std::{
+    collections::HashSet,
     convert::Infallible,
     marker::PhantomData,
     rc::Rc,
@@ -74,7 +75,7 @@ where
 }
 
 /// The layer itself, and the layers around and under it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Part {
     Ours,
     Buffer,
@@ -237,6 +238,10 @@ async fn it_fits_around_and_under_other_layers_in_every_order() {
         Part::Retry,
         Part::RateLimit,
     ]);
+    let different: HashSet<_> = orders.iter().collect();
+    assert_eq!(different.len(), orders.len());
+    let page = include_str!("../src/guide/layer_order.rs");
+    assert!(page.contains(&format!("All {} orders of this layer", orders.len())));
     let mut failed = Vec::new();
     for order in &orders {
         let outcome = expired_under_load(order).await;
