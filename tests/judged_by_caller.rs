@@ -165,6 +165,36 @@ async fn a_hundred_requests_that_are_rejected_in_their_bodies_share_one_login() 
     }
 }
 
+// A page of a proxy between two rejections is no acceptance: else each login would seem to have helped.
+#[tokio::test]
+async fn a_success_without_json_is_an_error_and_no_acceptance() {
+    let issuer = Issuer::new();
+    let provider = patient(issuer.clone()).clock(HandClock::new()).build();
+    let posts = AtomicUsize::new(0);
+    let api = service_fn(|_: Request<Full<Bytes>>| {
+        let answer = match posts.fetch_add(1, SeqCst) {
+            0 => "{}".to_owned(),
+            post if post % 2 == 0 => "<html>".to_owned(),
+            _ => (GRAPHQL.rejected)().1.to_string(),
+        };
+        ready(Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(
+            answer,
+        ))))
+    });
+    let client = BearerAuthLayer::new(provider.clone(), Origins::any_https()).layer(api);
+    let url = "https://api.example.com/graphql";
+    let document = json!({ "query": "{ me }" });
+    let mut pages = 0;
+    for _ in 0..10 {
+        let client = client.clone();
+        let answer = post_judged(client, &provider, url, &document, is_graphql_rejection).await;
+        pages += usize::from(answer.is_err_and(|error| error.is::<serde_json::Error>()));
+    }
+    // The second document was posted twice: rejected, and answered with a page.
+    assert_eq!((pages, posts.load(SeqCst)), (5, 11));
+    assert_eq!(issuer.logins(), 2);
+}
+
 // Each login seems to help, since the provider is reset meanwhile.
 #[tokio::test]
 async fn a_document_is_posted_twice_at_most() {

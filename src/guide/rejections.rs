@@ -111,7 +111,7 @@
 //! The layer never replays such a request. Send it again yourself if [`Verdict::is_log_in`] says so.
 //!
 //! For GraphQL and JSON-RPC, this does all of it. Of 100 requests at a revocation none failed, with one
-//! login:
+//! login. An answer that is not JSON is an error, and never an acceptance:
 //!
 //! ```
 #![doc = include_str!("../../tests/recipes/judge_body.rs")]

@@ -51,7 +51,8 @@ where
                     continue;
                 }
             }
-            Some(receipt) if status.is_success() => provider.accept(receipt),
+            // A page of a proxy says nothing of the token.
+            Some(receipt) if status.is_success() && answer.is_ok() => provider.accept(receipt),
             _ => {}
         }
         return Ok(answer?);
