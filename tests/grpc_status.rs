@@ -268,6 +268,20 @@ async fn the_caller_reports_a_status_in_any_form() {
     }
 }
 
+// It may be an error of the network, and it is no acceptance either.
+#[tokio::test]
+async fn another_error_is_not_reported() {
+    let scene = Scene::new(Form::Trailers).await;
+    let (request, per_request) = judged(ask());
+    scene.client().check(request).await.unwrap();
+    for code in 1..=16 {
+        let outcome = Err::<(), _>(Status::new(Code::from(code), "text"));
+        let is_rejection = report(&scene.provider, &per_request, &outcome);
+        assert_eq!(is_rejection, code == 16, "{code}");
+        assert_eq!(scene.provider.current().is_none(), code == 16, "{code}");
+    }
+}
+
 // 100 calls at a revocation. Each is rejected in its trailers, and made once more.
 #[tokio::test]
 async fn calls_that_are_judged_by_their_callers_share_one_login() {

@@ -5,14 +5,14 @@ mod support;
 use std::{
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     task::{Context, Wake, Waker},
     time::Duration,
 };
 
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use support::{Api, Issuer, origins, request};
 use tokio::sync::Semaphore;
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
@@ -227,6 +227,56 @@ async fn a_slot_slower_than_the_lifetime_causes_no_endless_logins() {
     let response = tokio::time::timeout(Duration::from_secs(3600), response);
     assert!(response.await.expect("it is sent").is_ok());
     assert!(issuer.logins() <= 33, "{}", issuer.logins());
+}
+
+// The request has used up its rounds before it is sent. Its replay has rounds of its own.
+#[tokio::test(start_paused = true)]
+async fn a_replay_waits_for_a_slot_as_patiently_as_its_request() {
+    /// Each clone takes longer to get ready than a credential lives, until a request was sent.
+    struct SlowAtFirst(Pin<Box<tokio::time::Sleep>>, Arc<Mutex<Vec<HeaderValue>>>);
+    impl SlowAtFirst {
+        fn new(sent: Arc<Mutex<Vec<HeaderValue>>>) -> Self {
+            let seconds = if sent.lock().unwrap().is_empty() {
+                3
+            } else {
+                0
+            };
+            let sleep = tokio::time::sleep(Duration::from_secs(seconds));
+            Self(Box::pin(sleep), sent)
+        }
+    }
+    impl Clone for SlowAtFirst {
+        fn clone(&self) -> Self {
+            Self::new(Arc::clone(&self.1))
+        }
+    }
+    impl Service<Request<()>> for SlowAtFirst {
+        type Response = Response<()>;
+        type Error = std::convert::Infallible;
+        type Future = std::future::Ready<Result<Response<()>, Self::Error>>;
+        fn poll_ready(&mut self, cx: &mut Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+            self.0.as_mut().poll(cx).map(Ok)
+        }
+        fn call(&mut self, request: Request<()>) -> Self::Future {
+            // The clone that sent the request is slow once more.
+            self.0 = Box::pin(tokio::time::sleep(Duration::from_secs(3)));
+            let mut sent = self.1.lock().unwrap();
+            let status = if sent.is_empty() { 401 } else { 200 };
+            sent.push(request.headers()["authorization"].clone());
+            let response = Response::builder().status(status).body(());
+            std::future::ready(Ok(response.unwrap()))
+        }
+    }
+    let issuer = Issuer::new().with_lifetime(Duration::from_secs(2));
+    let layer = BearerAuthLayer::new(CachedProvider::new(issuer.clone()), origins())
+        .replay(ReplayWith(|(): &()| Some(())));
+    let sent = Arc::default();
+    let service = layer.layer(SlowAtFirst::new(Arc::clone(&sent)));
+    let response = service.oneshot(request()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let current = layer.provider().current().expect("it was sent at once");
+    let sent = sent.lock().unwrap();
+    assert_eq!((sent.len(), &sent[1]), (2, current.value()));
 }
 
 // A provider without a synchronous answer is asked once for each request.
