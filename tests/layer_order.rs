@@ -34,7 +34,7 @@ use tower::{
 };
 use tower_bearer::{
     BearerAuthLayer, CachePolicy, CachedProvider, Credential, Error, KeyedProvider, NotReplayed,
-    PerRequest, Receipt, RejectionReport, ReplayEmpty, ReplayWith, login_fn,
+    PerRequest, Reason, Receipt, Rejected, RejectionReport, ReplayEmpty, ReplayWith, login_fn,
 };
 use tower_http::{follow_redirect::FollowRedirectLayer, trace::TraceLayer};
 use tower_test::mock;
@@ -693,6 +693,32 @@ async fn hedge() {
     assert_eq!(inside, ["Bearer token-1", "Bearer token-1"]);
 }
 
+// The copies share the receipt. The first copy is answered, and its token is that of the first login.
+#[tokio::test(start_paused = true)]
+async fn a_hedged_request_has_the_receipt_of_the_copy_that_was_sent_last() {
+    let api = Api::new();
+    api.accept_all();
+    let layer = bearer(&Issuer::new());
+    let (provider, sends) = (layer.provider().clone(), Arc::new(AtomicUsize::new(0)));
+    let client = answering(&api, SECOND).map_request(move |request| {
+        // The first token is replaced as soon as it is sent.
+        if sends.fetch_add(1, SeqCst) == 0 {
+            provider.reset();
+        }
+        request
+    });
+    let per_request = PerRequest::new().judged_by_caller();
+    let mut request = request();
+    request.extensions_mut().insert(per_request.clone());
+    let answer = hedged(layer.layer(client)).oneshot(request).await.unwrap();
+    assert_eq!(answer.body(), "answer to Bearer token-1");
+    assert_eq!(tokens(&api), ["Bearer token-1", "Bearer token-2"]);
+    let second = layer.provider().current().unwrap();
+    assert_eq!(second.value(), "Bearer token-2");
+    let receipt = per_request.receipt().unwrap();
+    assert_eq!(receipt.generation(), second.generation());
+}
+
 // Outside: a replay waits for the endpoint that rejected it. Inside: it may go to another one. Each
 // endpoint takes one request.
 #[tokio::test(start_paused = true)]
@@ -990,6 +1016,34 @@ async fn three_layers_send_a_request_four_times_at_most() {
     }
 }
 
+// The receipt is the inner layer's, and the outer layer's provider does not know its generation.
+#[tokio::test(start_paused = true)]
+async fn only_the_inner_one_of_two_tokens_can_be_reported_by_hand() {
+    let (session, token) = (Issuer::new(), Issuer::new());
+    let outer = bearer(&session).with_header_name(SESSION);
+    let inner = bearer(&token);
+    let api = service_fn(|_: Request<()>| ready(Ok::<_, BoxError>(with_status(StatusCode::OK))));
+    let stack = ServiceBuilder::new()
+        .layer(outer.clone())
+        .layer(inner.clone())
+        .service(api);
+    let per_request = PerRequest::new().judged_by_caller();
+    let mut request = request();
+    request.extensions_mut().insert(per_request.clone());
+    stack.oneshot(request).await.unwrap();
+    let rejected = Rejected::by_hand(per_request.receipt().unwrap());
+    let verdict = outer.provider().reject(&rejected);
+    assert_eq!(
+        (verdict.is_log_in(), verdict.reason()),
+        (false, Reason::Unknown)
+    );
+    let verdict = inner.provider().reject(&rejected);
+    assert_eq!(
+        (verdict.is_log_in(), verdict.reason()),
+        (true, Reason::Current)
+    );
+}
+
 // The outer layer's token is sent. To the inner one, it is the caller's.
 #[tokio::test(start_paused = true)]
 async fn two_layers_with_the_same_header() {
@@ -1011,7 +1065,7 @@ async fn two_layers_with_the_same_header() {
     let per_request = PerRequest::new();
     let mut rejected = request();
     rejected.extensions_mut().insert(per_request.clone());
-    let response = stack.oneshot(rejected).await.unwrap();
+    let response = stack.clone().oneshot(rejected).await.unwrap();
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(api.record().len(), 2 + 2);
     let report = response.extensions().get::<RejectionReport>().unwrap();
@@ -1021,4 +1075,21 @@ async fn two_layers_with_the_same_header() {
 
     assert_eq!((outer_login.logins(), outer.bare_requests()), (3, 0));
     assert_eq!((inner_login.logins(), inner.bare_requests()), (0, 4));
+
+    // A judged request has no report of the outer layer, so that of the inner one reaches the caller.
+    let mut judged = request();
+    let per_request = PerRequest::new().judged_by_caller();
+    judged.extensions_mut().insert(per_request.clone());
+    let response = stack.clone().oneshot(judged).await.unwrap();
+    let report = response.extensions().get::<RejectionReport>().unwrap();
+    assert_eq!(report.not_replayed(), NotReplayed::CallersHeader);
+    assert_eq!(report.generation(), None);
+    assert!(per_request.receipt().is_some());
+
+    // Nor does the inner layer add a token that it has.
+    inner.provider().acquire().await.unwrap();
+    let own = outer.provider().acquire().await.unwrap();
+    stack.oneshot(request()).await.unwrap();
+    let of_outer = tokens(&api).into_iter().nth(2 + 2 + 1).unwrap();
+    assert_eq!(own.value(), of_outer.as_str());
 }

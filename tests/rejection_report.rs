@@ -151,6 +151,7 @@ async fn only_rejections_carry_a_report() {
     let foreign = || Request::get("https://other.example.com/");
     let bare = || Request::get(URL).extension(PerRequest::bare());
     let judged = || Request::get(URL).extension(PerRequest::new().judged_by_caller());
+    let own_judged = || own().extension(PerRequest::new().judged_by_caller());
     for (layer, status, request, expected) in [
         (&layer, 200, Request::get(URL), false),
         (&layer, 403, Request::get(URL), false),
@@ -163,6 +164,7 @@ async fn only_rejections_carry_a_report() {
         (&layer, 401, foreign(), false),
         (&layer, 401, bare(), false),
         (&layer, 401, judged(), false),
+        (&layer, 401, own_judged(), true),
     ] {
         let described = format!("{status} {request:?}");
         let request = request.body(()).unwrap();

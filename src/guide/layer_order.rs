@@ -222,11 +222,13 @@
 //! die more often inside: the inner layer logs in first.
 //!
 //! Both layers read the request's [`PerRequest`](crate::PerRequest). The receipt in it is the inner
-//! layer's.
+//! layer's. So a caller cannot report the outer token by hand.
 //!
 //! If both layers have the same header, the outer one's token is sent. The inner one takes it for the
 //! caller's: it never logs in, and counts a bare request. The receipt is the outer layer's. So two APIs
-//! may have a layer each in one stack. Clones of one layer leave no receipt there.
+//! may have a layer each in one stack. Clones of one layer leave no receipt there. A caller that judges
+//! the response itself gets the inner layer's report of a rejection:
+//! [`NotReplayed::CallersHeader`](crate::NotReplayed::CallersHeader).
 //!
 //! A request has one more send at most for each layer. With three layers, one that an outer layer
 //! replays after an inner replay is not replayed by any inner layer: the caller may get a rejection

@@ -103,7 +103,8 @@ impl PerRequest {
     /// rejection of it, and does not replay it.
     ///
     /// The caller then calls [`accept`](crate::CredentialProvider::accept) or
-    /// [`reject`](crate::CredentialProvider::reject) with the [`receipt`](Self::receipt).
+    /// [`reject`](crate::CredentialProvider::reject) with the [`receipt`](Self::receipt). A rejection has
+    /// no [`RejectionReport`](crate::RejectionReport), unless the caller had set the header.
     ///
     /// A manual rejection counts without this mark too. But then the layer has already counted the
     /// status of the same response as an acceptance. A [`CachedProvider`](crate::CachedProvider) sees
@@ -149,6 +150,9 @@ impl PerRequest {
 
     /// The receipt of the last time the request was sent. `None` before it is sent, and if it was last
     /// sent bare or with the caller's own header.
+    ///
+    /// Copies of a request share the receipt. If tower's Hedge sends two copies, it is that of the copy
+    /// sent last, even if the first one is answered.
     #[must_use]
     pub fn receipt(&self) -> Option<Receipt> {
         self.shared.receipt().map(|(receipt, _)| receipt)
