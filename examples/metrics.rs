@@ -108,9 +108,9 @@ async fn main() -> Result<ExitCode, BoxError> {
         r#"tower_bearer_rejections{provider="orders",verdict="acted_upon",reason="current"} 1"#,
         r#"tower_bearer_credential_expiry{provider="orders"} 0"#,
         r#"tower_bearer_waits{provider="orders"} 102"#,
-        "tower_bearer_replays 1",
-        r#"tower_bearer_failed_requests{error_type="login_failed"} 2"#,
-        r#"tower_bearer_bare_requests{reason="foreign_origin"} 1"#,
+        r#"tower_bearer_replays{provider="orders"} 1"#,
+        r#"tower_bearer_failed_requests{provider="orders",error_type="login_failed"} 2"#,
+        r#"tower_bearer_bare_requests{provider="orders",reason="foreign_origin"} 1"#,
     ];
     let missing = expected
         .iter()

@@ -4,10 +4,11 @@ mod support;
 
 use std::{
     cell::Cell,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     future::{Ready, ready},
     io,
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -36,10 +37,10 @@ use tokio::{
 use tokio_test::{assert_pending, task};
 use tower::{BoxError, Layer, Service, ServiceExt};
 use tower_bearer::{
-    Authorization, BearerAuthLayer, CachedProvider, CachedProviderBuilder, Clock, Credential,
-    CredentialProvider, Error, HttpLogin, KeyedProvider, Login, LoginError, OAuth2Grant,
-    OAuth2Issuer, PerRequest, Reason, Receipt, Rejected, ReplayWith, RequestHead, Scheme,
-    StaticProvider, Token, Verdict, login_fn,
+    Authorization, BearerAuthLayer, BoxProvider, CachedProvider, CachedProviderBuilder, Clock,
+    Credential, CredentialProvider, Error, HttpLogin, KeyedProvider, Login, LoginError,
+    OAuth2Grant, OAuth2Issuer, PerRequest, Reason, Receipt, Rejected, ReplayWith, RequestHead,
+    Scheme, StaticProvider, Token, Verdict, login_fn,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -143,6 +144,15 @@ async fn without_names_there_are_no_labels_for_them() {
 
 #[tokio::test(start_paused = true)]
 async fn each_outcome_of_a_login_has_its_word() {
+    let outcomes = [
+        "discarded",
+        "failed",
+        "logged_in",
+        "lost",
+        "panicked",
+        "timed_out",
+    ];
+    assert_eq!(documented_words("`outcome`"), outcomes.into());
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let _local = set_default_local_recorder(&recorder);
@@ -234,8 +244,9 @@ async fn each_reason_of_a_login_has_its_word() {
     provider.acquire().await.unwrap();
     clock.advance(HOUR / 2);
     provider.acquire_valid_for(HOUR * 3 / 4).await.unwrap();
-    let words = ["expired", "first", "refresh_ahead", "rejected", "requested"];
-    let expected = words.map(|reason| format!("outcome=logged_in reason={reason} 1"));
+    let reasons = ["expired", "first", "refresh_ahead", "rejected", "requested"];
+    assert_eq!(documented_words("`reason` of a login"), reasons.into());
+    let expected = reasons.map(|reason| format!("outcome=logged_in reason={reason} 1"));
     assert_eq!(of_metric(&snapshotter, "logins"), expected);
 }
 
@@ -259,9 +270,10 @@ async fn each_rejection_is_counted_with_its_verdict_and_reason() {
         };
         assert!(lines[0].ends_with(expected), "{lines:?}");
         let word = lines[0].strip_prefix("reason=").unwrap();
-        let word = word.split(' ').next().unwrap().replace('_', "");
-        assert_eq!(word, format!("{:?}", verdict.reason()).to_lowercase());
-        counted.insert(word);
+        let word = word.split(' ').next().unwrap();
+        let reason = format!("{:?}", verdict.reason()).to_lowercase();
+        assert_eq!(word.replace('_', ""), reason);
+        counted.insert(word.to_owned());
         verdict.reason()
     };
 
@@ -319,7 +331,11 @@ async fn each_rejection_is_counted_with_its_verdict_and_reason() {
         assert!(round < 10, "{verdict:?}");
     }
     assert_eq!(contentions, 1);
-    assert_eq!(counted.len(), 6, "{counted:?}");
+    counted.insert("revoked_quickly".to_owned());
+    let counted: BTreeSet<_> = counted.iter().map(String::as_str).collect();
+    assert_eq!(documented_words("`reason` of a rejection"), counted);
+    let verdicts = ["acted_upon", "kept"];
+    assert_eq!(documented_words("`verdict`"), verdicts.into());
 }
 
 #[tokio::test]
@@ -499,6 +515,16 @@ async fn a_bare_request_is_counted_with_its_reason() {
     assert_eq!(lines, ["reason=per_request 1"]);
     let lines = send(None, request()).await;
     assert_eq!(lines, ["reason=provider 1"]);
+    let reasons = [
+        "callers_header",
+        "foreign_origin",
+        "per_request",
+        "provider",
+    ];
+    assert_eq!(
+        documented_words("`reason` of a bare request"),
+        reasons.into()
+    );
 }
 
 #[tokio::test]
@@ -524,6 +550,53 @@ async fn a_replay_is_counted() {
         it.starts_with("counter") && first != "waits"
     });
     assert_eq!(Vec::from_iter(counters), expected);
+}
+
+// Two providers in one process are told apart.
+#[tokio::test]
+async fn the_metrics_of_a_layer_have_the_name_of_its_provider() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _local = set_default_local_recorder(&recorder);
+    for name in ["orders", "invoices"] {
+        let provider = CachedProvider::builder(Issuer::new()).name(name).build();
+        let layer = BearerAuthLayer::new(provider.clone(), origins());
+        let layer = layer.replay(ReplayWith(|_: &()| Some(())));
+        let client = layer.layer(api(StatusCode::UNAUTHORIZED));
+        client.oneshot(request()).await.unwrap();
+        let replays = of_metric(&snapshotter, "replays");
+        assert_eq!(replays, [format!("provider={name} 1")]);
+        let marked = Request::get(support::URL).extension(PerRequest::bare());
+        let client = layer.layer(api(StatusCode::OK));
+        client.oneshot(marked.body(()).unwrap()).await.unwrap();
+        let bare = of_metric(&snapshotter, "bare_requests");
+        assert_eq!(bare, [format!("provider={name} reason=per_request 1")]);
+        provider.sign_out();
+        let client = layer.layer(api(StatusCode::OK));
+        client.oneshot(request()).await.unwrap_err();
+        let failed = of_metric(&snapshotter, "failed_requests");
+        assert_eq!(failed, [format!("error.type=signed_out provider={name} 1")]);
+    }
+
+    let provider = || named(Issuer::new()).build();
+    let keyed = KeyedProvider::builder(|_: &u64| Issuer::new()).name("orders");
+    let keyed = keyed.build();
+    keyed.for_key(&7).unwrap().acquire().await.unwrap();
+    assert_eq!(
+        of_metric(&snapshotter, "logins"),
+        ["outcome=logged_in provider=orders reason=first 1"]
+    );
+    let boxed = [
+        BoxProvider::new(provider()),
+        BoxProvider::new(Arc::new(provider())),
+        BoxProvider::new(Some(provider())),
+        BoxProvider::new(keyed),
+    ];
+    for provider in boxed {
+        assert_eq!(provider.name(), Some("orders"));
+    }
+    assert_eq!(None::<CachedProvider>.name(), None);
+    assert_eq!(StaticProvider::new("abc").unwrap().name(), None);
 }
 
 /// A provider whose only answer is this error, or this authorization.
@@ -832,6 +905,25 @@ async fn measure_all() -> CachedProvider {
 
 const PAGE: &str = include_str!("../src/guide/metrics.rs");
 
+/// The words of the code among the quoted texts of a cell. Links are none.
+fn words(cell: &'static str) -> BTreeSet<&'static str> {
+    let is_of_words = |it: &&str| {
+        it.chars()
+            .all(|it| it.is_ascii_lowercase() || it == '_' || it == '.')
+    };
+    let quoted = cell.split('`').collect::<Vec<_>>();
+    let pairs = quoted.chunks_exact(2);
+    let unlinked = pairs.filter(|pair| !pair[0].ends_with('['));
+    unlinked.map(|pair| pair[1]).filter(is_of_words).collect()
+}
+
+/// The words of a row of the page's table of labels.
+fn documented_words(label: &str) -> BTreeSet<&'static str> {
+    let head = format!("//! | {label} | ");
+    let row = PAGE.lines().find_map(|it| it.strip_prefix(&head));
+    words(row.unwrap_or_else(|| panic!("no row {label}")))
+}
+
 /// The cells of the page's first table.
 fn documented() -> Vec<Vec<&'static str>> {
     let rows = PAGE
@@ -850,7 +942,7 @@ async fn each_metric_is_described_and_documented_with_its_kind_unit_and_labels()
         .acquire()
         .await;
     let documented = documented();
-    let mut names = BTreeSet::new();
+    let mut labels = BTreeMap::<_, BTreeSet<_>>::new();
     for (key, unit, description, _) in snapshotter.snapshot().into_vec() {
         let (kind, key) = key.into_parts();
         let name = key.name().strip_prefix("tower_bearer.").unwrap().to_owned();
@@ -864,16 +956,19 @@ async fn each_metric_is_described_and_documented_with_its_kind_unit_and_labels()
         let unit = unit.unwrap_or_else(|| panic!("{name} is not described"));
         assert_eq!((row[1], row[2]), (kind, unit.as_str()), "{name}");
         assert!(description.unwrap().ends_with('.'), "{name}");
+        let labels = labels.entry(name.clone()).or_default();
         for label in key.labels() {
-            let key = format!("`{}`", label.key());
-            assert!(row[3].contains(&key), "{name}: {key}");
+            labels.insert(label.key().to_owned());
             let is_name = ["orders", "4711"].contains(&label.value());
             let value = format!("`{}`", label.value());
             assert!(is_name || PAGE.contains(&value), "{name}: {value}");
         }
-        names.insert(name);
     }
-    assert_eq!(names.len(), documented.len(), "{names:?}");
+    let documented = documented.iter().map(|row| {
+        let labels = words(row[3]).into_iter().map(str::to_owned);
+        (row[0].trim_end_matches('`').to_owned(), labels.collect())
+    });
+    assert_eq!(labels, documented.collect());
 }
 
 // A recorder is user code: it may ask the provider, which would dead-lock under its lock.
@@ -913,6 +1008,20 @@ async fn a_recorder_that_panics_disturbs_neither_requests_nor_logins() {
     let provider = measure_all().await;
     let snapshot = provider.snapshot();
     assert_eq!((snapshot.failed_logins(), snapshot.contentions()), (0, 1));
+}
+
+#[test]
+fn a_recorder_may_panic_while_another_panic_drops_the_provider() {
+    let recorder = Calls(|_: &Key| panic!("in a recorder"));
+    let _local = set_default_local_recorder(&recorder);
+    let provider = CachedProvider::builder(Issuer::new())
+        .starting_with(Credential::new("a").unwrap())
+        .build();
+    let caught = panic::catch_unwind(AssertUnwindSafe(move || {
+        let _dropped = provider;
+        panic!("of the user")
+    }));
+    assert!(caught.is_err(), "and the process was not aborted");
 }
 
 #[tokio::test]

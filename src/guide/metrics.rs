@@ -35,9 +35,9 @@
 //! | `tower_bearer.rejections` | counter | count | `provider`, `account`, `verdict`, `reason` | At each rejection, by the layer or by hand, late ones included. |
 //! | `tower_bearer.contentions` | counter | count | `provider`, `account` | If the provider begins to suspect another client of the account. |
 //! | `tower_bearer.credential.expiry` | gauge | seconds | `provider`, `account` | If the current credential changes. |
-//! | `tower_bearer.replays` | counter | count | none | If a layer sends a request again. |
-//! | `tower_bearer.bare_requests` | counter | count | `reason` | If a layer sends a request without an authorization. |
-//! | `tower_bearer.failed_requests` | counter | count | `error.type` | If a layer fails a request with an [`Error`](crate::Error). |
+//! | `tower_bearer.replays` | counter | count | `provider` | If a layer sends a request again. |
+//! | `tower_bearer.bare_requests` | counter | count | `provider`, `reason` | If a layer sends a request without an authorization. |
+//! | `tower_bearer.failed_requests` | counter | count | `provider`, `error.type` | If a layer fails a request with an [`Error`](crate::Error). |
 //!
 //! - OpenTelemetry has no conventions for tokens. From its general ones come `error.type`, and `duration`
 //!   in seconds. Prometheus shows each dot as an underscore. Some exporters add `_total` or the unit to
@@ -54,7 +54,7 @@
 //!
 //! | label | value |
 //! | --- | --- |
-//! | `provider` | The [`name`](crate::CachedProviderBuilder::name) of the provider. |
+//! | `provider` | The name of the provider: of a [`CachedProvider`](crate::CachedProviderBuilder::name), a [`KeyedProvider`](crate::KeyedProviderBuilder::name), or [your own](crate::CredentialProvider::name). |
 //! | `account` | The [`account_name`](crate::CachedProviderBuilder::account_name), if you set one. Each account then has its own series. |
 //! | `reason` of a login | `first`, `expired`, `refresh_ahead`, `rejected` or `requested`, as in [`LoginReason`](crate::LoginReason). |
 //! | `outcome` | `logged_in`, `failed`, `timed_out`, `panicked`, `lost` or `discarded`, as in [log lines](super::logging#fields). |
@@ -67,7 +67,8 @@
 //! expiry is that of the last change, a drop included. So the expiry means nothing for a
 //! [`KeyedProvider`](crate::KeyedProvider) without account names.
 //!
-//! A layer knows no name of its provider, so its three metrics have none.
+//! The three metrics of a layer have the label `provider` and never `account`. A `StaticProvider` and an
+//! `SdkProvider` have no name: wrap one in a provider of your own to tell it apart.
 //!
 //! # Failures
 //!
@@ -154,6 +155,7 @@
 //!
 //! - [`StaticProvider`](crate::StaticProvider), [`SdkProvider`](crate::SdkProvider) and your own
 //!   providers: only the metrics of the layer count their requests.
+//! - A rejection for an account that a [`KeyedProvider`](crate::KeyedProvider) has evicted.
 //! - The number of requests that wait at this moment.
 //! - Whether a login is under way, and the state of the provider: a
 //!   [`snapshot`](crate::CachedProvider::snapshot) has both.

@@ -389,6 +389,10 @@ impl CredentialProvider for CachedProvider {
         self.0.is_withdrawn(held)
     }
 
+    fn name(&self) -> Option<&str> {
+        self.cache().names().provider.as_deref()
+    }
+
     fn acquire_for(&self, head: RequestHead<'_>) -> Self::Acquire {
         let wants_fresh = PerRequest::of(head.extensions).is_some_and(PerRequest::is_fresh);
         let other_than = match head.rejected {

@@ -37,7 +37,7 @@ mod by_key;
 mod by_number;
 mod future;
 
-use std::{fmt, hash::Hash, sync::Arc};
+use std::{borrow::Cow, fmt, hash::Hash, sync::Arc};
 
 use self::accounts::Accounts;
 pub use self::{builder::KeyedProviderBuilder, future::KeyedAcquire};
@@ -122,6 +122,7 @@ struct Shared<K> {
     key: KeyFn<K>,
     builder: BuilderFn<K>,
     is_bare_without_key: bool,
+    name: Option<Cow<'static, str>>,
 }
 
 /// The key of a request.
@@ -283,6 +284,10 @@ where
 
     fn sends_bare(&self, head: RequestHead<'_>) -> bool {
         self.0.is_bare_without_key && (self.0.key)(head).is_none()
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.0.name.as_deref()
     }
 
     fn acquire_for(&self, head: RequestHead<'_>) -> Self::Acquire {

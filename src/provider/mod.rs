@@ -234,6 +234,14 @@ pub trait CredentialProvider {
         false
     }
 
+    /// The name of the provider: the label `provider` in the
+    /// [metrics of the layer](crate::guide::metrics#the-metrics). `None` by default.
+    ///
+    /// The layer calls this only when it measures: for a bare request, a failed one or a replay.
+    fn name(&self) -> Option<&str> {
+        None
+    }
+
     /// Gets an authorization, and waits for it if necessary. Requests that wait at the same time
     /// should share one login.
     ///
@@ -347,6 +355,11 @@ macro_rules! forward_to {
         fn sends_bare(&self, head: RequestHead<'_>) -> bool {
             let $this = self;
             $provider.sends_bare(head)
+        }
+
+        fn name(&self) -> Option<&str> {
+            let $this = self;
+            $provider.name()
         }
 
         fn sent(&self, receipt: Receipt) {

@@ -50,6 +50,10 @@ impl<P: CredentialProvider> CredentialProvider for Option<P> {
             .is_none_or(|provider| provider.sends_bare(head))
     }
 
+    fn name(&self) -> Option<&str> {
+        self.as_ref()?.name()
+    }
+
     fn acquire_for(&self, head: RequestHead<'_>) -> Self::Acquire {
         AcquireIfSome {
             acquire: self.as_ref().map(|provider| provider.acquire_for(head)),

@@ -11,6 +11,8 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
     header::{AUTHORIZATION, MaxSizeReached},
 };
+#[cfg(feature = "metrics")]
+use metrics::Label;
 
 use super::sent::{Rejection, Sent};
 #[cfg(feature = "tracing")]
@@ -24,7 +26,10 @@ use crate::{
 #[cfg(feature = "metrics")]
 use crate::{
     login::error_type,
-    runtime::measure::{BARE_REQUESTS, Descriptions, FAILED_REQUESTS, REPLAYS, count, word},
+    runtime::{
+        catch,
+        measure::{BARE_REQUESTS, Descriptions, FAILED_REQUESTS, REPLAYS, count, word},
+    },
 };
 
 /// Each share holds a copy. Behind an `Arc` of their own, they would cost each request one more
@@ -254,46 +259,9 @@ impl<P, R> Settings<P, R> {
         self.counts.replays.load(Ordering::Relaxed)
     }
 
-    /// Counts a request that is sent bare.
-    pub(crate) fn count_bare<B>(&self, request: &Request<B>, bypass: &Bypass) {
-        self.counts.bare_requests.fetch_add(1, Ordering::Relaxed);
-        #[cfg(feature = "metrics")]
-        self.measure(BARE_REQUESTS, Some(word("reason", bypass.word())));
-        #[cfg(not(feature = "metrics"))]
-        let _ = bypass;
-        if let Some(per_request) = PerRequest::of(request.extensions()) {
-            per_request.clear_receipt(self.layer_id());
-        }
-    }
-
     /// The same for all services of the layer.
     fn layer_id(&self) -> LayerId {
         Arc::as_ptr(&self.counts).addr()
-    }
-
-    /// Counts a replay.
-    pub(crate) fn count_replay(&self) {
-        self.counts.replays.fetch_add(1, Ordering::Relaxed);
-        #[cfg(feature = "metrics")]
-        self.measure(REPLAYS, None);
-    }
-
-    /// Counts a request that is never sent, unless the inner service has failed.
-    pub(crate) fn count_failed(&self, error: &BoxError) {
-        #[cfg(feature = "metrics")]
-        if let Some(error) = error.downcast_ref() {
-            self.measure(FAILED_REQUESTS, Some(word("error.type", error_type(error))));
-        }
-        #[cfg(not(feature = "metrics"))]
-        let _ = error;
-    }
-
-    /// Measures one request. The layer knows no name of its provider.
-    #[cfg(feature = "metrics")]
-    #[cold]
-    fn measure(&self, name: &'static str, label: Option<metrics::Label>) {
-        self.counts.descriptions.ensure();
-        count(name, 1, Vec::from_iter(label));
     }
 
     /// Adds the authorization header. If the caller has set one that must be kept, returns a bypass.
@@ -374,6 +342,50 @@ impl<P, R> Settings<P, R> {
 }
 
 impl<P: CredentialProvider, R> Settings<P, R> {
+    /// Counts a request that is sent bare.
+    pub(crate) fn count_bare<B>(&self, request: &Request<B>, bypass: &Bypass) {
+        self.counts.bare_requests.fetch_add(1, Ordering::Relaxed);
+        #[cfg(feature = "metrics")]
+        self.measure(BARE_REQUESTS, || Some(word("reason", bypass.word())));
+        #[cfg(not(feature = "metrics"))]
+        let _ = bypass;
+        if let Some(per_request) = PerRequest::of(request.extensions()) {
+            per_request.clear_receipt(self.layer_id());
+        }
+    }
+
+    /// Counts a replay.
+    pub(crate) fn count_replay(&self) {
+        self.counts.replays.fetch_add(1, Ordering::Relaxed);
+        #[cfg(feature = "metrics")]
+        self.measure(REPLAYS, || None);
+    }
+
+    /// Counts a request that is never sent, unless the inner service has failed.
+    pub(crate) fn count_failed(&self, error: &BoxError) {
+        #[cfg(feature = "metrics")]
+        if let Some(error) = error.downcast_ref() {
+            self.measure(FAILED_REQUESTS, || {
+                Some(word("error.type", error_type(error)))
+            });
+        }
+        #[cfg(not(feature = "metrics"))]
+        let _ = error;
+    }
+
+    /// Measures one request, with the name of the provider.
+    #[cfg(feature = "metrics")]
+    #[cold]
+    fn measure(&self, name: &'static str, label: impl FnOnce() -> Option<Label>) {
+        self.counts.descriptions.ensure();
+        // The provider and the sources of an error may be user code.
+        let _ = catch(|| {
+            let provider = self.provider.name().map(str::to_owned);
+            let provider = provider.map(|it| Label::new("provider", it));
+            count(name, 1, provider.into_iter().chain(label()).collect());
+        });
+    }
+
     /// Reports the response to the provider, as an acceptance or a rejection. Returns the provider's
     /// verdict on a rejection.
     pub(crate) fn judge<B>(&self, sent: Sent, response: &Response<B>) -> Option<Verdict> {

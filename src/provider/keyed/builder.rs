@@ -1,6 +1,6 @@
 //! The settings of a [`KeyedProvider`].
 
-use std::{fmt, hash::Hash, sync::Arc};
+use std::{borrow::Cow, fmt, hash::Hash, sync::Arc};
 
 use super::{BuilderFn, KeyFn, KeyedProvider, Shared, accounts::Accounts, by_number::MAX_CAPACITY};
 use crate::provider::{CachedProviderBuilder, RequestHead};
@@ -37,6 +37,7 @@ pub struct KeyedProviderBuilder<K> {
     key: KeyFn<K>,
     capacity: usize,
     is_bare_without_key: bool,
+    name: Option<Cow<'static, str>>,
 }
 
 impl<K> KeyedProviderBuilder<K>
@@ -51,6 +52,7 @@ where
             key: Box::new(|head| head.extensions.get()),
             capacity: CAPACITY,
             is_bare_without_key: false,
+            name: None,
         }
     }
 
@@ -112,6 +114,20 @@ where
         }
     }
 
+    /// Names the provider, and the providers of all its accounts, in spans, log lines and metrics.
+    /// Defaults to none.
+    ///
+    /// The name is printed, so it must not be a secret. Name the accounts themselves in
+    /// [`configure`](Self::configure), by [`account_name`](CachedProviderBuilder::account_name).
+    pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
+        let name = name.into();
+        let of_accounts = name.clone();
+        Self {
+            name: Some(name),
+            ..self.configure(move |_, account| account.name(of_accounts.clone()))
+        }
+    }
+
     /// Builds the provider, without an account.
     #[must_use]
     pub fn build(self) -> KeyedProvider<K> {
@@ -120,6 +136,7 @@ where
             key: self.key,
             builder: self.builder,
             is_bare_without_key: self.is_bare_without_key,
+            name: self.name,
         }))
     }
 }
