@@ -6,12 +6,13 @@ use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
+    error, fmt,
     future::{Ready, ready},
     io,
     panic::{self, AssertUnwindSafe},
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
     time::{Duration, SystemTime},
 };
@@ -459,6 +460,65 @@ async fn a_dropped_provider_leaves_no_expiry_behind() {
     );
     drop(provider);
     assert_eq!(expiry(), 0.0);
+}
+
+// As when two first requests of one account come at once: the account that loses is dropped.
+#[tokio::test]
+async fn an_account_that_is_created_twice_keeps_its_expiry() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let _local = set_default_local_recorder(&recorder);
+    let own = Arc::new(OnceLock::<KeyedProvider<u64>>::new());
+    let provider = KeyedProvider::builder(|_: &u64| Issuer::new()).configure({
+        let (own, is_first) = (Arc::downgrade(&own), AtomicBool::new(true));
+        move |key, account| {
+            if is_first.swap(false, SeqCst) {
+                own.upgrade().unwrap().get().unwrap().for_key(key).unwrap();
+            }
+            account.starting_with(Credential::new("a").unwrap().with_lifetime(HOUR))
+        }
+    });
+    own.set(provider.build()).unwrap();
+    let account = own.get().unwrap().for_key(&7).unwrap();
+    assert!(account.current().is_some());
+    let text = handle.render();
+    assert!(!text.contains("tower_bearer_credential_expiry 0"), "{text}");
+}
+
+/// An error whose `source` panics.
+#[derive(Debug)]
+struct Unsound;
+
+impl fmt::Display for Unsound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("unsound")
+    }
+}
+
+impl error::Error for Unsound {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        panic!("in a source")
+    }
+}
+
+// The word of a failure is looked for in its sources, which are user code.
+#[tokio::test]
+async fn an_error_whose_source_panics_disturbs_neither_requests_nor_logins() {
+    let clock = HandClock::new();
+    let held = Credential::new("old").unwrap().with_lifetime(HOUR);
+    let provider = CachedProvider::builder(Issuer::new())
+        .starting_with(held.with_refresh_token("spent"))
+        .before_refresh(async |_| Err(Unsound.into()))
+        .clock(clock.clone())
+        .build();
+    clock.advance(HOUR);
+    provider.acquire().await.unwrap();
+    assert_eq!(provider.snapshot().failed_logins(), 0);
+
+    let layer = BearerAuthLayer::new(Answers(Err(Error::login_failed(Unsound))), origins());
+    let client = layer.layer(api(StatusCode::OK));
+    let error = client.oneshot(request()).await.unwrap_err();
+    assert!(error.downcast_ref::<Error>().unwrap().is_login_failed());
 }
 
 #[tokio::test]

@@ -144,10 +144,10 @@ pub(super) struct Observers {
 
 impl Observers {
     pub(super) fn notify(&self, event: &CredentialEvent) {
-        // An error of the user's login may panic when it is printed.
+        // An error of the user's login may panic when it is printed, or asked for its source.
         #[cfg(feature = "tracing")]
         let _ = catch(|| log::log(&self.names, event));
-        self.measure(event);
+        let _ = catch(|| self.measure(event));
         if let Some(observer) = &self.on_event {
             // An observer's panic stays away from requests and logins.
             let _ = catch(|| observer(event));

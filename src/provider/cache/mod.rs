@@ -321,7 +321,7 @@ impl Cache {
     }
 
     /// To be called without a lock, after each change of the current credential.
-    fn measure_expiry(&self) {
+    pub(in crate::provider) fn measure_expiry(&self) {
         self.setup.observers.measure_expiry(|| {
             let current = self.current.load();
             Some(current.as_ref()?.lifespan.ends_at())

@@ -247,8 +247,12 @@ impl<K: Eq + Hash + Clone> Accounts<K> {
             let provider = create(place.number);
             let account = Account::new(key.clone(), hash, place.number, provider.clone());
             let entered = self.enter(&mut place, Arc::new(account), provider, evicted);
-            if entered.is_some() {
-                return entered;
+            if let Some(provider) = entered {
+                if provider.cache().account() != place.number {
+                    // The one that was created here is dropped, and has measured that.
+                    provider.cache().measure_expiry();
+                }
+                return Some(provider);
             }
         }
     }
