@@ -815,8 +815,10 @@ async fn each_failure_of_an_http_login_has_its_word() {
     let long = format!("{{}}{}", " ".repeat(70_000));
     /// The word, and the status, headers and body of the answer.
     type Row<'a> = (&'a str, u16, &'a [(&'a str, &'a str)], &'a str);
-    let failures: [Row<'_>; 15] = [
+    let failures: [Row<'_>; 16] = [
         ("invalid_grant", 400, &[], r#"{"error":"invalid_grant"}"#),
+        // An answer may hold anything: only a registered word becomes a label.
+        ("refused", 400, &[], r#"{"error":"canary-5d1f"}"#),
         ("refused", 401, &[], "{}"),
         ("refused_without_json", 401, &[], "<p>no</p>"),
         ("account_locked", 423, &[], "{}"),

@@ -109,7 +109,8 @@
 //!
 //! Middlewares run in the order of `with`. Attach this one last:
 //!
-//! - A *retry* outside of it sends each attempt with the current token. It must not act on a 401.
+//! - A *retry* outside of it sends each attempt with the current token. It must not act on a 401. That of
+//!   reqwest-retry does not, and it does not repeat a failed login either: the provider has its own pauses.
 //! - A middleware that *changes the URL* must be outside: the origins are checked here.
 //! - A *cache* outside of it stores no token, and answers without a login.
 //! - A *log* inside of it sees the header, but its `Debug` prints only `Sensitive`.
@@ -117,9 +118,12 @@
 //! # Redirects
 //!
 //! reqwest follows redirects itself, where no middleware sees them. The origins are checked for the first URL
-//! only. On a change of scheme, host or port, reqwest removes `authorization`. **It forwards a header of
-//! another name**, so with [`with_header_name`] any server that redirects can send the token elsewhere.
-//! A 401 of the last server counts as a rejection of the token.
+//! only. On a change of host or port, reqwest removes `authorization`; since 0.13.4 also if only the scheme
+//! changes. **It forwards a header of another name**, so with [`with_header_name`] any server that redirects
+//! can send the token elsewhere. A 401 of the last server counts as a rejection of the token.
+//!
+//! **Before 0.13.4**, a redirect from `https://api.example.com:8443` to `http` on the same port takes the
+//! token along, in the clear.
 //!
 //! Turn redirects off, unless your API needs them:
 //!
@@ -159,6 +163,47 @@
 //!
 //! Its text is that of our error, and its `source` is the cause of ours. `is_timeout` and `is_connect` of
 //! reqwest-middleware are false for it, even if the login timed out or found no connection.
+//!
+//! reqwest-retry puts each error into one of its own, which is then inside. Its `source` skips ours, so match
+//! it by name:
+//!
+//! ```
+//! # mod reqwest_retry { // as in 0.9
+//! #     use std::{error, fmt};
+//! #     #[derive(Debug)] pub enum RetryError {
+//! #         WithRetries { retries: u32, err: reqwest_middleware::Error },
+//! #         Error(reqwest_middleware::Error),
+//! #     }
+//! #     impl error::Error for RetryError {
+//! #         fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+//! #             match self { Self::WithRetries { err, .. } => Some(err), Self::Error(err) => err.source() }
+//! #         }
+//! #     }
+//! #     impl fmt::Display for RetryError {
+//! #         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, "{self:?}") }
+//! #     }
+//! # }
+//! use reqwest_retry::RetryError;
+//! use tower_bearer::{Error, Recovery};
+//!
+//! fn recovery(error: &reqwest_middleware::Error) -> Option<Recovery> {
+//!     let reqwest_middleware::Error::Middleware(error) = error else { return None };
+//!     if let Some(ours) = error.downcast_ref::<Error>() {
+//!         return Some(ours.recovery());
+//!     }
+//!     match error.downcast_ref()? {
+//!         RetryError::Error(error) | RetryError::WithRetries { err: error, .. } => recovery(error),
+//!     }
+//! }
+//! # let ours = || reqwest_middleware::Error::middleware(Error::login_failed("wrong password"));
+//! # assert!(recovery(&ours()).is_some());
+//! # for wrapped in [RetryError::Error(ours()), RetryError::WithRetries { retries: 1, err: ours() }] {
+//! #     let error = reqwest_middleware::Error::middleware(wrapped);
+//! #     assert!(recovery(&error).is_some());
+//! #     let reqwest_middleware::Error::Middleware(error) = error else { unreachable!() };
+//! #     assert!(error.chain().all(|it| it.downcast_ref::<Error>().is_none()));
+//! # }
+//! ```
 //!
 //! # When it does not compile
 //!

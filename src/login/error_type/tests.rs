@@ -198,11 +198,11 @@ fn each_error_of_the_catalogue_has_a_word() {
 
 #[test]
 fn a_refused_login_has_the_registered_error_of_its_answer() {
-    let code = ErrorCode::new("invalid_grant");
-    let error = exchange(ExchangeKind::Refused { code });
-    assert_eq!(error_type(&error), "invalid_grant");
     let explained = explained();
     for word in ErrorCode::REGISTERED {
+        let code = ErrorCode::new(word);
+        let error = exchange(ExchangeKind::Refused { code });
+        assert_eq!(error_type(&error), word);
         assert!(PAGE.contains(&format!("`{word}`")), "{word}");
         assert!(!explained.contains_key(word), "{word} has two meanings");
     }
