@@ -12,7 +12,10 @@ use std::{
 
 use axum::{Router, extract::Request as Incoming, http::StatusCode as Status};
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, HeaderName, StatusCode, header::AUTHORIZATION};
+use http::{
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
+    header::AUTHORIZATION,
+};
 use http_body_util::{BodyExt, Full};
 use reqwest::{Body, Client, Request, Response, redirect};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
@@ -292,6 +295,7 @@ async fn without_a_policy_the_caller_gets_the_rejection_and_its_report() {
         "the headers are there"
     );
     assert_eq!(response.url().as_str(), api.url("/"));
+    assert!(response.remote_addr().is_some(), "it is an extension");
     assert_eq!(report(&response), NotReplayed::NoPolicy);
     let response = client.get(api.url("/")).send().await.unwrap();
     assert_eq!(
@@ -436,7 +440,7 @@ async fn the_extensions_survive_an_error_and_come_back_from_the_rest_of_the_clie
     assert!(!was_set.load(SeqCst), "the first attempt was not sent");
 }
 
-/// A caller who sends a request without extensions, and gets none back.
+/// A caller who gets back the extensions that the request was sent with, and no other.
 struct Caller;
 
 #[async_trait::async_trait]
@@ -447,8 +451,13 @@ impl Middleware for Caller {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
+        let before = extensions.len();
         let response = next.run(request, extensions).await;
-        assert!(extensions.is_empty(), "no other attempt would be replayed");
+        assert_eq!(
+            extensions.len(),
+            before,
+            "it decides who replays another attempt"
+        );
         response
     }
 }
@@ -467,6 +476,7 @@ async fn the_mark_of_a_replay_does_not_reach_the_extensions_of_the_caller() {
     let client = ClientBuilder::new(Client::new())
         .with(Caller)
         .with(outer.clone())
+        .with(Caller)
         .with(inner.clone())
         .build();
     let response = client.get(api.url("/")).send().await.unwrap();
@@ -515,7 +525,7 @@ async fn a_url_that_is_no_uri_is_left_to_reqwest() {
     assert!(!error.is_middleware(), "{error}");
 }
 
-/// Sends the replay elsewhere, or tries to.
+/// Sends the replay elsewhere, with another method and another token, or tries to.
 struct Elsewhere(reqwest::Url);
 
 impl Replay<Request> for Elsewhere {
@@ -524,6 +534,9 @@ impl Replay<Request> for Elsewhere {
     fn keep(&self, _head: RequestHead<'_>, request: Request) -> (Request, Option<Request>) {
         let mut kept = request.try_clone().unwrap();
         *kept.url_mut() = self.0.clone();
+        *kept.method_mut() = Method::DELETE;
+        let token = HeaderValue::from_static("Bearer foreign");
+        kept.headers_mut().insert(AUTHORIZATION, token);
         (request, Some(kept))
     }
 
@@ -544,6 +557,47 @@ async fn a_replay_policy_cannot_send_the_token_elsewhere() {
     let response = client.get(api.url("/")).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(foreign.requests_and_leaks("token-"), (0, 0));
+    let sent = [1, 1, 2].map(|login| (format!("Bearer token-{login}"), "GET / ".to_owned()));
+    assert_eq!(api.received(), sent);
+}
+
+/// Answers a gRPC call with the status 16, in this version of HTTP.
+struct Unauthenticated(Version);
+
+#[async_trait::async_trait]
+impl Middleware for Unauthenticated {
+    async fn handle(
+        &self,
+        _request: Request,
+        _extensions: &mut Extensions,
+        _next: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        let response = http::Response::builder()
+            .version(self.0)
+            .header("content-type", "application/grpc")
+            .header("grpc-status", "16");
+        Ok(Response::from(response.body("").unwrap()))
+    }
+}
+
+#[tokio::test]
+async fn a_grpc_status_is_a_rejection_if_request_or_response_say_that_they_are_http_2() {
+    for (sent, received, is_rejection) in [
+        (Version::HTTP_11, Version::HTTP_11, false),
+        (Version::HTTP_2, Version::HTTP_11, true),
+        (Version::HTTP_11, Version::HTTP_2, true),
+    ] {
+        let provider = StaticProvider::new("abc").unwrap();
+        let layer = BearerAuthLayer::new(provider, Origins::any_https());
+        let client = ClientBuilder::new(Client::new())
+            .with(layer)
+            .with(Unauthenticated(received))
+            .build();
+        let request = client.post("https://api.example.com/").version(sent);
+        let response = request.send().await.unwrap();
+        let report = response.extensions().get::<RejectionReport>();
+        assert_eq!(report.is_some(), is_rejection, "{sent:?} {received:?}");
+    }
 }
 
 /// Answers by itself, so that no socket is needed.
