@@ -75,6 +75,26 @@
 //!
 //! **oauth2**, 5.0.0. It implements the protocol and caches nothing. Call it in a login.
 //!
+//! # What each adds to a build
+//!
+//! | an empty project with | crates | CPU seconds |
+//! | --- | --- | --- |
+//! | tower-http, feature `auth` | 12 | 2.8 |
+//! | this crate 0.2.0 | 14 | 10.5 |
+//! | reqwest-auth | 81 | 49.8 |
+//! | middle | 119 | 78.2 |
+//! | aliri_reqwest 0.5.1 | 107 | 85.2 |
+//! | cf-gears-toolkit-auth | 156 | 157.6 |
+//!
+//! The four below bring an HTTP client, hyper or reqwest. This crate and tower-http leave that to you, and what
+//! your project has already costs nothing more. By default this crate has no JSON logins: the
+//! [features](crate#features) `json`, `oauth2` and presets add hyper and others.
+//!
+//! Crates are the lines of `cargo tree -e normal --prefix none`, each once, the project included. Seconds are
+//! user and system time of `cargo build` without a target directory, the lower of two runs. They were taken on
+//! 2026-11-29 with Rust 1.95.0, on two cores of an AMD EPYC that had other work too. The versions are
+//! those above, with default features otherwise.
+//!
 //! # What this crate lacks
 //!
 //! [Migrating](super::migrating) shows how to come here from other code.
