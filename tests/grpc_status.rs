@@ -39,7 +39,10 @@ use tonic_health::{
     },
 };
 use tonic_web::{GrpcWebCall, GrpcWebClientLayer, GrpcWebLayer};
-use tower::{Layer, ServiceExt, util::MapResponse};
+use tower::{
+    Layer, ServiceExt,
+    util::{MapRequest, MapResponse},
+};
 use tower_bearer::{
     BearerAuth, BearerAuthLayer, BoxError, CachedProvider, Origins, PerRequest, Rejected,
     ReplayReady, rejection,
@@ -474,6 +477,17 @@ async fn outside_of_tonics_web_client_the_layer_sees_the_status_and_replays() {
         let inside = GrpcWebClientLayer::new().layer(layer.layer(http));
         assert_eq!(after_a_revocation(&scene, inside).await, [REJECTED, next]);
     }
+
+    let scene = tonic_web().await;
+    let http = Client::builder(TokioExecutor::new()).build_http();
+    let layer = scene.layer().rejected_if(rejection::unauthorized);
+    // A kept body cannot become a `GrpcWebCall` again, but each of them can become a `Body`.
+    let inside = GrpcWebClientLayer::new().layer(MapRequest::new(
+        layer.replay(policy).layer(http),
+        |request: Request<GrpcWebCall<_>>| request.map(tonic::body::Body::new),
+    ));
+    assert_eq!(after_a_revocation(&scene, inside).await, [Code::Ok; 2]);
+    assert_eq!(scene.issuer.logins(), 2);
 }
 
 #[tokio::test]

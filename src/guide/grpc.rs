@@ -156,7 +156,10 @@
 //! | the layer is | it sees status 16 in the headers | calls are replayed |
 //! | --- | --- | --- |
 //! | outside | yes | yes: of 100 calls at a revocation, none failed |
-//! | inside | with [`rejected_if`]`(`[`rejection::unauthorized`]`)` | no: nothing can wrap a kept body in a `GrpcWebCall` |
+//! | inside | with [`rejected_if`]`(`[`rejection::unauthorized`]`)` | by one more line |
+//!
+//! That line is a `MapRequest` around the layer: `request.map(Body::new)`. Without it, no policy can wrap a
+//! kept body in tonic-web's `GrpcWebCall`.
 //!
 //! tonic marks its requests as HTTP/2, and `GrpcWebClientLayer` removes the mark. Without the mark, the
 //! layer does not know that an exchange over HTTP/1 is gRPC.
