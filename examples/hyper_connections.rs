@@ -10,14 +10,17 @@
 //!
 //! The example exits with an error if one of the figures is wrong.
 //!
-//! **Copy** `Http1`, or the function `http2` or `proxy`. **Do not copy** the module `api`.
+//! **Copy** `tests/recipes/http1.rs`, `tests/recipes/http2.rs` or the function `proxy`. **Do not copy** the module `api`.
+
+#[path = "../tests/recipes/http1.rs"]
+mod over_http1;
+#[path = "../tests/recipes/http2.rs"]
+mod over_http2;
 
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
-    pin::Pin,
     process::ExitCode,
-    task::{Context, Poll},
 };
 
 use bytes::Bytes;
@@ -41,47 +44,12 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
-use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
-use tower_bearer::{
-    BearerAuthLayer, BoxError, CachedProvider, Credential, Origins, ReplayEmpty, login_fn,
-};
+use tower::{Service, ServiceBuilder, ServiceExt};
+use tower_bearer::{BearerAuthLayer, BoxError, CachedProvider, Credential, Origins, login_fn};
 
 use self::api::Api;
 
 type Body = Full<Bytes>;
-
-/// An HTTP/1 connection. It sends one request at a time, and is not `Clone`: put a `Buffer` around it.
-struct Http1(http1::SendRequest<Body>);
-
-impl Service<Request<Body>> for Http1 {
-    type Response = Response<Incoming>;
-    type Error = hyper::Error;
-    type Future = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        Box::pin(self.0.send_request(request))
-    }
-}
-
-/// An HTTP/2 connection, for requests at the same time.
-fn http2(
-    sender: http2::SendRequest<Body>,
-) -> impl Service<Request<Body>, Response = Response<Incoming>, Error = hyper::Error, Future: Send>
-+ Clone
-+ Send
-+ 'static {
-    service_fn(move |request| {
-        let mut sender = sender.clone();
-        async move {
-            sender.ready().await?;
-            sender.send_request(request).await
-        }
-    })
-}
 
 /// Passes requests on to the API, each with the token. Returns the proxy's address.
 async fn proxy(layer: BearerAuthLayer, api: Authority) -> io::Result<SocketAddr> {
@@ -126,18 +94,13 @@ async fn main() -> Result<ExitCode, BoxError> {
 
     let (sender, connection) = http1::handshake(connect().await?).await?;
     tokio::spawn(connection);
-    // Requests queue for the limit, and get their token after that: in a longer buffer it may die.
-    let client = ServiceBuilder::new()
-        .layer(layer.clone().replay(ReplayEmpty))
-        .concurrency_limit(1)
-        .buffer(1)
-        .service(Http1(sender));
+    let client = over_http1::client(sender, layer.clone());
     let over_http1 = twice(&api, &client).await?;
 
     let executor = TokioExecutor::new();
     let (sender, connection) = http2::handshake(executor, connect().await?).await?;
     tokio::spawn(connection);
-    let client = layer.clone().replay(ReplayEmpty).layer(http2(sender));
+    let client = over_http2::client(sender, layer.clone());
     let over_http2 = twice(&api, &client).await?;
 
     // A body that streams through cannot be sent again. So its caller gets the rejection, once.

@@ -40,7 +40,7 @@
 //! ```
 //!
 //! tonic turns each error into a status, and does not know those of this crate. Nor does the crate
-//! depend on tonic, so copy this function:
+//! depend on tonic, so copy these 18 lines:
 //!
 //! ```
 #![doc = include_str!("../../tests/recipes/to_status.rs")]

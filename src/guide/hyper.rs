@@ -19,14 +19,29 @@
 //!
 //! # Without a pool
 //!
-//! `examples/hyper_connections.rs` has each way to copy, and runs it: a hundred requests at once, then the
-//! token is revoked, then a hundred more.
+//! | what you have | lines | what you write | after a revocation |
+//! | --- | --- | --- | --- |
+//! | `http1::SendRequest` | 35 | the code below | no request fails: one login, and replays |
+//! | `http2::SendRequest` | 22 | the code below | the same |
+//! | a hyper server that passes requests on | 1 | `TowerToHyperService::new(client)` for each connection | each rejected request fails once, and the next one is good |
 //!
-//! | what you have | what you write | after a revocation |
-//! | --- | --- | --- |
-//! | `http1::SendRequest` | `impl Service` for it in 12 lines, around it a `Buffer` of 1, since it is not `Clone`, and a [ConcurrencyLimit of 1](super::layer_order#buffer) | no request fails: one login, and replays |
-//! | `http2::SendRequest` | a `service_fn` around a clone of it, in 8 lines | the same |
-//! | a hyper server that passes requests on | `TowerToHyperService::new(client)` for each connection | each rejected request fails once, and the next one is good |
+//! **HTTP/1** sends one request at a time. Its [ConcurrencyLimit](super::layer_order#buffer) keeps tokens from
+//! dying in the queue:
+//!
+//! ```
+#![doc = include_str!("../../tests/recipes/http1.rs")]
+//! # let _ = client;
+//! ```
+//!
+//! **HTTP/2** sends requests at the same time:
+//!
+//! ```
+#![doc = include_str!("../../tests/recipes/http2.rs")]
+//! # let _ = client;
+//! ```
+//!
+//! `examples/hyper_connections.rs` runs all three: a hundred requests at once, then the token is revoked, then
+//! a hundred more. Its proxy is there to copy. For a proxy with axum, see [its page](super::axum).
 //!
 //! - **The URI** is a path on such a connection. HTTP/1 needs a `Host` header besides, which must be an
 //!   [allowed host](super::origins#uris-without-a-host-and-host-headers): otherwise the request goes bare.
@@ -41,15 +56,23 @@
 //!
 //! | body | policy |
 //! | --- | --- |
-//! | `Full<Bytes>`, `Empty` and others that are ready in memory | `ReplayReady`, or `ReplayEmpty` for requests without a body |
+//! | `Full<Bytes>`, whose clones share the bytes | `replay_with(\|body: &Full<Bytes>\| Some(body.clone()))` |
+//! | none, such as `Empty` | [`ReplayEmpty`](crate::ReplayEmpty) |
+//! | boxed bodies that are ready in memory | [`ReplayReady`](crate::ReplayReady) |
 //! | `Incoming`, which streams through a proxy | none: it cannot be read twice |
 //!
-//! [Rejections](super::rejections) has the rest.
+//! # Timeouts
 //!
-//! # Timeouts and errors
+//! | timeout | what it bounds |
+//! | --- | --- |
+//! | tower's `Timeout` outside of the layer | the wait for a login, and each exchange |
+//! | tower's `Timeout` inside of the layer | each exchange, and a replay anew; no wait for a login |
+//! | [`login_timeout`](crate::CachePolicy::login_timeout) | the login |
 //!
-//! A `Timeout` outside of the layer covers the wait for a login; one inside bounds each exchange. See
-//! [layer order](super::layer_order).
+//! A timeout that ends an exchange ends an HTTP/1 connection, and so the client over it. HTTP/2 and hyper-util's
+//! client send the next request. [Layer order](super::layer_order) has the rest.
+//!
+//! # Errors
 //!
 //! An error of hyper arrives as it is: `error.downcast_ref::<hyper::Error>()`, or hyper-util's
 //! `client::legacy::Error`. After a `Buffer`, it is in the chain of [sources](std::error::Error::source). A

@@ -2,7 +2,7 @@
 //! made.
 //!
 //! With the feature `reqwest-middleware-05`, [`BearerAuthLayer`] is a middleware of the crate
-//! reqwest-middleware 0.5, which is for reqwest 0.13:
+//! reqwest-middleware 0.5, which is for reqwest 0.13. It takes three lines:
 //!
 //! ```toml
 //! reqwest-middleware = "0.5"

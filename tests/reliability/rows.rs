@@ -664,6 +664,10 @@ pub(crate) const SECTIONS: &[Section] = &[
             ),
             row("soak", "Faults of all kinds under full load."),
             row(
+                "stacks",
+                "What is tried with each client stack over a socket: requests, revocations, failed logins, callers that give up.",
+            ),
+            row(
                 "state_machine",
                 "Random histories are compared with a model.",
             ),

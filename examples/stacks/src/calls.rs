@@ -23,16 +23,13 @@ use tonic::transport::Endpoint;
 use tower::{Layer, ServiceExt, timeout::Timeout};
 use tower_bearer::{BearerAuthLayer, BoxError};
 
-use crate::{Call, recipes};
+use crate::{
+    recipes,
+    stack::{Call, call},
+};
 
 fn thing() -> Value {
     json!({ "name": "a thing" })
-}
-
-fn call<F: Future<Output = Result<(), BoxError>> + Send + 'static>(
-    call: impl Fn(Method) -> F + Send + Sync + 'static,
-) -> Call {
-    Arc::new(move |method| Box::pin(call(method)))
 }
 
 pub fn kube(url: &str, layer: BearerAuthLayer) -> Result<Call, BoxError> {

@@ -4,8 +4,9 @@
 //! sent again. Then logins fail. Then a login and an answer are held, until a timeout ends the call. The guide's
 //! page on stacks has to contain each line of the tables that are printed: otherwise the run fails.
 
-mod api;
 mod calls;
+#[path = "../../../tests/support/stack/mod.rs"]
+mod stack;
 mod timeouts;
 
 #[path = "../../../tests/recipes/stacks"]
@@ -23,35 +24,18 @@ mod recipes {
     pub mod smithy;
 }
 
-use std::{error::Error, io, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use http::Method;
-use tokio::task::JoinSet;
-use tower_bearer::{
-    BearerAuthLayer, BoxError, CachePolicy, CachedProvider, LoginError, Origins, Recovery, login_fn,
-};
+use tower_bearer::{BearerAuthLayer, BoxError, CachePolicy, CachedProvider, Origins, login_fn};
 
-use self::api::{Api, Failure, LOCKED_FOR};
-
-const REQUESTS: usize = 100;
+use self::stack::{Api, Call, FAILURES, REQUESTS, in_chain, lines, send, tells};
 
 /// The timeout of a login, and any other timeout that is tried.
 const TIMEOUT: Duration = Duration::from_millis(300);
 
-const FAILURES: [Failure; 5] = [
-    Failure::Refused,
-    Failure::Locked,
-    Failure::Unreachable,
-    Failure::TimesOut,
-    Failure::Panics,
-];
-
 const HEAD: &str =
     "stack | lines | works | GETs replayed | POSTs replayed | failed logins found | works again";
-
-/// Sends one request. An answer other than a success is an error.
-type Call =
-    Arc<dyn Fn(Method) -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>> + Send + Sync>;
 
 struct Stack {
     package: &'static str,
@@ -141,39 +125,6 @@ const STACKS: [Stack; 8] = [
     },
 ];
 
-/// The login's error, if it is in the chain of sources.
-fn in_chain(error: &BoxError) -> Option<&tower_bearer::Error> {
-    let mut error: &(dyn Error + 'static) = error.as_ref();
-    loop {
-        match error.downcast_ref() {
-            Some(ours) => return Some(ours),
-            None => error = error.source()?,
-        }
-    }
-}
-
-/// Whether the error says what has happened, and what to do.
-fn tells(error: &tower_bearer::Error, failure: Failure) -> bool {
-    let tries_again = |after: Duration| error.recovery() == Recovery::TryAgain { after };
-    let may_try_again = matches!(error.recovery(), Recovery::TryAgain { .. });
-    match failure {
-        Failure::Refused => {
-            error.is_login_failed()
-                && error.login_error().is_some_and(LoginError::is_permanent)
-                && error.recovery() == Recovery::ChangeCredentials
-        }
-        Failure::Locked => error.is_login_failed() && tries_again(LOCKED_FOR),
-        Failure::Unreachable => {
-            let cause = error.source().and_then(|cause| cause.downcast_ref());
-            let refused = cause
-                .is_some_and(|cause: &io::Error| cause.kind() == io::ErrorKind::ConnectionRefused);
-            error.is_login_failed() && refused && may_try_again
-        }
-        Failure::TimesOut => error.is_login_timed_out() && may_try_again,
-        Failure::Panics => error.is_login_panicked() && error.recovery() == Recovery::FixProgram,
-    }
-}
-
 #[tokio::main]
 async fn main() -> Result<ExitCode, BoxError> {
     let page = include_str!("../../../src/guide/stacks.rs");
@@ -228,13 +179,13 @@ impl Stack {
             true => Method::GET,
             false => Method::POST,
         };
-        let works = match self.send(&api, &call, first).await? {
+        let works = match send(self.package, &api, &call, first).await? {
             (0, 1, 0) => "yes",
             _ => "no, some failed",
         };
         let replayed = async |method| {
             api.revoke_token();
-            let figures = self.send(&api, &call, method).await?;
+            let figures = send(self.package, &api, &call, method).await?;
             Ok::<_, BoxError>(match figures {
                 (0, 1, REQUESTS) => "yes",
                 _ => "no, some failed",
@@ -281,42 +232,6 @@ impl Stack {
         );
         Ok((row, found))
     }
-
-    /// Sends all requests at once. Returns how many failed, and how many logins and replays were made.
-    async fn send(
-        &self,
-        api: &Api,
-        call: &Call,
-        method: Method,
-    ) -> Result<(usize, usize, usize), BoxError> {
-        let (logins, received) = (api.logins(), api.received());
-        let mut requests: JoinSet<_> = (0..REQUESTS).map(|_| call(method.clone())).collect();
-        let mut failed = 0;
-        while let Some(answered) = requests.join_next().await {
-            if let Err(error) = answered? {
-                failed += 1;
-                if failed == 1 {
-                    eprintln!("{}: {error}", self.package);
-                }
-            }
-        }
-        let logins = api.logins() - logins;
-        let replayed = api.received() - received - REQUESTS;
-        println!(
-            "{}: {REQUESTS} {method}s: failed={failed} logins={logins} replayed={replayed}",
-            self.package
-        );
-        Ok((failed, logins, replayed))
-    }
-}
-
-/// The number of lines that a user copies.
-fn lines(recipe: &str) -> usize {
-    recipe
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with("//"))
-        .count()
 }
 
 fn version(package: &str) -> Option<&'static str> {

@@ -6,7 +6,10 @@ use http::Method;
 use tokio::time::timeout;
 use tower_bearer::{BearerAuthLayer, BoxError, CachePolicy, CachedProvider, Origins, login_fn};
 
-use crate::{Call, STACKS, TIMEOUT, api::Api, calls};
+use crate::{
+    STACKS, TIMEOUT, calls,
+    stack::{Api, Call},
+};
 
 pub const HEAD: &str = "timeout | ends a held login | ends a held answer";
 

@@ -26,11 +26,11 @@ use tokio::{
 };
 use tower_bearer::{BoxError, Credential, LoginError};
 
-pub const LOCKED_FOR: Duration = Duration::from_secs(120);
+pub(crate) const LOCKED_FOR: Duration = Duration::from_secs(120);
 
 /// How a login fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub(crate) enum Failure {
     Refused,
     Locked,
     Unreachable,
@@ -39,14 +39,15 @@ pub enum Failure {
 }
 
 #[derive(Clone)]
-pub struct Api {
-    pub address: SocketAddr,
+pub(crate) struct Api {
+    pub(crate) address: SocketAddr,
     state: Arc<State>,
 }
 
 struct State {
     logins: AtomicUsize,
     received: AtomicUsize,
+    bare: AtomicUsize,
     failure: Mutex<Option<Failure>>,
     is_revoked: AtomicBool,
     holds_logins: watch::Sender<bool>,
@@ -57,13 +58,14 @@ struct State {
 
 impl Api {
     /// Rejects as many requests at once.
-    pub async fn start(rejected: usize) -> io::Result<Self> {
+    pub(crate) async fn start(rejected: usize) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let api = Self {
             address: listener.local_addr()?,
             state: Arc::new(State {
                 logins: AtomicUsize::new(0),
                 received: AtomicUsize::new(0),
+                bare: AtomicUsize::new(0),
                 failure: Mutex::new(None),
                 is_revoked: AtomicBool::new(false),
                 holds_logins: watch::Sender::new(false),
@@ -81,7 +83,7 @@ impl Api {
         Ok(api)
     }
 
-    pub async fn log_in(self) -> Result<Credential, BoxError> {
+    pub(crate) async fn log_in(self) -> Result<Credential, BoxError> {
         match self.failure() {
             None => {}
             Some(Failure::Refused) => return Err(LoginError::permanent("wrong password").into()),
@@ -103,20 +105,25 @@ impl Api {
         Ok(Credential::new(format!("token-{number}"))?)
     }
 
-    pub fn logins(&self) -> usize {
+    pub(crate) fn logins(&self) -> usize {
         self.state.logins.load(SeqCst)
     }
 
     /// The number of requests that came, rejected ones included.
-    pub fn received(&self) -> usize {
+    pub(crate) fn received(&self) -> usize {
         self.state.received.load(SeqCst)
     }
 
-    pub fn revoke_token(&self) {
+    /// The number of requests that came without a token.
+    pub(crate) fn bare(&self) -> usize {
+        self.state.bare.load(SeqCst)
+    }
+
+    pub(crate) fn revoke_token(&self) {
         self.state.is_revoked.store(true, SeqCst);
     }
 
-    pub fn fail_logins(&self, failure: Option<Failure>) {
+    pub(crate) fn fail_logins(&self, failure: Option<Failure>) {
         let last = self.state.failure.lock();
         *last.unwrap_or_else(PoisonError::into_inner) = failure;
     }
@@ -126,11 +133,11 @@ impl Api {
         *failure.unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn hold_logins(&self, holds: bool) {
+    pub(crate) fn hold_logins(&self, holds: bool) {
         self.state.holds_logins.send_replace(holds);
     }
 
-    pub fn hold_answers(&self, holds: bool) {
+    pub(crate) fn hold_answers(&self, holds: bool) {
         self.state.holds_answers.send_replace(holds);
     }
 }
@@ -146,10 +153,11 @@ impl State {
         let kind = headers.get("content-type").map(HeaderValue::as_bytes);
         let is_grpc = kind == Some(b"application/grpc");
         let valid = format!("Bearer token-{}", self.logins.load(SeqCst));
-        let is_last = headers
-            .get("authorization")
-            .is_some_and(|sent| *sent == *valid);
-        if !is_last || self.is_revoked.load(SeqCst) {
+        let Some(sent) = headers.get("authorization") else {
+            self.bare.fetch_add(1, SeqCst);
+            return rejection(is_grpc);
+        };
+        if *sent != *valid || self.is_revoked.load(SeqCst) {
             self.rejected.wait().await;
             return rejection(is_grpc);
         }
