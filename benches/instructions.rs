@@ -19,14 +19,19 @@ use std::{
 
 use http::Method;
 use support::{
-    Bare, ByHand, Floor, Life, Minimal, Report, Table, Use, hot_loop, origins, ours, ours_keyed,
-    ours_remembering, ours_with_replay, requests, tower_http,
+    Bare, ByHand, Floor, Life, Minimal, Report, Table, Target, Use, hot_loop, origins, ours,
+    ours_keyed, ours_remembering, ours_with_replay, requests_to, tower_http,
 };
 use tower_bearer::{Generation, Origins, Receipt};
 
-/// The limit of a request beyond the floor, the fingerprint of its target included. It depends a
-/// little on the compiler.
-const LIMITS: [(Use, f64); 2] = [(Use::LongLived, 341.0), (Use::Cloned, 460.0)];
+/// The limits of a request beyond the floor, the fingerprint of its target included: without and with
+/// replay. They depend a little on the compiler.
+const LIMITS: [(Use, Target, [f64; 2]); 4] = [
+    (Use::LongLived, Target::Absolute, [341.0, 1_666.0]),
+    (Use::Cloned, Target::Absolute, [460.0, 1_800.0]),
+    (Use::LongLived, Target::PathAndHost, [500.0, 1_900.0]),
+    (Use::Cloned, Target::PathAndHost, [600.0, 2_000.0]),
+];
 
 /// The limit of a receipt. Most of it is the fingerprint.
 const LIMIT_OF_A_RECEIPT: f64 = 60.0;
@@ -98,7 +103,7 @@ impl Contender {
     }
 
     /// Valgrind counts this function only.
-    fn run(self, used: Use, token: usize, count: usize) {
+    fn run(self, used: Use, target: Target, token: usize, count: usize) {
         // Several threads, so that a timer replaces clock reads, as in a server.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -106,7 +111,7 @@ impl Contender {
             .build()
             .expect("a runtime");
         let _entered = runtime.enter();
-        let batch = requests(count);
+        let batch = requests_to(target, count);
         let ours = |life, origins| runtime.block_on(ours(token, life, origins));
         match self {
             TheBare => hot_loop(&mut Bare, batch, used),
@@ -133,8 +138,9 @@ impl Contender {
         }
     }
 
-    fn instructions_per_request(self, used: Use, token: usize) -> f64 {
-        instructions_each(&[self.name(), used.name(), &token.to_string()])
+    fn instructions_per_request(self, used: Use, target: Target, token: usize) -> f64 {
+        let token = token.to_string();
+        instructions_each(&[self.name(), used.name(), target.name(), &token])
     }
 }
 
@@ -186,14 +192,15 @@ fn run(args: &[String]) -> Option<()> {
         hot_loop_of_receipts(Generation::next(), count.parse().ok()?);
         return Some(());
     }
-    let [contender, used, token, count] = args else {
+    let [contender, used, target, token, count] = args else {
         return None;
     };
     let contender = Contender::ALL
         .into_iter()
         .find(|it| it.name() == contender)?;
     let used = Use::ALL.into_iter().find(|it| it.name() == used)?;
-    contender.run(used, token.parse().ok()?, count.parse().ok()?);
+    let target = Target::ALL.into_iter().find(|it| it.name() == target)?;
+    contender.run(used, target, token.parse().ok()?, count.parse().ok()?);
     Some(())
 }
 
@@ -212,24 +219,38 @@ fn main() -> ExitCode {
     let receipt = instructions_each(&[RECEIPTS]);
     println!("a receipt: {receipt}, its limit: {LIMIT_OF_A_RECEIPT}");
     let mut is_within_limits = receipt <= LIMIT_OF_A_RECEIPT;
-    for (used, limit) in LIMITS {
-        let title = format!("Instructions beyond the floor's, {}", used.name());
+    for (used, target, limits) in LIMITS {
+        let title = match target {
+            Target::Absolute => format!("Instructions beyond the floor's, {}", used.name()),
+            Target::PathAndHost => {
+                let (used, target) = (used.name(), target.name());
+                format!("Instructions beyond the floor's, {used}, {target}")
+            }
+        };
         let columns = TOKENS.map(|token| format!("{token} bytes"));
         let mut table = Table::new(title, &columns.each_ref().map(String::as_str));
-        let floor = TOKENS.map(|token| TheFloor.instructions_per_request(used, token));
+        let count = |contender: Contender| {
+            TOKENS.map(|token| contender.instructions_per_request(used, target, token))
+        };
+        let floor = count(TheFloor);
         for contender in Contender::ALL {
-            let beyond =
-                [0, 1].map(|at| contender.instructions_per_request(used, TOKENS[at]) - floor[at]);
+            let counted = count(contender);
+            let beyond = [0, 1].map(|at| counted[at] - floor[at]);
             let limit = match contender {
-                Ours => limit,
-                OursRemembering => limit + LIMIT_OF_REMEMBERING,
+                Ours => limits[0],
+                OursRemembering => limits[0] + LIMIT_OF_REMEMBERING,
+                OursWithReplay => limits[1],
                 _ => f64::INFINITY,
             };
             is_within_limits &= beyond.iter().all(|beyond| *beyond <= limit);
             table.row(contender.name(), beyond);
         }
         report.add(table);
-        println!("limit of {}: {limit}", Ours.name());
+        let [ours, with_replay] = limits;
+        println!(
+            "limits of {}: {ours}, with replay {with_replay}",
+            Ours.name()
+        );
     }
     report.write();
     if is_within_limits {

@@ -14,8 +14,8 @@ use crate::{
     error::BoxError,
     provider::CredentialProvider,
     request::{
-        AfterResponse, BoxedPending, Exchange, NoReplay, NotReplayed, Pending, RejectionReport,
-        Replay, Sent, Share,
+        BoxedPending, Exchange, JustSent, NoReplay, NotReplayed, Pending, RejectionReport, Replay,
+        Replayable, Replayed, Sent, Share,
     },
 };
 
@@ -84,9 +84,17 @@ pub(crate) enum Handling<S, P: CredentialProvider, B, R: Replay<B>> {
     },
     /// Report to the provider: the request is not replayed.
     SentOnce { sent: Sent, share: Share<P, R> },
-    /// The request waits to be sent, or may be replayed.
+    /// Report to the provider. A rejection may cause a replay.
+    Replayable {
+        replayable: Box<Replayable<S, R::Kept>>,
+        share: Share<P, R>,
+    },
+    /// Report to the provider: this is the replay. Boxed, since this rare variant would make each future
+    /// larger.
+    Replay { sent: Box<Sent>, share: Share<P, R> },
+    /// The request waits to be sent, at first or for its replay.
     Pending {
-        pending: BoxedPending<S, P, B, R::Kept>,
+        pending: BoxedPending<S, P, B>,
         share: Share<P, R>,
     },
 }
@@ -107,7 +115,7 @@ where
     }
 
     /// For a request that waits to be sent.
-    pub(crate) fn pending(pending: Pending<S, P, B, R::Kept>, share: Share<P, R>) -> Self {
+    pub(crate) fn pending(pending: Pending<S, P, B>, share: Share<P, R>) -> Self {
         Self {
             response: None,
             handling: Handling::Pending {
@@ -152,7 +160,12 @@ impl<S, P: CredentialProvider, B, R: Replay<B>> Handling<S, P, B, R> {
     /// Reports the response to the provider. Returns whether to replay the request.
     #[inline]
     fn judge<Body>(&mut self, response: &mut Response<Body>) -> bool {
-        if let Self::SentOnce { sent, share } = self
+        let sent = match self {
+            Self::SentOnce { sent, share } => Some((*sent, share)),
+            Self::Replayable { replayable, share } => Some((replayable.sent, share)),
+            _ => None,
+        };
+        if let Some((sent, share)) = sent
             && sent.is_accepted_by_status(response)
         {
             share.provider.accept(sent.receipt);
@@ -164,7 +177,7 @@ impl<S, P: CredentialProvider, B, R: Replay<B>> Handling<S, P, B, R> {
     #[inline(never)]
     fn judge_in_full<Body>(&mut self, response: &mut Response<Body>) -> bool {
         let report = match self {
-            Self::Bare => None,
+            Self::Bare | Self::Pending { .. } => None,
             Self::CallersHeader { exchange, share } => {
                 let is_rejected = share.rejection.is_rejection(response, *exchange);
                 is_rejected.then_some(RejectionReport::CALLERS_HEADER)
@@ -173,15 +186,38 @@ impl<S, P: CredentialProvider, B, R: Replay<B>> Handling<S, P, B, R> {
                 let no_policy = (!R::KEEPS).then_some(NotReplayed::NoPolicy);
                 RejectionReport::new(sent.receipt, verdict, no_policy)
             }),
-            Self::Pending { pending, share } => match pending.as_mut().judge(share, response) {
-                AfterResponse::Replay => return true,
-                AfterResponse::Return(report) => report,
-            },
+            Self::Replayable { replayable, share } => {
+                let receipt = replayable.sent.receipt;
+                match share.judge(replayable.sent, response) {
+                    Some(verdict) if verdict.is_log_in() && self.replay(response) => return true,
+                    verdict => verdict.map(|verdict| RejectionReport::new(receipt, verdict, None)),
+                }
+            }
+            Self::Replay { sent, share } => {
+                response.extensions_mut().insert(Replayed);
+                share.judge(**sent, response).map(|verdict| {
+                    let replayed = Some(NotReplayed::AlreadyReplayed);
+                    RejectionReport::new(sent.receipt, verdict, replayed)
+                })
+            }
         };
         if let Some(report) = report {
             response.extensions_mut().insert(report);
         }
         false
+    }
+
+    /// Makes the replay of a rejected request, unless its policy decides against it.
+    fn replay<Body>(&mut self, response: &Response<Body>) -> bool {
+        let Self::Replayable { replayable, share } = mem::replace(self, Self::Bare) else {
+            return false;
+        };
+        let Some(pending) = replayable.into_replay(&*share.replay, response.extensions()) else {
+            return false;
+        };
+        let pending = Box::pin(pending);
+        *self = Self::Pending { pending, share };
+        true
     }
 }
 
@@ -217,13 +253,18 @@ where
         let Handling::Pending { pending, share } = this.handling else {
             unreachable!("only a pending request has no response to wait for");
         };
-        let response = ready!(pending.as_mut().poll_call(share, cx));
-        let response = response.inspect_err(|error| share.count_failed(error))?;
-        if let Some(sent) = pending.sent_without_replay()
-            // Move the `Arc`: cloning it would contend with the other waiters.
-            && let Handling::Pending { share, .. } = mem::replace(this.handling, Handling::Bare)
-        {
-            *this.handling = Handling::SentOnce { sent, share };
+        let called = ready!(pending.as_mut().poll_call(share, cx));
+        let (response, sent) = called.inspect_err(|error| share.count_failed(error))?;
+        // Move the `Arc`: cloning it would contend with the other waiters.
+        if let Handling::Pending { share, .. } = mem::replace(this.handling, Handling::Bare) {
+            *this.handling = match sent {
+                JustSent::Once(sent) => Handling::SentOnce { sent, share },
+                JustSent::Replayable(replayable) => Handling::Replayable { replayable, share },
+                JustSent::Replay(sent) => Handling::Replay {
+                    sent: Box::new(sent),
+                    share,
+                },
+            };
         }
         this.response.set(Some(response));
         // This recursion ends: a replay is never replayed.

@@ -12,7 +12,7 @@ use crate::{
     error::BoxError,
     future::{Handling, ResponseFuture},
     provider::{CachedProvider, CredentialProvider, RequestHead},
-    request::{Bypass, KeptRequest, NoReplay, Pending, PerService, Replay},
+    request::{Bypass, KeptRequest, NoReplay, Pending, PerService, Replay, Replayable},
 };
 
 /// A service that adds an authorization header to each request. [`BearerAuthLayer`] makes it.
@@ -174,8 +174,8 @@ where
         let share = share.clone();
         let handling = match kept {
             None => Handling::SentOnce { sent, share },
-            Some(kept) => Handling::Pending {
-                pending: Box::pin(Pending::replayable(sent, self.inner.clone(), kept)),
+            Some(kept) => Handling::Replayable {
+                replayable: Box::new(Replayable::new(sent, self.inner.clone(), kept)),
                 share,
             },
         };

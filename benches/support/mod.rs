@@ -19,7 +19,8 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header::AUTHORIZATION,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
+    header::{AUTHORIZATION, HOST},
     uri::Scheme,
 };
 use pin_project_lite::pin_project;
@@ -333,20 +334,55 @@ pub(crate) fn token(length: usize) -> String {
     "x".repeat(length)
 }
 
-/// A request with four headers and room for a fifth, so the header map does not grow.
+/// Where a request names its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// In its URI, as hyper-util's client and reqwest have it.
+    Absolute,
+    /// In a `Host` header, as HTTP/1 connections have it.
+    PathAndHost,
+}
+
+impl Target {
+    pub(crate) const ALL: [Self; 2] = [Self::Absolute, Self::PathAndHost];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Absolute => "absolute URI",
+            Self::PathAndHost => "/path and Host",
+        }
+    }
+}
+
+/// A request with four headers and room for more, so the header map does not grow.
 pub(crate) fn request() -> Request<Body> {
+    request_to(Target::Absolute)
+}
+
+pub(crate) fn request_to(target: Target) -> Request<Body> {
     let mut headers = HeaderMap::with_capacity(8);
     for name in ["accept", "user-agent", "x-request-id", "traceparent"] {
         headers.insert(name, HeaderValue::from_static("value"));
     }
     let mut request = Request::new(Body::new());
-    *request.uri_mut() = "https://api.example.com/v1/things/42".parse().unwrap();
+    let uri = match target {
+        Target::Absolute => "https://api.example.com/v1/things/42",
+        Target::PathAndHost => {
+            headers.insert(HOST, HeaderValue::from_static("api.example.com"));
+            "/v1/things/42"
+        }
+    };
+    *request.uri_mut() = uri.parse().unwrap();
     *request.headers_mut() = headers;
     request
 }
 
 pub(crate) fn requests(count: usize) -> Vec<Request<Body>> {
-    (0..count).map(|_| request()).collect()
+    requests_to(Target::Absolute, count)
+}
+
+pub(crate) fn requests_to(target: Target, count: usize) -> Vec<Request<Body>> {
+    (0..count).map(|_| request_to(target)).collect()
 }
 
 /// How a service is used.

@@ -213,16 +213,27 @@ impl Origins {
         if uri.authority().is_some() {
             return self.allows(uri);
         }
+        let Some(host) = headers.get(HOST) else {
+            return true;
+        };
+        // No name is there twice.
+        let is_only_host = headers.keys_len() == headers.len();
+        (is_only_host && self.is_usual_host(host.as_bytes())) || self.allows_hosts(headers)
+    }
+
+    /// The usual spelling needs no parser, which would allocate.
+    #[inline]
+    fn is_usual_host(&self, host: &[u8]) -> bool {
+        match &self.allowed {
+            Allowed::AnyHttps => url::is_plain_name(host),
+            Allowed::Only(origins) => origins.iter().any(|origin| origin.usual.as_bytes() == host),
+        }
+    }
+
+    #[cold]
+    fn allows_hosts(&self, headers: &HeaderMap) -> bool {
         headers.get_all(HOST).iter().all(|host| {
-            let host = host.as_bytes();
-            // The usual spelling needs no parser, which would allocate.
-            let is_usual = match &self.allowed {
-                Allowed::AnyHttps => url::is_plain_name(host),
-                Allowed::Only(origins) => {
-                    origins.iter().any(|origin| origin.usual.as_bytes() == host)
-                }
-            };
-            is_usual || Authority::try_from(host).is_ok_and(|host| self.allows_host(&host))
+            Authority::try_from(host.as_bytes()).is_ok_and(|host| self.allows_host(&host))
         })
     }
 

@@ -1,5 +1,6 @@
 //! The life of one request: its authorization, its rejection, its replay.
 
+mod kept;
 mod pending;
 pub mod rejection;
 mod replay;
@@ -8,10 +9,9 @@ mod sent;
 mod settings;
 mod share;
 
-#[cfg(feature = "reqwest-middleware-05")]
-pub(crate) use self::pending::Replayed;
 pub(crate) use self::{
-    pending::{AfterResponse, BoxedPending, KeptRequest, Pending},
+    kept::KeptRequest,
+    pending::{BoxedPending, JustSent, Pending, Replayable, Replayed},
     sent::{Exchange, Sent},
     settings::{Bypass, Settings},
     share::{PerService, Share},

@@ -1,4 +1,4 @@
-//! A request that waits to be sent, or is kept for a replay.
+//! A request that waits to be sent, at first or for its replay.
 
 use std::{
     mem,
@@ -6,24 +6,19 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response, request::Parts};
+use http::{Extensions, Request};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{
-    replay::Replay,
-    report::{NotReplayed, RejectionReport},
-    sent::Sent,
-    settings::Settings,
-};
+use super::{kept::KeptRequest, replay::Replay, sent::Sent, settings::Settings};
 use crate::{
     credential::{Authorization, Owner},
     error::{BoxError, Error},
-    provider::{CredentialProvider, PerRequest, Receipt, RequestHead},
+    provider::{CredentialProvider, Receipt, RequestHead},
 };
 
 pin_project! {
-    pub(crate) struct Pending<S, P, B, K>
+    pub(crate) struct Pending<S, P, B>
     where
         P: CredentialProvider,
     {
@@ -36,8 +31,6 @@ pin_project! {
         service: S,
         // The request without the authorization. `None` once it is sent.
         request: Option<Request<B>>,
-        // The copy for a replay, while the request is with the inner service.
-        kept: Option<KeptRequest<K>>,
         // The receipt of the rejected request, if this one is its replay.
         rejected: Option<Receipt>,
         // Whom the first authorization was for: the request is sent for nobody else.
@@ -48,10 +41,8 @@ pin_project! {
 pin_project! {
     #[project = ProgressProjection]
     enum Progress<A> {
-        // The request is with the inner service.
-        Sent {
-            sent: Sent,
-        },
+        // Its replay is not yet started.
+        Rejected,
         Acquiring {
             #[pin]
             acquire: A,
@@ -66,15 +57,7 @@ pin_project! {
     }
 }
 
-/// What to do after a response.
-pub(crate) enum AfterResponse {
-    /// Replay the request.
-    Replay,
-    /// Return the response to the caller. A rejection comes with a report.
-    Return(Option<RejectionReport>),
-}
-
-pub(crate) type BoxedPending<S, P, B, K> = Pin<Box<Pending<S, P, B, K>>>;
+pub(crate) type BoxedPending<S, P, B> = Pin<Box<Pending<S, P, B>>>;
 
 /// An extension of the response to a replay. If an outer layer replays the request once more, that
 /// replay has the extension too, and an inner layer does not replay it again: two layers send a request
@@ -82,46 +65,48 @@ pub(crate) type BoxedPending<S, P, B, K> = Pin<Box<Pending<S, P, B, K>>>;
 #[derive(Clone, Copy)]
 pub(crate) struct Replayed;
 
-/// The head of a request, and its body as the replay policy keeps it.
-pub(crate) struct KeptRequest<K> {
-    head: Parts,
-    body: K,
+/// A request that is with the inner service, and is replayed if it is rejected.
+pub(crate) struct Replayable<S, K> {
+    pub(crate) sent: Sent,
+    service: S,
+    kept: KeptRequest<K>,
 }
 
-impl<K> KeptRequest<K> {
-    /// Lets the policy keep the body of a request before it is sent. A request whose caller judges
-    /// the response is never replayed, so the policy does not see it. Nor does it see the replay of an
-    /// outer layer, after a replay of an inner one.
-    pub(crate) fn of<B, R: Replay<B, Kept = K>>(
-        replay: &R,
-        request: Request<B>,
-    ) -> (Request<B>, Option<Self>) {
-        let extensions = request.extensions();
-        let is_judged = PerRequest::of(extensions).is_some_and(PerRequest::is_judged_by_caller);
-        if is_judged || extensions.get::<Replayed>().is_some() {
-            return (request, None);
+impl<S, K> Replayable<S, K> {
+    pub(crate) fn new(sent: Sent, service: S, kept: KeptRequest<K>) -> Self {
+        Self {
+            sent,
+            service,
+            kept,
         }
-        let (head, body) = request.into_parts();
-        let (body, kept) = replay.keep(
-            RequestHead {
-                method: &head.method,
-                uri: &head.uri,
-                headers: &head.headers,
-                extensions: &head.extensions,
-                rejected: None,
-            },
-            body,
-        );
-        let kept = kept.map(|body| Self {
-            head: head.clone(),
-            body,
-        });
-        (Request::from_parts(head, body), kept)
     }
 
-    fn into_request<B, R: Replay<B, Kept = K>>(self, replay: &R) -> Option<Request<B>> {
-        Some(Request::from_parts(self.head, replay.again(self.body)?))
+    /// The replay, to be [started](Pending::start_replay) once the rejected response is dropped. `None`
+    /// if the policy decides against it.
+    pub(crate) fn into_replay<P, B, R>(
+        self,
+        replay: &R,
+        rejected: &Extensions,
+    ) -> Option<Pending<S, P, B>>
+    where
+        P: CredentialProvider,
+        R: Replay<B, Kept = K>,
+    {
+        let mut request = self.kept.into_request(replay)?;
+        if rejected.get::<Replayed>().is_some() {
+            request.extensions_mut().insert(Replayed);
+        }
+        let receipt = Some(self.sent.receipt);
+        let progress = Progress::Rejected;
+        Some(Pending::new(progress, self.service, Some(request), receipt))
     }
+}
+
+/// A request that has just been sent, and what becomes of its response.
+pub(crate) enum JustSent<S, K> {
+    Once(Sent),
+    Replayable(Box<Replayable<S, K>>),
+    Replay(Sent),
 }
 
 /// How often a request gives its slot back and waits for a fresher authorization. After that it is
@@ -132,20 +117,11 @@ const ROUNDS: u32 = 32;
 /// The invariant of [`Pending::poll_call`].
 const HAS_REQUEST: &str = "it is polled only while it has a request to send";
 
-impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
+impl<S, P: CredentialProvider, B> Pending<S, P, B> {
     /// A request that waits for an authorization.
     pub(crate) fn acquiring(acquire: P::Acquire, service: S, request: Request<B>) -> Self {
-        Self::new(
-            Progress::Acquiring { acquire },
-            service,
-            Some(request),
-            None,
-        )
-    }
-
-    /// A request that is with the inner service, and is replayed if it is rejected.
-    pub(crate) fn replayable(sent: Sent, service: S, kept: KeptRequest<K>) -> Self {
-        Self::new(Progress::Sent { sent }, service, None, Some(kept))
+        let progress = Progress::Acquiring { acquire };
+        Self::new(progress, service, Some(request), None)
     }
 
     /// A request that is never sent.
@@ -157,7 +133,7 @@ impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
         progress: Progress<P::Acquire>,
         service: S,
         request: Option<Request<B>>,
-        kept: Option<KeptRequest<K>>,
+        rejected: Option<Receipt>,
     ) -> Self {
         Self {
             progress,
@@ -165,68 +141,17 @@ impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
             rounds: 0,
             service,
             request,
-            kept,
-            rejected: None,
+            rejected,
             owner: None,
         }
     }
 
-    /// The receipt of the sent request, if it is not replayable and is no replay. Nothing else of
-    /// `self` is then needed.
-    pub(crate) fn sent_without_replay(&self) -> Option<Sent> {
-        let is_needed = self.kept.is_some() || self.rejected.is_some();
-        (!is_needed).then(|| self.sent())
-    }
-
-    /// Reports the response to the provider, and decides about a replay.
-    pub(crate) fn judge<R, Body>(
-        self: Pin<&mut Self>,
-        settings: &Settings<P, R>,
-        response: &mut Response<Body>,
-    ) -> AfterResponse
-    where
-        R: Replay<B, Kept = K>,
-    {
-        let sent = self.sent();
-        let this = self.project();
-        if this.rejected.is_some() {
-            response.extensions_mut().insert(Replayed);
-        }
-        let Some(verdict) = settings.judge(sent, response) else {
-            return AfterResponse::Return(None);
-        };
-        if verdict.is_log_in()
-            && let Some(kept) = this.kept.take()
-        {
-            *this.request = kept.into_request(&*settings.replay);
-        }
-        if let Some(request) = this.request {
-            if response.extensions().get::<Replayed>().is_some() {
-                request.extensions_mut().insert(Replayed);
-            }
-            return AfterResponse::Replay;
-        }
-        let replayed = this.rejected.map(|_| NotReplayed::AlreadyReplayed);
-        AfterResponse::Return(Some(RejectionReport::new(sent.receipt, verdict, replayed)))
-    }
-
-    fn sent(&self) -> Sent {
-        let Progress::Sent { sent } = self.progress else {
-            unreachable!("a request that has a response was sent");
-        };
-        sent
-    }
-
     /// Waits for a newer authorization than the rejected one.
     pub(crate) fn start_replay(self: Pin<&mut Self>, provider: &P) {
-        let rejected = Some(self.sent().receipt);
         let mut this = self.project();
         let request = this.request.as_ref().expect(HAS_REQUEST);
-        *this.rejected = rejected;
-        *this.owner = None;
-        *this.rounds = 0;
         let head = RequestHead {
-            rejected,
+            rejected: *this.rejected,
             ..RequestHead::of(request)
         };
         let acquire = provider.acquire_for(head);
@@ -238,11 +163,11 @@ impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
         self: Pin<&mut Self>,
         settings: &Settings<P, R>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<S::Future, BoxError>>
+    ) -> Poll<Result<(S::Future, JustSent<S, R::Kept>), BoxError>>
     where
         S: Service<Request<B>> + Clone,
         S::Error: Into<BoxError>,
-        R: Replay<B, Kept = K>,
+        R: Replay<B>,
     {
         let mut this = self.project();
         if let ProgressProjection::Failed { error } = this.progress.as_mut().project() {
@@ -308,13 +233,22 @@ impl<S, P: CredentialProvider, B, K> Pending<S, P, B, K> {
             settings.count_replay();
         }
         let mut request = this.request.take().expect(HAS_REQUEST);
+        let mut kept = None;
         // A replay is never replayed: nothing is kept for it.
         if R::KEEPS && this.rejected.is_none() {
-            (request, *this.kept) = KeptRequest::of(&*settings.replay, request);
+            (request, kept) = KeptRequest::of(&*settings.replay, request);
         }
         let sent = settings.authorize(&mut request, authorization)?;
-        this.progress.set(Progress::Sent { sent });
         provider.sent(sent.receipt);
-        Poll::Ready(Ok(this.service.call(request)))
+        let response = this.service.call(request);
+        let sent = match kept {
+            Some(kept) => {
+                let service = this.service.clone();
+                JustSent::Replayable(Box::new(Replayable::new(sent, service, kept)))
+            }
+            None if this.rejected.is_some() => JustSent::Replay(sent),
+            None => JustSent::Once(sent),
+        };
+        Poll::Ready(Ok((response, sent)))
     }
 }
