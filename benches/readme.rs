@@ -1,4 +1,4 @@
-//! Redraws `benches/README.md` and its chart from the last run of the benches, so all figures in
+//! Redraws `benches/README.md` and its charts from the last run of the benches, so all figures in
 //! them are measured.
 //!
 //! ```text
@@ -10,7 +10,7 @@ mod support;
 
 use std::{error::Error, fmt::Write as _, fs, path::Path};
 
-use support::{Report, Table, Use};
+use support::{Report, Table, Target, Use};
 
 const BEGIN: &str = "<!-- Measured: -->\n";
 const END: &str = "<!-- End of measured. -->";
@@ -64,28 +64,32 @@ impl<'a> Measured<'a> {
     }
 }
 
+/// The instructions beyond the bare service.
+fn instructions_of(report: &Report, row: &str, used: Use, target: Target) -> Outcome<f64> {
+    let counted = Measured::of(report, &support::instructions_title(used, target))?;
+    let bare = counted.cell("bare service", "instructions")?;
+    Ok(counted.cell(row, "instructions")? - bare)
+}
+
 fn request_table() -> Outcome<String> {
     let (instructions, times) = (report("instructions")?, report("request_path")?);
     let mut text = String::from(
-        "| a request pays, beyond the bare service | instructions | allocations | time, × the floor's |\n\
-         | --- | ---: | ---: | ---: |\n",
+        "| a request pays, beyond the bare service | instructions | `/path` and `Host` | allocations | time, × the floor's |\n\
+         | --- | ---: | ---: | ---: | ---: |\n",
     );
     for (row, name) in CONTENDERS {
-        let mut cells = [const { Vec::new() }; 3];
+        let mut cells = [const { Vec::new() }; 4];
         for used in Use::ALL {
-            let title = format!("Instructions beyond the floor's, {}", used.name());
-            let counted = Measured::of(&instructions, &title)?;
-            let bare = counted.cell("bare service", "1024 bytes")?;
-            cells[0].push(format!("{:.0}", counted.cell(row, "1024 bytes")? - bare));
+            for (at, target) in Target::ALL.into_iter().enumerate() {
+                let count = instructions_of(&instructions, row, used, target)?;
+                cells[at].push(format!("{count:.0}"));
+            }
             let timed = Measured::of(&times, &format!("A request, {}", used.name()))?;
-            cells[1].push(format!("{:.0}", timed.cell(row, "allocations")?));
-            cells[2].push(format!("{:.1}", timed.cell(row, "x floor")?));
+            cells[2].push(format!("{:.0}", timed.cell(row, "allocations")?));
+            cells[3].push(format!("{:.1}", timed.cell(row, "x floor")?));
         }
-        let [instructions, allocations, times] = cells.map(|cells| cells.join(" / "));
-        writeln!(
-            text,
-            "| {name} | {instructions} | {allocations} | {times} |"
-        )?;
+        let cells = cells.map(|cells| cells.join(" / ")).join(" | ");
+        writeln!(text, "| {name} | {cells} |")?;
     }
     Ok(text)
 }
@@ -133,7 +137,7 @@ fn crowd_table() -> Outcome<String> {
     )?;
     writeln!(
         text,
-        "| overhead with two threads, a service each (floor; by hand, minimal, with a shared count) | {:.0} ns ({:.0} ns, {:.0} ns) |",
+        "| overhead with two threads, a service each (floor; by hand, minimal) | {:.0} ns ({:.0} ns, {:.0} ns) |",
         threads.cell(ours, "ns over bare")?,
         threads.cell("floor", "ns over bare")?,
         threads.cell("by hand: minimal", "ns over bare")?,
@@ -141,64 +145,184 @@ fn crowd_table() -> Outcome<String> {
     Ok(text)
 }
 
+/// The shades of a request's kinds: of our bars, and of the others.
+const KINDS: [(Use, Target, &str); 4] = [
+    (Use::LongLived, Target::Absolute, "a"),
+    (Use::Cloned, Target::Absolute, "b"),
+    (Use::LongLived, Target::PathAndHost, "c"),
+    (Use::Cloned, Target::PathAndHost, "d"),
+];
+
+const STYLE: &str = "<style>\n\
+    text { font: 13px system-ui, sans-serif; fill: #24292f }\n\
+    .head { font-weight: 600 }\n\
+    .small { font-size: 11px } .middle { text-anchor: middle }\n\
+    .a { fill: #57606a } .b { fill: #8c959f } .c { fill: #6e7781; opacity: .6 } .d { fill: #8c959f; opacity: .5 }\n\
+    .ours .a { fill: #0550ae } .ours .b { fill: #218bff } .ours .c { fill: #0550ae; opacity: .6 } .ours .d { fill: #218bff; opacity: .5 }\n\
+    .line { fill: none; stroke: #0969da; stroke-width: 2 } .dot { fill: #0969da } .axis { stroke: #8c959f }\n\
+    @media (prefers-color-scheme: dark) {\n\
+    text { fill: #e6edf3 }\n\
+    .line { stroke: #4493f8 } .dot { fill: #4493f8 }\n\
+    }\n\
+    </style>\n";
+
+fn svg(title: &str, width: usize, height: usize) -> String {
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">\n\
+         <title>{title}</title>\n{STYLE}<text class=\"head\" x=\"8\" y=\"22\">{title}</text>\n"
+    )
+}
+
 /// A bar chart of instructions, for light and dark pages.
 fn chart() -> Outcome<String> {
-    const ROW: usize = 34;
-    const TOP: usize = 44;
+    const BAR: usize = 9;
+    const ROW: usize = 22 + BAR * KINDS.len();
+    const TOP: usize = 62;
     const WIDTH: usize = 760;
-    const BARS: f64 = 560.0;
+    const BARS: f64 = 600.0;
     let instructions = report("instructions")?;
-    let title = format!("Instructions beyond the floor's, {}", Use::LongLived.name());
-    let counted = Measured::of(&instructions, &title)?;
-    let bare = counted.cell("bare service", "1024 bytes")?;
-    let mut bars = Vec::new();
-    for (row, name) in CONTENDERS {
-        bars.push((
-            name.replace('`', ""),
-            counted.cell(row, "1024 bytes")? - bare,
-        ));
+    let of = |row, (used, target, _)| instructions_of(&instructions, row, used, target);
+    let mut most = 1.0;
+    for (row, _) in CONTENDERS {
+        for kind in KINDS {
+            most = f64::max(most, of(row, kind)?);
+        }
     }
-    let most = bars.iter().map(|(_, count)| *count).fold(1.0, f64::max);
-    let height = TOP + ROW * bars.len() + 8;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\">\n\
-         <title>Instructions that a request pays beyond the bare service</title>\n\
-         <style>\n\
-         text {{ font: 13px system-ui, sans-serif; fill: #24292f }}\n\
-         .head {{ font-weight: 600 }}\n\
-         .bar {{ fill: #8c959f }}\n\
-         .ours {{ fill: #0969da }}\n\
-         @media (prefers-color-scheme: dark) {{\n\
-         text {{ fill: #e6edf3 }}\n\
-         .bar {{ fill: #6e7681 }}\n\
-         .ours {{ fill: #4493f8 }}\n\
-         }}\n\
-         </style>\n\
-         <text class=\"head\" x=\"8\" y=\"22\">Instructions that a request pays beyond the bare service, token of 1,024 bytes</text>\n"
-    );
-    for (at, (name, count)) in bars.iter().enumerate() {
-        let y = TOP + ROW * at;
+    let height = TOP + ROW * CONTENDERS.len() + 4;
+    let title = "Instructions that a request pays beyond the bare service";
+    let mut svg = svg(title, WIDTH, height);
+    writeln!(
+        svg,
+        "<text class=\"small\" x=\"8\" y=\"42\">Bars from above: absolute URI, long-lived service and a clone per request; the same with /path and Host</text>"
+    )?;
+    for (at, (row, name)) in CONTENDERS.into_iter().enumerate() {
+        let (y, name) = (TOP + ROW * at, name.replace('`', ""));
         let class = if name.starts_with("tower-bearer") {
             "ours"
         } else {
-            "bar"
+            "others"
         };
-        let length = count / most * BARS;
         writeln!(svg, "<text x=\"8\" y=\"{}\">{name}</text>", y + 10)?;
-        writeln!(
-            svg,
-            "<rect class=\"{class}\" x=\"8\" y=\"{}\" width=\"{length:.1}\" height=\"10\" rx=\"2\"/>",
-            y + 15
-        )?;
-        writeln!(
-            svg,
-            "<text x=\"{:.1}\" y=\"{}\">{count:.0}</text>",
-            length + 16.0,
-            y + 25
-        )?;
+        writeln!(svg, "<g class=\"{class}\">")?;
+        for (at, kind) in KINDS.into_iter().enumerate() {
+            let (count, y) = (of(row, kind)?, y + 15 + BAR * at);
+            let length = count / most * BARS;
+            writeln!(
+                svg,
+                "<rect class=\"{}\" x=\"8\" y=\"{y}\" width=\"{length:.1}\" height=\"{}\"/>",
+                kind.2,
+                BAR - 1
+            )?;
+            writeln!(
+                svg,
+                "<text class=\"small\" x=\"{:.1}\" y=\"{}\">{count:.0}</text>",
+                length + 14.0,
+                y + BAR - 1
+            )?;
+        }
+        svg.push_str("</g>\n");
     }
     svg.push_str("</svg>\n");
     Ok(svg)
+}
+
+/// The curves of the bench `growth`: the title of a table, and its unit.
+const CURVES: [(&str, &str); 6] = [
+    ("accounts", "× the floor's time"),
+    ("origins", "× the floor's time"),
+    ("headers", "× the floor's time"),
+    ("headers, replay", "× the floor's time"),
+    ("services", "bytes each"),
+    ("waiters", "bytes each"),
+];
+
+/// One small chart for each curve, in rows of three. The horizontal axis has one step for each row.
+fn curves() -> Outcome<String> {
+    const WIDTH: usize = 250;
+    const HEIGHT: usize = 160;
+    const IN_A_ROW: usize = 3;
+    const CURVE: f64 = 80.0;
+    let growth = report("growth")?;
+    let rows = CURVES.len().div_ceil(IN_A_ROW);
+    let mut svg = svg("How the cost grows", WIDTH * IN_A_ROW, 30 + HEIGHT * rows);
+    for (at, (name, unit)) in CURVES.into_iter().enumerate() {
+        let left = (8 + WIDTH * (at % IN_A_ROW)) as f64;
+        let top = (30 + HEIGHT * (at / IN_A_ROW)) as f64;
+        let table = Measured::of(&growth, name)?;
+        let names: Vec<_> = table.0.rows.iter().map(|(row, _)| row.as_str()).collect();
+        let cells: Result<Vec<_>, _> = names.iter().map(|row| table.cell(row, unit)).collect();
+        let cells = cells?;
+        let most = cells.iter().copied().fold(1.0, f64::max);
+        let (bottom, right) = (top + 45.0 + CURVE, left + WIDTH as f64 - 30.0);
+        let step = (WIDTH as f64 - 60.0) / (names.len() - 1) as f64;
+        let x = |at: usize| left + 16.0 + step * at as f64;
+        let y = |value: f64| bottom - value / most * CURVE;
+        writeln!(
+            svg,
+            "<text x=\"{left}\" y=\"{}\">{name}: {unit}</text>",
+            top + 16.0
+        )?;
+        writeln!(
+            svg,
+            "<line class=\"axis\" x1=\"{left}\" y1=\"{bottom}\" x2=\"{right}\" y2=\"{bottom}\"/>"
+        )?;
+        let points = cells.iter().enumerate();
+        let points: Vec<_> = points
+            .map(|(at, value)| format!("{:.1},{:.1}", x(at), y(*value)))
+            .collect();
+        writeln!(
+            svg,
+            "<polyline class=\"line\" points=\"{}\"/>",
+            points.join(" ")
+        )?;
+        for (at, (name, value)) in names.iter().zip(&cells).enumerate() {
+            let (x, y) = (x(at), y(*value));
+            let value = match unit {
+                "bytes each" => format!("{value:.0}"),
+                _ => format!("{value:.1}"),
+            };
+            writeln!(
+                svg,
+                "<circle class=\"dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"/>\n\
+                 <text class=\"small middle\" x=\"{x:.1}\" y=\"{:.1}\">{value}</text>\n\
+                 <text class=\"small middle\" x=\"{x:.1}\" y=\"{}\">{}</text>",
+                y - 8.0,
+                bottom + 15.0,
+                match name.strip_suffix("000") {
+                    Some(thousands) => format!("{thousands}k"),
+                    None => (*name).to_owned(),
+                }
+            )?;
+        }
+    }
+    svg.push_str("</svg>\n");
+    Ok(svg)
+}
+
+fn end_to_end_table() -> Outcome<String> {
+    let report = report("end_to_end")?;
+    let mut text = String::from(
+        "| requests per second over loopback, × with the header set by hand | HTTP/1, 1 and 32 at once | HTTP/2, 1 and 32 at once |\n\
+         | --- | ---: | ---: |\n",
+    );
+    for row in ["the same again", "tower-bearer", "tower-bearer, replay"] {
+        let mut cells = Vec::new();
+        for version in ["HTTP/1", "HTTP/2"] {
+            let title = format!("Requests per second, × by hand, {version}");
+            let table = Measured::of(&report, &title)?;
+            let (one, many) = (
+                table.cell(row, "1 at once")?,
+                table.cell(row, "32 at once")?,
+            );
+            cells.push(format!("{one:.2}, {many:.2}"));
+        }
+        let name = match row {
+            "the same again" => "by hand, once more: the noise",
+            row => row,
+        };
+        writeln!(text, "| {name} | {} |", cells.join(" | "))?;
+    }
+    Ok(text)
 }
 
 fn main() -> Outcome<()> {
@@ -210,9 +334,11 @@ fn main() -> Outcome<()> {
     let (_, after) = rest
         .split_once(END)
         .ok_or("benches/README.md lacks its marker")?;
-    let measured = format!("{}\n{}\n", request_table()?, crowd_table()?);
+    let tables = [request_table()?, end_to_end_table()?, crowd_table()?];
+    let measured = tables.join("\n") + "\n";
     fs::write(&page, format!("{before}{BEGIN}\n{measured}{END}{after}"))?;
     fs::write(page.with_file_name("request.svg"), chart()?)?;
-    println!("benches/README.md and benches/request.svg show the last measurements");
+    fs::write(page.with_file_name("growth.svg"), curves()?)?;
+    println!("benches/README.md and its charts show the last measurements");
     Ok(())
 }

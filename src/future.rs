@@ -162,7 +162,7 @@ impl<S, P: CredentialProvider, B, R: Replay<B>> Handling<S, P, B, R> {
     fn judge<Body>(&mut self, response: &mut Response<Body>) -> bool {
         let sent = match self {
             Self::SentOnce { sent, share } => Some((*sent, share)),
-            Self::Replayable { replayable, share } => Some((replayable.sent, share)),
+            Self::Replayable { replayable, share } if R::KEEPS => Some((replayable.sent, share)),
             _ => None,
         };
         if let Some((sent, share)) = sent

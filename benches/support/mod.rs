@@ -91,16 +91,17 @@ impl<B> Service<Request<B>> for Floor {
 
 /// The minimal hand-written layer that could replace tower-bearer while nothing is due: one origin,
 /// an atomic that says whether the token is current, the caller's own header, a hook for
-/// rejections, its own errors, and a state for waiting. It neither renews nor replays.
+/// rejections, its own errors, and a state for waiting. It neither renews nor replays, and its one
+/// instance lives as long as the program.
 #[derive(Clone)]
 pub(crate) struct Minimal {
     inner: Bare,
     value: HeaderValue,
     generation: u64,
-    shared: Arc<MinimalShared>,
+    shared: &'static MinimalShared,
 }
 
-struct MinimalShared {
+pub(crate) struct MinimalShared {
     scheme: Scheme,
     authority: Box<str>,
     current: AtomicU64,
@@ -113,21 +114,31 @@ impl Minimal {
             inner,
             value,
             generation: 1,
-            shared: Arc::new(MinimalShared {
+            shared: Box::leak(Box::new(MinimalShared {
                 scheme: Scheme::HTTPS,
                 authority: "api.example.com".into(),
                 current: AtomicU64::new(1),
-            }),
+            })),
         }
     }
 }
 
 impl MinimalShared {
     fn allows(&self, uri: &Uri) -> bool {
-        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
-            return false;
-        };
-        *authority.as_str() == *self.authority && *scheme == self.scheme
+        match (uri.scheme(), uri.authority()) {
+            (Some(scheme), Some(authority)) => {
+                *authority.as_str() == *self.authority && *scheme == self.scheme
+            }
+            (None, Some(_)) => false,
+            // It trusts the client, and reads no `Host` header.
+            (_, None) => true,
+        }
+    }
+
+    #[cold]
+    fn reject(&self, generation: u64) {
+        let (same, relaxed) = (Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self.current.compare_exchange(generation, 0, same, relaxed);
     }
 }
 
@@ -141,22 +152,25 @@ impl<B> Service<Request<B>> for Minimal {
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if self.shared.current.load(Ordering::Relaxed) != self.generation {
+        let Self {
+            generation, shared, ..
+        } = *self;
+        if shared.current.load(Ordering::Relaxed) != generation {
             return MinimalFuture::later();
         }
-        let mut shared = None;
-        if self.shared.allows(request.uri()) {
-            let headers = request.headers_mut();
-            match headers.insert(AUTHORIZATION, self.value.clone()) {
-                None => shared = Some(Arc::clone(&self.shared)),
-                Some(own) => drop(headers.insert(AUTHORIZATION, own)),
-            }
+        let mut is_ours = shared.allows(request.uri());
+        if is_ours
+            && let Some(own) = request
+                .headers_mut()
+                .insert(AUTHORIZATION, self.value.clone())
+        {
+            request.headers_mut().insert(AUTHORIZATION, own);
+            is_ours = false;
         }
-        MinimalFuture {
-            response: Some(self.inner.call(request)),
-            generation: self.generation,
-            shared,
-            later: None,
+        MinimalFuture::Called {
+            response: self.inner.call(request),
+            generation,
+            shared: is_ours.then_some(shared),
         }
     }
 }
@@ -164,23 +178,25 @@ impl<B> Service<Request<B>> for Minimal {
 type Later = Pin<Box<dyn Future<Output = Result<Response<()>, BoxError>> + Send>>;
 
 pin_project! {
-    pub(crate) struct MinimalFuture<F> {
-        #[pin]
-        response: Option<F>,
-        generation: u64,
-        shared: Option<Arc<MinimalShared>>,
-        later: Option<Later>,
+    #[project = MinimalProjection]
+    pub(crate) enum MinimalFuture<F> {
+        Called {
+            #[pin]
+            response: F,
+            generation: u64,
+            shared: Option<&'static MinimalShared>,
+        },
+        Later {
+            later: Later,
+        },
     }
 }
 
 impl<F> MinimalFuture<F> {
     #[cold]
     fn later() -> Self {
-        Self {
-            response: None,
-            generation: 0,
-            shared: None,
-            later: Some(Box::pin(async { Err("it would log in".into()) })),
+        Self::Later {
+            later: Box::pin(async { Err("it would log in".into()) }),
         }
     }
 }
@@ -189,19 +205,22 @@ impl<F: Future<Output = Result<Response<()>, Infallible>>> Future for MinimalFut
     type Output = Result<Response<()>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let Some(response) = this.response.as_pin_mut() else {
-            return this.later.as_mut().expect("it waits").as_mut().poll(cx);
-        };
-        let answer = ready!(response.poll(cx));
-        if let (Ok(response), Some(shared)) = (&answer, this.shared)
-            && response.status() == StatusCode::UNAUTHORIZED
-        {
-            let rejected = *this.generation;
-            let (same, relaxed) = (Ordering::Relaxed, Ordering::Relaxed);
-            let _ = shared.current.compare_exchange(rejected, 0, same, relaxed);
+        match self.project() {
+            MinimalProjection::Called {
+                response,
+                generation,
+                shared,
+            } => {
+                let answer = ready!(response.poll(cx));
+                if let (Ok(response), Some(shared)) = (&answer, shared)
+                    && response.status() == StatusCode::UNAUTHORIZED
+                {
+                    shared.reject(*generation);
+                }
+                Poll::Ready(answer.map_err(Into::into))
+            }
+            MinimalProjection::Later { later } => later.as_mut().poll(cx),
         }
-        Poll::Ready(answer.map_err(Into::into))
     }
 }
 
@@ -280,11 +299,30 @@ pub(crate) async fn ours_keyed(
     token_length: usize,
     life: Life,
 ) -> BearerAuth<Bare, KeyedProvider<HeaderValue>> {
+    let others = (1..100).map(HeaderValue::from);
+    let keys = others.chain([request().headers()["x-request-id"].clone()]);
+    ours_for_keys(token_length, life, keys).await
+}
+
+/// Accounts that are numbered from 0, and chosen by a header of the request.
+pub(crate) async fn ours_keyed_by(
+    token_length: usize,
+    life: Life,
+    count: usize,
+) -> BearerAuth<Bare, KeyedProvider<HeaderValue>> {
+    ours_for_keys(token_length, life, (0..count).map(HeaderValue::from)).await
+}
+
+async fn ours_for_keys(
+    token_length: usize,
+    life: Life,
+    keys: impl Iterator<Item = HeaderValue>,
+) -> BearerAuth<Bare, KeyedProvider<HeaderValue>> {
     let accounts = KeyedProvider::builder(move |_: &HeaderValue| login(token_length, life))
         .key(|head| head.headers.get("x-request-id"))
+        .capacity(10_000)
         .build();
-    let others = (1..100).map(HeaderValue::from);
-    for key in others.chain([request().headers()["x-request-id"].clone()]) {
+    for key in keys {
         let account = accounts.for_key(&key).expect("it has a place");
         account.acquire().await.unwrap();
     }
@@ -383,6 +421,12 @@ pub(crate) fn requests(count: usize) -> Vec<Request<Body>> {
 
 pub(crate) fn requests_to(target: Target, count: usize) -> Vec<Request<Body>> {
     (0..count).map(|_| request_to(target)).collect()
+}
+
+/// The title of a table of the bench `instructions`.
+pub(crate) fn instructions_title(used: Use, target: Target) -> String {
+    let (used, target) = (used.name(), target.name());
+    format!("Instructions beyond the floor's, {used}, {target}")
 }
 
 /// How a service is used.

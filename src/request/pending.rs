@@ -57,6 +57,9 @@ pin_project! {
     }
 }
 
+/// The response to wait for, and what becomes of it.
+type Called<F, S, K> = Result<(F, JustSent<S, K>), BoxError>;
+
 pub(crate) type BoxedPending<S, P, B> = Pin<Box<Pending<S, P, B>>>;
 
 /// An extension of the response to a replay. If an outer layer replays the request once more, that
@@ -163,7 +166,7 @@ impl<S, P: CredentialProvider, B> Pending<S, P, B> {
         self: Pin<&mut Self>,
         settings: &Settings<P, R>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(S::Future, JustSent<S, R::Kept>), BoxError>>
+    ) -> Poll<Called<S::Future, S, R::Kept>>
     where
         S: Service<Request<B>> + Clone,
         S::Error: Into<BoxError>,
