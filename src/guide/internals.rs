@@ -22,7 +22,7 @@
 //! - *Waiting*: the request gives back the readiness that `poll_ready` reserved, and goes into one box.
 //!   After the login it waits until a clone of the client is ready. The login may use the slot
 //!   meanwhile.
-//! - *Replayed*: the policy has kept what a second attempt needs, in the same box. The rejected
+//! - *Replayed*: the policy has kept what a second attempt needs, in one box. The rejected
 //!   response is dropped before the login begins, since an unread answer may keep a connection busy.
 //!
 //! # The life of a credential

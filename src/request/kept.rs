@@ -53,15 +53,17 @@ impl<K> KeptRequest<K> {
     }
 }
 
-/// The head of a request in one allocation. A clone of `Parts` makes two for the headers, and one more
-/// for each part and value that was not cloned before. It is read only if the request is replayed.
+/// The head of a request, usually in one allocation. A clone of `Parts` makes two for the headers, and one
+/// more for each part and value that was not cloned before. It is read only if the request is replayed.
 struct KeptHead {
     method: Method,
     version: Version,
     extensions: Extensions,
     /// Scheme, authority, path and query, empty if missing, after their lengths. Then name and value of
-    /// each header, after their lengths and whether the value is sensitive.
+    /// each header, after their lengths and whether the value is sensitive. Such a value is empty here.
     text: Vec<u8>,
+    /// Shared, since nobody would wipe a copy.
+    sensitive: Vec<HeaderValue>,
 }
 
 impl KeptHead {
@@ -70,15 +72,24 @@ impl KeptHead {
         let uri = [
             uri.scheme().map_or("", Scheme::as_str),
             uri.authority().map_or("", Authority::as_str),
-            uri.path_and_query().map_or("", PathAndQuery::as_str),
+            // `http` calls a missing path "/", but only here.
+            uri.path_and_query()
+                .filter(|_| !uri.path().is_empty())
+                .map_or("", PathAndQuery::as_str),
         ];
         // A guess, so that usually there is one allocation.
         let for_headers = head.headers.len() * 64;
         let for_uri: usize = uri.iter().map(|part| part.len()).sum();
         let mut text = Vec::with_capacity(size_of::<Lengths<3>>() + for_uri + for_headers);
         put(&mut text, uri.map(str::as_bytes), false);
+        let mut sensitive = Vec::new();
         for (name, value) in &head.headers {
-            let parts = [name.as_str().as_bytes(), value.as_bytes()];
+            let mut copied = value.as_bytes();
+            if value.is_sensitive() {
+                sensitive.push(value.clone());
+                copied = &[];
+            }
+            let parts = [name.as_str().as_bytes(), copied];
             put(&mut text, parts, value.is_sensitive());
         }
         Self {
@@ -86,10 +97,12 @@ impl KeptHead {
             version: head.version,
             extensions: head.extensions.clone(),
             text,
+            sensitive,
         }
     }
 
-    /// `None` only for a head that `http` itself would not read, such as an unchecked header value.
+    /// `None` only for a head that `http` itself would not read, such as an unchecked header value or
+    /// too many headers.
     fn into_request<B>(self, body: B) -> Option<Request<B>> {
         let mut rest = self.text.as_slice();
         let ([scheme, authority, path_and_query], _) = next(&mut rest)?;
@@ -98,11 +111,15 @@ impl KeptHead {
         parts.authority = unless_empty::<Authority>(authority)?;
         parts.path_and_query = unless_empty::<PathAndQuery>(path_and_query)?;
         let mut headers = HeaderMap::new();
+        let mut sensitive = self.sensitive.into_iter();
         while !rest.is_empty() {
             let ([name, value], is_sensitive) = next(&mut rest)?;
-            let mut value = HeaderValue::from_bytes(value).ok()?;
-            value.set_sensitive(is_sensitive);
-            headers.append(HeaderName::from_bytes(name).ok()?, value);
+            let value = match is_sensitive {
+                true => sensitive.next()?,
+                false => HeaderValue::from_bytes(value).ok()?,
+            };
+            let name = HeaderName::from_bytes(name).ok()?;
+            headers.try_append(name, value).ok()?;
         }
         let mut request = Request::new(body);
         *request.method_mut() = self.method;
