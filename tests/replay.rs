@@ -521,6 +521,52 @@ async fn the_rejection_is_reported_then_dropped_then_the_login_starts() {
     );
 }
 
+// Whether the request is kept or not, has waited or not, and whether the status alone decides.
+#[tokio::test]
+async fn each_acceptance_is_reported_once() {
+    #[derive(Clone)]
+    struct Counting {
+        authorization: Authorization,
+        is_ready: bool,
+        accepted: Arc<Mutex<Vec<Receipt>>>,
+    }
+    impl CredentialProvider for Counting {
+        type Acquire = Ready<Result<Authorization, Error>>;
+        fn current_for(&self, _: RequestHead<'_>) -> Option<Authorization> {
+            self.is_ready.then(|| self.authorization.clone())
+        }
+        fn acquire_for(&self, _: RequestHead<'_>) -> Self::Acquire {
+            ready(Ok(self.authorization.clone()))
+        }
+        fn accept(&self, receipt: Receipt) {
+            self.accepted.lock().unwrap().push(receipt);
+        }
+        fn reject(&self, _: &Rejected<'_>) -> Verdict {
+            unreachable!("nothing is rejected");
+        }
+    }
+    let copied: CopyFn = |body| Some(body.clone());
+    let not_kept: CopyFn = |_| None;
+    let client = service_fn(async |_| Ok::<_, Infallible>(answer(StatusCode::OK)));
+    for policy in [copied, not_kept] {
+        for is_ready in [true, false] {
+            for method in [Method::GET, Method::POST] {
+                let provider = Counting {
+                    authorization: authorization("abc"),
+                    is_ready,
+                    accepted: Arc::default(),
+                };
+                let accepted = Arc::clone(&provider.accepted);
+                let layer = BearerAuthLayer::new(provider, origins()).replay(ReplayWith(policy));
+                let mut request = request();
+                *request.method_mut() = method;
+                layer.layer(client.clone()).oneshot(request).await.unwrap();
+                assert_eq!(accepted.lock().unwrap().len(), 1);
+            }
+        }
+    }
+}
+
 // I3, whatever the provider answers.
 #[tokio::test]
 async fn a_request_is_sent_twice_at_most() {
