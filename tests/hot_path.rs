@@ -144,7 +144,7 @@ async fn a_replayable_request_costs_two_allocations() {
         // The copy of the head, and the state of the request.
         assert_eq!(allocations(&service, target), [2.0, 2.0], "{target:?}");
     }
-    println!("figure: allocations a_replayable_request=2");
+    println!("figure: allocations-replay a_request=2");
 }
 
 /// A future without a niche.
