@@ -560,7 +560,7 @@ async fn each_acceptance_is_reported_once() {
                 let layer = BearerAuthLayer::new(provider, origins()).replay(ReplayWith(policy));
                 let mut request = request();
                 *request.method_mut() = method;
-                layer.layer(client.clone()).oneshot(request).await.unwrap();
+                layer.layer(client).oneshot(request).await.unwrap();
                 assert_eq!(accepted.lock().unwrap().len(), 1);
             }
         }

@@ -53,8 +53,9 @@ impl<K> KeptRequest<K> {
     }
 }
 
-/// The head of a request, usually in one allocation. A clone of `Parts` makes two for the headers, and one
-/// more for each part and value that was not cloned before. It is read only if the request is replayed.
+/// The head of a request, usually in one allocation. A clone of `Parts` makes two for the headers, and
+/// one more for each part and value that was not cloned before. It is read only if the request is
+/// replayed.
 struct KeptHead {
     method: Method,
     version: Version,
