@@ -75,6 +75,7 @@
 //! | treat one request differently | [`PerRequest`] |
 //! | learn why a rejected request was not replayed | [`RejectionReport`] |
 //! | store refresh tokens, and start with one | [`RefreshToken`], [`CachedProviderBuilder`] |
+//! | share one login between processes | `store::CredentialStore`, feature `store` |
 //! | observe logins and rejections | [`CachedProvider::snapshot`], [`CredentialEvent`], features `metrics` and `tracing` |
 //! | change timeouts, margins and pauses | [`CachePolicy`] |
 //! | test your code | `test_util`, feature `test-util` |
@@ -97,6 +98,7 @@
 //! | `oauth2` | `OAuth2Grant` and `OAuth2Issuer`: the grants of OAuth 2.0 and discovery, for `HttpLogin` |
 //! | `quable` | `presets::Quable`: Quable PIM |
 //! | `reqwest-middleware-05` | [`BearerAuthLayer`] is a middleware of reqwest-middleware 0.5, for reqwest 0.13: see [the guide](guide::reqwest) |
+//! | `store` | `store`: what several processes need to share one login: a trait, a store in files, a store in memory |
 //! | `teletracker` | `presets::Teletracker`: Teletracker |
 //! | `test-util` | `test_util`: a scripted login, a scripted provider, a clock moved by hand |
 //! | `tracing` | a span for each login, a line for each [`CredentialEvent`]: see [logging](guide::logging) |
@@ -131,6 +133,8 @@ mod future;
 mod request;
 mod provider;
 mod login;
+#[cfg(feature = "store")]
+pub mod store;
 mod credential;
 mod error;
 mod origin;
@@ -152,6 +156,7 @@ pub mod test_util;
         feature = "oauth2",
         feature = "quable",
         feature = "reqwest-middleware-05",
+        feature = "store",
         feature = "teletracker",
         feature = "test-util",
         feature = "tracing"

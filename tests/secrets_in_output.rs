@@ -13,6 +13,7 @@ use std::{
     fs, panic,
     pin::pin,
     sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
 };
 
 use axum::{
@@ -43,6 +44,10 @@ use tower_bearer::{
     ReplayWith, RequestHead, Scheme, SdkProvider, Secret, SecretFile, Session, StaticProvider,
     SystemClock, Token, TokenFile, login_fn,
     presets::{Quable, Teletracker},
+    store::{
+        CredentialStore, FileStore, LockAttempt, MemoryStore, Record, RecordKey, Revision,
+        SealedRecord, Stored,
+    },
     test_util::{ScriptedLogin, ScriptedProvider, TestClock},
 };
 use tower_http::{
@@ -363,7 +368,7 @@ async fn failures_in_memory(run: &mut Run) {
     run.debug(&panicking);
     let stale = Credential::new(TOKEN)
         .unwrap()
-        .with_lifetime(std::time::Duration::ZERO);
+        .with_lifetime(Duration::ZERO);
     let builder = CachedProvider::builder(panicking)
         .starting_with(stale.clone().with_refresh_token(REFRESH_TOKEN));
     run.debug(&builder);
@@ -451,6 +456,58 @@ async fn files(run: &mut Run) {
     let error = SecretFile::new(&path).read().await.unwrap_err();
     run.error(&error.into());
     fs::remove_file(path).unwrap();
+}
+
+/// A store has the secrets in plain text, and its errors come from their bytes.
+async fn stores(run: &mut Run) {
+    let name = format!("tower-bearer-canary-store-{}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    let key = RecordKey::new("https://issuer.example", "user-7", "");
+    run.display(&key);
+    let credential = Credential::new(TOKEN).unwrap();
+    let record = Record::new(
+        &credential.with_refresh_token(REFRESH_TOKEN),
+        SystemTime::now(),
+    );
+    run.debug(&record);
+    let sealed = record.seal(key, None).unwrap();
+    run.debug(&sealed);
+    let stores: [Box<dyn CredentialStore>; 2] = [
+        Box::new(MemoryStore::new()),
+        Box::new(FileStore::new(&folder)),
+    ];
+    for store in stores {
+        let attempt = store.lock(key, Duration::from_secs(40)).await.unwrap();
+        run.debug(&attempt);
+        let LockAttempt::Acquired(lock) = attempt else {
+            panic!("nobody else has the lock")
+        };
+        run.debug(&lock);
+        let outcome = store.publish(&lock, None, sealed.clone()).await.unwrap();
+        run.debug(&outcome);
+        let stored = store.read(key).await.unwrap().unwrap();
+        run.debug(&stored);
+        run.debug(stored.revision());
+        run.debug(&stored.open(key, None).unwrap());
+    }
+    run.debug(&MemoryStore::new());
+    let store = FileStore::new(&folder);
+    run.debug(&store);
+    let path = folder.join(format!("{key}.record"));
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[1..]).unwrap();
+    let damaged = store.read(key).await.unwrap_err();
+    run.display(&damaged);
+    run.error(&damaged.into());
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    run.error(&store.read(key).await.unwrap_err().into());
+    fs::remove_dir_all(folder).unwrap();
+    for length in 0..sealed.expose().len() {
+        let bytes = sealed.expose()[..length].to_vec();
+        let stored = Stored::new(Revision::new(*b"1"), SealedRecord::from_bytes(bytes));
+        run.error(&stored.open(key, None).unwrap_err().into());
+    }
 }
 
 async fn login_answer(run: &mut Run) {
@@ -673,6 +730,7 @@ async fn no_secret_is_ever_printed() {
     public_types(&mut run);
     login_answer(&mut run).await;
     files(&mut run).await;
+    stores(&mut run).await;
     held_back(&mut run).await;
     reqwest(&mut run).await;
     drop(panic::take_hook());

@@ -95,6 +95,16 @@ impl RefreshToken {
         self
     }
 
+    /// The expiry by the wall clock, for a login that began at `sent`.
+    #[cfg(feature = "store")]
+    pub(crate) fn wall_expiry(&self, sent: SystemTime) -> Option<SystemTime> {
+        match (self.until, self.lifetime) {
+            (Some(until), _) => Some(until.wall),
+            (None, Some(lifetime)) => sent.checked_add(lifetime),
+            (None, None) => self.expires_at,
+        }
+    }
+
     /// Whether the refresh token is expired by either clock.
     pub(crate) fn is_expired(&self, now: Moment) -> bool {
         self.until

@@ -157,6 +157,32 @@
 //! | `does not hold a token: it must hold one token and at most one line break` | Its source is an [`InvalidToken`](crate::InvalidToken): see below. If the API has such tokens, use `any_visible_ascii`. |
 //! | `holds a part of a JSON Web Token: its writer should replace it by a rename` | Nothing, if it is rare: it is read again when it is complete. |
 //!
+//! # Errors of a store
+//!
+//! They are a [`StoreError`](https://docs.rs/tower-bearer/latest/tower_bearer/store/struct.StoreError.html), and have nothing of a record's content. The
+//! second table has their sources, which begin with a path if it is a store in files.
+//!
+//! | text | meaning, and what to do |
+//! | --- | --- |
+//! | `the credential store failed` | Its source says how. Until it works again, each process logs in for itself. |
+//! | `the stored record is damaged` | Nothing: the next publication replaces it. If it comes again, see whether all processes have the same seal. |
+//! | `the stored record is of another version of tower-bearer` | Give all processes one version of the crate, or each version a store of its own. |
+//! | `the credential store is not private` | Look at the path that its source names. |
+//!
+//! | source | what to do |
+//! | --- | --- |
+//! | `cannot be read or written` | Its source is the error of the operating system. |
+//! | `is no folder: name the folder itself, and no link to it` | Do as it says. |
+//! | `is no regular file: find out who has put it there, and remove it` | Do as it says: the crate makes only regular files. |
+//! | `belongs to another user: each user needs a folder of its own` | Do as it says, or run all processes as one user. |
+//! | `is open to other users: revoke its session, and remove the file` | Do as it says: somebody may have read its tokens. |
+//! | `is a folder that other users may write to: take that right from them` | `chmod go-w`, and no folder such as `/tmp`. |
+//! | `another process keeps it locked`, `it is replaced all the time` | A process was stopped within a step: end it. |
+//! | `the file is incomplete, or was changed`, `the file is longer than 64 KiB` | Nothing: the next publication replaces it. |
+//! | `its bytes are not those of a record`, `it is of another account` | The same. Only another program can have written it. |
+//! | `the record is longer than 64 KiB` | The token is too long for a file. |
+//! | `the lock is of another store` | Pass a lock to the store that has given it. |
+//!
 //! # Errors of a configuration
 //!
 //! They come when you build a client, never from a request, and repeat nothing of what you passed.

@@ -12,7 +12,7 @@ mod usual {
     };
 
     pub(crate) use arc_swap::ArcSwapOption;
-    #[cfg(feature = "files")]
+    #[cfg(any(feature = "files", all(feature = "store", unix)))]
     pub(crate) use tokio::sync::Mutex as AsyncMutex;
     pub(crate) use tokio::{
         runtime::{Handle, Id as RuntimeId, RuntimeFlavor},

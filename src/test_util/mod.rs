@@ -29,5 +29,9 @@
 mod clock;
 mod login;
 mod provider;
+#[cfg(feature = "store")]
+mod store;
 
+#[cfg(feature = "store")]
+pub use self::store::store_conformance;
 pub use self::{clock::TestClock, login::ScriptedLogin, provider::ScriptedProvider};

@@ -41,7 +41,7 @@ const fn struck(name: &'static str, what: &'static str, reason: &'static str) ->
     }
 }
 
-const NO_STORE: &str = "not built: a store shared between processes";
+const NO_STORE: &str = "not built: a provider that uses a shared store by itself";
 
 pub(crate) const SECTIONS: &[Section] = &[
     Section {
@@ -439,30 +439,37 @@ pub(crate) const SECTIONS: &[Section] = &[
                 "A token that four processes share is revoked.",
                 NO_STORE,
             ),
-            struck("P3", "The process that logs in is killed.", NO_STORE),
-            struck(
+            row(
+                "P3",
+                "The process that has the lock is killed: the store in files.",
+            ),
+            row(
                 "P4",
-                "The process that logs in is stopped and continues late.",
-                NO_STORE,
+                "The process that logs in is stopped, and publishes after its lease: the store in files.",
             ),
             row(
                 "P5",
                 "Another program logs in to the same account, and each login revokes the other's token: ten minutes.",
             ),
-            struck("P6", "The stored file is damaged.", NO_STORE),
+            row("P6", "The stored file is damaged, or is no regular file."),
             struck("P7", "The power fails while the file is written.", NO_STORE),
-            struck("P8", "Other users can read the file.", NO_STORE),
+            row(
+                "P8",
+                "Other users can read the file, or write to its folder.",
+            ),
             struck("P9", "The disk is full or read-only.", NO_STORE),
             struck("P10", "The shared cache is down or slow.", NO_STORE),
-            struck(
+            row(
                 "P11",
-                "The clocks of the processes differ by an hour.",
-                NO_STORE,
+                "The clocks of five readers differ by up to four hours: the lifetimes that they see.",
             ),
             struck("P12", "Another process has logged in meanwhile.", NO_STORE),
-            struck("P13", "Two accounts have the same key.", NO_STORE),
-            struck("P14", "Secrets are stored in files.", NO_STORE),
-            struck("P15", "Two versions of the crate share a store.", NO_STORE),
+            row(
+                "P13",
+                "A record is opened for another account, or with another key.",
+            ),
+            row("P14", "A process dies while it writes secrets to a file."),
+            row("P15", "Two versions of the crate share a store."),
         ],
     },
     Section {
@@ -670,6 +677,14 @@ pub(crate) const SECTIONS: &[Section] = &[
             row(
                 "state_machine",
                 "Random histories are compared with a model.",
+            ),
+            row(
+                "store_job",
+                "A job runs each night for 30 days, and goes on with the session of the last one.",
+            ),
+            row(
+                "store_rules",
+                "The rules that each credential store must keep.",
             ),
         ],
     },
