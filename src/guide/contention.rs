@@ -135,7 +135,7 @@
 //!    [`StaticProvider`](crate::StaticProvider).
 //! 4. **Let one process log in** if there can be only one account. It pushes its token to the others,
 //!    which use a [provider for that](crate::guide::providers#a-token-that-is-pushed-to-you). These
-//!    processes must report rejections to it, and never log in. This crate has no store that processes share.
+//!    processes must report rejections to it, and never log in. [`fleet`](super::fleet) has the parts of a store.
 //! 5. **Stop the old release before the new one starts**, if a deployment must keep the account.
 //!
 //! Until then, a [replay policy](crate::Replay) hides the losses from most callers. But each login logs

@@ -21,6 +21,7 @@
 //! - [`rejections`]: what happens on a 401
 //! - [`accounts`]: one client for many accounts
 //! - [`contention`]: sessions that log each other out
+//! - [`fleet`]: several processes with one account: stores, locks, and who can read the secrets
 //! - [`signing_out`]: sign-outs, the next user, tokens that are handed in, revocation
 //! - [`shutdown`]: the end of a program, and a store that survives a crash
 //! - [`origins`]: where the token may go
@@ -52,6 +53,7 @@ pub mod does_not_compile;
 pub mod errors_do_not_compile;
 pub mod exclusive_or_concurrent;
 pub mod files;
+pub mod fleet;
 pub mod getting_started;
 pub mod grpc;
 pub mod internals;

@@ -1,0 +1,70 @@
+//! After this page you know which parts the crate has for several processes that share an account, and
+//! who can read the secrets that they store.
+//!
+//! At an API with [exclusive](super::exclusive_or_concurrent) sessions, two processes with one account log
+//! each other out: see [contention](super::contention). Two processes with one rotating refresh token end
+//! the whole session. So the processes need one place for the credential, and one login at a time.
+//!
+//! # The parts
+//!
+//! They need the feature `store`, and are in the module [`store`](https://docs.rs/tower-bearer/latest/tower_bearer/store/index.html).
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | `CredentialStore` | keeps one record for each account, with a lock that has a lease |
+//! | `FileStore` | does that in a folder, for the processes of one machine |
+//! | `MemoryStore` | does that in memory, for providers of one process, and for tests |
+//! | `Record` | is the credential in the store: token, expiry, refresh token |
+//! | `RecordKey` | is the name of the account in the store: a hash of issuer, account and scope |
+//! | `Seal` | encrypts a record before the store sees it |
+//! | `test_util::store_conformance` | checks a store of your own |
+//!
+//! A provider does not use a store by itself yet. What you can do by hand today:
+//!
+//! - **A job that runs each night** begins with the session of the last one. The module has
+//!   [the code](https://docs.rs/tower-bearer/latest/tower_bearer/store/index.html). With a session of 30 days, 30 runs make one login:
+//!   `tests/store_file.rs::a_nightly_job_goes_on_with_the_session_of_the_last_one`.
+//! - **A login that only one process makes**: acquire the lock, read again, log in, publish, unlock. The
+//!   others read what was published.
+//!
+//! # One login at a time
+//!
+//! A lock has a lease, since its holder may die. Make the lease longer than a login may take.
+//!
+//! | the holder | the lock |
+//! | --- | --- |
+//! | unlocks | is free |
+//! | dies | of a `FileStore`: is free at once. Of most other stores: is free after the lease |
+//! | is stopped, or hangs | is free after the lease |
+//!
+//! A holder that comes back after its lease cannot harm: once another process has acquired the lock, the
+//! store refuses what the late one publishes. Its login may still have revoked a token at the server. The
+//! next rejection replaces that.
+//!
+//! # Before a refresh
+//!
+//! A refresh token that works once must not be sent twice, not even by a process that starts after a crash.
+//! So publish the record [`without_refresh_token`](https://docs.rs/tower-bearer/latest/tower_bearer/store/struct.Record.html#method.without_refresh_token) first, then
+//! refresh, then publish the new one. If the first publication fails or is refused, do not refresh.
+//!
+//! # Who can read the secrets
+//!
+//! | who | plain records | sealed records |
+//! | --- | --- | --- |
+//! | another user of the machine | cannot: the folder and the files are refused if their mode or owner would let them | cannot |
+//! | root, and whoever has a backup or the disk | can | cannot, without the key of the seal |
+//! | the operator of a store on the network | can | cannot, without the key of the seal |
+//! | whoever can read the memory of your process | can | can |
+//!
+//! What a seal does not do:
+//!
+//! - It does not hide that an account is in use, nor when its record changes.
+//! - It does not protect a key that lies beside the store. Take the key from your platform's secrets.
+//! - It does not tell an old record from the current one. Who can write to the store can put one back.
+//!
+//! What a `FileStore` does not do:
+//!
+//! - It does not look at access control lists, nor at the folders above its own. Put it where only your user
+//!   may rename folders, such as `/var/lib/importer`.
+//! - It does not wipe the disk. After a removal, the bytes may stay in free blocks and in snapshots.
+//! - It is not there on Windows.
