@@ -44,9 +44,6 @@ pub(crate) fn parse(url: &str, cleartext: Cleartext) -> Result<Uri, InvalidUrl> 
 
 /// Rejects authorities that other parsers read differently from the `http` crate, or not at all.
 pub(crate) fn check(authority: &Authority) -> Result<(), InvalidUrl> {
-    if is_plain_name(authority.as_str().as_bytes()) {
-        return Ok(());
-    }
     if authority.as_str().contains('@') {
         return Err(InvalidUrl(InvalidUrlKind::UserInfo));
     }
@@ -69,7 +66,7 @@ pub(crate) fn check(authority: &Authority) -> Result<(), InvalidUrl> {
 }
 
 /// Whether the authority is only a host name, which all parsers read alike. Most requests then skip
-/// the rest of [`check`].
+/// [`check`].
 #[inline]
 pub(super) fn is_plain_name(authority: &[u8]) -> bool {
     /// Whole chunks are checked at once, without a branch for each byte. A shorter name is rare.
