@@ -98,7 +98,7 @@
 //! | `oauth2` | `OAuth2Grant` and `OAuth2Issuer`: the grants of OAuth 2.0 and discovery, for `HttpLogin` |
 //! | `quable` | `presets::Quable`: Quable PIM |
 //! | `reqwest-middleware-05` | [`BearerAuthLayer`] is a middleware of reqwest-middleware 0.5, for reqwest 0.13: see [the guide](guide::reqwest) |
-//! | `store` | `store`: what several processes need to share one login: a trait, a store in files, a store in memory |
+//! | `store` | `store`: what several processes need to share one login: a trait, stores in files, Redis and memory |
 //! | `teletracker` | `presets::Teletracker`: Teletracker |
 //! | `test-util` | `test_util`: a scripted login, a scripted provider, a clock moved by hand |
 //! | `tracing` | a span for each login, a line for each [`CredentialEvent`]: see [logging](guide::logging) |

@@ -45,8 +45,8 @@ use tower_bearer::{
     SystemClock, Token, TokenFile, login_fn,
     presets::{Quable, Teletracker},
     store::{
-        CredentialStore, FileStore, LockAttempt, MemoryStore, Record, RecordKey, Revision,
-        SealedRecord, Stored,
+        CredentialStore, FileStore, LockAttempt, MemoryStore, Record, RecordKey, RedisScript,
+        RedisStore, Revision, SealedRecord, Stored,
     },
     test_util::{ScriptedLogin, ScriptedProvider, TestClock},
 };
@@ -503,6 +503,29 @@ async fn stores(run: &mut Run) {
     fs::create_dir(&path).unwrap();
     run.error(&store.read(key).await.unwrap_err().into());
     fs::remove_dir_all(folder).unwrap();
+    // The argument of a script is the record, and so is the reply.
+    let (sender, mut scripts) = tokio::sync::mpsc::unbounded_channel();
+    let reply = sealed.expose().to_vec();
+    let store = RedisStore::new(move |script: RedisScript| {
+        let reply = match script.arguments().len() {
+            2 => vec![b"acquired".to_vec()],
+            _ => vec![reply.clone(), reply.clone()],
+        };
+        let _ = sender.send(script);
+        async { Ok(reply) }
+    });
+    run.debug(&store);
+    let LockAttempt::Acquired(lock) = store.lock(key, Duration::from_secs(40)).await.unwrap()
+    else {
+        panic!("nobody else has the lock")
+    };
+    run.debug(&lock);
+    let unexpected = store.publish(&lock, None, sealed.clone()).await;
+    run.error(&unexpected.unwrap_err().into());
+    run.error(&store.read(key).await.unwrap_err().into());
+    while let Ok(script) = scripts.try_recv() {
+        run.debug(&script);
+    }
     for length in 0..sealed.expose().len() {
         let bytes = sealed.expose()[..length].to_vec();
         let stored = Stored::new(Revision::new(*b"1"), SealedRecord::from_bytes(bytes));

@@ -1,7 +1,7 @@
 //! Stores that several processes share, so that one login serves all of them.
 //!
 //! A [`CredentialStore`] keeps one record for each account: its token and its refresh token. A lock with a
-//! lease lets one process log in at a time. This module has the trait, two stores and the record. It needs
+//! lease lets one process log in at a time. This module has the trait, three stores and the record. It needs
 //! the feature `store`.
 //!
 //! A [`CachedProvider`](crate::CachedProvider) does not use a store by itself yet: read before you
@@ -46,7 +46,7 @@
 //! }
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
-//! let store = MemoryStore::new(); // or a `FileStore`
+//! let store = MemoryStore::new(); // or a `FileStore`, or a `RedisStore`
 //! let logins = [job(&store).await?, job(&store).await?, job(&store).await?];
 //! assert_eq!(logins, [1, 0, 0]);
 //! # Ok::<_, BoxError>(()) })?;
@@ -66,6 +66,7 @@
 mod memory;
 #[cfg(unix)]
 mod file;
+mod redis;
 mod record;
 mod stored;
 mod lock;
@@ -83,6 +84,7 @@ pub use self::{
     lock::{Lock, LockAttempt, Publication},
     memory::MemoryStore,
     record::Record,
+    redis::{RedisScript, RedisStore},
     sealed::{Seal, SealedRecord},
     stored::{Revision, Stored},
 };
@@ -93,7 +95,8 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// A place for one record per account, which several processes share.
 ///
 /// [`MemoryStore`] is for the providers of one process and for tests, `FileStore` for the processes of one
-/// machine. `test_util::store_conformance` checks a store of your own against the rules below.
+/// machine, [`RedisStore`] for several machines. `test_util::store_conformance` checks a store of your own
+/// against the rules below.
 ///
 /// An [`Arc`] of a store is a store too, also an `Arc<dyn CredentialStore>`.
 ///
