@@ -683,6 +683,10 @@ pub(crate) const SECTIONS: &[Section] = &[
                 "A job runs each night for 30 days, and goes on with the session of the last one.",
             ),
             row(
+                "redis_faults",
+                "Redis is emptied, full, a replica, protected, down, restarted, or loading, or has something else under the key.",
+            ),
+            row(
                 "store_rules",
                 "The rules that each credential store must keep.",
             ),
