@@ -13,6 +13,7 @@
 //! | --- | --- |
 //! | `CredentialStore` | keeps one record for each account, with a lock that has a lease |
 //! | `FileStore` | does that in a folder, for the processes of one machine |
+//! | `RedisStore` | does that in Redis, through a client of your own, for several machines |
 //! | `MemoryStore` | does that in memory, for providers of one process, and for tests |
 //! | `Record` | is the credential in the store: token, expiry, refresh token |
 //! | `RecordKey` | is the name of the account in the store: a hash of issuer, account and scope |
@@ -68,3 +69,11 @@
 //!   may rename folders, such as `/var/lib/importer`.
 //! - It does not wipe the disk. After a removal, the bytes may stay in free blocks and in snapshots.
 //! - It is not there on Windows.
+//!
+//! What a `RedisStore` does not do:
+//!
+//! - It does not keep the secrets out of Redis's own files, replicas, `SLOWLOG` and `MONITOR`. Use a seal.
+//! - It cannot keep what Redis loses. An evicted record, or an emptied Redis, costs one login. A failover may bring an
+//!   older record back.
+//! - It sets no timeout: its calls take as long as the client lets them. Set those of the client.
+//! - It does not remove records: an account that is no longer used keeps its key.
