@@ -39,6 +39,34 @@ fn the_store_in_memory_keeps_the_rules() {
     println!("figure: store_rules-memory rules={rules} broken=0");
 }
 
+#[test]
+fn a_record_that_is_published_again_does_not_live_longer() {
+    let clock = TestClock::new();
+    let store = MemoryStore::with_clock(clock.clone());
+    runtime().block_on(async {
+        let LockAttempt::Acquired(lock) = store.lock(key("a"), LEASE).await.unwrap() else {
+            panic!("nobody else has the lock")
+        };
+        let hour = Duration::from_secs(3600);
+        let credential = Credential::new("abc").unwrap().with_lifetime(hour);
+        let now = SystemTime::now();
+        let record = Record::new(&credential, now).seal(key("a"), None).unwrap();
+        store.publish(&lock, None, record).await.unwrap();
+        for quarters in 1..=4 {
+            clock.advance(hour / 4);
+            let stored = store.read(key("a")).await.unwrap().unwrap();
+            let record = stored.open(key("a"), None).unwrap();
+            let left = record.credential(now).lifetime().unwrap();
+            assert_eq!(left, hour - quarters * hour / 4);
+            let again = record.without_refresh_token().seal(key("a"), None).unwrap();
+            store
+                .publish(&lock, Some(stored.revision()), again)
+                .await
+                .unwrap();
+        }
+    });
+}
+
 // P11
 #[test]
 fn the_age_of_a_record_is_by_the_clock_of_the_store() {

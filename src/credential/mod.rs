@@ -77,6 +77,14 @@ impl Credential {
         }
     }
 
+    /// The same credential, for a reader who counts its lifetimes from so much later.
+    #[cfg(feature = "store")]
+    pub(crate) fn later_by(mut self, used: Duration) -> Self {
+        self.lifetime = self.lifetime.map(|lifetime| lifetime.saturating_sub(used));
+        self.refresh_token = self.refresh_token.map(|token| token.later_by(used));
+        self
+    }
+
     pub(crate) fn without_refresh_token(self) -> Self {
         Self {
             refresh_token: None,

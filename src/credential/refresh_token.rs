@@ -105,6 +105,13 @@ impl RefreshToken {
         }
     }
 
+    /// The same refresh token, for a reader who counts its lifetime from so much later.
+    #[cfg(feature = "store")]
+    pub(crate) fn later_by(mut self, used: Duration) -> Self {
+        self.lifetime = self.lifetime.map(|lifetime| lifetime.saturating_sub(used));
+        self
+    }
+
     /// Whether the refresh token is expired by either clock.
     pub(crate) fn is_expired(&self, now: Moment) -> bool {
         self.until

@@ -294,7 +294,7 @@ impl RefreshTokenSlot {
         self.0.refresh_failure.get()
     }
 
-    fn put_back(&self, refresh_token: RefreshToken) {
+    pub(crate) fn put_back(&self, refresh_token: RefreshToken) {
         let mut held = self.lock();
         if held.is_closed {
             return;

@@ -7,6 +7,8 @@ mod span;
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 mod words;
 
+#[cfg(feature = "store")]
+use std::sync::Arc;
 use std::{
     borrow::Cow,
     time::{Duration, Instant},
@@ -16,6 +18,8 @@ pub(super) use self::span::LoginSpan;
 use super::receipt::Reason;
 #[cfg(feature = "metrics")]
 use crate::runtime::measure::Descriptions;
+#[cfg(feature = "store")]
+use crate::store::StoreError;
 use crate::{credential::Generation, error::Error, login::LoginReason, runtime::catch};
 
 /// An event in the life of a [`CachedProvider`](crate::CachedProvider)'s credential.
@@ -82,6 +86,24 @@ pub enum CredentialEvent {
         /// From the start of the login to its end, hooks included, by Tokio's clock.
         duration: Duration,
     },
+    /// The credential of another process came from the store, and is now in use: no login was made. Only with
+    /// `CachedProviderBuilder::shared`.
+    #[non_exhaustive]
+    Adopted {
+        /// The generation of the credential, in this process.
+        generation: Generation,
+    },
+    /// The [store](crate::CachedProviderBuilder::shared) failed, or refused what the provider wanted to
+    /// publish. The login went on without it.
+    #[cfg(feature = "store")]
+    #[non_exhaustive]
+    StoreFailed {
+        /// The cause.
+        error: Arc<StoreError>,
+    },
+    /// The store works again, for the first time since it failed.
+    #[cfg(feature = "store")]
+    StoreRecovered,
     /// The server rejected a refresh token, or its response was lost. The login went on without it.
     #[non_exhaustive]
     RefreshFailed {

@@ -110,6 +110,7 @@ pub(super) struct Counts {
     pub(super) logins: u64,
     pub(super) failed_logins: u64,
     pub(super) discarded_logins: u64,
+    pub(super) adoptions: u64,
     pub(super) waits: u64,
     pub(super) rejections: u64,
     pub(super) contentions: u64,
@@ -194,6 +195,13 @@ impl Snapshot {
     #[must_use]
     pub fn discarded_logins(&self) -> u64 {
         self.counts.discarded_logins
+    }
+
+    /// The number of credentials of other processes that came from the store. They are no logins. Zero without
+    /// `CachedProviderBuilder::shared`.
+    #[must_use]
+    pub fn adoptions(&self) -> u64 {
+        self.counts.adoptions
     }
 
     /// How often a request had to wait for a login.

@@ -1,6 +1,6 @@
 //! The error of a store.
 
-use std::{error, fmt};
+use std::{error, fmt, time::Duration};
 
 use crate::error::BoxError;
 
@@ -27,6 +27,7 @@ enum Kind {
     Failed,
     Damaged,
     OtherVersion,
+    Locked,
     #[cfg(unix)]
     NotPrivate,
 }
@@ -45,6 +46,16 @@ impl StoreError {
     /// The record was written by a version that this one cannot read. It must not be replaced.
     pub fn other_version(source: impl Into<BoxError>) -> Self {
         Self::of(Kind::OtherVersion, source)
+    }
+
+    /// Another process has published, or has acquired the lock.
+    pub(crate) fn refused() -> Self {
+        Self::new("another process has published or locked meanwhile: its record stays")
+    }
+
+    /// Other processes have had the lock for so long.
+    pub(crate) fn locked(waited: Duration) -> Self {
+        Self::of(Kind::Locked, format!("waited for {waited:?}"))
     }
 
     #[cfg(unix)]
@@ -72,6 +83,12 @@ impl StoreError {
         self.kind == Kind::OtherVersion
     }
 
+    /// Whether other processes have had the lock of the account for all of the time that a login has waited.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.kind == Kind::Locked
+    }
+
     /// Whether other users could read or replace the store. Nothing was read, and no secret was written.
     #[must_use]
     pub fn is_not_private(&self) -> bool {
@@ -88,6 +105,7 @@ impl fmt::Display for StoreError {
             Kind::Failed => "the credential store failed",
             Kind::Damaged => "the stored record is damaged",
             Kind::OtherVersion => "the stored record is of another version of tower-bearer",
+            Kind::Locked => "other processes kept the lock of the account",
             #[cfg(unix)]
             Kind::NotPrivate => "the credential store is not private",
         })

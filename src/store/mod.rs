@@ -72,6 +72,7 @@ mod stored;
 mod lock;
 mod sealed;
 mod key;
+mod shared_account;
 mod error;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
@@ -86,6 +87,7 @@ pub use self::{
     record::Record,
     redis::{RedisScript, RedisStore},
     sealed::{Seal, SealedRecord},
+    shared_account::SharedAccount,
     stored::{Revision, Stored},
 };
 

@@ -156,6 +156,9 @@ impl Record {
     }
 
     fn encode(&self, key: RecordKey) -> Vec<u8> {
+        // Its age will begin again: count its lifetime from now on.
+        let age = self.age.unwrap_or_default();
+        let issued_at = self.issued_at.checked_add(age).unwrap_or(self.issued_at);
         let refresh_token = self.refresh_token.as_ref();
         let secret = refresh_token.map(|token| token.secret.expose());
         let refresh_expiry = refresh_token.and_then(|token| token.expires_at);
@@ -167,7 +170,7 @@ impl Record {
         bytes.extend(VERSION.to_le_bytes());
         bytes.extend(key.as_bytes());
         for number in [
-            milliseconds(self.issued_at),
+            milliseconds(issued_at),
             self.expires_at.map_or(NONE, milliseconds),
             refresh_expiry.map_or(NONE, milliseconds),
             scheme.len() as u64,

@@ -249,7 +249,11 @@ impl Cache {
             return Ok(Found::Flight(flight, runtime));
         }
         if let Some(failure) = locked.pause_at(now) {
-            return Err(failure.clone());
+            let failure = failure.clone();
+            drop(locked);
+            #[cfg(feature = "store")]
+            self.look_at_store();
+            return Err(failure);
         }
         locked.count_wait();
         let reason = self.login_reason(&locked, now);

@@ -242,7 +242,11 @@ impl Cache {
     ) {
         let (entry, mut newest, unspent, error) = match outcome {
             // The login did without the one that is left, and may have brought another.
-            Ok(success) => (Some(success.entry), success.refresh_token, left, None),
+            Ok(success) if success.adoption.is_none() => {
+                (Some(success.entry), success.refresh_token, left, None)
+            }
+            // Other processes use it.
+            Ok(_) => (None, left, None, None),
             Err(error) => {
                 let left = left.or_else(|| flight.refresh_token().close());
                 (None, left, None, Some(error))

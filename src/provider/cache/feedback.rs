@@ -29,8 +29,12 @@ const REMEMBERED: usize = 64;
 impl Cache {
     /// Handles a rejection: takes the generation out of use if it is the current one and a login may be
     /// made.
-    pub(in crate::provider) fn reject(&self, rejected: &Rejected<'_>) -> Verdict {
+    pub(in crate::provider) fn reject(self: &Arc<Self>, rejected: &Rejected<'_>) -> Verdict {
         let verdict = self.judge(rejected);
+        #[cfg(feature = "store")]
+        if verdict.next_login().is_some() {
+            self.look_at_store();
+        }
         self.setup.observers.measure_rejection(verdict);
         verdict
     }

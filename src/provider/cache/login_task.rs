@@ -20,13 +20,39 @@ pub(super) struct Success {
     pub(super) entry: Arc<Entry>,
     pub(super) refresh_token: Option<RefreshToken>,
     pub(super) answered: Moment,
+    /// `Some` if another process has made the login.
+    pub(super) adoption: Option<Adoption>,
+}
+
+/// A credential, and its source.
+pub(super) struct Obtained {
+    pub(super) credential: Credential,
+    pub(super) origin: Origin,
+}
+
+pub(super) enum Origin {
+    Login {
+        sent: Moment,
+    },
+    #[cfg_attr(
+        not(feature = "store"),
+        allow(dead_code, reason = "only a store has the logins of others")
+    )]
+    Store(Adoption),
+}
+
+/// A credential that another process has published.
+pub(super) struct Adoption {
+    pub(super) entry: Arc<Entry>,
+    /// Whether its login came before the rejection of the previous credential, and so has caused it.
+    pub(super) explains_rejection: bool,
 }
 
 /// Runs the login of one flight and completes that flight in any case, even if the login panics or the
 /// runtime drops the task.
 pub(super) struct LoginTask {
-    cache: Arc<Cache>,
-    flight: Arc<Flight<Arc<Entry>>>,
+    pub(super) cache: Arc<Cache>,
+    pub(super) flight: Arc<Flight<Arc<Entry>>>,
 }
 
 impl LoginTask {
@@ -46,27 +72,30 @@ impl LoginTask {
     pub(super) async fn run(self) {
         self.flight.record_task();
         let (cache, span) = (&self.cache, self.flight.span());
-        let sent = Moment::of(&*cache.setup.clock);
-        let outcome = self.log_in().await;
+        let outcome = self.obtain().await;
         if let Some(error) = self.flight.refresh_token().refresh_failure() {
             let error = error.clone();
             let event = CredentialEvent::RefreshFailed { error };
             span.within(|| cache.setup.observers.notify(&event));
         }
         let outcome = match outcome {
-            Ok(credential) => {
+            Ok(Obtained { credential, origin }) => {
                 let answered = Moment::of(&*cache.setup.clock);
                 let credential = self.with_unused_refresh_token(credential);
                 let refresh_token = credential.refresh_token().cloned();
-                match cache.fate(&self.flight) {
-                    Fate::Published => span.within(|| cache.setup.hooks.credential(&credential)),
-                    Fate::Discarded => self.report_unspent(refresh_token.as_ref()),
-                    Fate::Dropped => {}
-                }
+                let (entry, counted_from, adoption) = match origin {
+                    Origin::Login { sent } => {
+                        self.call_hooks(&credential);
+                        let source = Source::Login { sent, answered };
+                        (cache.entry(&credential, source, answered), sent, None)
+                    }
+                    Origin::Store(it) => (Arc::clone(&it.entry), answered, Some(it)),
+                };
                 Ok(Success {
-                    entry: cache.entry(&credential, Source::Login { sent, answered }, answered),
-                    refresh_token: refresh_token.map(|token| token.counted_from(sent)),
+                    entry,
+                    refresh_token: refresh_token.map(|token| token.counted_from(counted_from)),
                     answered,
+                    adoption,
                 })
             }
             // A failure of the freeze, not of the server: it causes no pause.
@@ -76,8 +105,32 @@ impl LoginTask {
             Err(error) => Err(error),
         };
         let left = self.left(outcome.is_err());
+        #[cfg(feature = "store")]
+        let left = left.filter(|left| {
+            // Nobody may revoke what other processes may spend.
+            let sharing = cache.setup.sharing.as_ref();
+            outcome.is_err() || !sharing.is_some_and(|it| it.is_shared(left))
+        });
         cache.complete_login(&self.flight, outcome, left);
         cache.watch_for_change();
+    }
+
+    /// Logs in, or gets the credential of another process.
+    async fn obtain(&self) -> Result<Obtained, Error> {
+        #[cfg(feature = "store")]
+        if let Some(sharing) = &self.cache.setup.sharing {
+            return self.log_in_shared(sharing).await;
+        }
+        self.log_in(None).await
+    }
+
+    fn call_hooks(&self, credential: &Credential) {
+        let hooks = &self.cache.setup.hooks;
+        match self.cache.fate(&self.flight) {
+            Fate::Published => self.flight.span().within(|| hooks.credential(credential)),
+            Fate::Discarded => self.report_unspent(credential.refresh_token()),
+            Fate::Dropped => {}
+        }
     }
 
     /// The refresh token that the login leaves if it has failed. The hook gets it before the flight is
@@ -108,11 +161,16 @@ impl LoginTask {
         }
     }
 
-    async fn log_in(&self) -> Result<Credential, Error> {
+    /// Logs in. If there is a `barrier`, the login does not get the refresh token.
+    pub(super) async fn log_in(&self, barrier: Option<BoxError>) -> Result<Obtained, Error> {
+        let sent = Moment::of(&*self.cache.setup.clock);
         let timeout = self.cache.setup.policy.time_to_log_in();
         // The calls are inside the future, so that a panic in them is caught as well.
         let mut login = Box::pin(async {
-            let request = self.write_ahead().await?;
+            let request = match barrier {
+                None => self.write_ahead().await?,
+                Some(barrier) => self.barred(barrier),
+            };
             self.cache.setup.login.login(request).await
         });
         let span = self.flight.span();
@@ -134,10 +192,20 @@ impl LoginTask {
         let outcome = time::timeout(timeout, polled).await;
         // The outcome is known, so a panic here is ignored.
         let _ = catch(|| span.within(|| drop(login)));
-        outcome.unwrap_or_else(|_| {
+        let credential = outcome.unwrap_or_else(|_| {
             let endpoint = catch(|| self.cache.setup.login.endpoint());
             Err(Error::login_timed_out(timeout, endpoint.flatten()))
+        })?;
+        Ok(Obtained {
+            credential,
+            origin: Origin::Login { sent },
         })
+    }
+
+    /// A request without the refresh token, which stays for the next login.
+    fn barred(&self, barrier: BoxError) -> LoginRequest {
+        self.flight.refresh_token().report_failure(barrier);
+        self.flight.request().without_refresh_token()
     }
 
     /// Runs the hook before a refresh token is handed to the login. If the hook fails, the login does
@@ -157,10 +225,7 @@ impl LoginTask {
         }
         Ok(match written {
             Ok(()) => request.clone(),
-            Err(error) => {
-                self.flight.refresh_token().report_failure(error);
-                request.without_refresh_token()
-            }
+            Err(error) => self.barred(error),
         })
     }
 

@@ -10,6 +10,7 @@
 //! | `commands` | what the user of the provider orders: reset, sign out, set a credential, settle |
 //! | `keep_warm` | renews the credential although no request asks for one |
 //! | `renewal` | logs in when the login reports a change |
+//! | `sharing`, `shared_login` | share the session with other processes, by a store |
 //! | `eviction` | decides whether a provider for many accounts may forget the cache |
 //!
 //! Reads use two atomics: the current entry and the fresh mark. All other state is behind one lock,
@@ -28,15 +29,22 @@ mod lifespan;
 mod login_task;
 mod rejections;
 mod renewal;
+#[cfg(feature = "store")]
+mod shared_login;
+#[cfg(feature = "store")]
+mod sharing;
 mod freshness;
 mod target_filter;
 
 use std::{
     collections::VecDeque,
     sync::{Arc, PoisonError, Weak, atomic::Ordering},
+    time::Duration,
 };
 
 pub(super) use self::acquire::{Acquiring, Wanted};
+#[cfg(feature = "store")]
+pub(super) use self::sharing::Sharing;
 use self::{
     backoff::BackOff,
     commands::Discard,
@@ -77,6 +85,8 @@ pub(super) struct Setup {
     pub(super) runtime: Option<Handle>,
     /// The number that each authorization carries.
     pub(super) account: u32,
+    #[cfg(feature = "store")]
+    pub(super) sharing: Option<Sharing>,
 }
 
 impl Setup {
@@ -91,7 +101,19 @@ impl Setup {
             hooks: Hooks::default(),
             runtime: None,
             account: 0,
+            #[cfg(feature = "store")]
+            sharing: None,
         }
+    }
+
+    /// The longest time from the start of a flight to its end.
+    fn longest_flight(&self) -> Duration {
+        let login = self.policy.time_to_log_in();
+        #[cfg(feature = "store")]
+        if self.sharing.is_some() {
+            return login + Sharing::longest_wait(login);
+        }
+        login
     }
 }
 

@@ -95,14 +95,20 @@ pub(super) struct Rejections {
     targets: Vec<Target>,
     /// The time of the last reported acceptance.
     accepted_at: Option<Instant>,
+    streaks: Streaks,
+    /// `Some` while a login is due, so that reports about the current generation are late. True if an
+    /// unknown target caused that login.
+    due_for_new: Option<bool>,
+}
+
+/// What counts logins of all targets in a row.
+#[derive(Clone, Copy, Debug, Default)]
+struct Streaks {
     /// Generations in a row that helped a target and were revoked quickly.
     quick_revocations: u32,
     /// Logins for unknown targets that did not help, in a row.
     unhelpful_for_new: u32,
     unhelpful_for_new_since: Option<Instant>,
-    /// `Some` while a login is due, so that reports about the current generation are late. True if an
-    /// unknown target caused that login.
-    due_for_new: Option<bool>,
 }
 
 /// The generation of the last login.
@@ -110,6 +116,8 @@ pub(super) struct Rejections {
 struct Current {
     generation: Generation,
     logged_in_at: Instant,
+    /// The streaks at its start.
+    streaks: Streaks,
     is_accepted: bool,
     /// Whether it was made for an unknown target, and it is not known yet whether it helped.
     is_for_new: bool,
@@ -126,9 +134,7 @@ impl Rejections {
             current: None,
             targets: Vec::new(),
             accepted_at: None,
-            quick_revocations: 0,
-            unhelpful_for_new: 0,
-            unhelpful_for_new_since: None,
+            streaks: Streaks::default(),
             due_for_new: None,
         }
     }
@@ -137,12 +143,21 @@ impl Rejections {
         self.current = Some(Current {
             generation,
             logged_in_at: at,
+            streaks: self.streaks,
             is_accepted: false,
             is_for_new: self.due_for_new.take() == Some(true),
             has_helped: false,
             has_ended: false,
             held_back: None,
         });
+    }
+
+    /// Another process of the fleet has replaced the current generation, and so revoked it: its end says nothing
+    /// about other clients, nor whether its login helped.
+    pub(super) fn replaced_by_fleet(&mut self) {
+        if let Some(current) = &self.current {
+            self.streaks = current.streaks;
+        }
     }
 
     pub(super) fn accepted(&mut self, target: u32, generation: Generation, now: Instant) {
@@ -200,21 +215,21 @@ impl Rejections {
         // A target that no login helps does not show that a token was revoked.
         if known.unhelpful_logins == 0 {
             if current.has_helped && !mem::replace(&mut current.has_ended, true) {
-                self.quick_revocations = if is_quick {
-                    self.quick_revocations + 1
+                self.streaks.quick_revocations = if is_quick {
+                    self.streaks.quick_revocations + 1
                 } else {
                     0
                 };
             }
             if mem::take(&mut current.is_for_new) {
                 let has_helped = current.is_accepted && !is_quick;
-                self.unhelpful_for_new = if has_helped {
+                self.streaks.unhelpful_for_new = if has_helped {
                     0
                 } else {
-                    self.unhelpful_for_new + 1
+                    self.streaks.unhelpful_for_new + 1
                 };
-                let since = self.unhelpful_for_new_since.unwrap_or(now);
-                self.unhelpful_for_new_since = (!has_helped).then_some(since);
+                let since = self.streaks.unhelpful_for_new_since.unwrap_or(now);
+                self.streaks.unhelpful_for_new_since = (!has_helped).then_some(since);
             }
         }
         known.rejected_current(current.generation);
@@ -230,10 +245,11 @@ impl Rejections {
         let known = &self.targets[index];
         let after_login = |pause| current.logged_in_at + pause;
         let (reason, next_login) = if is_new {
-            let longest = self.longest_pause(self.unhelpful_for_new_since.unwrap_or(now), current);
+            let longest =
+                self.longest_pause(self.streaks.unhelpful_for_new_since.unwrap_or(now), current);
             let pause = self
                 .pauses
-                .after(self.unhelpful_for_new.saturating_sub(1), longest);
+                .after(self.streaks.unhelpful_for_new.saturating_sub(1), longest);
             (Reason::LoginsDidNotHelp, after_login(pause))
         } else if known.has_long_gap(now) {
             (Reason::LoginDidNotHelp, now)
@@ -251,7 +267,7 @@ impl Rejections {
                 after_login(pause).max(known.not_before),
             )
         };
-        let quick_revocations = (self.quick_revocations + 1).saturating_sub(CONTENTION);
+        let quick_revocations = (self.streaks.quick_revocations + 1).saturating_sub(CONTENTION);
         let pause = self
             .pauses
             .after(quick_revocations, self.pauses.longest_in_contention);
@@ -300,7 +316,7 @@ impl Rejections {
         let has_recent_login = self
             .current
             .is_some_and(|it| now.saturating_duration_since(it.logged_in_at) < self.time_ahead());
-        let is_counting = self.unhelpful_for_new > 0 || self.quick_revocations > 0;
+        let is_counting = self.streaks.unhelpful_for_new > 0 || self.streaks.quick_revocations > 0;
         self.targets.iter().any(is_rejected) || (is_counting && has_recent_login)
     }
 
@@ -319,7 +335,7 @@ impl Rejections {
         let has_lasted = |it: Current| {
             !it.has_ended && now.saturating_duration_since(it.logged_in_at) >= self.pauses.longest
         };
-        self.quick_revocations >= CONTENTION && !self.current.is_some_and(has_lasted)
+        self.streaks.quick_revocations >= CONTENTION && !self.current.is_some_and(has_lasted)
     }
 
     fn remember(&mut self, new: Target) -> usize {

@@ -91,9 +91,10 @@ impl Cache {
             && !locked.rejections.is_accepted();
         let request = LoginRequest::new(reason, challenges, refresh_token, timeout)
             .after_no_acceptance(is_never_accepted);
-        let flight = Flight::new(timeout, runtime, request);
+        let longest = self.setup.longest_flight();
+        let flight = Flight::new(longest, runtime, request);
         let flight = Arc::new(match (reason, self.setup.session) {
-            (LoginReason::RefreshAhead, Session::Concurrent) => flight.in_background(now, timeout),
+            (LoginReason::RefreshAhead, Session::Concurrent) => flight.in_background(now, longest),
             _ => flight,
         });
         locked.watch.has_changed = false;
@@ -172,6 +173,7 @@ impl Cache {
             drop(locked);
             match outcome {
                 // Declared lost before. Nobody uses it, but it is valid at the server.
+                Ok(late) if late.adoption.is_some() => {} // other processes use it
                 Ok(late) => {
                     let reason = Retirement::Replaced;
                     self.retire(Some(&late.entry), late.refresh_token, reason);
@@ -206,26 +208,33 @@ impl Cache {
                 entry,
                 refresh_token,
                 answered,
+                adoption,
             }) => {
                 // The login did without the previous one, and brought another, or the same one again.
                 unspent = left.filter(|left| !is_same(left, refresh_token.as_ref()));
                 locked.refresh_token = refresh_token;
                 locked.is_refresh_token_unstored = false;
-                locked.counts.logins += 1;
                 locked.back_off = BackOff::default();
+                if adoption.as_ref().is_some_and(|it| it.explains_rejection) {
+                    locked.rejections.replaced_by_fleet();
+                }
                 replaced = self.publish(&mut locked, Arc::clone(&entry), answered);
                 // Not `answered`: the credential hook has run since then.
                 self.start_expiry_timer(&mut locked, now.unwrap_or(answered));
                 let generation = entry.generation();
-                (
-                    Ok(entry),
-                    None,
+                let event = if adoption.is_some() {
+                    locked.counts.adoptions += 1;
+                    replaced = None; // retired by the process that has replaced it
+                    CredentialEvent::Adopted { generation }
+                } else {
+                    locked.counts.logins += 1;
                     CredentialEvent::LoggedIn {
                         generation,
                         reason,
                         duration,
-                    },
-                )
+                    }
+                };
+                (Ok(entry), None, event)
             }
             Err(error) => {
                 // An unused refresh token is kept for the next login.

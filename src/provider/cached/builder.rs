@@ -3,6 +3,8 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use super::CachedProvider;
+#[cfg(feature = "store")]
+use crate::provider::cache::Sharing;
 use crate::{
     credential::{Credential, RefreshToken},
     error::BoxError,
@@ -215,6 +217,16 @@ impl CachedProviderBuilder {
     /// changes nothing. It is not called when the provider is dropped: sign out before.
     pub fn on_retired(mut self, revoke: impl Fn(Retired) + Send + Sync + 'static) -> Self {
         self.setup.hooks.on_retired = Some(Box::new(revoke));
+        self
+    }
+
+    /// Shares the session with all processes that have the same [`SharedAccount`](crate::store::SharedAccount):
+    /// one of them logs in, and the others adopt its credential. Defaults to none.
+    ///
+    #[doc = include_str!("../sharing_rules.md")]
+    #[cfg(feature = "store")]
+    pub fn shared(mut self, account: crate::store::SharedAccount) -> Self {
+        self.setup.sharing = Some(Sharing::new(account));
         self
     }
 

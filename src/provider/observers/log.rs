@@ -63,6 +63,29 @@ pub(super) fn log(names: &Names, event: &CredentialEvent) {
             cause = error.as_ref().and_then(|error| error.source()).map(tracing::field::display),
             "login discarded"
         ),
+        CredentialEvent::Adopted { generation } => tracing::info!(
+            target: TARGET,
+            provider,
+            account,
+            generation = generation.number().get(),
+            "credential adopted"
+        ),
+        #[cfg(feature = "store")]
+        CredentialEvent::StoreFailed { error } => tracing::warn!(
+            target: TARGET,
+            provider,
+            account,
+            %error,
+            cause = error.source().map(tracing::field::display),
+            "store failed"
+        ),
+        #[cfg(feature = "store")]
+        CredentialEvent::StoreRecovered => tracing::info!(
+            target: TARGET,
+            provider,
+            account,
+            "store recovered"
+        ),
         CredentialEvent::RefreshFailed { error } => tracing::warn!(
             target: TARGET,
             provider,

@@ -48,7 +48,10 @@ mod measured {
                     count(REFRESH_FAILURES, 1, labels);
                 }
                 CredentialEvent::Contended { .. } => count(CONTENTIONS, 1, self.labels()),
-                CredentialEvent::CredentialSet { .. }
+                #[cfg(feature = "store")]
+                CredentialEvent::StoreFailed { .. } | CredentialEvent::StoreRecovered => {}
+                CredentialEvent::Adopted { .. }
+                | CredentialEvent::CredentialSet { .. }
                 | CredentialEvent::SignedOut
                 | CredentialEvent::Rejected { .. }
                 | CredentialEvent::LoginHeldBack { .. } => {}

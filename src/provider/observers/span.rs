@@ -82,6 +82,11 @@ mod traced {
                 }
                 CredentialEvent::LoginFailed { duration, .. }
                 | CredentialEvent::LoginDiscarded { duration, .. } => duration,
+                CredentialEvent::Adopted { generation } => {
+                    span.record("generation", generation.number().get());
+                    span.record("outcome", outcome_word(event));
+                    return;
+                }
                 _ => return,
             };
             span.record("outcome", outcome_word(event));

@@ -21,6 +21,7 @@ pub(super) fn outcome_word(event: &CredentialEvent) -> Option<&'static str> {
         CredentialEvent::LoggedIn { .. } => Some("logged_in"),
         CredentialEvent::LoginFailed { error, .. } => Some(failure_word(error)),
         CredentialEvent::LoginDiscarded { .. } => Some("discarded"),
+        CredentialEvent::Adopted { .. } => Some("adopted"),
         _ => None,
     }
 }
