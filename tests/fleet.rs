@@ -145,7 +145,9 @@ fn a_valid_credential_is_used_until_it_is_rejected() {
         assert_eq!(store.calls(), calls, "a request called the store");
         assert!(reject(&other, "/data"));
         assert_eq!(other.acquire().await.unwrap().value(), "Bearer t2");
-        assert_eq!(account.logins(), 2);
+        let extra_logins = account.logins() - 2;
+        assert_eq!(extra_logins, 0);
+        println!("figure: P12 requests=100 store_calls=0 extra_logins={extra_logins}");
     });
 }
 

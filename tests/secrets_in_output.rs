@@ -46,7 +46,7 @@ use tower_bearer::{
     presets::{Quable, Teletracker},
     store::{
         CredentialStore, FileStore, LockAttempt, MemoryStore, Record, RecordKey, RedisScript,
-        RedisStore, Revision, SealedRecord, Stored,
+        RedisStore, Revision, SealedRecord, SharedAccount, Stored,
     },
     test_util::{ScriptedLogin, ScriptedProvider, TestClock},
 };
@@ -491,6 +491,7 @@ async fn stores(run: &mut Run) {
         run.debug(&stored.open(key, None).unwrap());
     }
     run.debug(&MemoryStore::new());
+    run.debug(&SharedAccount::new(MemoryStore::new(), key));
     let store = FileStore::new(&folder);
     run.debug(&store);
     let path = folder.join(format!("{key}.record"));

@@ -17,10 +17,10 @@ use std::{
 
 use tokio::runtime::{Builder, Runtime};
 use tower_bearer::{
-    CachedProvider, Clock, Credential,
+    CachedProvider, Credential,
     store::{
         CredentialStore, FileStore, Lock, LockAttempt, Publication, Record, RecordKey, Revision,
-        SealedRecord, StoreError,
+        SealedRecord, SharedAccount, StoreError,
     },
     test_util::{ScriptedLogin, TestClock, store_conformance},
 };
@@ -657,33 +657,13 @@ fn a_stopped_process_publishes_nothing_after_its_lease() {
 }
 
 /// Each night another process with a provider of its own. Returns how many logins it has made.
-async fn nightly_job(store: &FileStore, clock: &TestClock) -> u64 {
+async fn nightly_job(store: FileStore, clock: &TestClock) -> u64 {
     let month = Duration::from_secs(30 * 24 * 3600);
-    let stored = store.read(key()).await.unwrap();
-    let revision = stored.as_ref().map(|stored| stored.revision().clone());
-    let (sender, mut logins) = tokio::sync::mpsc::unbounded_channel();
-    let wall = clock.clone();
-    let mut provider = CachedProvider::builder(ScriptedLogin::new().with_lifetime(month))
+    let provider = CachedProvider::builder(ScriptedLogin::new().with_lifetime(month))
         .clock(clock.clone())
-        .on_credential(move |credential| {
-            let _ = sender.send(Record::new(credential, wall.wall()));
-        });
-    if let Some(stored) = stored {
-        let record = stored.open(key(), None).unwrap();
-        provider = provider.starting_with(record.credential(clock.wall()));
-    }
-    let provider = provider.build();
+        .shared(SharedAccount::new(store, key()))
+        .build();
     provider.acquire().await.unwrap();
-    if let Ok(record) = logins.try_recv() {
-        let attempt = store.lock(key(), LEASE).await.unwrap();
-        let LockAttempt::Acquired(lock) = attempt else {
-            panic!("nobody else has the lock")
-        };
-        let record = record.seal(key(), None).unwrap();
-        let outcome = store.publish(&lock, revision.as_ref(), record).await;
-        assert!(matches!(outcome, Ok(Publication::Published(_))));
-        store.unlock(lock).await.unwrap();
-    }
     provider.snapshot().logins()
 }
 
@@ -696,7 +676,7 @@ fn a_nightly_job_goes_on_with_the_session_of_the_last_one() {
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     for _ in 0..60 {
         let store = place.store().with_clock(clock.clone());
-        logins.push(runtime.block_on(nightly_job(&store, &clock)));
+        logins.push(runtime.block_on(nightly_job(store, &clock)));
         clock.advance(Duration::from_secs(24 * 3600));
     }
     let first: u64 = logins[..30].iter().sum();

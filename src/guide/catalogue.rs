@@ -39,9 +39,12 @@
 //! | event | meaning | what to do |
 //! | --- | --- | --- |
 //! | [`CredentialEvent::LoggedIn`] | A login brought a credential, which is now in use. | Nothing. Count them: more than one per lifetime means that tokens are revoked. |
+//! | [`CredentialEvent::Adopted`] | The credential of another process came from the [store](super::fleet), and is now in use. No login was made. | Nothing. |
 //! | [`CredentialEvent::LoginFailed`] | A login failed or was lost; all waiting requests got this error. | Look up the error and its sources below. |
 //! | [`CredentialEvent::LoginDiscarded`] | A [`reset`](crate::CachedProvider::reset), [`set_credential`](crate::CachedProvider::set_credential) or [`sign_out`](crate::CachedProvider::sign_out) came during this login, so its outcome does not count. | Nothing. |
 //! | [`CredentialEvent::RefreshFailed`] | The server rejected a refresh token, or its answer was lost. The login went on without it. | Nothing, if it is rare. Otherwise see whether two processes share the refresh token, or whether your [store](super::shutdown) fails. |
+//! | [`CredentialEvent::StoreFailed`](https://docs.rs/tower-bearer/latest/tower_bearer/enum.CredentialEvent.html) | The [store](super::fleet) failed, had a damaged record, or refused a publication. The process goes on by itself. | Look up the error [below](#errors-of-a-store). |
+//! | [`CredentialEvent::StoreRecovered`](https://docs.rs/tower-bearer/latest/tower_bearer/enum.CredentialEvent.html) | The store works again. | Nothing. |
 //! | [`CredentialEvent::CredentialSet`] | Your program called [`set_credential`](crate::CachedProvider::set_credential). | Nothing. |
 //! | [`CredentialEvent::SignedOut`] | Your program called [`sign_out`](crate::CachedProvider::sign_out). | Nothing, or delete what is stored: see [signing out](super::signing_out). |
 //! | [`CredentialEvent::Rejected`] | A server rejected the current credential. `is_kept` says whether it stays in use. | Nothing, if it is rare: the next request logs in. |
@@ -58,8 +61,11 @@
 //! | --- | --- | --- | --- |
 //! | info | `login` (a span) | `provider`, `account`, `session`, `reason`, `rejected`, `outcome`, `generation`, `duration_ms` | Nothing: lines of your HTTP client inside it belong to the login. |
 //! | info | `logged in` | `provider`, `account`, `reason`, `rejected`, `generation`, `duration_ms` | Nothing. More than one per lifetime means that tokens are revoked. |
+//! | info | `credential adopted` | `provider`, `account`, `generation` | Nothing: another process has logged in. |
 //! | warn | `login failed` | `provider`, `account`, `reason`, `rejected`, `duration_ms`, `error`, `cause` | Look up both texts below. |
 //! | debug | `login discarded` | `provider`, `account`, `reason`, `rejected`, `duration_ms`, `error`, `cause` | Nothing. |
+//! | warn | `store failed` | `provider`, `account`, `error`, `cause` | Look up both texts [below](#errors-of-a-store). |
+//! | info | `store recovered` | `provider`, `account` | Nothing. |
 //! | debug | `credential set` | `provider`, `account`, `generation` | Nothing. |
 //! | info | `signed out` | `provider`, `account` | Nothing. |
 //! | warn | `refresh failed` | `provider`, `account`, `error`, `cause` | As for [`CredentialEvent::RefreshFailed`]. |
@@ -167,10 +173,16 @@
 //! | `the credential store failed` | Its source says how. Until it works again, each process logs in for itself. |
 //! | `the stored record is damaged` | Nothing: the next publication replaces it. If it comes again, see whether all processes have the same seal. |
 //! | `the stored record is of another version of tower-bearer` | Give all processes one version of the crate, or each version a store of its own. |
+//! | `other processes kept the lock of the account` | A login failed, since other processes had the lock for all of its wait. See why their logins take so long, or fail. |
 //! | `the credential store is not private` | Look at the path that its source names. |
 //!
 //! | source | what to do |
 //! | --- | --- |
+//! | `no answer within 250ms` | Find out why the store is slow. It is left alone for 30 s. |
+//! | `it panicked` | Fix the store or the seal; the panic hook has printed where. |
+//! | `another process has published or locked meanwhile: its record stays` | Nothing, if it is rare: the lease was over, since this process was stopped. |
+//! | `waited for …` | As for `other processes kept the lock of the account`. |
+//! | `the refresh token was not spent, since the store cannot tell other processes`, `; without it, …` | A source of the login's error, or of [`CredentialEvent::RefreshFailed`]: repair the store. |
 //! | `cannot be read or written` | Its source is the error of the operating system. |
 //! | `is no folder: name the folder itself, and no link to it` | Do as it says. |
 //! | `is no regular file: find out who has put it there, and remove it` | Do as it says: the crate makes only regular files. |

@@ -100,7 +100,6 @@
 //! [Migrating](super::migrating) shows how to come here from other code.
 //!
 //! - Device codes of OAuth 2.0, and vendors' credentials: you write the login.
-//! - A provider that shares its credential with other processes by itself. There is a [store](super::fleet), to use by hand.
 //! - Clients that are no Tower services. Around those use [`CachedProvider`](crate::CachedProvider)
 //!   alone: [`acquire`](crate::CachedProvider::acquire), [`accept`](crate::CachedProvider::accept)
 //!   and [`reject`](crate::CachedProvider::reject) need no layer.

@@ -133,10 +133,11 @@
 //! 2. **Give each process an account**, and each person another one. That solves it at most APIs.
 //! 3. **Use a token without sessions** if the API has one, such as Quable's generic token, with a
 //!    [`StaticProvider`](crate::StaticProvider).
-//! 4. **Let one process log in** if there can be only one account. It pushes its token to the others,
+//! 4. **Share the session** between your processes by a [store](super::fleet).
+//! 5. **Let one process log in** if there can be only one account. It pushes its token to the others,
 //!    which use a [provider for that](crate::guide::providers#a-token-that-is-pushed-to-you). These
-//!    processes must report rejections to it, and never log in. [`fleet`](super::fleet) has the parts of a store.
-//! 5. **Stop the old release before the new one starts**, if a deployment must keep the account.
+//!    processes must report rejections to it, and never log in.
+//! 6. **Stop the old release before the new one starts**, if a deployment must keep the account.
 //!
 //! Until then, a [replay policy](crate::Replay) hides the losses from most callers. But each login logs
 //! the other client out.

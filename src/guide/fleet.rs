@@ -1,9 +1,29 @@
-//! After this page you know which parts the crate has for several processes that share an account, and
-//! who can read the secrets that they store.
+//! After this page several of your processes share one session: one of them logs in, and the others adopt
+//! its token. You know who can read the secrets that they store.
 //!
 //! At an API with [exclusive](super::exclusive_or_concurrent) sessions, two processes with one account log
 //! each other out: see [contention](super::contention). Two processes with one rotating refresh token end
 //! the whole session. So the processes need one place for the credential, and one login at a time.
+//!
+//! ```
+//! # #[cfg(unix)] fn main() -> Result<(), tower_bearer::BoxError> {
+//! use tower_bearer::{
+//!     CachedProvider,
+//!     store::{FileStore, RecordKey, SharedAccount},
+//!     test_util::ScriptedLogin,
+//! };
+//!
+//! let key = RecordKey::new("https://acme.quable.com", "importer", "");
+//! let account = SharedAccount::new(FileStore::new("/var/lib/importer"), key);
+//! let provider = CachedProvider::builder(ScriptedLogin::new()) // your login
+//!     .shared(account)
+//!     .build();
+//! # let _ = provider;
+//! # Ok(()) }
+//! # #[cfg(not(unix))] fn main() {}
+//! ```
+//!
+//! The rules are at [`CachedProviderBuilder::shared`](https://docs.rs/tower-bearer/latest/tower_bearer/struct.CachedProviderBuilder.html#method.shared).
 //!
 //! # The parts
 //!
@@ -19,18 +39,21 @@
 //! | `RecordKey` | is the name of the account in the store: a hash of issuer, account and scope |
 //! | `Seal` | encrypts a record before the store sees it |
 //! | `test_util::store_conformance` | checks a store of your own |
+//! | `SharedAccount` | names a store, a record and a seal for a provider |
 //!
-//! A provider does not use a store by itself yet. What you can do by hand today:
-//!
-//! - **A job that runs each night** begins with the session of the last one. The module has
-//!   [the code](https://docs.rs/tower-bearer/latest/tower_bearer/store/index.html). With a session of 30 days, 30 runs make one login:
-//!   `tests/store_file.rs::a_nightly_job_goes_on_with_the_session_of_the_last_one`.
-//! - **A login that only one process makes**: acquire the lock, read again, log in, publish, unlock. The
-//!   others read what was published.
+//! **A job that runs each night** goes on with the session of the last one, by the same lines. With a session of
+//! 30 days, 30 runs make one login: `tests/store_file.rs::a_nightly_job_goes_on_with_the_session_of_the_last_one`.
 //!
 //! # One login at a time
 //!
-//! A lock has a lease, since its holder may die. Make the lease longer than a login may take.
+//! | while one process logs in, another | does |
+//! | --- | --- |
+//! | has a valid token | sends its requests with it, and knows nothing of the login |
+//! | has none | waits for the login, and adopts its token |
+//! | gets a rejection of the previous token | adopts the new one: no login, and no suspicion of [contention](super::contention) |
+//! | has a pause, since its own logins failed or did not help | looks at the store once in a second, and adopts |
+//!
+//! A lock has a lease, since its holder may die:
 //!
 //! | the holder | the lock |
 //! | --- | --- |
@@ -42,11 +65,23 @@
 //! store refuses what the late one publishes. Its login may still have revoked a token at the server. The
 //! next rejection replaces that.
 //!
-//! # Before a refresh
+//! # If the store fails
+//!
+//! | the store | the provider |
+//! | --- | --- |
+//! | is down, slow or full | logs in by itself, and leaves the store alone for 30 s |
+//! | has lost the record | logs in under the lock, and publishes |
+//! | has a damaged record | does the same |
+//! | has a record of another version of this crate | logs in by itself, and never overwrites it |
+//!
+//! Each time, an event says so: `StoreFailed`, then `StoreRecovered`. Requests do not fail for it, with one
+//! exception: a login that has nothing but a refresh token.
+//!
+//! # Refresh tokens
 //!
 //! A refresh token that works once must not be sent twice, not even by a process that starts after a crash.
-//! So publish the record [`without_refresh_token`](https://docs.rs/tower-bearer/latest/tower_bearer/store/struct.Record.html#method.without_refresh_token) first, then
-//! refresh, then publish the new one. If the first publication fails or is refused, do not refresh.
+//! So a provider takes it out of the record first, then refreshes, then publishes the new one. While the store cannot
+//! be written, it does not refresh: it logs in by other means, or fails with an error that says so.
 //!
 //! # Who can read the secrets
 //!

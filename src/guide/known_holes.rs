@@ -162,7 +162,8 @@
 //!
 //! # What stays open
 //!
-//! - Processes that share an account know nothing of each other: no provider uses a [store](super::fleet) by itself yet.
+//! - If a [store](super::fleet) loses its record, and a process dies after it has sent the refresh token, another
+//!   process may send it again.
 //! - A `FollowRedirect` *inside* this layer decides itself where the header goes. Put it outside,
 //!   above all with [another header name](crate::BearerAuthLayer::with_header_name):
 //!   `tests/redirects.rs::a_custom_header_leaks_where_redirects_are_followed_inside_the_layer`

@@ -5,7 +5,6 @@
 //! | what | instead |
 //! | --- | --- |
 //! | device codes and other sign-ins of OAuth 2.0 | a [`Login`] of your own, or [`login_fn`] around an OAuth client. The other grants are [built in](super::oauth2). |
-//! | one session for many processes | each process logs in for itself. If your API revokes the other's token, give each process its own account, or write a [`CredentialProvider`] over a [store](super::fleet). |
 //! | a credential that survives a restart | [`on_credential`] to store it, [`starting_with`] to begin with it; [`shutdown`](crate::guide::shutdown) has a store |
 //! | logins without a request | call [`CachedProvider::acquire`] at start; no timer renews an unused credential |
 //! | cookies, request signing, mutual TLS | another layer, or the client |

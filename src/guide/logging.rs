@@ -123,6 +123,7 @@
 //! | `timed_out` | did not end within its [timeout](crate::CachePolicy::login_timeout) |
 //! | `panicked` | panicked |
 //! | `lost` | was dropped with its runtime, or is no longer driven |
+//! | `adopted` | was not made: the [credential of another process](super::fleet) is in use |
 //! | `discarded` | ended after a [`reset`](crate::CachedProvider::reset), a [`set_credential`](crate::CachedProvider::set_credential) or a [`sign_out`](crate::CachedProvider::sign_out) |
 //!
 //! # Count with metrics or events, not with lines

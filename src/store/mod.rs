@@ -4,50 +4,34 @@
 //! lease lets one process log in at a time. This module has the trait, three stores and the record. It needs
 //! the feature `store`.
 //!
-//! A [`CachedProvider`](crate::CachedProvider) does not use a store by itself yet: read before you
-//! build it, and publish from a task of your own. The example is a job that runs each night and goes on with
-//! the session of the last one:
+//! A provider with a [`SharedAccount`] uses the store by itself:
+//! [`CachedProviderBuilder::shared`](crate::CachedProviderBuilder::shared) has the rules. The example is a job that
+//! runs each night and goes on with the session of the last one:
 //!
 //! ```
-//! use std::time::{Duration, SystemTime};
+//! use std::time::Duration;
 //! use tower_bearer::{
 //!     BoxError, CachedProvider, Credential, login_fn,
-//!     store::{CredentialStore, LockAttempt, MemoryStore, Record, RecordKey},
+//!     store::{CredentialStore, MemoryStore, RecordKey, SharedAccount},
 //! };
 //!
 //! /// Returns how many logins the job has made.
-//! async fn job(store: &impl CredentialStore) -> Result<u64, BoxError> {
+//! async fn job(store: impl CredentialStore) -> Result<u64, BoxError> {
 //!     let key = RecordKey::new("https://acme.quable.com", "importer", "");
-//!     let stored = store.read(key).await?;
-//!     let revision = stored.as_ref().map(|stored| stored.revision().clone());
-//!     let mut provider = CachedProvider::builder(login_fn(async |_| {
+//!     let provider = CachedProvider::builder(login_fn(async |_| {
 //!         Ok(Credential::new("abc")?.with_lifetime(Duration::from_secs(30 * 24 * 3600)))
-//!     }));
-//!     if let Some(stored) = stored {
-//!         let record = stored.open(key, None)?;
-//!         provider = provider.starting_with(record.credential(SystemTime::now()));
-//!     }
-//!     let (sender, mut logins) = tokio::sync::mpsc::unbounded_channel();
-//!     let provider = provider
-//!         .on_credential(move |credential| {
-//!             let _ = sender.send(Record::new(credential, SystemTime::now()));
-//!         })
-//!         .build();
+//!     }))
+//!     .shared(SharedAccount::new(store, key))
+//!     .build();
 //!
 //!     provider.acquire().await?; // the work of the job
-//!
-//!     if let Ok(record) = logins.try_recv() {
-//!         if let LockAttempt::Acquired(lock) = store.lock(key, Duration::from_secs(60)).await? {
-//!             store.publish(&lock, revision.as_ref(), record.seal(key, None)?).await?;
-//!             store.unlock(lock).await?;
-//!         }
-//!     }
+//!     provider.settled().await;
 //!     Ok(provider.snapshot().logins())
 //! }
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 //! let store = MemoryStore::new(); // or a `FileStore`, or a `RedisStore`
-//! let logins = [job(&store).await?, job(&store).await?, job(&store).await?];
+//! let logins = [job(store.clone()).await?, job(store.clone()).await?, job(store).await?];
 //! assert_eq!(logins, [1, 0, 0]);
 //! # Ok::<_, BoxError>(()) })?;
 //! # Ok::<_, BoxError>(())

@@ -463,7 +463,7 @@ pub(crate) const SECTIONS: &[Section] = &[
                 "P11",
                 "The clocks of five readers differ by up to four hours: the lifetimes that they see.",
             ),
-            struck("P12", "Another process has logged in meanwhile.", NO_STORE),
+            row("P12", "Another process has logged in meanwhile."),
             row(
                 "P13",
                 "A record is opened for another account, or with another key.",

@@ -65,6 +65,7 @@ fn the_credential_of_a_lost_login_is_retired() {
     let lost = Flight::new(Duration::ZERO, runtime.handle(), LoginRequest::default());
     let (credential, now) = (Credential::new("late").unwrap(), Moment::of(&SystemClock));
     let late = Success {
+        adoption: None,
         entry: cache.entry(&credential, Source::Caller(now), now),
         refresh_token: Some("r".into()),
         answered: now,
