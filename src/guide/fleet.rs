@@ -42,7 +42,7 @@
 //! | `SharedAccount` | names a store, a record and a seal for a provider |
 //!
 //! **A job that runs each night** goes on with the session of the last one, by the same lines. With a session of
-//! 30 days, 30 runs make one login: `tests/store_file.rs::a_nightly_job_goes_on_with_the_session_of_the_last_one`.
+//! 30 days, 30 runs make one login: `examples/nightly_job.rs`.
 //!
 //! # One login at a time
 //!
