@@ -25,6 +25,9 @@
 //! | held back | Rejections of the current credential cause no login until a pause ends. |
 //! | signed out | Without a credential, and without a login until somebody signs in. |
 //! | retired | Of a credential: no longer used by the provider. It may still be valid at the server. |
+//! | store | A place that several processes share, with a record and a lock for each account. |
+//! | adopted | Of a credential: taken from the store, where another process has published it. |
+//! | fleet | The processes that share an account by a store. |
 
 mod boxed;
 mod cache;
