@@ -35,6 +35,9 @@ impl CachePolicy {
     /// declared lost: its runtime is no longer driven, or the login blocks its thread. A late result
     /// is discarded, and the next request starts another login.
     ///
+    /// With a store, a login may wait for that of another process, and the limits are longer:
+    /// `CachedProviderBuilder::shared` has them.
+    ///
     /// Waiters wait for a second login in two cases only: the provider was
     /// [reset](crate::CachedProvider::reset), or the login ran on another runtime that is gone.
     ///
