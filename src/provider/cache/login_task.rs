@@ -108,7 +108,7 @@ impl LoginTask {
         #[cfg(feature = "store")]
         let left = left.filter(|left| {
             // Nobody may revoke what other processes may spend.
-            let sharing = cache.setup.sharing.as_ref();
+            let sharing = cache.setup.sharing.as_deref();
             outcome.is_err() || !sharing.is_some_and(|it| it.is_shared(left))
         });
         cache.complete_login(&self.flight, outcome, left);

@@ -86,7 +86,8 @@ pub(super) struct Setup {
     /// The number that each authorization carries.
     pub(super) account: u32,
     #[cfg(feature = "store")]
-    pub(super) sharing: Option<Sharing>,
+    /// Boxed: of many accounts, few are shared.
+    pub(super) sharing: Option<Box<Sharing>>,
 }
 
 impl Setup {

@@ -403,7 +403,7 @@ impl Cache {
     /// credential, although this one may not log in now.
     #[cold]
     pub(super) fn look_at_store(self: &Arc<Self>) {
-        let sharing = self.setup.sharing.as_ref();
+        let sharing = self.setup.sharing.as_deref();
         let runtime = self.login_runtime();
         if sharing.is_some_and(Sharing::is_look_due)
             && let Some(runtime) = runtime

@@ -226,7 +226,7 @@ impl CachedProviderBuilder {
     #[doc = include_str!("../sharing_rules.md")]
     #[cfg(feature = "store")]
     pub fn shared(mut self, account: crate::store::SharedAccount) -> Self {
-        self.setup.sharing = Some(Sharing::new(account));
+        self.setup.sharing = Some(Box::new(Sharing::new(account)));
         self
     }
 
