@@ -90,10 +90,9 @@ pub(crate) const SECTIONS: &[Section] = &[
                 "S13",
                 "A refresh returns a new refresh token (RFC 6749, 6).",
             ),
-            struck(
+            row(
                 "S14",
-                "Two processes spend the same refresh token (RFC 9700, 4.14.2).",
-                NO_STORE,
+                "Several processes have the same refresh token, which is good for one use (RFC 9700, 4.14.2).",
             ),
             row(
                 "S15",
@@ -433,11 +432,10 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section {
         title: "Several processes",
         rows: &[
-            struck("P1", "Eight processes start together.", NO_STORE),
-            struck(
+            row("P1", "Eight processes start together."),
+            row(
                 "P2",
-                "A token that four processes share is revoked.",
-                NO_STORE,
+                "A token that eight processes share is revoked, again and again.",
             ),
             row(
                 "P3",
@@ -452,12 +450,18 @@ pub(crate) const SECTIONS: &[Section] = &[
                 "Another program logs in to the same account, and each login revokes the other's token: ten minutes.",
             ),
             row("P6", "The stored file is damaged, or is no regular file."),
-            struck("P7", "The power fails while the file is written.", NO_STORE),
+            row(
+                "P7",
+                "A process is killed at each step of a publication: records that are half written.",
+            ),
             row(
                 "P8",
                 "Other users can read the file, or write to its folder.",
             ),
-            struck("P9", "The disk is full or read-only.", NO_STORE),
+            row(
+                "P9",
+                "The disk is full or read-only, or the process may not write there.",
+            ),
             struck("P10", "The shared cache is down or slow.", NO_STORE),
             row(
                 "P11",
@@ -623,6 +627,14 @@ pub(crate) const SECTIONS: &[Section] = &[
             row(
                 "fingerprint",
                 "Generated paths, and those that share a fingerprint.",
+            ),
+            row(
+                "fleet_logins",
+                "Eight processes share a session in a store, and the server revokes it: logins for each revocation.",
+            ),
+            row(
+                "fleet_recovery",
+                "A process is killed in its login: the time until another one of the fleet logs in.",
             ),
             row("grpc", "A gRPC client over a socket is rejected."),
             row(
