@@ -16,7 +16,7 @@ mod parent;
 
 use std::{
     collections::BTreeSet,
-    fs::{self, DirBuilder},
+    fs::{self, DirBuilder, File},
     ops::RangeInclusive,
     os::unix::fs::{DirBuilderExt, MetadataExt, chown},
     process::{Command, Stdio},
@@ -182,6 +182,26 @@ fn the_next_process_does_not_wait_for_the_lease_of_one_that_is_killed() {
         "figure: P3-in_its_login fleet_recovery-file kills={kills} waits_for_the_lease=0 longest~={}ms",
         longest.as_millis()
     );
+}
+
+// P10, for a disk
+#[test]
+fn a_process_that_publishes_on_a_slow_disk_keeps_the_others_waiting() {
+    let mut parent = Parent::new(EXCLUSIVE);
+    let [mut holder, mut other] = [parent.start(), parent.start()];
+    holder.tell("call 1");
+    let grant = parent.until_login();
+    // As the holder does, for as long as the disk needs.
+    let step = File::open(parent.store_folder().join(format!("{}.lock", *child::KEY))).unwrap();
+    step.lock().unwrap();
+    other.tell("call 1");
+    assert_eq!(parent.until_said(&other, ""), "waits");
+    drop(step);
+    parent.answer(grant);
+    for _ in 0..2 {
+        parent.until(|event| matches!(event, Event::Said(_, said) if said == "done 0"));
+    }
+    assert_eq!(parent.issuer().logins(), 1);
 }
 
 // P4

@@ -57,7 +57,12 @@ impl Folder {
         lease: Duration,
     ) -> Result<Option<Holder>, StoreError> {
         let account = self.account(key)?;
-        let _step = account.begin_step()?;
+        let step = account.step()?;
+        // On a slow disk, the holder's own step may outlast the attempts to begin this one.
+        if Holder::is_held(&account.lease, account.owner, now)? {
+            return Ok(None);
+        }
+        let _step = account.begin(step)?;
         Holder::acquire(&account.lease, account.owner, now, lease)
     }
 
@@ -129,19 +134,27 @@ struct Account {
 impl Account {
     /// Locks out the steps of all other processes until the handle is dropped.
     fn begin_step(&self) -> Result<File, StoreError> {
+        self.begin(self.step()?)
+    }
+
+    /// The file that each step locks.
+    fn step(&self) -> Result<File, StoreError> {
         let problem = |error| failed(&self.lock, error);
-        let file = match private::open(&self.lock, self.owner)? {
-            Some(file) => file,
-            None => match private::create(&self.lock) {
-                Ok(file) => file,
-                // Another process has made it meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    let file = private::open(&self.lock, self.owner)?;
-                    file.ok_or(error).map_err(problem)?
-                }
-                Err(error) => return Err(problem(error)),
-            },
-        };
+        if let Some(file) = private::open(&self.lock, self.owner)? {
+            return Ok(file);
+        }
+        match private::create(&self.lock) {
+            // Another process has made it meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let file = private::open(&self.lock, self.owner)?;
+                file.ok_or(error).map_err(problem)
+            }
+            made => made.map_err(problem),
+        }
+    }
+
+    fn begin(&self, file: File) -> Result<File, StoreError> {
+        let problem = |error| failed(&self.lock, error);
         for _ in 0..ATTEMPTS {
             match file.try_lock() {
                 Ok(()) => return Ok(file),
@@ -185,7 +198,7 @@ impl Account {
     }
 }
 
-fn remove(path: &Path) -> Result<(), StoreError> {
+pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(path, error)),
         _ => Ok(()),

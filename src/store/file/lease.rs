@@ -1,13 +1,13 @@
 //! The file of a lock's holder. It is locked while the holder lives.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{File, TryLockError},
     io::{Read, Write},
     path::Path,
     time::{Duration, SystemTime},
 };
 
-use super::private;
+use super::{folder::remove, private};
 use crate::store::StoreError;
 
 /// The handle of the holder's file. The kernel frees its lock when it is dropped, or when the process dies.
@@ -22,18 +22,11 @@ impl Holder {
         now: SystemTime,
         lease: Duration,
     ) -> Result<Option<Self>, StoreError> {
-        if let Some(mut file) = private::open(path, owner)? {
-            let is_alive = match file.try_lock() {
-                Ok(()) => false,
-                Err(TryLockError::WouldBlock) => true,
-                Err(TryLockError::Error(error)) => return Err(private::failed(path, error)),
-            };
-            if is_alive && is_leased(&mut file, now) {
-                return Ok(None);
-            }
-            // A new file, since a holder that is stopped still has the lock of this one.
-            fs::remove_file(path).map_err(|error| private::failed(path, error))?;
+        if Self::is_held(path, owner, now)? {
+            return Ok(None);
         }
+        // A new file, since a holder that is stopped still has the lock of the old one.
+        remove(path)?;
         let mut file = private::create(path).map_err(|error| private::failed(path, error))?;
         let mut content = [0; 16];
         content[..8].copy_from_slice(&milliseconds(since_1970(now)).to_le_bytes());
@@ -41,6 +34,23 @@ impl Holder {
         let written = file.lock().and_then(|()| file.write_all(&content));
         written.map_err(|error| private::failed(path, error))?;
         Ok(Some(Self(file)))
+    }
+
+    /// Whether the lock of an account is held at `now`. It may change at once, unless the caller has locked the
+    /// account's step.
+    pub(super) fn is_held(path: &Path, owner: u32, now: SystemTime) -> Result<bool, StoreError> {
+        let Some(mut file) = private::open(path, owner)? else {
+            return Ok(false);
+        };
+        // First the lease: a new file is empty, and its holder must not find it locked.
+        if !is_leased(&mut file, now) {
+            return Ok(false);
+        }
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false), // the holder is dead
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(private::failed(path, error)),
+        }
     }
 
     /// Whether this is still the last holder.
@@ -52,7 +62,7 @@ impl Holder {
     }
 }
 
-/// Whether the lease of a holder that lives is not over yet.
+/// Whether the lease is not over yet.
 fn is_leased(file: &mut File, now: SystemTime) -> bool {
     let mut content = [0; 16];
     if file.read_exact(&mut content).is_err() {
