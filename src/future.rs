@@ -70,6 +70,7 @@ pin_project! {
         #[pin]
         response: Option<S::Future>,
         handling: Handling<S, P, B, R>,
+        share: Share<P, R>,
     }
 }
 
@@ -78,25 +79,16 @@ pub(crate) enum Handling<S, P: CredentialProvider, B, R: Replay<B>> {
     /// Nothing: the request was sent bare.
     Bare,
     /// Report a rejection to the caller, but not to the provider: the caller set the header.
-    CallersHeader {
-        exchange: Exchange,
-        share: Share<P, R>,
-    },
+    CallersHeader(Exchange),
     /// Report to the provider: the request is not replayed.
-    SentOnce { sent: Sent, share: Share<P, R> },
+    SentOnce(Sent),
     /// Report to the provider. A rejection may cause a replay.
-    Replayable {
-        replayable: Box<Replayable<S, R::Kept>>,
-        share: Share<P, R>,
-    },
+    Replayable(Box<Replayable<S, R::Kept>>),
     /// Report to the provider: this is the replay. Boxed, since this rare variant would make each future
     /// larger.
-    Replay { sent: Box<Sent>, share: Share<P, R> },
+    Replay(Box<Sent>),
     /// The request waits to be sent, at first or for its replay.
-    Pending {
-        pending: BoxedPending<S, P, B>,
-        share: Share<P, R>,
-    },
+    Pending(BoxedPending<S, P, B>),
 }
 
 impl<S, P, B, R> ResponseFuture<S, P, B, R>
@@ -107,10 +99,15 @@ where
 {
     /// For a request that the inner service was called with.
     #[inline]
-    pub(crate) fn sent(response: S::Future, handling: Handling<S, P, B, R>) -> Self {
+    pub(crate) fn sent(
+        response: S::Future,
+        handling: Handling<S, P, B, R>,
+        share: Share<P, R>,
+    ) -> Self {
         Self {
             response: Some(response),
             handling,
+            share,
         }
     }
 
@@ -118,10 +115,8 @@ where
     pub(crate) fn pending(pending: Pending<S, P, B>, share: Share<P, R>) -> Self {
         Self {
             response: None,
-            handling: Handling::Pending {
-                pending: Box::pin(pending),
-                share,
-            },
+            handling: Handling::Pending(Box::pin(pending)),
+            share,
         }
     }
 }
@@ -140,13 +135,13 @@ where
         let mut this = self.as_mut().project();
         // Calling => (Waiting | the response)
         if let Some(response) = this.response.as_mut().as_pin_mut() {
-            let mut result = ready!(response.poll(cx));
+            let mut result = response.poll(cx).map_err(Into::into);
             let is_final = match &mut result {
-                Ok(response) => !this.handling.judge(response),
-                Err(_) => true,
+                Poll::Ready(Ok(response)) => !this.handling.judge(this.share, response),
+                _ => true,
             };
             if is_final {
-                return Poll::Ready(result.map_err(Into::into));
+                return result;
             }
             // Before the login: over HTTP/1, an unread response occupies its connection.
             drop(result);
@@ -159,41 +154,43 @@ where
 impl<S, P: CredentialProvider, B, R: Replay<B>> Handling<S, P, B, R> {
     /// Reports the response to the provider. Returns whether to replay the request.
     #[inline]
-    fn judge<Body>(&mut self, response: &mut Response<Body>) -> bool {
+    fn judge<Body>(&mut self, share: &Share<P, R>, response: &mut Response<Body>) -> bool {
         let sent = match self {
-            Self::SentOnce { sent, share } => Some((*sent, share)),
-            Self::Replayable { replayable, share } if R::KEEPS => Some((replayable.sent, share)),
+            Self::SentOnce(sent) => Some(*sent),
+            Self::Replayable(replayable) if R::KEEPS => Some(replayable.sent),
             _ => None,
         };
-        if let Some((sent, share)) = sent
+        if let Some(sent) = sent
             && sent.is_accepted_by_status(response)
         {
             share.provider.accept(sent.receipt);
             return false;
         }
-        self.judge_in_full(response)
+        self.judge_in_full(share, response)
     }
 
     #[inline(never)]
-    fn judge_in_full<Body>(&mut self, response: &mut Response<Body>) -> bool {
+    fn judge_in_full<Body>(&mut self, share: &Share<P, R>, response: &mut Response<Body>) -> bool {
         let report = match self {
-            Self::Bare | Self::Pending { .. } => None,
-            Self::CallersHeader { exchange, share } => {
+            Self::Bare | Self::Pending(_) => None,
+            Self::CallersHeader(exchange) => {
                 let is_rejected = share.rejection.is_rejection(response, *exchange);
                 is_rejected.then_some(RejectionReport::CALLERS_HEADER)
             }
-            Self::SentOnce { sent, share } => share.judge(*sent, response).map(|verdict| {
+            Self::SentOnce(sent) => share.judge(*sent, response).map(|verdict| {
                 let no_policy = (!R::KEEPS).then_some(NotReplayed::NoPolicy);
                 RejectionReport::new(sent.receipt, verdict, no_policy)
             }),
-            Self::Replayable { replayable, share } => {
+            Self::Replayable(replayable) => {
                 let receipt = replayable.sent.receipt;
                 match share.judge(replayable.sent, response) {
-                    Some(verdict) if verdict.is_log_in() && self.replay(response) => return true,
+                    Some(verdict) if verdict.is_log_in() && self.replay(share, response) => {
+                        return true;
+                    }
                     verdict => verdict.map(|verdict| RejectionReport::new(receipt, verdict, None)),
                 }
             }
-            Self::Replay { sent, share } => {
+            Self::Replay(sent) => {
                 response.extensions_mut().insert(Replayed);
                 share.judge(**sent, response).map(|verdict| {
                     let replayed = Some(NotReplayed::AlreadyReplayed);
@@ -208,15 +205,14 @@ impl<S, P: CredentialProvider, B, R: Replay<B>> Handling<S, P, B, R> {
     }
 
     /// Makes the replay of a rejected request, unless its policy decides against it.
-    fn replay<Body>(&mut self, response: &Response<Body>) -> bool {
-        let Self::Replayable { replayable, share } = mem::replace(self, Self::Bare) else {
+    fn replay<Body>(&mut self, share: &Share<P, R>, response: &Response<Body>) -> bool {
+        let Self::Replayable(replayable) = mem::replace(self, Self::Bare) else {
             return false;
         };
         let Some(pending) = replayable.into_replay(&*share.replay, response.extensions()) else {
             return false;
         };
-        let pending = Box::pin(pending);
-        *self = Self::Pending { pending, share };
+        *self = Self::Pending(Box::pin(pending));
         true
     }
 }
@@ -234,8 +230,8 @@ where
         let mut this = self.project();
         // The login may need a resource that the inner future still holds: drop it before waiting.
         this.response.set(None);
-        if let Handling::Pending { pending, share } = this.handling {
-            pending.as_mut().start_replay(&share.provider);
+        if let Handling::Pending(pending) = this.handling {
+            pending.as_mut().start_replay(&this.share.provider);
         }
     }
 
@@ -250,22 +246,16 @@ where
         S::Error: Into<BoxError>,
     {
         let mut this = self.as_mut().project();
-        let Handling::Pending { pending, share } = this.handling else {
+        let Handling::Pending(pending) = this.handling else {
             unreachable!("only a pending request has no response to wait for");
         };
-        let called = ready!(pending.as_mut().poll_call(share, cx));
-        let (response, sent) = called.inspect_err(|error| share.count_failed(error))?;
-        // Move the `Arc`: cloning it would contend with the other waiters.
-        if let Handling::Pending { share, .. } = mem::replace(this.handling, Handling::Bare) {
-            *this.handling = match sent {
-                JustSent::Once(sent) => Handling::SentOnce { sent, share },
-                JustSent::Replayable(replayable) => Handling::Replayable { replayable, share },
-                JustSent::Replay(sent) => Handling::Replay {
-                    sent: Box::new(sent),
-                    share,
-                },
-            };
-        }
+        let called = ready!(pending.as_mut().poll_call(this.share, cx));
+        let (response, sent) = called.inspect_err(|error| this.share.count_failed(error))?;
+        *this.handling = match sent {
+            JustSent::Once(sent) => Handling::SentOnce(sent),
+            JustSent::Replayable(replayable) => Handling::Replayable(replayable),
+            JustSent::Replay(sent) => Handling::Replay(Box::new(sent)),
+        };
         this.response.set(Some(response));
         // This recursion ends: a replay is never replayed.
         self.poll(cx)

@@ -173,13 +173,13 @@ where
         share.provider.sent(sent.receipt);
         let share = share.clone();
         let handling = match kept {
-            None => Handling::SentOnce { sent, share },
-            Some(kept) => Handling::Replayable {
-                replayable: Box::new(Replayable::new(sent, self.inner.clone(), kept)),
-                share,
-            },
+            None => Handling::SentOnce(sent),
+            Some(kept) => {
+                let service = self.inner.clone();
+                Handling::Replayable(Box::new(Replayable::new(sent, service, kept)))
+            }
         };
-        ResponseFuture::sent(self.inner.call(request), handling)
+        ResponseFuture::sent(self.inner.call(request), handling, share)
     }
 }
 
@@ -225,10 +225,9 @@ where
     {
         let handling = match &bypass {
             Bypass::PerRequest | Bypass::ByProvider | Bypass::Foreign => Handling::Bare,
-            Bypass::CallersHeader => Handling::CallersHeader {
-                exchange: self.per_service.share.rejection.exchange(&request),
-                share: self.per_service.share.clone(),
-            },
+            Bypass::CallersHeader => {
+                Handling::CallersHeader(self.per_service.share.rejection.exchange(&request))
+            }
             Bypass::Failed(error) => {
                 // This request is never sent: another may use the slot that `poll_ready` reserved.
                 self.release_slot();
@@ -236,8 +235,9 @@ where
                 return ResponseFuture::pending(Pending::failed(error.clone(), service), share);
             }
         };
-        self.per_service.share.count_bare(&request, &bypass);
-        ResponseFuture::sent(self.inner.call(request), handling)
+        let share = self.per_service.share.clone();
+        share.count_bare(&request, &bypass);
+        ResponseFuture::sent(self.inner.call(request), handling, share)
     }
 
     /// Gives back the slot that `poll_ready` reserved, by replacing the inner service with a clone.
