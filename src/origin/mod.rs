@@ -175,11 +175,7 @@ impl Origins {
             return false;
         };
         match &self.allowed {
-            Allowed::AnyHttps => {
-                *scheme == Scheme::HTTPS
-                    && (url::is_plain_name(authority.as_str().as_bytes())
-                        || url::check(authority).is_ok())
-            }
+            Allowed::AnyHttps => *scheme == Scheme::HTTPS && url::check(authority).is_ok(),
             Allowed::Only(origins) => origins
                 .iter()
                 .any(|origin| origin.scheme == *scheme && origin.is_at(authority)),
@@ -201,7 +197,9 @@ impl Origins {
             return false;
         };
         match &self.allowed {
-            Allowed::AnyHttps => false,
+            Allowed::AnyHttps => {
+                *scheme == Scheme::HTTPS && url::is_plain_name(authority.as_str().as_bytes())
+            }
             Allowed::Only(origins) => origins
                 .iter()
                 .any(|origin| *origin.usual == *authority.as_str() && origin.scheme == *scheme),
@@ -210,10 +208,19 @@ impl Origins {
 
     #[inline(never)]
     fn allows_head(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        /// Up to this many headers, reading their names costs less than a look-up.
+        const FEW: usize = 7;
         if uri.authority().is_some() {
             return self.allows(uri);
         }
-        let Some(host) = headers.get(HOST) else {
+        let host = match headers.len() {
+            0..=FEW => headers
+                .iter()
+                .find(|(name, _)| **name == HOST)
+                .map(|(_, host)| host),
+            _ => headers.get(&HOST),
+        };
+        let Some(host) = host else {
             return true;
         };
         // No name is there twice.

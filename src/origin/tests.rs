@@ -1,5 +1,7 @@
 //! Valid and invalid origins, and the comparison of origins.
 
+use http::HeaderValue;
+
 use super::*;
 
 #[track_caller]
@@ -266,5 +268,24 @@ fn a_host_header_is_checked_as_the_authority_of_a_uri() {
         assert!(origins.allows_request(&Request::get("/").body(()).unwrap()));
         let connect = Request::connect("api.example.com:443").body(()).unwrap();
         assert!(!origins.allows_request(&connect));
+    }
+}
+
+#[test]
+fn a_host_header_is_found_among_few_and_many_headers() {
+    let origins = Origins::new("https://api.example.com").unwrap();
+    for others in 0..20 {
+        let mut request = Request::get("/");
+        for number in 0..others {
+            request = request.header(format!("x-{number}"), number);
+        }
+        let mut request = request.body(()).unwrap();
+        let mut allows = |host| {
+            let host = HeaderValue::from_static(host);
+            request.headers_mut().append(HOST, host);
+            origins.allows_request(&request)
+        };
+        assert!(allows("api.example.com"), "{others}");
+        assert!(!allows("api.example.net"), "{others}");
     }
 }

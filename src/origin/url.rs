@@ -86,14 +86,8 @@ pub(super) fn is_plain_name(authority: &[u8]) -> bool {
         return false;
     }
     // A last label that begins with a digit may be the end of an address.
-    let mut first = b'.';
-    for &byte in authority.iter().rev() {
-        if byte == b'.' {
-            break;
-        }
-        first = byte;
-    }
-    first.is_ascii_alphabetic()
+    let label = authority.iter().rev().take_while(|&&byte| byte != b'.');
+    label.last().is_some_and(u8::is_ascii_alphabetic)
 }
 
 /// The port, or `default` if there is none. `None` if it is not digits only (the `http` crate reads
