@@ -164,7 +164,9 @@ where
         let share = &self.per_service.share;
         let mut kept = None;
         if R::KEEPS {
-            (request, kept) = KeptRequest::of(&*share.replay, request);
+            let (head, mut body) = request.into_parts();
+            (body, kept) = KeptRequest::of(&*share.replay, &head, body);
+            request = Request::from_parts(head, body);
         }
         let sent = match share.try_authorize(&mut request, authorization) {
             Ok(sent) => sent,

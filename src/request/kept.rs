@@ -19,31 +19,34 @@ impl<K> KeptRequest<K> {
     /// Lets the policy keep the body of a request before it is sent. A request whose caller judges
     /// the response is never replayed, so the policy does not see it. Nor does it see the replay of an
     /// outer layer, after a replay of an inner one.
+    ///
+    /// It borrows the head, since each move would copy its 224 bytes.
+    #[inline]
     pub(crate) fn of<B, R: Replay<B, Kept = K>>(
         replay: &R,
-        request: Request<B>,
-    ) -> (Request<B>, Option<Self>) {
-        let extensions = request.extensions();
+        head: &Parts,
+        body: B,
+    ) -> (B, Option<Self>) {
+        let extensions = &head.extensions;
         let is_judged = PerRequest::of(extensions).is_some_and(PerRequest::is_judged_by_caller);
         if is_judged || extensions.get::<Replayed>().is_some() {
-            return (request, None);
+            return (body, None);
         }
-        let (head, body) = request.into_parts();
         let (body, kept) = replay.keep(
             RequestHead {
                 method: &head.method,
                 uri: &head.uri,
                 headers: &head.headers,
-                extensions: &head.extensions,
+                extensions,
                 rejected: None,
             },
             body,
         );
         let kept = kept.map(|body| Self {
-            head: KeptHead::of(&head),
+            head: KeptHead::of(head),
             body,
         });
-        (Request::from_parts(head, body), kept)
+        (body, kept)
     }
 
     /// `None` if the policy decides against a replay.
@@ -60,8 +63,9 @@ struct KeptHead {
     method: Method,
     version: Version,
     extensions: Extensions,
-    /// Scheme, authority, path and query, empty if missing, after their lengths. Then name and value of
-    /// each header, after their lengths and whether the value is sensitive. Such a value is empty here.
+    scheme: Option<Scheme>,
+    /// Pairs of parts, after their lengths: the authority with path and query, empty if missing, and the
+    /// name of each header with its value.
     text: Vec<u8>,
     /// Shared, since nobody would wipe a copy.
     sensitive: Vec<HeaderValue>,
@@ -70,33 +74,29 @@ struct KeptHead {
 impl KeptHead {
     fn of(head: &Parts) -> Self {
         let uri = &head.uri;
-        let uri = [
-            uri.scheme().map_or("", Scheme::as_str),
-            uri.authority().map_or("", Authority::as_str),
-            // `http` calls a missing path "/", but only here.
-            uri.path_and_query()
-                .filter(|_| !uri.path().is_empty())
-                .map_or("", PathAndQuery::as_str),
-        ];
+        let authority = uri.authority().map_or("", Authority::as_str);
+        // `http` calls a missing path "/", but only here.
+        let path_and_query = uri.path_and_query().filter(|_| !uri.path().is_empty());
+        let path_and_query = path_and_query.map_or("", PathAndQuery::as_str);
         // A guess, so that usually there is one allocation.
         let for_headers = head.headers.len() * 64;
-        let for_uri: usize = uri.iter().map(|part| part.len()).sum();
-        let mut text = Vec::with_capacity(size_of::<Lengths<3>>() + for_uri + for_headers);
-        put(&mut text, uri.map(str::as_bytes), false);
+        let for_uri = size_of::<[usize; 2]>() + authority.len() + path_and_query.len();
+        let mut text = Vec::with_capacity(for_uri + for_headers);
+        put(&mut text, authority.as_bytes(), path_and_query.as_bytes());
         let mut sensitive = Vec::new();
         for (name, value) in &head.headers {
             let mut copied = value.as_bytes();
             if value.is_sensitive() {
                 sensitive.push(value.clone());
-                copied = &[];
+                copied = SENSITIVE;
             }
-            let parts = [name.as_str().as_bytes(), copied];
-            put(&mut text, parts, value.is_sensitive());
+            put(&mut text, name.as_str().as_bytes(), copied);
         }
         Self {
             method: head.method.clone(),
             version: head.version,
             extensions: head.extensions.clone(),
+            scheme: uri.scheme().cloned(),
             text,
             sensitive,
         }
@@ -106,18 +106,18 @@ impl KeptHead {
     /// too many headers.
     fn into_request<B>(self, body: B) -> Option<Request<B>> {
         let mut rest = self.text.as_slice();
-        let ([scheme, authority, path_and_query], _) = next(&mut rest)?;
+        let (authority, path_and_query) = next(&mut rest)?;
         let mut parts = uri::Parts::default();
-        parts.scheme = unless_empty::<Scheme>(scheme)?;
+        parts.scheme = self.scheme;
         parts.authority = unless_empty::<Authority>(authority)?;
         parts.path_and_query = unless_empty::<PathAndQuery>(path_and_query)?;
         let mut headers = HeaderMap::new();
         let mut sensitive = self.sensitive.into_iter();
         while !rest.is_empty() {
-            let ([name, value], is_sensitive) = next(&mut rest)?;
-            let value = match is_sensitive {
-                true => sensitive.next()?,
-                false => HeaderValue::from_bytes(value).ok()?,
+            let (name, value) = next(&mut rest)?;
+            let value = match value {
+                SENSITIVE => sensitive.next()?,
+                _ => HeaderValue::from_bytes(value).ok()?,
             };
             let name = HeaderName::from_bytes(name).ok()?;
             headers.try_append(name, value).ok()?;
@@ -132,30 +132,28 @@ impl KeptHead {
     }
 }
 
-/// The lengths of some parts, and a flag.
-type Lengths<const PARTS: usize> = ([usize; PARTS], u8);
+/// Stands for a sensitive value in the text. No header value has this byte.
+const SENSITIVE: &[u8] = b"\0";
 
+/// Appends two parts after their lengths.
 #[inline]
-fn put<const PARTS: usize>(text: &mut Vec<u8>, parts: [&[u8]; PARTS], flag: bool) {
-    text.push(u8::from(flag));
-    text.extend_from_slice(parts.map(|part| part.len().to_ne_bytes()).as_flattened());
-    for part in parts {
-        text.extend_from_slice(part);
-    }
+fn put(text: &mut Vec<u8>, one: &[u8], other: &[u8]) {
+    text.extend_from_slice(
+        [one, other]
+            .map(|part| part.len().to_ne_bytes())
+            .as_flattened(),
+    );
+    text.extend_from_slice(one);
+    text.extend_from_slice(other);
 }
 
-fn next<'a, const PARTS: usize>(rest: &mut &'a [u8]) -> Option<([&'a [u8]; PARTS], bool)> {
-    let flag = *rest.split_off_first()?;
-    let mut lengths = [0; PARTS];
-    for length in &mut lengths {
-        let (bytes, after) = rest.split_first_chunk()?;
-        (*length, *rest) = (usize::from_ne_bytes(*bytes), after);
-    }
-    let mut parts = [&[][..]; PARTS];
-    for (part, length) in parts.iter_mut().zip(lengths) {
-        (*part, *rest) = rest.split_at_checked(length)?;
-    }
-    Some((parts, flag != 0))
+fn next<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let mut length = || {
+        let bytes = rest.split_off(..size_of::<usize>())?;
+        Some(usize::from_ne_bytes(bytes.try_into().ok()?))
+    };
+    let (one, other) = (length()?, length()?);
+    Some((rest.split_off(..one)?, rest.split_off(..other)?))
 }
 
 /// A part of a URI: `Some(None)` if it is missing.

@@ -239,7 +239,9 @@ impl<S, P: CredentialProvider, B> Pending<S, P, B> {
         let mut kept = None;
         // A replay is never replayed: nothing is kept for it.
         if R::KEEPS && this.rejected.is_none() {
-            (request, kept) = KeptRequest::of(&*settings.replay, request);
+            let (head, mut body) = request.into_parts();
+            (body, kept) = KeptRequest::of(&*settings.replay, &head, body);
+            request = Request::from_parts(head, body);
         }
         let sent = settings.authorize(&mut request, authorization)?;
         provider.sent(sent.receipt);
