@@ -636,6 +636,14 @@ pub(crate) const SECTIONS: &[Section] = &[
                 "fleet_recovery",
                 "A process is killed in its login: the time until another one of the fleet logs in.",
             ),
+            row(
+                "fleet_growth",
+                "A fleet of 10 and of 100 instances shares a store for six hours, in a simulation.",
+            ),
+            row(
+                "fleet_partition",
+                "One of 100 instances cannot reach the store for ten minutes, and the token is revoked meanwhile.",
+            ),
             row("grpc", "A gRPC client over a socket is rejected."),
             row(
                 "judged",
