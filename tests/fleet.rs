@@ -2,6 +2,8 @@
 
 #[path = "fleet/account.rs"]
 mod account;
+#[path = "fleet/races.rs"]
+mod races;
 #[path = "fleet/unruly.rs"]
 mod unruly;
 

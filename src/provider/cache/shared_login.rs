@@ -333,7 +333,11 @@ impl LoginTask {
         }
         let error = Arc::new(error);
         self.cache.report_store(Arc::clone(&error));
-        let obtained = self.log_in_alone(sharing, error).await?;
+        let has_own = self.flight.refresh_token().peek().is_some();
+        let obtained = self.log_in_barred(has_own.then_some(error)).await?;
+        if self.cache.fate(&self.flight) != Fate::Published {
+            return Ok(obtained);
+        }
         let mut budget = Budget::new();
         let store = &sharing.account.store;
         let lease = Sharing::lease(Duration::ZERO);
