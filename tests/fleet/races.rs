@@ -1,13 +1,16 @@
 //! What comes in between: commands during a login, late effects, and records that are gone.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
 use tower_bearer::{
     CachedProvider,
-    store::{CredentialStore, SharedAccount},
+    store::{CredentialStore, MemoryStore, SharedAccount},
 };
 
 use super::{
     account::{Account, KEY},
-    runtime,
+    member, reject, runtime, stored_refresh_token,
     unruly::{Mode, Unruly},
 };
 
@@ -24,6 +27,27 @@ fn no_refresh_token_is_spent_without_the_lock() {
             .build();
         provider.acquire().await.unwrap();
         assert_eq!((account.passwords(), account.refreshes()), (1, 0));
+    });
+}
+
+#[test]
+fn the_refresh_token_that_the_program_has_set_outlives_an_adoption() {
+    runtime().block_on(async {
+        let (account, store) = (Account::rotating(), MemoryStore::new());
+        let one = member(&account, store.clone());
+        let other = member(&account, store.clone());
+        one.acquire().await.unwrap();
+        other.acquire().await.unwrap();
+        other.reset();
+        other.acquire().await.unwrap();
+        one.set_credential(account.sign_in());
+        assert!(reject(&one, "/data"));
+        assert_eq!(one.acquire().await.unwrap().value(), "Bearer t2");
+        sleep(Duration::from_secs(2)).await; // the pause of this target
+        assert!(reject(&one, "/data"), "the sign-in has revoked it");
+        assert_eq!(one.acquire().await.unwrap().value(), "Bearer t4");
+        assert_eq!((account.refreshes(), account.reuses()), (2, 0));
+        assert_eq!(stored_refresh_token(&store).await.unwrap(), "r4");
     });
 }
 

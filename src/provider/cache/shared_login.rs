@@ -114,17 +114,16 @@ impl LoginTask {
     ) -> Option<Obtained> {
         let wants_fresh = self.flight.request().reason() == LoginReason::RefreshAhead;
         let opened = opened?;
-        let (credential, entry) = self.cache.adoptable(sharing, opened, wants_fresh)?;
-        let slot = self.flight.refresh_token();
-        let refresh_token = credential.refresh_token();
-        if slot
-            .peek()
-            .is_some_and(|own| gives_way(sharing, &own, refresh_token))
+        let (mut credential, entry) = self.cache.adoptable(sharing, opened, wants_fresh)?;
+        let stored = credential.refresh_token().cloned();
+        if let Some(own) = self.flight.refresh_token().take()
+            && !gives_way(sharing, &own, stored.as_ref())
         {
-            drop(slot.take());
+            // No other process has it, so the next login spends it.
+            credential = credential.with_refresh_token(own);
         }
         let revision = opened.revision.clone();
-        sharing.note(revision, credential.token(), refresh_token.cloned());
+        sharing.note(revision, credential.token(), stored);
         Some(Obtained {
             credential,
             origin: Origin::Store(Adoption {
