@@ -5,14 +5,32 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tower_bearer::{
     CachedProvider,
-    store::{CredentialStore, MemoryStore, SharedAccount},
+    store::{CredentialStore, LockAttempt, MemoryStore, SealedRecord, SharedAccount},
 };
 
 use super::{
-    account::{Account, KEY},
+    LEASE,
+    account::{Account, HOUR, KEY},
     member, reject, runtime, stored_refresh_token,
     unruly::{Mode, Unruly},
 };
+
+/// Replaces the record by these bytes, or removes it.
+async fn replace_record(store: &MemoryStore, bytes: Option<&[u8]>) {
+    let LockAttempt::Acquired(lock) = store.lock(*KEY, LEASE).await.unwrap() else {
+        panic!("nobody has the lock")
+    };
+    match bytes {
+        Some(bytes) => {
+            let stored = store.read(*KEY).await.unwrap();
+            let previous = stored.as_ref().map(|it| it.revision());
+            let record = SealedRecord::from_bytes(bytes.to_vec());
+            store.publish(&lock, previous, record).await.unwrap();
+        }
+        None => assert!(store.remove(&lock).await.unwrap()),
+    }
+    store.unlock(lock).await.unwrap();
+}
 
 // ===== refresh tokens =====
 
@@ -28,6 +46,28 @@ fn no_refresh_token_is_spent_without_the_lock() {
         provider.acquire().await.unwrap();
         assert_eq!((account.passwords(), account.refreshes()), (1, 0));
     });
+}
+
+// Another process may have spent it before the record was removed.
+#[test]
+fn a_shared_refresh_token_is_not_spent_if_the_record_is_gone_or_damaged() {
+    for bytes in [None, Some(b"\x01\0\0\0damaged".as_slice())] {
+        runtime().block_on(async {
+            let (account, store) = (Account::rotating(), MemoryStore::new());
+            let one = member(&account, store.clone());
+            let other = member(&account, store.clone());
+            one.acquire().await.unwrap();
+            other.acquire().await.unwrap();
+            other.reset();
+            other.acquire().await.unwrap();
+            assert_eq!(account.refreshes(), 1);
+            replace_record(&store, bytes).await;
+            sleep(HOUR).await;
+            one.acquire().await.unwrap();
+            assert_eq!((account.passwords(), account.reuses()), (2, 0), "{bytes:?}");
+            assert_eq!(stored_refresh_token(&store).await.unwrap(), "r3");
+        });
+    }
 }
 
 #[test]

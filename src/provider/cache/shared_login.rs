@@ -154,8 +154,21 @@ impl LoginTask {
             return Ok(adopted);
         }
         let mut previous = opened.as_ref().map(|it| it.revision.clone());
-        let record = opened.and_then(|it| self.take_over(sharing, it));
         let slot = self.flight.refresh_token();
+        let record = match opened {
+            Some(Opened {
+                revision,
+                record: Some(record),
+            }) => Some(self.take_over(sharing, revision, record)),
+            _ => {
+                // Gone or damaged: another process may have spent the refresh token before.
+                let is_shared = |own| sharing.is_shared(&own);
+                if !sharing.is_untouched() && slot.peek().is_some_and(is_shared) {
+                    drop(slot.take());
+                }
+                None
+            }
+        };
         let spends_shared = slot.peek().is_some_and(|it| sharing.is_shared(&it));
         let (mut barrier, mut taken_out) = (None, None);
         if let Some(record) = record.filter(|_| spends_shared) {
@@ -192,10 +205,9 @@ impl LoginTask {
     }
 
     /// Gives the login the refresh token of a record that is new to this process, unless it has one of its own.
-    fn take_over(&self, sharing: &Sharing, opened: Opened) -> Option<Record> {
-        let record = opened.record?;
-        if !sharing.is_new(&opened.revision) {
-            return Some(record);
+    fn take_over(&self, sharing: &Sharing, revision: Revision, record: Record) -> Record {
+        if !sharing.is_new(&revision) {
+            return record;
         }
         let now = Moment::of(&*self.cache.setup.clock);
         let credential = record.credential(now.wall);
@@ -211,8 +223,8 @@ impl LoginTask {
                 slot.put_back(token);
             }
         }
-        sharing.note(opened.revision, credential.token(), refresh_token);
-        Some(record)
+        sharing.note(revision, credential.token(), refresh_token);
+        record
     }
 
     /// Publishes what a login has brought.
