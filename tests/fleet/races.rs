@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use tower_bearer::{
-    CachedProvider,
+    CachedProvider, Credential,
     store::{CredentialStore, LockAttempt, MemoryStore, SealedRecord, SharedAccount},
 };
 
@@ -88,6 +88,37 @@ fn the_refresh_token_that_the_program_has_set_outlives_an_adoption() {
         assert_eq!(one.acquire().await.unwrap().value(), "Bearer t4");
         assert_eq!((account.refreshes(), account.reuses()), (2, 0));
         assert_eq!(stored_refresh_token(&store).await.unwrap(), "r4");
+    });
+}
+
+#[test]
+fn the_refresh_token_of_the_record_follows_one_of_the_program_that_is_dead() {
+    runtime().block_on(async {
+        let (account, store) = (Account::rotating(), MemoryStore::new());
+        let provider = member(&account, store.clone());
+        provider.acquire().await.unwrap();
+        account.forbid_password(true);
+        let dead = Credential::new("dead").unwrap().with_refresh_token("dead");
+        provider.set_credential(dead);
+        assert!(reject(&provider, "/data"));
+        provider.acquire().await.unwrap(); // the login has failed, and the token is used again
+        assert_eq!(account.reuses(), 1);
+        provider.reset();
+        assert_eq!(provider.acquire().await.unwrap().value(), "Bearer t2");
+        assert_eq!((account.refreshes(), account.reuses()), (1, 1));
+    });
+}
+
+#[test]
+fn after_a_sign_out_the_refresh_token_of_the_record_is_not_spent() {
+    runtime().block_on(async {
+        let (account, store) = (Account::rotating(), MemoryStore::new());
+        let provider = member(&account, store.clone());
+        provider.acquire().await.unwrap();
+        provider.sign_out();
+        provider.reset();
+        provider.acquire().await.unwrap();
+        assert_eq!((account.passwords(), account.refreshes()), (2, 0));
     });
 }
 

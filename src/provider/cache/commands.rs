@@ -81,6 +81,11 @@ impl Cache {
         let dropped = self.forget_credential(&mut locked);
         let held = locked.refresh_token.take();
         drop(locked);
+        #[cfg(feature = "store")]
+        if let Some(sharing) = &self.setup.sharing {
+            // The next user does not get it from a record that is known.
+            sharing.note_refresh_token(None);
+        }
         // A login under way cannot take it any more.
         let untaken = flight
             .as_ref()

@@ -206,22 +206,30 @@ impl LoginTask {
 
     /// Gives the login the refresh token of a record that is new to this process, unless it has one of its own.
     fn take_over(&self, sharing: &Sharing, revision: Revision, record: Record) -> Record {
-        if !sharing.is_new(&revision) {
-            return record;
-        }
         let now = Moment::of(&*self.cache.setup.clock);
         let credential = record.credential(now.wall);
         let refresh_token = credential.refresh_token().cloned();
         let refresh_token = refresh_token.map(|token| token.counted_from(now));
+        let is_new = sharing.is_new(&revision);
         let slot = self.flight.refresh_token();
-        if slot
-            .peek()
-            .is_none_or(|own| gives_way(sharing, &own, refresh_token.as_ref()))
-        {
+        let gives_way = match slot.peek() {
+            Some(own) => is_new && gives_way(sharing, &own, refresh_token.as_ref()),
+            // One that is known: unless the program has signed out, its own was spent instead of it.
+            None => {
+                is_new
+                    || refresh_token
+                        .as_ref()
+                        .is_some_and(|it| sharing.is_shared(it))
+            }
+        };
+        if gives_way {
             drop(slot.take());
             if let Some(token) = refresh_token.clone().filter(|token| !token.is_expired(now)) {
                 slot.put_back(token);
             }
+        }
+        if !is_new {
+            return record;
         }
         sharing.note(revision, credential.token(), refresh_token);
         record
