@@ -1,8 +1,15 @@
 //! What comes in between: commands during a login, late effects, and records that are gone.
 
-use std::time::Duration;
+use std::{
+    future::{pending, ready},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tower_bearer::{
     CachedProvider, Credential,
     store::{CredentialStore, LockAttempt, MemoryStore, SealedRecord, SharedAccount},
@@ -13,6 +20,7 @@ use super::{
     account::{Account, HOUR, KEY},
     member, reject, runtime, stored_refresh_token,
     unruly::{Mode, Unruly},
+    watched::{Hint, Watched, When},
 };
 
 /// Replaces the record by these bytes, or removes it.
@@ -141,5 +149,86 @@ fn a_login_without_the_lock_is_not_published_after_a_sign_out() {
         provider.settled().await;
         assert_eq!(account.logins(), 1);
         assert!(store.read(*KEY).await.unwrap().is_none());
+    });
+}
+
+// ===== user code =====
+
+struct PanicsOnDrop;
+
+impl Drop for PanicsOnDrop {
+    fn drop(&mut self) {
+        panic!("expected");
+    }
+}
+
+#[test]
+fn a_store_whose_futures_panic_when_they_are_dropped_fails_no_request() {
+    runtime().block_on(async {
+        let (account, store) = (Account::default(), MemoryStore::new());
+        let hangs = Watched::new(&store, |_, _| async {
+            let _panics = PanicsOnDrop;
+            pending::<()>().await;
+        });
+        let provider = member(&account, hangs);
+        assert_eq!(provider.acquire().await.unwrap().value(), "Bearer t1");
+    });
+}
+
+#[test]
+fn a_hint_that_panics_fails_no_request() {
+    let hints: [fn() -> Option<Hint>; 4] = [
+        || panic!("expected"),
+        || Some(Box::pin(async { panic!("expected") })),
+        || {
+            Some(Box::pin(async {
+                let _panics = PanicsOnDrop;
+                pending().await
+            }))
+        },
+        || {
+            let panics = PanicsOnDrop;
+            Some(Box::pin(async move {
+                let _panics = panics;
+                pending().await
+            }))
+        },
+    ];
+    for hint in hints {
+        runtime().block_on(async {
+            let (account, store) = (Account::default(), MemoryStore::new());
+            let LockAttempt::Acquired(lock) = store.lock(*KEY, LEASE).await.unwrap() else {
+                panic!("nobody has the lock")
+            };
+            let watched = Watched::new(&store, |_, _| ready(())).with_hint(hint);
+            let provider = member(&account, watched);
+            let waiter = tokio::spawn(provider.acquire());
+            sleep(Duration::from_millis(100)).await;
+            store.unlock(lock).await.unwrap();
+            assert_eq!(waiter.await.unwrap().unwrap().value(), "Bearer t1");
+        });
+    }
+}
+
+#[test]
+fn a_hint_that_ends_at_once_causes_no_calls_in_a_loop() {
+    runtime().block_on(async {
+        let (account, store) = (Account::default(), MemoryStore::new());
+        let LockAttempt::Acquired(_dead) = store.lock(*KEY, LEASE).await.unwrap() else {
+            panic!("nobody has the lock")
+        };
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        let watched = Watched::new(&store, move |_, when| {
+            let calls = counted.fetch_add(usize::from(when == When::Before), Ordering::Relaxed);
+            assert!(calls < 10_000, "a loop");
+            ready(())
+        })
+        .with_hint(|| Some(Box::pin(ready(()))));
+        let start = Instant::now();
+        member(&account, watched).acquire().await.unwrap();
+        assert!(start.elapsed() >= LEASE);
+        let calls = calls.load(Ordering::Relaxed);
+        assert!(calls < 1000, "{calls} calls");
     });
 }

@@ -35,7 +35,7 @@ use super::{
     keep_warm::Changes,
     lifespan::Freshness,
     login_task::{Adoption, LoginTask, Obtained, Origin},
-    sharing::{Budget, NotSpent, Opened, Sharing},
+    sharing::{Budget, Guarded, NotSpent, Opened, Sharing},
 };
 use crate::{
     credential::{Credential, RefreshToken},
@@ -53,6 +53,9 @@ use crate::{
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The part of a pause that no hint of the store shortens.
+const SHORTEST_PART: u32 = 8;
 
 impl LoginTask {
     pub(super) async fn log_in_shared(&self, sharing: &Sharing) -> Result<Obtained, Error> {
@@ -73,6 +76,7 @@ impl LoginTask {
             }
             // Before the record is read: a change after that ends the pause.
             let changed = catch(|| store.changed(key)).flatten();
+            let changed = changed.map(|it| Guarded(Some(it)));
             let opened = match sharing.read(&mut budget).await {
                 Ok((opened, _)) => opened,
                 Err(error) => return self.go_on_alone(sharing, error).await,
@@ -95,9 +99,15 @@ impl LoginTask {
                 return self.log_in_without_lock(sharing, opened, lease).await;
             }
             let pause_now = pause.mul_f64(0.5 + self.cache.jitter() / 2.0);
+            let paused_at = Instant::now();
             match changed {
                 Some(changed) => drop(time::timeout(pause_now, changed).await),
                 None => time::sleep(pause_now).await,
+            }
+            // A hint may come at once each time.
+            let shortest = (pause_now / SHORTEST_PART).saturating_sub(paused_at.elapsed());
+            if !shortest.is_zero() {
+                time::sleep(shortest).await;
             }
             pause = LONGEST_PAUSE.min(pause * 2);
             budget = Budget::new(); // it has answered
@@ -302,6 +312,7 @@ impl LoginTask {
     /// If it fails, the lock is free when its lease is over.
     async fn unlock(&self, sharing: &Sharing, lock: Lock, budget: &mut Budget) {
         if sharing.failure().is_some() {
+            let _ = catch(|| drop(lock));
             return;
         }
         let call = || sharing.account.store.unlock(lock);

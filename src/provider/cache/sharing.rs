@@ -3,11 +3,10 @@
 //! [`shared_login`](super::shared_login) has the protocol.
 
 use std::{
-    error, fmt,
-    future::poll_fn,
-    mem,
+    error, fmt, mem,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -293,15 +292,32 @@ impl error::Error for NotSpent {
 
 /// Awaits user code that may panic.
 async fn guarded<'a, T>(call: impl FnOnce() -> StoreFuture<'a, T>) -> Result<T, StoreError> {
-    let mut future = catch(call).ok_or_else(panicked)?;
-    let outcome = poll_fn(|cx| match catch(|| future.as_mut().poll(cx)) {
-        Some(poll) => poll,
-        None => Poll::Ready(Err(panicked())),
-    })
-    .await;
-    // The outcome is known, so a panic here is ignored.
-    let _ = catch(|| drop(future));
-    outcome
+    let future = Guarded(catch(call));
+    future.await.unwrap_or_else(|| Err(panicked()))
+}
+
+/// A future of user code. `None` if it panics; a panic of its drop is ignored.
+pub(super) struct Guarded<'a, T>(pub(super) Option<Pin<Box<dyn Future<Output = T> + Send + 'a>>>);
+
+impl<T> Future for Guarded<'_, T> {
+    type Output = Option<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let Some(future) = &mut self.0 else {
+            return Poll::Ready(None);
+        };
+        match catch(|| future.as_mut().poll(cx)) {
+            Some(poll) => poll.map(Some),
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+impl<T> Drop for Guarded<'_, T> {
+    fn drop(&mut self) {
+        let future = self.0.take();
+        let _ = catch(|| drop(future));
+    }
 }
 
 fn panicked() -> StoreError {
