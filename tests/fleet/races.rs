@@ -4,7 +4,7 @@ use std::{
     future::{pending, ready},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -16,11 +16,11 @@ use tower_bearer::{
 };
 
 use super::{
-    LEASE,
+    BUDGET, LEASE,
     account::{Account, HOUR, KEY},
     member, reject, runtime, stored_refresh_token,
     unruly::{Mode, Unruly},
-    watched::{Hint, Watched, When},
+    watched::{Hint, Step, Watched, When},
 };
 
 /// Replaces the record by these bytes, or removes it.
@@ -149,6 +149,42 @@ fn a_login_without_the_lock_is_not_published_after_a_sign_out() {
         provider.settled().await;
         assert_eq!(account.logins(), 1);
         assert!(store.read(*KEY).await.unwrap().is_none());
+    });
+}
+
+// ===== the look in the background =====
+
+#[test]
+fn a_look_that_is_late_does_not_replace_what_is_newer() {
+    runtime().block_on(async {
+        let (account, store) = (Account::default(), MemoryStore::new());
+        let is_slow = Arc::new(AtomicBool::new(false));
+        let slow = Arc::clone(&is_slow);
+        let watched = Watched::new(&store, move |step, when| {
+            let waits = (step, when) == (Step::Read, When::After) && slow.load(Ordering::Relaxed);
+            async move {
+                if waits {
+                    sleep(BUDGET / 2).await;
+                }
+            }
+        });
+        let provider = member(&account, watched);
+        provider.acquire().await.unwrap();
+        assert!(reject(&provider, "/forbidden"));
+        provider.acquire().await.unwrap();
+        let other = member(&account, store);
+        other.acquire().await.unwrap();
+        other.reset();
+        other.acquire().await.unwrap();
+        is_slow.store(true, Ordering::Relaxed);
+        assert!(
+            !reject(&provider, "/forbidden"),
+            "it is held back, and looks"
+        );
+        sleep(BUDGET / 4).await; // the read is under way
+        provider.set_credential(account.sign_in());
+        sleep(BUDGET).await;
+        assert_eq!(provider.acquire().await.unwrap().value(), "Bearer t4");
     });
 }
 

@@ -451,6 +451,7 @@ impl Cache {
         let Some(sharing) = &self.setup.sharing else {
             return;
         };
+        let before = self.generation();
         let opened = match sharing.read(&mut Budget::new()).await {
             Ok((opened, _)) => opened,
             Err(error) => return drop(self.store_failed(sharing, error)),
@@ -463,8 +464,10 @@ impl Cache {
         let now = Moment::of(&*self.setup.clock);
         let refresh_token = credential.refresh_token().cloned();
         let mut locked = self.lock();
-        // A flight reads the store itself. The record may be of a user who has signed out since.
+        // A flight reads the store itself. The record may be of a user who has signed out since, or older than
+        // what this process has got since.
         if locked.flight.is_some()
+            || self.generation() != before
             || locked.is_signed_out
             || locked.is_evicted
             || entry.authorization.owner().sign_outs != self.sign_outs()
