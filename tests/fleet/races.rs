@@ -3,7 +3,7 @@
 use std::{
     future::{pending, ready},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -149,6 +149,40 @@ fn a_login_without_the_lock_is_not_published_after_a_sign_out() {
         provider.settled().await;
         assert_eq!(account.logins(), 1);
         assert!(store.read(*KEY).await.unwrap().is_none());
+    });
+}
+
+#[test]
+fn nothing_is_retired_that_the_record_has() {
+    runtime().block_on(async {
+        let (account, store) = (Account::rotating(), MemoryStore::new());
+        let retired = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&retired);
+        let provider = CachedProvider::builder(account.login())
+            .shared(SharedAccount::new(store.clone(), *KEY))
+            .on_retired(move |it| {
+                let token = it.credential().map(|it| it.token().expose().to_owned());
+                let refresh_token = it.refresh_token().map(|it| it.expose().to_owned());
+                seen.lock()
+                    .unwrap()
+                    .extend([token, refresh_token].into_iter().flatten());
+            })
+            .build();
+        let other = member(&account, store.clone());
+        provider.acquire().await.unwrap();
+        other.acquire().await.unwrap();
+        provider.set_credential(Credential::new("own").unwrap().with_refresh_token("own"));
+        assert_eq!(
+            *retired.lock().unwrap(),
+            [""; 0],
+            "the other process uses them"
+        );
+        other.reset();
+        other.acquire().await.unwrap();
+        assert_eq!((account.refreshes(), account.reuses()), (1, 0));
+        // After a sign-out, the program decides.
+        provider.sign_out();
+        assert_eq!(*retired.lock().unwrap(), ["own", "own"]);
     });
 }
 

@@ -232,6 +232,15 @@ impl Cache {
             let in_use = current.as_ref().map(|it| it.authorization.value());
             let entry = entry.filter(|entry| Some(entry.authorization.value()) != in_use);
             let credential = entry.and_then(|entry| entry.credential.clone());
+            // Other processes may use what the record has. After a sign-out, the program decides.
+            #[cfg(feature = "store")]
+            let (credential, refresh_token) = match &self.setup.sharing {
+                Some(sharing) if reason == Retirement::Replaced => (
+                    credential.filter(|it| !sharing.is_known(it.token())),
+                    refresh_token.filter(|it| !sharing.is_shared(it)),
+                ),
+                _ => (credential, refresh_token),
+            };
             hooks.retired(Retired::new(credential, refresh_token, reason));
         }
     }

@@ -105,12 +105,6 @@ impl LoginTask {
             Err(error) => Err(error),
         };
         let left = self.left(outcome.is_err());
-        #[cfg(feature = "store")]
-        let left = left.filter(|left| {
-            // Nobody may revoke what other processes may spend.
-            let sharing = cache.setup.sharing.as_deref();
-            outcome.is_err() || !sharing.is_some_and(|it| it.is_shared(left))
-        });
         cache.complete_login(&self.flight, outcome, left);
         cache.watch_for_change();
     }
