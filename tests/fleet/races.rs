@@ -16,7 +16,7 @@ use tower_bearer::{
 };
 
 use super::{
-    BUDGET, LEASE,
+    BUDGET, LEASE, LEFT_ALONE,
     account::{Account, HOUR, KEY},
     member, reject, runtime, stored_refresh_token,
     unruly::{Mode, Unruly},
@@ -183,6 +183,24 @@ fn nothing_is_retired_that_the_record_has() {
         // After a sign-out, the program decides.
         provider.sign_out();
         assert_eq!(*retired.lock().unwrap(), ["own", "own"]);
+    });
+}
+
+#[test]
+fn a_reset_does_not_adopt_what_it_has_dropped_if_its_publication_was_late() {
+    runtime().block_on(async {
+        let (account, store) = (Account::default(), MemoryStore::new());
+        let slow = Watched::new(&store, |step, when| async move {
+            if (step, when) == (Step::Publish, When::After) {
+                sleep(2 * BUDGET).await;
+            }
+        });
+        let provider = member(&account, slow);
+        provider.acquire().await.unwrap();
+        assert!(store.read(*KEY).await.unwrap().is_some());
+        sleep(LEFT_ALONE).await;
+        provider.reset();
+        assert_eq!(provider.acquire().await.unwrap().value(), "Bearer t2");
     });
 }
 

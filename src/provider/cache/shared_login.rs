@@ -272,7 +272,10 @@ impl LoginTask {
             Ok(revision) => sharing.note(revision, credential.token(), refresh_token),
             Err(unpublished) if unpublished.is_refused => sharing.note_refresh_token(None),
             // The store may have it.
-            Err(_) => sharing.note_refresh_token(refresh_token),
+            Err(_) => {
+                sharing.note_token(credential.token());
+                sharing.note_refresh_token(refresh_token);
+            }
         }
     }
 

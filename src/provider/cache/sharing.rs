@@ -149,6 +149,11 @@ impl Sharing {
         self.lock().known.revision = Some(revision);
     }
 
+    /// Notes a token that the store may have.
+    pub(super) fn note_token(&self, token: &Token) {
+        self.lock().known.token = Some(token.clone());
+    }
+
     /// Notes the refresh token that other processes may have.
     pub(super) fn note_refresh_token(&self, refresh_token: Option<RefreshToken>) {
         let known = &mut self.lock().known.refresh_token;
