@@ -6,18 +6,19 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::time::{Instant, sleep};
 use tower_bearer::{
     CachedProvider, Credential,
-    store::{CredentialStore, LockAttempt, MemoryStore, SealedRecord, SharedAccount},
+    store::{CredentialStore, LockAttempt, MemoryStore, Record, SealedRecord, SharedAccount},
+    test_util::TestClock,
 };
 
 use super::{
     BUDGET, LEASE, LEFT_ALONE,
-    account::{Account, HOUR, KEY},
+    account::{Account, HOUR, KEY, LOGIN_TIME},
     member, reject, runtime, stored_refresh_token,
     unruly::{Mode, Unruly},
     watched::{Hint, Step, Watched, When},
@@ -127,6 +128,44 @@ fn after_a_sign_out_the_refresh_token_of_the_record_is_not_spent() {
         provider.reset();
         provider.acquire().await.unwrap();
         assert_eq!((account.passwords(), account.refreshes()), (2, 0));
+    });
+}
+
+// The lease was over before the refresh token was taken out of the record: this process was stopped.
+#[test]
+fn a_process_that_has_lost_the_lock_waits_for_the_one_that_has_it() {
+    runtime().block_on(async {
+        let (account, clock) = (Account::rotating(), TestClock::new());
+        let store = MemoryStore::with_clock(clock.clone());
+        member(&account, store.clone()).acquire().await.unwrap();
+        clock.advance(HOUR);
+        let (reads, thief) = (Arc::new(AtomicUsize::new(0)), store.clone());
+        let watched = Watched::new(&store, move |step, when| {
+            let is_read = (step, when) == (Step::Read, When::After);
+            let reads = reads.fetch_add(usize::from(is_read), Ordering::Relaxed);
+            let (clock, thief) = (clock.clone(), thief.clone());
+            async move {
+                if !is_read || reads != 1 {
+                    return;
+                }
+                clock.advance(2 * LEASE);
+                let LockAttempt::Acquired(lock) = thief.lock(*KEY, LEASE).await.unwrap() else {
+                    panic!("the lease is over")
+                };
+                tokio::spawn(async move {
+                    sleep(LOGIN_TIME).await;
+                    let stored = thief.read(*KEY).await.unwrap().unwrap();
+                    let record = Record::new(&Credential::new("other").unwrap(), SystemTime::now());
+                    let record = record.seal(*KEY, None).unwrap();
+                    let previous = Some(stored.revision());
+                    thief.publish(&lock, previous, record).await.unwrap();
+                    thief.unlock(lock).await.unwrap();
+                });
+            }
+        });
+        let provider = member(&account, watched);
+        assert_eq!(provider.acquire().await.unwrap().value(), "Bearer other");
+        assert_eq!(account.logins(), 1, "it logged in beside the other process");
     });
 }
 

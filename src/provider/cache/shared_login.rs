@@ -90,7 +90,9 @@ impl LoginTask {
                     let obtained = self.log_in_locked(sharing, &lock, &mut budget, has_waited);
                     let obtained = obtained.await;
                     self.unlock(sharing, lock, &mut budget).await;
-                    return obtained;
+                    if let Some(obtained) = obtained {
+                        return obtained;
+                    }
                 }
                 Ok(LockAttempt::Held) => self.cache.store_works(sharing),
                 Err(error) => return self.go_on_alone(sharing, error).await,
@@ -143,13 +145,14 @@ impl LoginTask {
         })
     }
 
+    /// `None` if another process has the lock by now, so that it may be logging in.
     async fn log_in_locked(
         &self,
         sharing: &Sharing,
         lock: &Lock,
         budget: &mut Budget,
         has_waited: bool,
-    ) -> Result<Obtained, Error> {
+    ) -> Option<Result<Obtained, Error>> {
         let opened = match sharing.read(budget).await {
             Ok((opened, damage)) => {
                 if let Some(error) = damage {
@@ -157,11 +160,11 @@ impl LoginTask {
                 }
                 opened
             }
-            Err(error) => return self.go_on_alone(sharing, error).await,
+            Err(error) => return Some(self.go_on_alone(sharing, error).await),
         };
         self.cache.store_works(sharing);
         if let Some(adopted) = self.adopt(sharing, opened.as_ref(), has_waited) {
-            return Ok(adopted);
+            return Some(Ok(adopted));
         }
         let mut previous = opened.as_ref().map(|it| it.revision.clone());
         let slot = self.flight.refresh_token();
@@ -190,6 +193,7 @@ impl LoginTask {
                     sharing.note_revision(revision.clone());
                     (previous, taken_out) = (Some(revision), Some(record));
                 }
+                Err(unpublished) if unpublished.is_refused => return None,
                 Err(unpublished) => barrier = Some(unpublished.error),
             }
         }
@@ -211,7 +215,7 @@ impl LoginTask {
                 }
             }
         }
-        obtained
+        Some(obtained)
     }
 
     /// Gives the login the refresh token of a record that is new to this process, unless it has one of its own.
