@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 use tower_bearer::{
-    CachedProvider, Credential,
+    CachedProvider, Credential, CredentialEvent, LoginError, login_fn,
     store::{CredentialStore, LockAttempt, MemoryStore, Record, SealedRecord, SharedAccount},
     test_util::TestClock,
 };
@@ -19,7 +19,7 @@ use tower_bearer::{
 use super::{
     BUDGET, LEASE, LEFT_ALONE,
     account::{Account, HOUR, KEY, LOGIN_TIME},
-    member, reject, runtime, stored_refresh_token,
+    call, member, reject, runtime, stored_refresh_token,
     unruly::{Mode, Unruly},
     watched::{Hint, Step, Watched, When},
 };
@@ -169,6 +169,84 @@ fn a_process_that_has_lost_the_lock_waits_for_the_one_that_has_it() {
     });
 }
 
+#[test]
+fn a_refresh_token_that_cannot_be_taken_out_of_the_record_is_not_spent() {
+    for is_late in [false, true] {
+        runtime().block_on(async {
+            let (account, store) = (Account::rotating(), MemoryStore::new());
+            member(&account, store.clone()).acquire().await.unwrap();
+            sleep(HOUR).await;
+            let slow = Watched::new(&store, move |step, when| async move {
+                let is_slow = if is_late { When::After } else { When::Before };
+                if (step, when) == (Step::Publish, is_slow) {
+                    sleep(2 * BUDGET).await;
+                }
+            });
+            let provider = member(&account, slow);
+            provider.reset();
+            account.revoke();
+            while !call(&account, &provider, "/data").await {}
+            assert_eq!((account.passwords(), account.refreshes()), (2, 0));
+        });
+    }
+}
+
+#[test]
+fn a_refresh_token_that_was_sent_is_not_put_back() {
+    runtime().block_on(async {
+        let (account, store) = (Account::rotating(), MemoryStore::new());
+        let provider = member(&account, store.clone());
+        provider.acquire().await.unwrap();
+        sleep(HOUR).await;
+        provider.reset();
+        account.hang(); // until the timeout
+        provider.acquire().await.unwrap_err();
+        assert_eq!(stored_refresh_token(&store).await, None);
+    });
+}
+
+#[test]
+fn a_refresh_token_that_the_store_may_have_belongs_to_all() {
+    runtime().block_on(async {
+        let (account, store) = (Account::rotating(), MemoryStore::new());
+        let publications = AtomicUsize::new(0);
+        let slow = Watched::new(&store, move |step, when| {
+            let is_publication = (step, when) == (Step::Publish, When::After);
+            let number = publications.fetch_add(usize::from(is_publication), Ordering::Relaxed);
+            async move {
+                // The first login, the second without its refresh token, and what that has brought.
+                if is_publication && number == 2 {
+                    sleep(2 * BUDGET).await;
+                }
+            }
+        });
+        let (one, other) = (member(&account, slow), member(&account, store));
+        one.acquire().await.unwrap();
+        sleep(HOUR).await;
+        one.acquire().await.unwrap();
+        other.acquire().await.unwrap();
+        sleep(LEFT_ALONE).await; // and the lease is over
+        other.reset();
+        other.acquire().await.unwrap();
+        sleep(HOUR).await;
+        one.acquire().await.unwrap();
+        assert_eq!((account.refreshes(), account.reuses()), (3, 0));
+    });
+}
+
+#[test]
+fn an_unspent_refresh_token_is_published_with_the_next_token() {
+    runtime().block_on(async {
+        let store = MemoryStore::new();
+        let provider = CachedProvider::builder(login_fn(async |_| Ok(Credential::new("t1")?)))
+            .shared(SharedAccount::new(store.clone(), *KEY))
+            .starting_with_refresh_token("r0")
+            .build();
+        provider.acquire().await.unwrap();
+        assert_eq!(stored_refresh_token(&store).await.unwrap(), "r0");
+    });
+}
+
 // ===== commands =====
 
 #[test]
@@ -184,6 +262,20 @@ fn a_login_without_the_lock_is_not_published_after_a_sign_out() {
             freed.set(Mode::Works);
             signed_out.sign_out();
         });
+        provider.acquire().await.unwrap_err();
+        provider.settled().await;
+        assert_eq!(account.logins(), 1);
+        assert!(store.read(*KEY).await.unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_login_is_not_published_after_a_sign_out() {
+    runtime().block_on(async {
+        let (account, store) = (Account::default(), MemoryStore::new());
+        let provider = member(&account, store.clone());
+        let signed_out = provider.clone();
+        account.on_login(move || signed_out.sign_out());
         provider.acquire().await.unwrap_err();
         provider.settled().await;
         assert_eq!(account.logins(), 1);
@@ -276,6 +368,123 @@ fn a_look_that_is_late_does_not_replace_what_is_newer() {
         provider.set_credential(account.sign_in());
         sleep(BUDGET).await;
         assert_eq!(provider.acquire().await.unwrap().value(), "Bearer t4");
+    });
+}
+
+#[test]
+fn the_store_is_looked_at_once_in_a_second_and_not_while_it_is_left_alone() {
+    runtime().block_on(async {
+        let store = Unruly::default();
+        let failing = login_fn(async |_| Err(LoginError::permanent("the wrong password"))?);
+        let provider = CachedProvider::builder(failing)
+            .shared(SharedAccount::new(store.clone(), *KEY))
+            .build();
+        provider.acquire().await.unwrap_err();
+        let before = store.calls();
+        for looks in [1, 2, 3, 3] {
+            for _ in 0..10 {
+                provider.acquire().await.unwrap_err(); // in the pause
+                sleep(Duration::from_millis(1)).await;
+            }
+            assert_eq!(store.calls(), before + looks);
+            if looks == 2 {
+                store.set(Mode::Fails);
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+    });
+}
+
+#[test]
+fn an_adoption_in_the_background_is_told() {
+    runtime().block_on(async {
+        let (account, store) = (Account::default(), MemoryStore::new());
+        let adopted = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&adopted);
+        let failing = login_fn(async |_| Err(LoginError::permanent("the wrong password"))?);
+        let provider = CachedProvider::builder(failing)
+            .shared(SharedAccount::new(store.clone(), *KEY))
+            .on_event(move |event| {
+                let is_adoption = matches!(event, CredentialEvent::Adopted { .. });
+                seen.fetch_add(usize::from(is_adoption), Ordering::Relaxed);
+            })
+            .build();
+        provider.acquire().await.unwrap_err();
+        member(&account, store).acquire().await.unwrap();
+        provider.acquire().await.unwrap_err(); // it causes the look
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(provider.acquire().await.unwrap().value(), "Bearer t1");
+        assert_eq!(adopted.load(Ordering::Relaxed), 1);
+        assert_eq!(provider.snapshot().adoptions(), 1);
+    });
+}
+
+// ===== time =====
+
+#[test]
+fn another_process_that_logs_in_before_the_lock_is_acquired_makes_a_login_superfluous() {
+    runtime().block_on(async {
+        let (account, store) = (Account::default(), MemoryStore::new());
+        let other = member(&account, store.clone());
+        let watched = Watched::new(&store, move |step, when| {
+            let acts = (step, when) == (Step::Lock, When::Before);
+            let other = other.clone();
+            async move {
+                if acts {
+                    other.acquire().await.unwrap();
+                }
+            }
+        });
+        let provider = member(&account, watched);
+        assert_eq!(provider.acquire().await.unwrap().value(), "Bearer t1");
+        assert_eq!((account.logins(), provider.snapshot().adoptions()), (1, 1));
+    });
+}
+
+#[test]
+fn all_steps_before_a_login_share_one_budget_and_those_after_it_have_another() {
+    for (step_time, is_too_slow) in [(60, false), (100, true), (200, true)] {
+        runtime().block_on(async {
+            let (account, store) = (Account::default(), MemoryStore::new());
+            let slow = Watched::new(&store, move |_, when| async move {
+                if when == When::Before {
+                    sleep(Duration::from_millis(step_time)).await;
+                }
+            });
+            let failures = Arc::new(AtomicUsize::new(0));
+            let seen = Arc::clone(&failures);
+            let provider = CachedProvider::builder(account.login())
+                .shared(SharedAccount::new(slow, *KEY))
+                .on_event(move |event| {
+                    let is_failure = matches!(event, CredentialEvent::StoreFailed { .. });
+                    seen.fetch_add(usize::from(is_failure), Ordering::Relaxed);
+                })
+                .build();
+            let start = Instant::now();
+            provider.acquire().await.unwrap();
+            assert!(start.elapsed() <= LOGIN_TIME + 2 * BUDGET + Duration::from_millis(4));
+            assert_eq!(failures.load(Ordering::Relaxed), usize::from(is_too_slow));
+            assert_eq!(store.read(*KEY).await.unwrap().is_some(), !is_too_slow);
+        });
+    }
+}
+
+#[test]
+fn a_published_lifetime_counts_from_the_start_of_the_login() {
+    runtime().block_on(async {
+        let (account, store) = (Account::default(), MemoryStore::new());
+        let clock = TestClock::new();
+        let provider = CachedProvider::builder(account.login())
+            .shared(SharedAccount::new(store.clone(), *KEY))
+            .clock(clock.clone())
+            .build();
+        account.on_login(move || clock.advance(HOUR / 60));
+        provider.acquire().await.unwrap();
+        let stored = store.read(*KEY).await.unwrap().unwrap();
+        let record = stored.open(*KEY, None).unwrap();
+        let expires_at = record.expires_at().unwrap();
+        let lifetime = expires_at.duration_since(record.issued_at()).unwrap();
+        assert_eq!(lifetime, HOUR - HOUR / 60);
     });
 }
 
