@@ -220,6 +220,32 @@ fn a_background_login_adopts_only_what_is_fresh() {
     });
 }
 
+#[test]
+fn a_background_login_does_not_adopt_what_ends_sooner() {
+    runtime().block_on(async {
+        let (account, store) = (Account::concurrent(), MemoryStore::new());
+        let provider = member(&account, store.clone());
+        provider.acquire().await.unwrap();
+        let LockAttempt::Acquired(lock) = store.lock(*KEY, LEASE).await.unwrap() else {
+            panic!("nobody has the lock")
+        };
+        let lifetime = HOUR * 95 / 100;
+        let short = Credential::new("short").unwrap().with_lifetime(lifetime);
+        let record = Record::new(&short, SystemTime::now());
+        let record = record.seal(*KEY, None).unwrap();
+        let stored = store.read(*KEY).await.unwrap().unwrap();
+        store
+            .publish(&lock, Some(stored.revision()), record)
+            .await
+            .unwrap();
+        store.unlock(lock).await.unwrap();
+        sleep(HOUR * 91 / 100).await; // its own ages, and lasts longer
+        assert_eq!(provider.current().unwrap().value(), "Bearer t1");
+        provider.settled().await;
+        assert_eq!(provider.current().unwrap().value(), "Bearer t2");
+    });
+}
+
 // ===== the lock =====
 
 // P3, on a store that knows only leases
@@ -380,6 +406,30 @@ fn a_store_that_fails_costs_a_login_its_budget_and_is_left_alone() {
 }
 
 #[test]
+fn a_login_that_must_not_do_without_the_store_fails_with_it() {
+    for mode in [Mode::Fails, Mode::Hangs, Mode::Panics, Mode::OtherVersion] {
+        runtime().block_on(async {
+            let (account, store) = (Account::default(), Unruly::default());
+            let shared = SharedAccount::new(store.clone(), *KEY).fail_without_store();
+            let login = account.login();
+            let provider = CachedProvider::builder(login).shared(shared).build();
+            provider.acquire().await.unwrap();
+            store.set(mode);
+            for _ in 0..2 {
+                provider.reset(); // the second time, the store is left alone
+                let error = provider.acquire().await.unwrap_err();
+                let source = error.source().unwrap();
+                assert!(source.is::<StoreError>(), "{mode:?}: {error}");
+            }
+            assert_eq!(account.logins(), 1);
+            store.set(Mode::Works);
+            sleep(LEFT_ALONE + Duration::from_secs(60)).await;
+            assert_eq!(provider.acquire().await.unwrap().value(), "Bearer t2");
+        });
+    }
+}
+
+#[test]
 fn each_step_of_the_store_may_fail() {
     for step in 0..5 {
         for mode in [Mode::Fails, Mode::Hangs, Mode::Panics] {
@@ -464,7 +514,7 @@ fn a_publication_after_the_lease_is_refused() {
             })
             .build();
         assert_eq!(provider.acquire().await.unwrap().value(), "Bearer t1");
-        let text = "another process has published or locked meanwhile: its record stays";
+        let text = "the lease was over, and another process has logged in";
         assert_eq!(*failures.lock().unwrap(), [text]);
         // Once its own token is rejected, it adopts the other.
         assert!(reject(&provider, "/data"));
@@ -667,6 +717,22 @@ fn members_of_the_fleet_are_no_rivals_and_others_are() {
             assert_eq!(contentions > 0, has_rival, "{contentions}");
         });
     }
+}
+
+#[test]
+fn a_fleet_that_logs_in_each_second_is_no_rival() {
+    runtime().block_on(async {
+        let (account, store) = (Account::default(), MemoryStore::new());
+        let (one, other) = (member(&account, store.clone()), member(&account, store));
+        for _ in 0..6 {
+            one.reset();
+            one.acquire().await.unwrap();
+            assert!(call(&account, &other, "/data").await);
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(account.logins(), 6);
+        assert_eq!(other.snapshot().contentions(), 0);
+    });
 }
 
 #[test]

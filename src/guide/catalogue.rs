@@ -174,13 +174,16 @@
 //! | `the stored record is damaged` | Nothing: the next publication replaces it. If it comes again, see whether all processes have the same seal. |
 //! | `the stored record is of another version of tower-bearer` | Give all processes one version of the crate, or each version a store of its own. |
 //! | `other processes kept the lock of the account` | A login failed, since other processes had the lock for all of its wait. See why their logins take so long, or fail. |
+//! | `the store refused a late publication` | Nothing, if it is rare. The process goes on with its own token. |
+//! | `the stored record is gone or damaged` | A refresh token that other processes may have was not spent, if the login has another way. |
 //! | `the credential store is not private` | Look at the path that its source names. |
 //!
 //! | source | what to do |
 //! | --- | --- |
 //! | `no answer within 250ms` | Find out why the store is slow. It is left alone for 30 s. |
 //! | `it panicked` | Fix the store or the seal; the panic hook has printed where. |
-//! | `another process has published or locked meanwhile: its record stays` | Nothing, if it is rare: the lease was over, since this process was stopped. |
+//! | `the lease was over, and another process has logged in` | Nothing, if it is rare: this process was stopped for a while. |
+//! | `another process may have spent the refresh token` | Nothing, if the login has another way. Otherwise sign in again, and find out why the store loses records. |
 //! | `waited for …` | As for `other processes kept the lock of the account`. |
 //! | `the refresh token was not spent, since the store cannot tell other processes`, `; without it, …` | A source of the login's error, or of [`CredentialEvent::RefreshFailed`]: repair the store. |
 //! | `cannot be read or written` | Its source is the error of the operating system. |

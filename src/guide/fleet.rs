@@ -74,14 +74,16 @@
 //! | has a damaged record | does the same |
 //! | has a record of another version of this crate | logs in by itself, and never overwrites it |
 //!
-//! Each time, an event says so: `StoreFailed`, then `StoreRecovered`. Requests do not fail for it, with one
-//! exception: a login that has nothing but a refresh token.
+//! Each time, an event says so: `StoreFailed`, then `StoreRecovered`. Requests do not fail for it, with two
+//! exceptions: a login that has nothing but a refresh token, and an account with `fail_without_store`. With an
+//! exclusive session, choose that if a part of your instances may lose the store: the figures are below.
 //!
 //! # Refresh tokens
 //!
 //! A refresh token that works once must not be sent twice, not even by a process that starts after a crash.
 //! So a provider takes it out of the record first, then refreshes, then publishes the new one. While the store cannot
-//! be written, it does not refresh: it logs in by other means, or fails with an error that says so.
+//! be written, it does not refresh: it logs in by other means, or fails with an error that says so. If the store has
+//! lost the record, a refresh is the last resort: the refresh token may have been sent by another process.
 //!
 //! # Who can read the secrets
 //!
@@ -144,4 +146,4 @@
 //!   At most 95 s after the fault, the fleet has one session again: the store is left alone for 30 s, and a
 //!   pause lasts for a minute at most.
 //!
-//! `cargo test --release --test fleet_simulation -- --ignored` writes the figures.
+//! `FLEET_PAGE=write cargo test --release --test fleet_simulation` writes the figures.

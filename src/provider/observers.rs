@@ -7,8 +7,6 @@ mod span;
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 mod words;
 
-#[cfg(feature = "store")]
-use std::sync::Arc;
 use std::{
     borrow::Cow,
     time::{Duration, Instant},
@@ -99,7 +97,7 @@ pub enum CredentialEvent {
     #[non_exhaustive]
     StoreFailed {
         /// The cause.
-        error: Arc<StoreError>,
+        error: StoreError,
     },
     /// The store works again, for the first time since it failed.
     #[cfg(feature = "store")]

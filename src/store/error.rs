@@ -1,6 +1,6 @@
 //! The error of a store.
 
-use std::{error, fmt, time::Duration};
+use std::{error, fmt, sync::Arc, time::Duration};
 
 use crate::error::BoxError;
 
@@ -17,9 +17,10 @@ use crate::error::BoxError;
 /// assert_eq!(error.source().unwrap().to_string(), "connection refused");
 /// assert!(!error.is_damaged());
 /// ```
+#[derive(Clone)]
 pub struct StoreError {
     kind: Kind,
-    source: BoxError,
+    source: Arc<dyn error::Error + Send + Sync>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,8 @@ enum Kind {
     Damaged,
     OtherVersion,
     Locked,
+    Refused,
+    Gone,
     #[cfg(unix)]
     NotPrivate,
 }
@@ -50,7 +53,22 @@ impl StoreError {
 
     /// Another process has published, or has acquired the lock.
     pub(crate) fn refused() -> Self {
-        Self::new("another process has published or locked meanwhile: its record stays")
+        Self::of(
+            Kind::Refused,
+            "the lease was over, and another process has logged in",
+        )
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        self.kind == Kind::Refused
+    }
+
+    /// A record that was there before.
+    pub(crate) fn gone() -> Self {
+        Self::of(
+            Kind::Gone,
+            "another process may have spent the refresh token",
+        )
     }
 
     /// Other processes have had the lock for so long.
@@ -66,7 +84,7 @@ impl StoreError {
     fn of(kind: Kind, source: impl Into<BoxError>) -> Self {
         Self {
             kind,
-            source: source.into(),
+            source: source.into().into(),
         }
     }
 
@@ -106,6 +124,8 @@ impl fmt::Display for StoreError {
             Kind::Damaged => "the stored record is damaged",
             Kind::OtherVersion => "the stored record is of another version of tower-bearer",
             Kind::Locked => "other processes kept the lock of the account",
+            Kind::Refused => "the store refused a late publication",
+            Kind::Gone => "the stored record is gone or damaged",
             #[cfg(unix)]
             Kind::NotPrivate => "the credential store is not private",
         })

@@ -41,6 +41,7 @@ pub struct SharedAccount {
     pub(crate) key: RecordKey,
     pub(crate) seal: Option<Arc<dyn Seal>>,
     pub(crate) logs_in_without_lock: bool,
+    pub(crate) fails_without_store: bool,
 }
 
 impl SharedAccount {
@@ -51,6 +52,7 @@ impl SharedAccount {
             key,
             seal: None,
             logs_in_without_lock: false,
+            fails_without_store: false,
         }
     }
 
@@ -75,6 +77,18 @@ impl SharedAccount {
             ..self
         }
     }
+
+    /// Fails a login while the store fails. Defaults to a login that goes on without the store.
+    ///
+    /// For exclusive sessions: the instances that still reach the store are then not logged out by those that do not.
+    /// The guide has [figures](crate::guide::fleet).
+    #[must_use]
+    pub fn fail_without_store(self) -> Self {
+        Self {
+            fails_without_store: true,
+            ..self
+        }
+    }
 }
 
 impl fmt::Debug for SharedAccount {
@@ -83,6 +97,7 @@ impl fmt::Debug for SharedAccount {
             .field("key", &self.key)
             .field("is_sealed", &self.seal.is_some())
             .field("logs_in_without_lock", &self.logs_in_without_lock)
+            .field("fails_without_store", &self.fails_without_store)
             .finish_non_exhaustive()
     }
 }

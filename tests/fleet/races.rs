@@ -80,6 +80,27 @@ fn a_shared_refresh_token_is_not_spent_if_the_record_is_gone_or_damaged() {
 }
 
 #[test]
+fn a_shared_refresh_token_is_the_last_resort_if_the_record_is_gone_or_damaged() {
+    for bytes in [None, Some(b"\x01\0\0\0damaged".as_slice())] {
+        runtime().block_on(async {
+            let (account, store) = (Account::rotating(), MemoryStore::new());
+            let provider = member(&account, store.clone());
+            provider.acquire().await.unwrap();
+            account.forbid_password(true);
+            replace_record(&store, bytes).await;
+            sleep(HOUR).await;
+            account.fail_before_send(true);
+            provider.acquire().await.unwrap_err(); // for now, and not for good
+            account.fail_before_send(false);
+            sleep(HOUR).await;
+            provider.acquire().await.unwrap();
+            assert_eq!((account.refreshes(), account.reuses()), (1, 0), "{bytes:?}");
+            assert_eq!(stored_refresh_token(&store).await.unwrap(), "r2");
+        });
+    }
+}
+
+#[test]
 fn the_refresh_token_that_the_program_has_set_outlives_an_adoption() {
     runtime().block_on(async {
         let (account, store) = (Account::rotating(), MemoryStore::new());

@@ -23,6 +23,7 @@ use tower_bearer::{
 use crate::{
     api::{Api, EARLIEST_REFRESH, HOUR},
     network::{Dice, Network},
+    scenario::Scenario,
 };
 
 static KEY: LazyLock<RecordKey> =
@@ -77,14 +78,13 @@ pub(crate) struct Instance {
 impl Instance {
     pub(crate) fn new(
         number: usize,
-        session: Session,
         api: &Api,
         network: &Network,
         dice: Dice,
-        is_skewed: bool,
+        scenario: &Scenario,
         tally: &Arc<Mutex<RequestTally>>,
     ) -> Self {
-        let skew = match is_skewed {
+        let skew = match scenario.is_skewed {
             true => (2 * HOUR).mul_f64(dice.part()),
             false => HOUR,
         };
@@ -94,15 +94,19 @@ impl Instance {
         };
         let store = network.store(number, dice.clone());
         let random = dice.clone();
+        let mut account = SharedAccount::new(store, *KEY);
+        if scenario.fails_without_store {
+            account = account.fail_without_store();
+        }
         let provider = CachedProvider::builder(api.login(number, dice.clone()))
-            .shared(SharedAccount::new(store, *KEY))
+            .shared(account)
             .clock(clock)
             .random(move || random.part())
             .build();
         Self {
             number,
             provider,
-            session,
+            session: scenario.session,
             api: api.clone(),
             dice,
             tally: Arc::clone(tally),

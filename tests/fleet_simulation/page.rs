@@ -1,6 +1,11 @@
 //! The tables and the chart of the guide.
 
-use std::{fmt::Write as _, fs, path::Path, time::Duration};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use tower_bearer::Session;
 
@@ -93,12 +98,12 @@ fn tables(calm: &[Row], hints: &[Row], clocks: &[Row], cut_off: &[Row]) -> Strin
         faulty(&mut page, row, String::new());
     }
     page.push_str(
-        "\n| for ten minutes, the store is out of reach of | session | superfluous logins | all logins | requests rejected meanwhile |\n\
+        "\n| for ten minutes, the store is out of reach of | session | superfluous logins | all logins | requests that fail meanwhile |\n\
          | --- | --- | ---: | ---: | ---: |\n",
     );
     for row in cut_off {
-        let rejected = row.cell(|it| format!("{:.0} %", it.rejected_percent()));
-        faulty(&mut page, row, format!(" {rejected} |"));
+        let failed = row.cell(|it| format!("{:.0} %", it.failed_percent()));
+        faulty(&mut page, row, format!(" {failed} |"));
     }
     page
 }
@@ -191,10 +196,18 @@ fn chart(calm: &[Row]) -> String {
     svg
 }
 
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guide")
+}
+
 pub(crate) fn write(calm: &[Row], hints: &[Row], clocks: &[Row], cut_off: &[Row]) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guide");
     let tables = tables(calm, hints, clocks, cut_off);
-    println!("{tables}");
-    fs::write(folder.join("fleet_growth.md"), tables).unwrap();
-    fs::write(folder.join("fleet_growth.svg"), chart(calm)).unwrap();
+    fs::write(folder().join("fleet_growth.md"), tables).unwrap();
+    fs::write(folder().join("fleet_growth.svg"), chart(calm)).unwrap();
+}
+
+/// Whether the page has the line of this outcome.
+pub(crate) fn has_calm(outcome: &Outcome) -> bool {
+    let page = fs::read_to_string(folder().join("fleet_growth.md")).unwrap();
+    page.contains(&calm_row("", outcome))
 }

@@ -40,6 +40,8 @@ pub(crate) struct Scenario {
     pub(crate) store: Abilities,
     pub(crate) is_skewed: bool,
     pub(crate) cut_off: CutOff,
+    /// Whether an instance fails its logins while it cannot reach the store.
+    pub(crate) fails_without_store: bool,
 }
 
 pub(crate) const CUT_OFF_AT: Duration = Duration::from_secs(20 * 60);
@@ -53,8 +55,8 @@ pub(crate) struct Outcome {
     pub(crate) api: ApiTally,
     pub(crate) store: StoreTally,
     pub(crate) requests: RequestTally,
-    /// Rejections that reached a caller before the end of the fault.
-    pub(crate) rejected_meanwhile: u64,
+    /// Requests that failed before the end of the fault, by a rejection or for want of a token.
+    pub(crate) failed_meanwhile: u64,
     /// Instances without the newest token at the end.
     pub(crate) outdated: usize,
 }
@@ -71,6 +73,7 @@ impl Scenario {
             },
             is_skewed: false,
             cut_off: CutOff::Nobody,
+            fails_without_store: false,
         }
     }
 
@@ -96,7 +99,10 @@ impl Scenario {
             CutOff::Nobody => self.revoke_at_random(&api, started).await,
             _ => self.cut_off(&api, &network, started).await,
         }
-        let rejected_meanwhile = requests.lock().unwrap().rejected;
+        let failed_meanwhile = {
+            let requests = requests.lock().unwrap();
+            requests.rejected + requests.without_token
+        };
         sleep_until(started + MINUTE * self.minutes).await;
         tasks.shutdown().await;
         let requests = requests.lock().unwrap().clone();
@@ -106,7 +112,7 @@ impl Scenario {
             api: api.tally(),
             store: network.tally(),
             requests,
-            rejected_meanwhile,
+            failed_meanwhile,
             outdated: fleet.iter().filter(|it| !it.is_up_to_date()).count(),
         }
     }
@@ -119,15 +125,7 @@ impl Scenario {
         requests: &Arc<Mutex<RequestTally>>,
     ) -> Instance {
         let dice = Dice::new(number as u64 + 1);
-        Instance::new(
-            number,
-            self.session,
-            api,
-            network,
-            dice,
-            self.is_skewed,
-            requests,
-        )
+        Instance::new(number, api, network, dice, self, requests)
     }
 
     /// Not in the last two minutes, so that the fleet is at rest at the end.
@@ -175,10 +173,10 @@ impl Outcome {
     }
 
     /// Of the requests from the revocation to the end of the fault.
-    pub(crate) fn rejected_percent(&self) -> f64 {
+    pub(crate) fn failed_percent(&self) -> f64 {
         let time = HEALED_AT - REVOKED_AT;
         let requests = self.scenario.instances as f64 * time.as_secs_f64();
-        self.rejected_meanwhile as f64 / requests * 100.0
+        self.failed_meanwhile as f64 / requests * 100.0
     }
 
     /// The median and the longest time from a revocation until all have the next session.

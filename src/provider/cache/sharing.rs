@@ -2,24 +2,25 @@
 //!
 //! [`shared_login`](super::shared_login) has the protocol.
 
+mod guarded;
+
 use std::{
-    error, fmt, mem,
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+pub(super) use self::guarded::Guarded;
+use self::guarded::{guarded, panicked};
 use super::{Cache, commands::is_same};
 use crate::{
     credential::{RefreshToken, Token},
-    error::{BoxError, Error},
     provider::observers::CredentialEvent,
     runtime::{
         catch,
         sync::{Instant, time},
     },
-    store::{Record, Revision, SharedAccount, StoreError, StoreFuture},
+    store::{Record, Revision, SealedRecord, SharedAccount, StoreError, StoreFuture},
 };
 
 /// The time for the store in one login. While another process has the lock, it begins again with each answer.
@@ -58,7 +59,7 @@ struct Known {
 
 struct LeftAlone {
     until: Instant,
-    error: Arc<StoreError>,
+    error: StoreError,
 }
 
 impl Sharing {
@@ -86,10 +87,10 @@ impl Sharing {
     }
 
     /// Why the store is left alone for now.
-    pub(super) fn failure(&self) -> Option<Arc<StoreError>> {
+    pub(super) fn failure(&self) -> Option<StoreError> {
         let state = self.lock();
         let left_alone = state.left_alone.as_ref()?;
-        (Instant::now() < left_alone.until).then(|| Arc::clone(&left_alone.error))
+        (Instant::now() < left_alone.until).then(|| left_alone.error.clone())
     }
 
     /// Whether to look at the store now. If so, it notes the look.
@@ -218,7 +219,7 @@ impl Sharing {
     }
 
     /// The bytes of a record. The seal is user code.
-    pub(super) fn seal(&self, record: &Record) -> Result<crate::store::SealedRecord, StoreError> {
+    pub(super) fn seal(&self, record: &Record) -> Result<SealedRecord, StoreError> {
         let SharedAccount { key, seal, .. } = &self.account;
         catch(|| record.seal(*key, seal.as_deref())).unwrap_or_else(|| Err(panicked()))
     }
@@ -226,22 +227,20 @@ impl Sharing {
 
 impl Cache {
     /// Reports that the store has failed, and leaves it alone for a while.
-    pub(super) fn store_failed(&self, sharing: &Sharing, error: StoreError) -> Arc<StoreError> {
-        let error = Arc::new(error);
+    pub(super) fn store_failed(&self, sharing: &Sharing, error: StoreError) {
         let left_alone = LeftAlone {
             until: Instant::now() + LEFT_ALONE,
-            error: Arc::clone(&error),
+            error: error.clone(),
         };
         let mut state = sharing.lock();
         state.has_failed = true;
         let _dropped_unlocked = state.left_alone.replace(left_alone);
         drop(state);
-        self.report_store(Arc::clone(&error));
-        error
+        self.report_store(error);
     }
 
     /// Reports an error that is no reason to leave the store alone.
-    pub(super) fn report_store(&self, error: Arc<StoreError>) {
+    pub(super) fn report_store(&self, error: StoreError) {
         let event = CredentialEvent::StoreFailed { error };
         self.setup.observers.notify(&event);
     }
@@ -254,77 +253,4 @@ impl Cache {
                 .notify(&CredentialEvent::StoreRecovered);
         }
     }
-}
-
-/// Why a refresh token that other processes may have was not spent.
-#[derive(Debug)]
-pub(super) struct NotSpent {
-    store: Arc<StoreError>,
-    login: Option<Error>,
-}
-
-impl NotSpent {
-    pub(super) fn new(store: Arc<StoreError>) -> Self {
-        Self { store, login: None }
-    }
-
-    /// With the error of the login without the refresh token.
-    pub(super) fn and(self, login: Error) -> Self {
-        Self {
-            login: Some(login),
-            ..self
-        }
-    }
-}
-
-impl fmt::Display for NotSpent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "the refresh token was not spent, since the store cannot tell other processes",
-        )?;
-        match &self.login {
-            Some(login) => write!(f, "; without it, {login}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl error::Error for NotSpent {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        Some(&*self.store)
-    }
-}
-
-/// Awaits user code that may panic.
-async fn guarded<'a, T>(call: impl FnOnce() -> StoreFuture<'a, T>) -> Result<T, StoreError> {
-    let future = Guarded(catch(call));
-    future.await.unwrap_or_else(|| Err(panicked()))
-}
-
-/// A future of user code. `None` if it panics; a panic of its drop is ignored.
-pub(super) struct Guarded<'a, T>(pub(super) Option<Pin<Box<dyn Future<Output = T> + Send + 'a>>>);
-
-impl<T> Future for Guarded<'_, T> {
-    type Output = Option<T>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let Some(future) = &mut self.0 else {
-            return Poll::Ready(None);
-        };
-        match catch(|| future.as_mut().poll(cx)) {
-            Some(poll) => poll.map(Some),
-            None => Poll::Ready(None),
-        }
-    }
-}
-
-impl<T> Drop for Guarded<'_, T> {
-    fn drop(&mut self) {
-        let future = self.0.take();
-        let _ = catch(|| drop(future));
-    }
-}
-
-fn panicked() -> StoreError {
-    StoreError::new(BoxError::from("it panicked"))
 }
