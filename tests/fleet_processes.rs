@@ -229,7 +229,7 @@ fn a_process_that_was_stopped_in_its_login_publishes_nothing_after_its_lease() {
 
     stopped.signal("-CONT");
     let said = parent.until_said(&stopped, "");
-    assert!(said.contains("its record stays"), "{said}");
+    assert!(said.contains("refused a late publication"), "{said}");
     // Its own token is revoked. It takes over the other one without a login.
     assert_eq!(parent.until_said(&stopped, "done "), "0");
     assert_eq!(parent.stored(), published);

@@ -101,6 +101,55 @@ fn a_shared_refresh_token_is_the_last_resort_if_the_record_is_gone_or_damaged() 
 }
 
 #[test]
+fn a_refresh_token_without_a_record_waits_while_the_other_way_fails_for_now() {
+    runtime().block_on(async {
+        let (account, store) = (Account::rotating(), MemoryStore::new());
+        member(&account, store.clone()).acquire().await.unwrap();
+        let spent = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&spent);
+        let login = login_fn(move |mut request| {
+            let counted = Arc::clone(&counted);
+            async move {
+                if request.take_refresh_token().is_some() {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(LoginError::transient("no connection"))?
+            }
+        });
+        let provider = CachedProvider::builder(login)
+            .shared(SharedAccount::new(store.clone(), *KEY))
+            .build();
+        provider.acquire().await.unwrap(); // adopts
+        replace_record(&store, None).await;
+        sleep(HOUR).await;
+        provider.acquire().await.unwrap_err();
+        assert_eq!(spent.load(Ordering::Relaxed), 0);
+    });
+}
+
+#[test]
+fn a_refresh_token_without_a_record_is_not_retired() {
+    runtime().block_on(async {
+        let (account, store) = (Account::rotating(), MemoryStore::new());
+        let retired = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&retired);
+        let provider = CachedProvider::builder(account.login())
+            .shared(SharedAccount::new(store.clone(), *KEY))
+            .on_retired(move |it| {
+                let token = it.refresh_token().map(|it| it.expose().to_owned());
+                seen.lock().unwrap().extend(token);
+            })
+            .build();
+        provider.acquire().await.unwrap();
+        replace_record(&store, None).await;
+        sleep(HOUR).await;
+        provider.acquire().await.unwrap();
+        assert_eq!(account.passwords(), 2);
+        assert!(retired.lock().unwrap().is_empty());
+    });
+}
+
+#[test]
 fn the_refresh_token_that_the_program_has_set_outlives_an_adoption() {
     runtime().block_on(async {
         let (account, store) = (Account::rotating(), MemoryStore::new());

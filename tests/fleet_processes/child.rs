@@ -182,7 +182,7 @@ fn provider(told: Told, http: Http) -> Result<CachedProvider, BoxError> {
         .shared(SharedAccount::new(told, *KEY))
         .on_event(|event| {
             if let CredentialEvent::StoreFailed { error, .. } = event {
-                say(&format!("store failed{}", all_of(&**error)));
+                say(&format!("store failed{}", all_of(error)));
             }
         })
         .build())
