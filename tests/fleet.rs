@@ -22,9 +22,10 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use tower_bearer::{
-    CachedProvider, Credential, CredentialEvent, LoginError, Receipt, Rejected,
+    CachedProvider, Credential, CredentialEvent, KeyedProvider, LoginError, Receipt, Rejected,
     store::{
-        CredentialStore, LockAttempt, MemoryStore, Record, SealedRecord, SharedAccount, StoreError,
+        CredentialStore, LockAttempt, MemoryStore, Record, RecordKey, SealedRecord, SharedAccount,
+        StoreError,
     },
     test_util::TestClock,
 };
@@ -650,6 +651,36 @@ fn the_refresh_token_of_the_store_comes_before_the_one_of_the_program() {
             stored_refresh_token(&store).await,
             account.live_refresh_token()
         );
+    });
+}
+
+#[test]
+fn an_account_whose_refresh_token_is_in_the_store_may_be_evicted() {
+    runtime().block_on(async {
+        let (account, store) = (Account::rotating(), Unruly::default());
+        let (logs_in, kept) = (account.clone(), store.clone());
+        let provider = KeyedProvider::builder(move |_: &u8| logs_in.login())
+            .configure(move |user, builder| {
+                let key = RecordKey::new("https://api.example", &user.to_string(), "");
+                builder.shared(SharedAccount::new(kept.clone(), key))
+            })
+            .capacity(1)
+            .build();
+        for round in 0..2 {
+            for user in 0..3 {
+                let one = provider.for_key(&user).unwrap();
+                one.acquire().await.unwrap();
+                assert_eq!(one.snapshot().logins(), u64::from(round == 0));
+            }
+        }
+        assert_eq!(account.logins(), 3);
+        // Now the store may not have the last one.
+        store.set(Mode::Fails);
+        let last = provider.for_key(&2).unwrap();
+        last.reset();
+        last.acquire().await.unwrap();
+        drop(last);
+        assert!(provider.for_key(&0).unwrap_err().is_at_capacity());
     });
 }
 

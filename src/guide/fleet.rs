@@ -44,6 +44,28 @@
 //! **A job that runs each night** goes on with the session of the last one, by the same lines. With a session of
 //! 30 days, 30 runs make one login: `examples/nightly_job.rs`.
 //!
+//! **Many accounts**: each needs a record of its own. Two accounts must never have one key.
+//!
+//! ```
+//! use tower_bearer::{
+//!     KeyedProvider,
+//!     store::{MemoryStore, RecordKey, SharedAccount},
+//!     test_util::ScriptedLogin,
+//! };
+//!
+//! #[derive(Clone, PartialEq, Eq, Hash)]
+//! struct Tenant(String);
+//!
+//! let store = MemoryStore::new(); // a `RedisStore` in a program
+//! let provider = KeyedProvider::builder(|_: &Tenant| ScriptedLogin::new()) // the login of a tenant
+//!     .configure(move |tenant, account| {
+//!         let key = RecordKey::new("https://issuer.example", &tenant.0, "");
+//!         account.shared(SharedAccount::new(store.clone(), key))
+//!     })
+//!     .build();
+//! # let _ = provider;
+//! ```
+//!
 //! # One login at a time
 //!
 //! | while one process logs in, another | does |

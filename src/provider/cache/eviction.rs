@@ -8,7 +8,7 @@
 //! | a login under way | until the login ends |
 //! | another owner: a handle of the user, a waiter, the login's task | until that is dropped |
 //! | been signed out | until somebody signs in: a new cache would log in |
-//! | a refresh token that no hook was given | until the refresh token expires, or a login takes it |
+//! | a refresh token that no hook was given, and no store has | until the refresh token expires, or a login takes it |
 //! | a back-off | until it ends, and until the failure is old enough |
 //! | a failed login | 6 min after a transient failure, 75 min after one that is likely to repeat, 135 min after a permanent one |
 //! | a rejected target | 10 min after its last rejection |
@@ -44,7 +44,7 @@
 use std::sync::Arc;
 
 use super::{Cache, Locked};
-use crate::runtime::Moment;
+use crate::{credential::RefreshToken, runtime::Moment};
 
 impl Cache {
     /// The number that each authorization carries.
@@ -83,7 +83,7 @@ impl Cache {
     fn would_lose(&self, locked: &Locked, now: Moment) -> bool {
         let has_refresh_token = || {
             let token = locked.refresh_token.as_ref();
-            token.is_some_and(|token| !token.is_expired(now))
+            token.is_some_and(|token| !token.is_expired(now) && !self.is_in_store(token))
         };
         let is_handed_over =
             self.setup.hooks.on_credential.is_some() && !locked.is_refresh_token_unstored;
@@ -93,6 +93,17 @@ impl Cache {
             || locked.pause_at(now).is_some()
             || locked.back_off.restrains_logins(now.monotonic)
             || locked.rejections.restrain_logins(now.monotonic)
+    }
+
+    #[cfg(feature = "store")]
+    fn is_in_store(&self, refresh_token: &RefreshToken) -> bool {
+        let sharing = self.setup.sharing.as_deref();
+        sharing.is_some_and(|it| it.is_shared(refresh_token) && it.failure().is_none())
+    }
+
+    #[cfg(not(feature = "store"))]
+    fn is_in_store(&self, _refresh_token: &RefreshToken) -> bool {
+        false
     }
 }
 

@@ -26,7 +26,7 @@
 //! | none, or one from the store | any | that of the record, if it has one |
 //! | one of its own, since it could not publish or the program has set it | any | its own |
 //! | one that the program has started with | one | that of the record |
-//! | one from the store | is gone, or is damaged | none: another process may have spent it |
+//! | one from the store | is gone, or is damaged | that one, if the login has no other way: another process may have spent it |
 //! | any, and does not get the lock | any | none |
 
 mod adopt;

@@ -101,8 +101,8 @@ where
     /// reaches that request. The number of the account cannot be chosen.
     ///
     /// Set [`on_credential`](CachedProviderBuilder::on_credential) if the credentials have refresh
-    /// tokens. Otherwise an account is not evicted until its refresh token expires, since no other copy
-    /// exists.
+    /// tokens, or share them by a store. Otherwise an account is not evicted until its refresh token expires,
+    /// since no other copy exists.
     pub fn configure(
         self,
         configure: impl Fn(&K, CachedProviderBuilder) -> CachedProviderBuilder + Send + Sync + 'static,
