@@ -3,6 +3,7 @@
 //! ```text
 //! TESTS=full cargo test -- --nocapture > target/tests.log
 //! cargo test --release --test rejections -- --nocapture >> target/tests.log
+//! TOWER_BEARER_SERVERS=yes cargo test --test fleet_redis -- --nocapture >> target/tests.log
 //! cargo test --test reliability -- target/tests.log            # writes
 //! cargo test --test reliability -- --check target/tests.log    # fails if the file differs from the run
 //! ```
@@ -18,8 +19,9 @@
 //! figure: public_api not measured: it takes cargo 1.95
 //! ```
 //!
-//! A run prints no label twice. A row without a line is `not measured`, and the check fails if the
-//! file has figures for it. Only a test can report that it could not measure.
+//! A run measures no label twice. A row without a line is `not measured`, and the check fails if the
+//! file has figures for it. Only a test can report that it could not measure: then its figures in the file stay as
+//! they are.
 
 mod rows;
 
@@ -52,6 +54,7 @@ names each. Times are those of a clock that is paused or moved by hand.
 ```text
 TESTS=full cargo test -- --nocapture > target/tests.log
 cargo test --release --test rejections -- --nocapture >> target/tests.log
+TOWER_BEARER_SERVERS=yes cargo test --test fleet_redis -- --nocapture >> target/tests.log
 cargo test --test reliability -- target/tests.log
 ```
 
@@ -141,8 +144,13 @@ impl Run {
                 Err(reason) => Line::Unmeasured(reason.trim().to_owned()),
             };
             let lines = self.0.entry(row.to_owned()).or_default();
-            if lines.insert(which.to_owned(), content).is_some() {
-                return Err(format!("{label} is printed twice").into());
+            match (lines.get(which), &content) {
+                (Some(Line::Measured(_)), Line::Measured(_)) => {
+                    return Err(format!("{label} is printed twice").into());
+                }
+                // Another of the logs has it.
+                (Some(Line::Measured(_)), Line::Unmeasured(_)) => {}
+                _ => drop(lines.insert(which.to_owned(), content)),
             }
         }
         Ok(())
@@ -170,13 +178,13 @@ impl Run {
         cells.collect::<Vec<_>>().join("; ").replace('|', "\\|")
     }
 
-    /// Whether a test of this row has reported that it could not measure.
-    fn is_unmeasured(&self, row: &str) -> bool {
-        self.0.get(row).is_some_and(|lines| {
-            lines
-                .values()
-                .any(|line| matches!(line, Line::Unmeasured(_)))
-        })
+    /// The names of the tests of this row that have reported that they could not measure, as cells have them.
+    fn unmeasured(&self, row: &str) -> Vec<String> {
+        let lines = self.0.get(row).into_iter().flatten();
+        lines
+            .filter(|(_, line)| matches!(line, Line::Unmeasured(_)))
+            .map(|(which, _)| which.replace('_', " "))
+            .collect()
     }
 }
 
@@ -233,21 +241,30 @@ fn compared(line: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// The line of a row without the figures of these tests. Those of a test without a name are the whole cell.
+fn measured(line: &str, head: &str, names: &[String]) -> String {
+    let cell = line[head.len()..].trim_end_matches(" |");
+    let parts = cell.split("; ").filter(|part| {
+        let is = |name: &String| name.is_empty() || part.starts_with(&format!("{name}: "));
+        !names.iter().any(is)
+    });
+    head.to_owned() + &parts.collect::<Vec<_>>().join("; ")
+}
+
 /// The lines in which the file differs from the page of this run.
 fn differences(file: &str, run: &Run) -> Outcome<Vec<String>> {
     let page = page(run)?;
     let rows = SECTIONS.iter().flat_map(|section| section.rows);
-    let heads: Vec<_> = rows
-        .filter(|row| run.is_unmeasured(row.name))
-        .map(|row| head(row.name, row.what))
+    let unmeasured: Vec<_> = rows
+        .map(|row| (head(row.name, row.what), run.unmeasured(row.name)))
+        .filter(|(_, names)| !names.is_empty())
         .collect();
     let lines = |text: &str| {
         let lines = text.lines().map(|line| {
+            let line = compared(line);
             // The file may have figures that this run could not measure.
-            match heads.iter().find(|head| line.starts_with(*head)) {
-                Some(head) => head.clone(),
-                None => compared(line),
-            }
+            let row = unmeasured.iter().find(|(head, _)| line.starts_with(head));
+            row.map_or(line.clone(), |(head, names)| measured(&line, head, names))
         });
         lines.collect::<Vec<_>>()
     };
