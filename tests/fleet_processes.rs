@@ -13,97 +13,61 @@ mod extent;
 mod issuer;
 #[path = "fleet_processes/parent.rs"]
 mod parent;
+#[path = "fleet_processes/rounds.rs"]
+mod rounds;
 
 use std::{
     collections::BTreeSet,
     fs::{self, DirBuilder, File},
-    ops::RangeInclusive,
     os::unix::fs::{DirBuilderExt, MetadataExt, chown},
+    path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use tower_bearer::{
+    Clock,
+    store::{CredentialStore, FileStore},
 };
 
 use self::{
-    child::{AHEAD, LOGIN_TIMEOUT, STEPS},
-    issuer::{Answer, Rules},
-    parent::{Event, Parent, Process},
+    child::{LOGIN_TIMEOUT, STEPS},
+    issuer::Answer,
+    parent::{Event, Parent},
+    rounds::{
+        CONCURRENT, EXCLUSIVE, ROTATING, log_in_once_for_each_revocation, publish_late, round,
+        spend_each_refresh_token_once,
+    },
 };
 
-const PROCESSES: usize = 8;
-const TASKS: usize = 50;
+/// Looks at the lock that are too frequent would be told before the parent has counted the previous ones.
+const HEARS_OF_CHANGES: bool = false;
 
-const EXCLUSIVE: Rules = Rules {
-    is_concurrent: false,
-    rotates: false,
-};
-const ROTATING: Rules = Rules {
-    rotates: true,
-    ..EXCLUSIVE
-};
-const CONCURRENT: Rules = Rules {
-    is_concurrent: true,
-    ..EXCLUSIVE
-};
+/// By how many seconds the store's clock is ahead.
+const AHEAD: &str = "FLEET_AHEAD";
 
-/// What the processes of a fleet have said in a round.
-#[derive(Default)]
-struct Round {
-    failed: usize,
-    store_failures: Vec<(usize, String)>,
+/// The store of a process.
+fn open_store(folder: &str) -> Arc<dyn CredentialStore> {
+    let ahead = std::env::var(AHEAD).map_or(0, |ahead| ahead.parse().unwrap());
+    let clock = Ahead(Duration::from_secs(ahead));
+    Arc::new(FileStore::new(folder).with_clock(clock))
 }
 
-/// All tasks of all processes send a request. If `holds`, the server answers no login until each other process waits
-/// for the lock, logs in too, or has all its answers.
-fn round(parent: &Parent, fleet: &mut [Process], tasks: usize, holds: bool) -> Round {
-    for process in &mut *fleet {
-        process.tell(&format!("call {tasks}"));
+struct Ahead(Duration);
+
+impl Clock for Ahead {
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
     }
-    let mut round = Round::default();
-    let (mut done, mut waiting, mut grants) = (0, BTreeSet::new(), Vec::new());
-    while done < fleet.len() {
-        match parent.event() {
-            Event::Login(grant) => grants.push(grant),
-            Event::Gone(number) => panic!("process {number} has failed"),
-            Event::Said(number, said) => {
-                if said == "waits" {
-                    waiting.insert(number);
-                } else if let Some(failed) = said.strip_prefix("done ") {
-                    done += 1;
-                    round.failed += failed.parse::<usize>().unwrap();
-                } else if let Some(error) = said.strip_prefix("store failed: ") {
-                    round.store_failures.push((number, error.to_owned()));
-                }
-            }
-        }
-        if !holds || grants.len() + waiting.len() + done >= fleet.len() {
-            grants.drain(..).for_each(|grant| parent.answer(grant));
-        }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::now() + self.0
     }
-    round
 }
 
-/// Rounds with a revocation after each. In this number of the first one, so many logins are expected, and one more in
-/// each further one. Returns how many requests have failed.
-fn rounds(
-    parent: &Parent,
-    fleet: &mut [Process],
-    tasks: usize,
-    numbers: RangeInclusive<u64>,
-) -> usize {
-    let mut failed = 0;
-    for number in numbers {
-        // In every other round, the server answers at once, so that processes also come too late to wait.
-        let outcome = round(parent, fleet, tasks, number % 2 == 1);
-        assert_eq!(outcome.store_failures, []);
-        assert_eq!(
-            (parent.issuer().logins(), outcome.failed),
-            (number, 0),
-            "round {number}: logins in all, failed"
-        );
-        failed += outcome.failed;
-        parent.issuer().revoke();
-    }
-    failed
+fn store_folder(parent: &Parent) -> PathBuf {
+    Path::new(&parent.store).to_owned()
 }
 
 fn count_of_rounds() -> u64 {
@@ -113,36 +77,18 @@ fn count_of_rounds() -> u64 {
 // P1, P2
 #[test]
 fn eight_processes_log_in_once_for_each_revocation() {
-    let count = count_of_rounds();
     let mut parent = Parent::new(EXCLUSIVE);
-    let mut fleet: Vec<_> = (0..PROCESSES).map(|_| parent.start()).collect();
-    let failed = rounds(&parent, &mut fleet, TASKS, 1..=1);
-    println!(
-        "figure: P1-file processes={PROCESSES} tasks={TASKS} logins={} failed={failed}",
-        parent.issuer().logins()
-    );
-    let failed = rounds(&parent, &mut fleet, TASKS, 2..=count + 1);
-    println!(
-        "figure: P2-file fleet_logins-file processes={PROCESSES} tasks={TASKS} rounds={count} \
-         logins={} failed={failed}",
-        parent.issuer().logins() - 1
-    );
+    let [first, further] = log_in_once_for_each_revocation(&mut parent, count_of_rounds());
+    println!("figure: P1-file {first}");
+    println!("figure: P2-file fleet_logins-file {further}");
 }
 
 // S14
 #[test]
 fn eight_processes_spend_each_refresh_token_once() {
-    let count = count_of_rounds();
     let mut parent = Parent::new(ROTATING);
-    let mut fleet: Vec<_> = (0..PROCESSES).map(|_| parent.start()).collect();
-    let failed = rounds(&parent, &mut fleet, 5, 1..=count);
-    let issuer = parent.issuer();
-    assert_eq!((issuer.passwords, issuer.refreshes), (1, count - 1));
-    assert_eq!(issuer.reuses, 0);
-    println!(
-        "figure: S14-file processes={PROCESSES} full_logins={} refreshes={} second_uses={} failed={failed}",
-        issuer.passwords, issuer.refreshes, issuer.reuses
-    );
+    let figures = spend_each_refresh_token_once(&mut parent, count_of_rounds());
+    println!("figure: S14-file {figures}");
 }
 
 // P3
@@ -192,7 +138,7 @@ fn a_process_that_publishes_on_a_slow_disk_keeps_the_others_waiting() {
     holder.tell("call 1");
     let grant = parent.until_login();
     // As the holder does, for as long as the disk needs.
-    let step = File::open(parent.store_folder().join(format!("{}.lock", *child::KEY))).unwrap();
+    let step = File::open(store_folder(&parent).join(format!("{}.lock", *child::KEY))).unwrap();
     step.lock().unwrap();
     other.tell("call 1");
     assert_eq!(parent.until_said(&other, ""), "waits");
@@ -208,33 +154,14 @@ fn a_process_that_publishes_on_a_slow_disk_keeps_the_others_waiting() {
 #[test]
 fn a_process_that_was_stopped_in_its_login_publishes_nothing_after_its_lease() {
     let mut parent = Parent::new(EXCLUSIVE);
-    let mut stopped = parent.start();
-    stopped.tell("call 1");
-    let grant = parent.until_login();
-    let answer = parent.issuer().process(None);
-    stopped.signal("-STOP");
-    grant.answer(&answer);
-
-    // By the clock of this one, the lease is over.
-    let ahead = 2 * LOGIN_TIMEOUT.as_secs();
-    let mut other = parent.start_with(&[], |command| {
-        command.env(AHEAD, ahead.to_string());
+    let figures = publish_late(&mut parent, |parent| {
+        // By the clock of this one, the lease is over.
+        let ahead = 2 * LOGIN_TIMEOUT.as_secs();
+        parent.start_with(&[], |command| {
+            command.env(AHEAD, ahead.to_string());
+        })
     });
-    other.tell("call 1");
-    let grant = parent.until_login();
-    parent.answer(grant);
-    assert_eq!(parent.until_said(&other, "done "), "0");
-    let published = parent.stored();
-    assert_eq!(published, Some(("t2".to_owned(), None)));
-
-    stopped.signal("-CONT");
-    let said = parent.until_said(&stopped, "");
-    assert!(said.contains("refused a late publication"), "{said}");
-    // Its own token is revoked. It takes over the other one without a login.
-    assert_eq!(parent.until_said(&stopped, "done "), "0");
-    assert_eq!(parent.stored(), published);
-    assert_eq!(parent.issuer().logins(), 2);
-    println!("figure: P4-in_its_login stopped_processes=1 late_publications=1 refused=1 failed=0");
+    println!("figure: P4-in_its_login {figures}");
 }
 
 // ===== kills =====
@@ -380,7 +307,7 @@ fn a_kill_at_each_step_of_a_publication_leaves_the_old_or_the_new_record() {
         return;
     }
     let mut parent = Parent::new(ROTATING);
-    let folder = parent.store_folder();
+    let folder = store_folder(&parent);
     let files = ["lock", "lease", "record", "new"].map(|it| format!("{}.{it}", *child::KEY));
     let mut paths = vec![folder.display().to_string()];
     paths.extend(files.map(|file| folder.join(file).display().to_string()));
@@ -503,7 +430,7 @@ fn apart(name: &str, prepare: impl FnOnce(&Parent) -> (Vec<String>, &'static str
 #[test]
 fn processes_go_on_by_themselves_with_a_full_disk() {
     apart("full", |parent| {
-        let folder = parent.store_folder();
+        let folder = store_folder(parent);
         DirBuilder::new().mode(0o700).create(&folder).unwrap();
         let folder = folder.display();
         let mount = format!("mount -t tmpfs -o size=16k,mode=0700 none {folder}");
@@ -528,7 +455,7 @@ fn processes_go_on_by_themselves_at_the_limit_for_files() {
 #[test]
 fn processes_go_on_by_themselves_on_a_disk_that_is_read_only() {
     apart("read_only", |parent| {
-        let folder = parent.store_folder();
+        let folder = store_folder(parent);
         DirBuilder::new().mode(0o700).create(&folder).unwrap();
         let mount = format!(
             "mount -t tmpfs -o ro,size=16k,mode=0700 none {}",
@@ -542,7 +469,7 @@ fn processes_go_on_by_themselves_on_a_disk_that_is_read_only() {
 #[test]
 fn processes_go_on_by_themselves_without_the_right_to_the_folder() {
     apart("no_right", |parent| {
-        let folder = parent.store_folder();
+        let folder = store_folder(parent);
         DirBuilder::new().mode(0o500).create(&folder).unwrap();
         let mut through = Vec::new();
         if fs::metadata(&folder).unwrap().uid() == 0 {

@@ -7,178 +7,31 @@
 #[allow(dead_code, reason = "the tests of other servers use the rest")]
 #[path = "servers/process.rs"]
 mod process;
+#[allow(dead_code, reason = "the processes of a fleet use the rest")]
+#[path = "servers/redis_server.rs"]
+mod redis_server;
 
-use std::{
-    process::Command,
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
 use futures_util::StreamExt;
-use redis::{
-    Client, FromRedisValue, RedisError, Script,
-    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
-};
+use redis::aio::ConnectionManagerConfig;
 use tokio::{runtime::Builder, time::timeout};
 use tower_bearer::{
     store::{
-        CredentialStore, Lock, LockAttempt, Publication, RecordKey, RedisScript, RedisStore,
-        Revision, SealedRecord, StoreError,
+        CredentialStore, Lock, LockAttempt, Publication, RecordKey, RedisStore, Revision,
+        SealedRecord, StoreError,
     },
     test_util::store_conformance,
 };
 
-use process::{Process, folder, free_port};
+use redis_server::{COPIES_AT_ONCE, Server, is_installed, over, over_times};
 
 const CANARY: &str = "canaryTOKEN.81c5f0aa~q";
 const LEASE: Duration = Duration::from_secs(40);
 
-/// Ends the server when the standard input ends, also if the test is killed.
-const UNTIL_INPUT_ENDS: &str = r#"
-    exec 3<&0
-    redis-server "$@" &
-    server=$!
-    { cat <&3; kill -9 $server; } >/dev/null 2>&1 &
-    wait $server"#;
-
-/// A Redis of one test. It saves nothing.
-struct Server {
-    process: Option<Process>,
-    folder: std::path::PathBuf,
-    port: u16,
-    settings: Vec<String>,
-}
-
-impl Server {
-    fn start(settings: &[&str]) -> Self {
-        static SERVERS: AtomicUsize = AtomicUsize::new(0);
-        let server = SERVERS.fetch_add(1, Ordering::Relaxed);
-        let settings = settings.iter().map(|&it| it.to_owned());
-        let mut server = Self {
-            process: None,
-            folder: folder(&format!("redis-{}-{server}", std::process::id())),
-            port: 0,
-            settings: settings.collect(),
-        };
-        // Another process may take the port in between.
-        let mut failed = String::new();
-        for _ in 0..5 {
-            server.port = free_port();
-            match server.run(&[], "Ready to accept connections") {
-                Ok(()) => return server,
-                Err(error) => failed = error,
-            }
-        }
-        panic!("{failed}");
-    }
-
-    /// Starts it on the same port, and waits for this line.
-    fn run(&mut self, settings: &[&str], ready: &'static str) -> Result<(), String> {
-        let mut command = Command::new("sh");
-        command.args(["-c", UNTIL_INPUT_ENDS, "redis"]);
-        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"]);
-        command.args(["--save", "", "--appendonly", "no", "--dir"]);
-        command
-            .arg(&self.folder)
-            .args(&self.settings)
-            .args(settings);
-        self.process = Some(Process::start(command, &self.folder, ready)?.0);
-        Ok(())
-    }
-
-    fn stop(&mut self) {
-        self.process = None;
-    }
-
-    fn client(&self, user: &str) -> Client {
-        Client::open(format!("redis://{user}127.0.0.1:{}/", self.port)).unwrap()
-    }
-
-    fn manager(&self, user: &str) -> ConnectionManager {
-        // A slow machine must not fail a test.
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(0)
-            .set_connection_timeout(None)
-            .set_response_timeout(None);
-        let manager = self.client(user).get_connection_manager_lazy(config);
-        manager.unwrap()
-    }
-
-    /// A store with a connection of its own.
-    fn store(&self) -> RedisStore {
-        over(self.manager(""))
-    }
-
-    async fn try_command<T: FromRedisValue>(&self, command: &[&str]) -> Result<T, RedisError> {
-        let mut connection = self.manager("");
-        let mut words = redis::cmd(command[0]);
-        words.arg(&command[1..]).query_async(&mut connection).await
-    }
-
-    async fn command<T: FromRedisValue>(&self, command: &[&str]) -> T {
-        let outcome = self.try_command(command).await;
-        outcome.unwrap_or_else(|error| panic!("{command:?}: {error}"))
-    }
-
-    /// Lets time pass for the leases: Redis has no clock that a test could move.
-    async fn pass(&self, time: Duration) {
-        let passed = "
-            for _, key in ipairs(redis.call('KEYS', '*:lock')) do
-                redis.call('PEXPIRE', key, redis.call('PTTL', key) - ARGV[1])
-            end";
-        let time = time.as_millis().to_string();
-        let () = self.command(&["EVAL", passed, "0", &time]).await;
-    }
-
-    fn signal(&self, signal: &str, pid: &str) {
-        let sent = Command::new("kill").args([signal, pid]).status();
-        assert!(sent.unwrap().success());
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// What a user writes: `examples/redis.rs` has it too.
-fn over(connection: impl ConnectionLike + Clone + Send + Sync + 'static) -> RedisStore {
-    over_times(1, connection)
-}
-
-/// Runs each script so many times, and returns the last reply.
-fn over_times(
-    times: usize,
-    connection: impl ConnectionLike + Clone + Send + Sync + 'static,
-) -> RedisStore {
-    RedisStore::new(move |script: RedisScript| {
-        let mut connection = connection.clone();
-        async move {
-            let text = Script::new(script.text());
-            let mut run = text.prepare_invoke();
-            for key in script.keys() {
-                run.key(key);
-            }
-            for argument in script.arguments() {
-                run.arg(argument);
-            }
-            for _ in 1..times {
-                let () = run.invoke_async(&mut connection).await?;
-            }
-            Ok(run.invoke_async(&mut connection).await?)
-        }
-    })
-}
-
 /// Runs a test at a Redis of its own. Returns false if there is none.
 fn with_redis(settings: &[&str], test: impl AsyncFnOnce(&mut Server)) -> bool {
-    if Command::new("redis-server")
-        .arg("--version")
-        .output()
-        .is_err()
-    {
+    if !is_installed() {
         println!("skipped: redis-server is not installed; .ci/run servers installs it");
         return false;
     }
@@ -562,7 +415,7 @@ fn a_fault_of_redis_is_an_error_or_no_record() {
 // P10
 #[test]
 fn after_a_failover_a_publication_that_was_lost_is_not_built_upon() {
-    with_redis(&[], async |primary| {
+    with_redis(&COPIES_AT_ONCE, async |primary| {
         let replica = Server::start(&["--replicaof", "127.0.0.1", &primary.port.to_string()]);
         let (old, new) = (primary.store(), replica.store());
         let lock = acquire(&old).await;
@@ -635,20 +488,17 @@ fn what_a_stopped_redis_was_sent_may_still_be_published() {
         let mut impatient = client.get_multiplexed_async_connection().await.unwrap();
         impatient.set_response_timeout(Duration::from_millis(1));
         let impatient = over(impatient);
-        let info: String = server.command(&["INFO", "server"]).await;
-        let pid = info
-            .lines()
-            .find_map(|line| line.strip_prefix("process_id:"));
         // The script is known: a client that gives up does not send its text.
         let other = RecordKey::new("https://issuer.example", "user-8", "");
         let LockAttempt::Acquired(warm) = store.lock(other, LEASE).await.unwrap() else {
             panic!("nobody else has the lock")
         };
         publish(&store, &warm, None).await.unwrap().unwrap();
-        server.signal("-STOP", pid.unwrap());
+        let pid = server.pid().await;
+        server.signal("-STOP", &pid);
         failed(publish(&impatient, &lock, None).await);
         failed(read(&impatient).await);
-        server.signal("-CONT", pid.unwrap());
+        server.signal("-CONT", &pid);
         // Redis answers whom it likes first.
         for _ in 0..1000 {
             if read(&store).await.unwrap().is_some() {

@@ -7,10 +7,14 @@ use std::{
     env,
     error::Error,
     io::stdin,
+    pin::Pin,
     process::exit,
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -28,11 +32,11 @@ use tokio::{
 };
 use tower::{Layer, ServiceExt};
 use tower_bearer::{
-    BearerAuth, BearerAuthLayer, BoxError, CachePolicy, CachedProvider, Clock, CredentialEvent,
-    HttpLogin, Origins, ReplayEmpty, Session,
+    BearerAuth, BearerAuthLayer, BoxError, CachePolicy, CachedProvider, CredentialEvent, HttpLogin,
+    Origins, ReplayEmpty, Session,
     store::{
-        CredentialStore, FileStore, Lock, LockAttempt, Publication, RecordKey, Revision,
-        SealedRecord, SharedAccount, StoreError, StoreFuture, Stored,
+        CredentialStore, Lock, LockAttempt, Publication, RecordKey, Revision, SealedRecord,
+        SharedAccount, StoreError, StoreFuture, Stored,
     },
 };
 
@@ -41,12 +45,12 @@ pub(crate) const MARK: &str = "at: ";
 /// The variables that make this program a process of a fleet.
 pub(crate) const API: &str = "FLEET_API";
 pub(crate) const ISSUER: &str = "FLEET_ISSUER";
-/// The kind of the store, a colon, and its place.
+/// Where the store is.
 pub(crate) const STORE: &str = "FLEET_STORE";
 /// If it is set, the process waits for a line at each step of the store.
 pub(crate) const STEPS: &str = "FLEET_STEPS";
-/// By how many seconds the store's clock is ahead.
-pub(crate) const AHEAD: &str = "FLEET_AHEAD";
+/// What a process says if a request calls the store itself.
+pub(crate) const FROM_REQUEST: &str = "a request calls the store";
 
 /// On a busy machine, no login may be overdue. The lease of a lock is a little longer.
 pub(crate) const LOGIN_TIMEOUT: Duration = Duration::from_secs(3600);
@@ -60,32 +64,32 @@ pub(crate) static KEY: LazyLock<RecordKey> =
 type Http = Client<HttpConnector, Full<Bytes>>;
 type Stack = BearerAuth<Http, CachedProvider, ReplayEmpty>;
 
-fn store() -> Arc<dyn CredentialStore> {
-    let store = env::var(STORE).unwrap();
-    match store.split_once(':') {
-        Some(("file", folder)) => {
-            let ahead = env::var(AHEAD).map_or(0, |ahead| ahead.parse().unwrap());
-            let clock = Ahead(Duration::from_secs(ahead));
-            Arc::new(FileStore::new(folder).with_clock(clock))
-        }
-        _ => panic!("there is no such store: {store}"),
-    }
-}
-
-struct Ahead(Duration);
-
-impl Clock for Ahead {
-    fn now(&self) -> Instant {
-        tokio::time::Instant::now().into_std()
-    }
-
-    fn wall(&self) -> SystemTime {
-        SystemTime::now() + self.0
-    }
-}
-
 fn say(what: &str) {
     println!("{MARK}{what}");
+}
+
+tokio::task_local! {
+    /// In the tasks of the requests.
+    static REQUEST: ();
+}
+
+/// Whether the clock runs: while this process waits for the lock of another one, or for as long as the parent says.
+#[derive(Clone)]
+struct ClockRuns {
+    always: Arc<AtomicBool>,
+    now: watch::Sender<bool>,
+}
+
+impl ClockRuns {
+    fn always(&self, always: bool) {
+        self.always.store(always, Ordering::Relaxed);
+        self.now.send_replace(always);
+    }
+
+    fn while_waiting(&self, waits: bool) {
+        self.now
+            .send_replace(waits || self.always.load(Ordering::Relaxed));
+    }
 }
 
 /// A process's end of the conversation with the parent, and its Tokio clock.
@@ -94,7 +98,7 @@ struct Told {
     store: Arc<dyn CredentialStore>,
     lines: Arc<Mutex<mpsc::UnboundedReceiver<String>>>,
     has_steps: bool,
-    clock_runs: watch::Sender<bool>,
+    clock_runs: ClockRuns,
 }
 
 impl Told {
@@ -112,17 +116,19 @@ impl Told {
     }
 
     async fn call<T>(&self, what: &str, call: StoreFuture<'_, T>) -> Result<T, StoreError> {
-        self.clock_runs.send_replace(false);
+        if REQUEST.try_with(|()| ()).is_ok() {
+            say(FROM_REQUEST);
+        }
+        self.clock_runs.while_waiting(false);
         self.step("before", what).await;
         let outcome = call.await;
         self.step("after", what).await;
         outcome
     }
 
-    /// The clock stands still, so that no answer is late on a busy machine. It runs only while this process
-    /// waits for the lock of another one.
+    /// The clock stands still, so that no answer is late on a busy machine, unless [`ClockRuns`].
     async fn run_clock(self) {
-        let mut runs = self.clock_runs.subscribe();
+        let mut runs = self.clock_runs.now.subscribe();
         while runs.wait_for(|runs| *runs).await.is_ok() {
             let start = Instant::now();
             spawn_blocking(|| thread::sleep(Duration::from_millis(5)))
@@ -145,7 +151,7 @@ impl CredentialStore for Told {
             let attempt = self.call("lock", self.store.lock(key, lease)).await;
             if let Ok(LockAttempt::Held) = attempt {
                 say("waits");
-                self.clock_runs.send_replace(true);
+                self.clock_runs.while_waiting(true);
             }
             attempt
         })
@@ -167,6 +173,10 @@ impl CredentialStore for Told {
     fn unlock(&self, lock: Lock) -> StoreFuture<'_, ()> {
         Box::pin(self.call("unlock", self.store.unlock(lock)))
     }
+
+    fn changed(&self, key: RecordKey) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        self.store.changed(key).filter(|_| crate::HEARS_OF_CHANGES)
+    }
 }
 
 fn provider(told: Told, http: Http) -> Result<CachedProvider, BoxError> {
@@ -180,10 +190,12 @@ fn provider(told: Told, http: Http) -> Result<CachedProvider, BoxError> {
     Ok(CachedProvider::builder(login)
         .policy(CachePolicy::default().login_timeout(LOGIN_TIMEOUT))
         .shared(SharedAccount::new(told, *KEY))
-        .on_event(|event| {
-            if let CredentialEvent::StoreFailed { error, .. } = event {
+        .on_event(|event| match event {
+            CredentialEvent::StoreFailed { error, .. } => {
                 say(&format!("store failed{}", all_of(error)));
             }
+            CredentialEvent::StoreRecovered => say("store recovered"),
+            _ => {}
         })
         .build())
 }
@@ -220,12 +232,15 @@ async fn request(stack: Stack, url: Arc<str>) -> bool {
     }
 }
 
-async fn run(lines: mpsc::UnboundedReceiver<String>) -> Result<(), BoxError> {
+async fn run(
+    lines: mpsc::UnboundedReceiver<String>,
+    clock_runs: ClockRuns,
+) -> Result<(), BoxError> {
     let told = Told {
-        store: store(),
+        store: crate::open_store(&env::var(STORE)?),
         lines: Arc::new(Mutex::new(lines)),
         has_steps: env::var_os(STEPS).is_some(),
-        clock_runs: watch::Sender::new(false),
+        clock_runs,
     };
     tokio::spawn(told.clone().run_clock());
     let http: Http = Client::builder(TokioExecutor::new()).build_http();
@@ -239,11 +254,14 @@ async fn run(lines: mpsc::UnboundedReceiver<String>) -> Result<(), BoxError> {
     say("started");
     loop {
         let line = told.line().await;
-        let count = line.strip_prefix("call ").unwrap().parse()?;
-        advance(BETWEEN).await;
+        // How many requests, and after how many seconds.
+        let mut words = line.strip_prefix("call ").unwrap().split(" after ");
+        let count = words.next().unwrap().parse()?;
+        let pause = words.next().map(|seconds| seconds.parse()).transpose()?;
+        advance(pause.map_or(BETWEEN, Duration::from_secs)).await;
         let mut tasks = JoinSet::new();
         for _ in 0..count {
-            tasks.spawn(request(stack.clone(), Arc::clone(&url)));
+            tasks.spawn(REQUEST.scope((), request(stack.clone(), Arc::clone(&url))));
         }
         let outcomes = tasks.join_all().await;
         let failed = outcomes.iter().filter(|is_ok| !**is_ok).count();
@@ -264,13 +282,23 @@ fn client() -> Result<(), BoxError> {
         .build()?;
     runtime.block_on(async {
         let (sender, lines) = mpsc::unbounded_channel();
+        let clock_runs = ClockRuns {
+            always: Arc::default(),
+            now: watch::Sender::new(false),
+        };
+        let clock = clock_runs.clone();
         // While a thread blocks, a paused clock does not advance by itself.
         spawn_blocking(move || {
             for line in stdin().lines().map_while(Result::ok) {
-                let _ = sender.send(line);
+                match &*line {
+                    // Also while requests are in flight.
+                    "clock runs" => clock.always(true),
+                    "clock stands" => clock.always(false),
+                    _ => drop(sender.send(line)),
+                }
             }
             exit(0); // the parent is gone
         });
-        run(lines).await
+        run(lines, clock_runs).await
     })
 }

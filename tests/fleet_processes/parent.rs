@@ -15,15 +15,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use axum::{Router, extract::State, routing::get};
-use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
-use tokio::runtime::{Builder, Runtime};
-use tower_bearer::store::{CredentialStore, FileStore};
-
 use crate::{
     child::{API, ISSUER, KEY, MARK, STORE},
     issuer::{Grant, Issuer, Rules},
 };
+use axum::{Router, extract::State, routing::get};
+use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
+use tokio::runtime::{Builder, Runtime};
 
 pub(crate) enum Event {
     /// Of the process with this number.
@@ -37,6 +35,8 @@ pub(crate) struct Parent {
     issuer: Arc<Mutex<Issuer>>,
     addresses: [String; 2],
     folder: PathBuf,
+    /// Where the store is: a folder, unless the test says otherwise.
+    pub(crate) store: String,
     events: Receiver<Event>,
     sender: Sender<Event>,
     started: usize,
@@ -100,6 +100,7 @@ impl Parent {
             runtime,
             issuer,
             addresses: addresses.map(|address| format!("http://{address}")),
+            store: folder.join("store").display().to_string(),
             folder,
             events,
             sender,
@@ -111,13 +112,10 @@ impl Parent {
         self.issuer.lock().unwrap()
     }
 
-    pub(crate) fn store_folder(&self) -> PathBuf {
-        self.folder.join("store")
-    }
-
     /// The token and the refresh token in the store.
     pub(crate) fn stored(&self) -> Option<(String, Option<String>)> {
-        let store = FileStore::new(self.store_folder());
+        let _context = self.runtime.enter();
+        let store = crate::open_store(&self.store);
         let stored = self.runtime.block_on(store.read(*KEY)).unwrap()?;
         let record = stored.open(*KEY, None).unwrap();
         let credential = record.credential(SystemTime::now());
@@ -169,7 +167,7 @@ impl Parent {
             ])
             .env(API, api)
             .env(ISSUER, issuer)
-            .env(STORE, format!("file:{}", self.store_folder().display()))
+            .env(STORE, &self.store)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         settings(&mut command);

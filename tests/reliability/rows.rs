@@ -41,8 +41,6 @@ const fn struck(name: &'static str, what: &'static str, reason: &'static str) ->
     }
 }
 
-const NO_STORE: &str = "not built: a provider that uses a shared store by itself";
-
 pub(crate) const SECTIONS: &[Section] = &[
     Section {
         title: "What the specifications say",
@@ -437,13 +435,10 @@ pub(crate) const SECTIONS: &[Section] = &[
                 "P2",
                 "A token that eight processes share is revoked, again and again.",
             ),
-            row(
-                "P3",
-                "The process that has the lock is killed: the store in files.",
-            ),
+            row("P3", "The process that has the lock is killed."),
             row(
                 "P4",
-                "The process that logs in is stopped, and publishes after its lease: the store in files.",
+                "The process that logs in is stopped, and publishes after its lease.",
             ),
             row(
                 "P5",
@@ -462,7 +457,10 @@ pub(crate) const SECTIONS: &[Section] = &[
                 "P9",
                 "The disk is full or read-only, or the process may not write there.",
             ),
-            struck("P10", "The shared cache is down or slow.", NO_STORE),
+            row(
+                "P10",
+                "Redis is down, slow, loading or protected, or loses what it had, and works again after that.",
+            ),
             row(
                 "P11",
                 "The clocks of five readers differ by up to four hours: the lifetimes that they see.",
