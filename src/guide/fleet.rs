@@ -133,7 +133,7 @@
 //!
 //! - It does not keep the secrets out of Redis's own files, replicas, `SLOWLOG` and `MONITOR`. Use a seal.
 //! - It cannot keep what Redis loses. An evicted record, or an emptied Redis, costs one login. A failover may bring an
-//!   older record back: a process may adopt its token, and if that was revoked, its waiting requests get one 401.
+//!   older record back. A process that knows a newer one does not use it. One that has just started may.
 //! - It sets no timeout: its calls take as long as the client lets them. Set those of the client.
 //! - It does not remove records: an account that is no longer used keeps its key.
 //!

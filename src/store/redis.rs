@@ -57,6 +57,8 @@ const LONGEST: usize = 64 * 1024;
 /// - If the connection is lost, `ConnectionManager` tries six more times, and a call may wait for seconds. Two settings
 ///   change that: `set_number_of_retries` and `set_max_delay`.
 /// - If a new connection is rejected for its password, `ConnectionManager` does not try again. Build a new one.
+/// - After a failure to connect, the next call gets that failure once more. So a provider may need two pauses of 30 s
+///   until it uses Redis again.
 ///
 /// A user of Redis with these permissions suffices, with redis-rs:
 ///

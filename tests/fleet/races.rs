@@ -127,6 +127,81 @@ fn a_refresh_token_without_a_record_waits_while_the_other_way_fails_for_now() {
     });
 }
 
+// As a failover to a replica that lacks the last writes.
+#[test]
+fn an_older_record_that_comes_back_is_neither_adopted_nor_refreshed_with() {
+    for has_password in [true, false] {
+        runtime().block_on(async {
+            let (account, store) = (Account::rotating(), MemoryStore::new());
+            let provider = member(&account, store.clone());
+            provider.acquire().await.unwrap();
+            let older = store.read(*KEY).await.unwrap().unwrap();
+            for _ in 0..3 {
+                sleep(HOUR).await;
+                provider.acquire().await.unwrap();
+            }
+            assert_eq!(account.refreshes(), 3);
+            replace_record(&store, Some(older.record().expose())).await;
+            account.forbid_password(!has_password);
+            assert!(reject(&provider, "/data"));
+            assert_eq!(provider.acquire().await.unwrap().value(), "Bearer t5");
+            let expected = if has_password { (2, 3, 0) } else { (1, 4, 0) };
+            assert_eq!(
+                (account.passwords(), account.refreshes(), account.reuses()),
+                expected
+            );
+            assert_eq!(stored_refresh_token(&store).await.unwrap(), "r5");
+        });
+    }
+}
+
+#[test]
+fn a_server_may_return_a_former_token_again() {
+    runtime().block_on(async {
+        let store = MemoryStore::new();
+        let logins = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&logins);
+        let login = login_fn(move |mut request| {
+            let refresh_token = request.take_refresh_token();
+            let mut seen = seen.lock().unwrap();
+            seen.push(refresh_token.map(|it| it.expose().to_owned()));
+            let number = seen.len();
+            let credential = Credential::new(["even", "odd"][number % 2]).unwrap();
+            let credential = credential.with_lifetime(HOUR);
+            async move { Ok(credential.with_refresh_token(format!("r{number}"))) }
+        });
+        let provider = CachedProvider::builder(login)
+            .shared(SharedAccount::new(store, *KEY))
+            .build();
+        for _ in 0..5 {
+            provider.acquire().await.unwrap();
+            sleep(HOUR).await;
+        }
+        let spent = |number: u32| Some(format!("r{number}"));
+        let expected = [None, spent(1), spent(2), spent(3), spent(4)];
+        assert_eq!(*logins.lock().unwrap(), expected);
+    });
+}
+
+#[test]
+fn a_lock_is_given_back_although_the_publication_got_no_answer() {
+    runtime().block_on(async {
+        let (account, store) = (Account::default(), MemoryStore::new());
+        let hanging = Watched::new(&store, |step, when| async move {
+            if (step, when) == (Step::Publish, When::After) {
+                pending().await
+            }
+        });
+        let provider = member(&account, hanging);
+        let start = Instant::now();
+        provider.acquire().await.unwrap();
+        assert!(start.elapsed() <= LOGIN_TIME + BUDGET + Duration::from_millis(2));
+        sleep(Duration::from_millis(1)).await;
+        let attempt = store.lock(*KEY, LEASE).await.unwrap();
+        assert!(matches!(attempt, LockAttempt::Acquired(_)));
+    });
+}
+
 #[test]
 fn a_refresh_token_without_a_record_is_not_retired() {
     runtime().block_on(async {

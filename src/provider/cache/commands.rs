@@ -236,7 +236,7 @@ impl Cache {
             #[cfg(feature = "store")]
             let (credential, refresh_token) = match &self.setup.sharing {
                 Some(sharing) if reason == Retirement::Replaced => (
-                    credential.filter(|it| !sharing.is_known(it.token())),
+                    credential.filter(|it| !sharing.is_current(it.token())),
                     refresh_token.filter(|it| !sharing.is_shared(it)),
                 ),
                 _ => (credential, refresh_token),

@@ -26,25 +26,25 @@
 //! | none, or one from the store | any | that of the record, if it has one |
 //! | one of its own, since it could not publish or the program has set it | any | its own |
 //! | one that the program has started with | one | that of the record |
-//! | one from the store | is gone, or is damaged | that one, if the login has no other way: another process may have spent it |
+//! | one from the store | is gone, damaged, or older than what the process knows | that one, if the login has no other way: another process may have spent it |
 //! | any, and does not get the lock | any | none |
 
 mod adopt;
 mod alone;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use self::adopt::gives_way;
 use super::{
     flight::Fate,
     login_task::{LoginTask, Obtained, Origin},
-    sharing::{Budget, Guarded, Opened, Sharing},
+    sharing::{Budget, Guarded, Opened, Sharing, guarded},
 };
 use crate::{
     error::Error,
     runtime::{
         Moment, catch,
-        sync::{Instant, time},
+        sync::{Handle, Instant, time},
     },
     store::{Lock, LockAttempt, Publication, Record, Revision, StoreError},
 };
@@ -53,6 +53,9 @@ use crate::{
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a lock is given back in the background, after the store has failed.
+const UNLOCK_WITHIN: Duration = Duration::from_secs(5);
 
 /// The part of a pause that no hint of the store shortens.
 const SHORTEST_PART: u32 = 8;
@@ -182,10 +185,14 @@ impl LoginTask {
     }
 
     /// Gives the login the refresh token of a record that is new to this process, unless it has one of its own.
+    /// `None` if the record is damaged or outdated.
     fn take_over(&self, sharing: &Sharing, opened: Opened) -> Option<Record> {
         let record = opened.record?;
         let now = Moment::of(&*self.cache.setup.clock);
         let credential = record.credential(now.wall);
+        if sharing.is_outdated(&credential) {
+            return None;
+        }
         let stored = credential.refresh_token().cloned();
         let stored = stored.map(|token| token.counted_from(now));
         let is_new = sharing.is_new(&opened.revision);
@@ -274,7 +281,14 @@ impl LoginTask {
     /// If it fails, the lock is free when its lease is over.
     async fn unlock(&self, sharing: &Sharing, lock: Lock, budget: &mut Budget) {
         if sharing.failure().is_some() {
-            let _ = catch(|| drop(lock));
+            // The login does not wait for it, and other processes need not wait for the end of the lease.
+            let store = Arc::clone(&sharing.account.store);
+            if let Ok(runtime) = Handle::try_current() {
+                runtime.spawn(async move {
+                    let call = guarded(|| store.unlock(lock));
+                    let _ = time::timeout(UNLOCK_WITHIN, call).await;
+                });
+            }
             return;
         }
         let call = || sharing.account.store.unlock(lock);

@@ -2,6 +2,7 @@
 //!
 //! [`shared_login`](super::shared_login) has the protocol.
 
+mod former;
 mod guarded;
 
 use std::{
@@ -10,11 +11,11 @@ use std::{
     time::Duration,
 };
 
-pub(super) use self::guarded::Guarded;
-use self::guarded::{guarded, panicked};
+pub(super) use self::guarded::{Guarded, guarded};
+use self::{former::Former, guarded::panicked};
 use super::{Cache, commands::is_same};
 use crate::{
-    credential::{RefreshToken, Token},
+    credential::{Credential, RefreshToken, Token},
     provider::observers::CredentialEvent,
     runtime::{
         catch,
@@ -43,6 +44,7 @@ pub(in crate::provider) struct Sharing {
 #[derive(Default)]
 struct State {
     known: Known,
+    former: Former,
     left_alone: Option<LeftAlone>,
     has_failed: bool,
     last_look: Option<Instant>,
@@ -55,6 +57,14 @@ struct Known {
     token: Option<Token>,
     /// Another process may have it too, and may spend it.
     refresh_token: Option<RefreshToken>,
+}
+
+impl Known {
+    fn secrets(&self) -> impl Iterator<Item = &str> {
+        let token = self.token.as_ref().map(Token::expose);
+        let refresh_token = self.refresh_token.as_ref().map(RefreshToken::expose);
+        token.into_iter().chain(refresh_token)
+    }
 }
 
 struct LeftAlone {
@@ -112,12 +122,25 @@ impl Sharing {
         self.lock().known.revision.as_ref() != Some(revision)
     }
 
-    /// Whether this is the token that the cache has taken from the store last, or has published.
-    pub(super) fn is_known(&self, token: &Token) -> bool {
+    /// Whether the record has this token, as far as the cache knows.
+    pub(super) fn is_current(&self, token: &Token) -> bool {
         let known = &self.lock().known.token;
         known
             .as_ref()
             .is_some_and(|known| known.expose() == token.expose())
+    }
+
+    /// Whether the record has this token, or had it.
+    pub(super) fn is_known(&self, token: &Token) -> bool {
+        self.is_current(token) || self.lock().former.has(token.expose())
+    }
+
+    /// Whether this is an older record than the last one that is known: a failover may bring one back.
+    pub(super) fn is_outdated(&self, credential: &Credential) -> bool {
+        let former = &self.lock().former;
+        let refresh_token = credential.refresh_token();
+        former.has(credential.token().expose())
+            || refresh_token.is_some_and(|it| former.has(it.expose()))
     }
 
     /// Whether nothing was taken from the store or published yet.
@@ -142,7 +165,15 @@ impl Sharing {
             token: Some(token.clone()),
             refresh_token,
         };
-        let _dropped_unlocked = mem::replace(&mut self.lock().known, known);
+        let mut state = self.lock();
+        let last = mem::replace(&mut state.known, known);
+        let State { known, former, .. } = &mut *state;
+        for secret in last.secrets() {
+            former.add(secret);
+        }
+        for secret in known.secrets() {
+            former.remove(secret);
+        }
     }
 
     /// Notes the revision of a record whose token is known.

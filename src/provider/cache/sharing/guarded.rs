@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Awaits user code that may panic.
-pub(super) async fn guarded<'a, T>(
+pub(in crate::provider::cache) async fn guarded<'a, T>(
     call: impl FnOnce() -> StoreFuture<'a, T>,
 ) -> Result<T, StoreError> {
     let future = Guarded(catch(call));
