@@ -147,8 +147,9 @@
 //!
 #![doc = include_str!("fleet_growth.md")]
 //!
-//! A login is superfluous if it replaces a token that is neither revoked nor due to be replaced. In no row did a
-//! request fail for want of a token. No publication was refused while all instances reached the store.
+//! A login is superfluous if it replaces a token that is neither revoked nor due to be replaced. Only
+//! with `fail_without_store`, in the last two rows, did requests fail for want of a token. No publication was refused
+//! while all instances reached the store.
 //!
 //! - **Logins**: one for each revocation and each expiry, in a fleet of any size.
 //! - **The store** has as much work for each instance in a large fleet as in a small one. An instance reads the
@@ -164,8 +165,8 @@
 //!   record for expired, and replaces it.
 //! - **An instance that cannot reach the store** logs in by itself. With a concurrent session that is one login.
 //!   With an exclusive session, it and the fleet log each other out. Both make pauses of up to a minute, as in
-//!   [contention](super::contention). If many instances cannot reach the store, most requests are rejected.
-//!   At most 95 s after the fault, the fleet has one session again: the store is left alone for 30 s, and a
+//!   [contention](super::contention). If many instances cannot reach the store, most requests are rejected,
+//!   unless those instances fail their logins. At most 95 s after the fault, the fleet has one session again: the store is left alone for 30 s, and a
 //!   pause lasts for a minute at most.
 //!
 //! `FLEET_PAGE=write cargo test --release --test fleet_simulation` writes the figures.
