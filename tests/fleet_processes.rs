@@ -15,6 +15,8 @@ mod issuer;
 mod parent;
 #[path = "fleet_processes/rounds.rs"]
 mod rounds;
+#[path = "support/stopped.rs"]
+mod stopped;
 
 use std::{
     collections::BTreeSet,

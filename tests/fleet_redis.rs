@@ -24,6 +24,8 @@ mod process;
 mod redis_server;
 #[path = "fleet_processes/rounds.rs"]
 mod rounds;
+#[path = "support/stopped.rs"]
+mod stopped;
 
 use std::{
     cell::OnceCell,

@@ -10,6 +10,8 @@ mod process;
 #[allow(dead_code, reason = "the processes of a fleet use the rest")]
 #[path = "servers/redis_server.rs"]
 mod redis_server;
+#[path = "support/stopped.rs"]
+mod stopped;
 
 use std::time::Duration;
 

@@ -18,6 +18,7 @@ use std::{
 use crate::{
     child::{API, ISSUER, KEY, MARK, STORE},
     issuer::{Grant, Issuer, Rules},
+    stopped::wait_until_stopped,
 };
 use axum::{Router, extract::State, routing::get};
 use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
@@ -254,6 +255,11 @@ impl Process {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args([signal, &pid]).status();
         assert!(sent.unwrap().success());
+    }
+
+    pub(crate) fn stop(&self) {
+        self.signal("-STOP");
+        wait_until_stopped(&self.child.id().to_string());
     }
 }
 

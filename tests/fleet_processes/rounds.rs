@@ -143,7 +143,7 @@ pub(crate) fn publish_late(
     stopped.tell("call 1");
     let grant = parent.until_login();
     let answer = parent.issuer().process(None);
-    stopped.signal("-STOP");
+    stopped.stop();
     grant.answer(&answer);
 
     let mut other = start_after_the_lease(parent);

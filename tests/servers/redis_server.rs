@@ -14,7 +14,10 @@ use redis::{
 };
 use tower_bearer::store::{RedisScript, RedisStore};
 
-use crate::process::{Process, folder, free_port};
+use crate::{
+    process::{Process, folder, free_port},
+    stopped::wait_until_stopped,
+};
 
 /// A replica need not wait for others before it gets its copy.
 pub(crate) const COPIES_AT_ONCE: [&str; 2] = ["--repl-diskless-sync-delay", "0"];
@@ -135,6 +138,9 @@ impl Server {
     pub(crate) fn signal(&self, signal: &str, pid: &str) {
         let sent = Command::new("kill").args([signal, pid]).status();
         assert!(sent.unwrap().success());
+        if signal == "-STOP" {
+            wait_until_stopped(pid);
+        }
     }
 }
 
