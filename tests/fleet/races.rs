@@ -156,6 +156,44 @@ fn an_older_record_that_comes_back_is_neither_adopted_nor_refreshed_with() {
 }
 
 #[test]
+fn an_adoption_that_a_reset_overtakes_is_discarded() {
+    runtime().block_on(async {
+        let (account, store) = (Account::rotating(), MemoryStore::new());
+        member(&account, store.clone()).acquire().await.unwrap();
+        let provider = Arc::new(Mutex::new(None::<CachedProvider>));
+        let resets = Arc::clone(&provider);
+        let watched = Watched::new(&store, move |step, when| {
+            let provider = match (step, when) {
+                (Step::Read, When::After) => resets.lock().unwrap().take(),
+                _ => None,
+            };
+            async move {
+                if let Some(provider) = provider {
+                    provider.reset();
+                }
+            }
+        });
+        let retired = Arc::new(Mutex::new(0));
+        let seen = Arc::clone(&retired);
+        let one = CachedProvider::builder(account.login())
+            .shared(SharedAccount::new(watched, *KEY))
+            .on_retired(move |_| *seen.lock().unwrap() += 1)
+            .build();
+        *provider.lock().unwrap() = Some(one.clone());
+        assert_eq!(one.acquire().await.unwrap().value(), "Bearer t2");
+        let snapshot = one.snapshot();
+        let counts = (
+            snapshot.logins(),
+            snapshot.adoptions(),
+            snapshot.discarded_logins(),
+        );
+        assert_eq!(counts, (1, 0, 1));
+        assert_eq!((account.refreshes(), account.reuses()), (1, 0));
+        assert_eq!(*retired.lock().unwrap(), 0, "other processes use it");
+    });
+}
+
+#[test]
 fn a_server_may_return_a_former_token_again() {
     runtime().block_on(async {
         let store = MemoryStore::new();
