@@ -91,8 +91,9 @@ pub enum CredentialEvent {
         /// The generation of the credential, in this process.
         generation: Generation,
     },
-    /// The [store](crate::CachedProviderBuilder::shared) failed, or refused what the provider wanted to
-    /// publish. The login went on without it.
+    /// The [store](crate::CachedProviderBuilder::shared) failed, had a damaged record, or refused what the provider
+    /// wanted to publish. The login goes on without it, unless the account
+    /// [must not](crate::store::SharedAccount::fail_without_store).
     #[cfg(feature = "store")]
     #[non_exhaustive]
     StoreFailed {
