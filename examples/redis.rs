@@ -9,14 +9,14 @@
 //!
 //! Without `REDIS_URL`, the example says so and ends. It exits with an error if there is more than one login.
 //!
-//! **Copy** the functions `store` and `credential`. **Do not copy** the function `log_in`.
+//! **Copy** the functions `store` and `provider`, and what they call. **Do not copy** `api`, the stand-in for a login.
 
 use std::{
     env,
     process::ExitCode,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, SystemTime},
 };
@@ -26,17 +26,11 @@ use redis::{
     Client, Script,
     aio::{ConnectionManager, ConnectionManagerConfig, PubSub},
 };
-use tokio::{
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use tokio::{task::JoinSet, time::sleep};
 use tower_bearer::{
-    BoxError, Credential,
-    store::{CredentialStore, LockAttempt, Record, RecordKey, RedisScript, RedisStore},
+    BoxError, CachedProvider, Credential, Login, login_fn,
+    store::{CredentialStore, LockAttempt, RecordKey, RedisScript, RedisStore, SharedAccount},
 };
-
-/// Longer than a login may take.
-const LEASE: Duration = Duration::from_secs(40);
 
 /// Connects when it is needed, and again after each failure.
 fn store(client: &Client) -> Result<RedisStore, BoxError> {
@@ -79,40 +73,24 @@ async fn subscribe(client: &Client, channel: String) -> Result<PubSub, BoxError>
     Ok(subscriber)
 }
 
-/// The credential that the store has, or that of a login which only one process makes.
-async fn credential(
-    store: &RedisStore,
-    key: RecordKey,
-    logins: &AtomicU64,
-) -> Result<Credential, BoxError> {
-    loop {
-        let stored = store.read(key).await?;
-        if let Some(stored) = &stored {
-            return Ok(stored.open(key, None)?.credential(SystemTime::now()));
-        }
-        let changed = store.changed(key);
-        if let LockAttempt::Acquired(lock) = store.lock(key, LEASE).await? {
-            // Another process may have published in between.
-            if store.read(key).await?.is_none() {
-                let issued_at = SystemTime::now();
-                let record = Record::new(&log_in(logins).await?, issued_at).seal(key, None)?;
-                store.publish(&lock, None, record).await?;
-            }
-            store.unlock(lock).await?;
-            continue;
-        }
-        let pause = Duration::from_millis(200);
-        match changed {
-            Some(changed) => drop(timeout(pause, changed).await), // it may miss a change
-            None => sleep(pause).await,
-        }
-    }
+/// A provider that shares the session of the account with every process that has this store.
+fn provider(login: impl Login, store: RedisStore, key: RecordKey) -> CachedProvider {
+    // The record is in plain text: see `SharedAccount::seal`.
+    CachedProvider::builder(login)
+        .shared(SharedAccount::new(store, key))
+        .build()
 }
 
-async fn log_in(logins: &AtomicU64) -> Result<Credential, BoxError> {
-    logins.fetch_add(1, Ordering::Relaxed);
-    sleep(Duration::from_millis(100)).await; // as a login server takes
-    Ok(Credential::new("abc")?.with_lifetime(Duration::from_secs(3600)))
+/// Logs in to an API, and counts it.
+fn api(logins: &Arc<AtomicU64>) -> impl Login + use<> {
+    let logins = Arc::clone(logins);
+    login_fn(move |_| {
+        logins.fetch_add(1, Relaxed);
+        async {
+            sleep(Duration::from_millis(100)).await; // as a login server takes
+            Ok(Credential::new("abc")?.with_lifetime(Duration::from_secs(3600)))
+        }
+    })
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -128,21 +106,22 @@ async fn main() -> Result<ExitCode, BoxError> {
     let logins = Arc::new(AtomicU64::new(0));
     let mut jobs = JoinSet::new();
     for _ in 0..5 {
-        let (store, logins) = (store(&client)?, Arc::clone(&logins));
+        let provider = provider(api(&logins), store(&client)?, key);
         jobs.spawn(async move {
-            let credential = credential(&store, key, &logins).await?;
-            Ok::<_, BoxError>(credential.token().clone())
+            let authorization = provider.acquire().await?; // the work of the job
+            provider.settled().await;
+            Ok::<_, BoxError>(authorization)
         });
     }
     while let Some(job) = jobs.join_next().await {
-        assert_eq!(job??.expose(), "abc");
+        assert_eq!(job??.value(), "Bearer abc");
     }
-    let logins = logins.load(Ordering::Relaxed);
+    let logins = logins.load(Relaxed);
     println!("5 jobs, {logins} login");
 
     // Nothing is left of this run.
     let store = store(&client)?;
-    if let LockAttempt::Acquired(lock) = store.lock(key, LEASE).await? {
+    if let LockAttempt::Acquired(lock) = store.lock(key, Duration::from_secs(5)).await? {
         store.remove(&lock).await?;
         store.unlock(lock).await?;
     }
