@@ -12,7 +12,9 @@ mod support;
 
 use std::{
     convert::Infallible,
+    env,
     pin::Pin,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -22,7 +24,7 @@ use std::{
 };
 
 use http::{HeaderValue, Request, Response, StatusCode, header::AUTHORIZATION};
-use support::{Bare, Body, Report, Table, median, origins, request};
+use support::{Bare, Body, Report, Table, median, medians, origins, request};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::{Mutex, Notify, OnceCell},
@@ -31,12 +33,15 @@ use tokio::{
 };
 use tower::{Layer, Service, ServiceExt};
 use tower_bearer::{
-    BearerAuthLayer, BoxError, CachedProvider, Credential, LoginFn, Session, login_fn,
+    BearerAuth, BearerAuthLayer, BoxError, CachedProvider, Credential, LoginFn, Session, login_fn,
 };
 
 const CROWD: usize = 10_000;
 const LOGIN: Duration = Duration::from_millis(20);
 const ROUNDS: usize = 11;
+const PROCESSES: usize = 9;
+/// The argument that makes a process one of [`cold_starts`].
+const COLD_STARTS: &str = "cold-starts";
 
 /// The login of all contenders: a slow API that counts.
 #[derive(Clone, Default)]
@@ -239,38 +244,55 @@ where
     )
 }
 
+const CONTENDERS: [&str; 3] = ["by hand: Mutex", "by hand: OnceCell", OURS];
+const OURS: &str = "tower-bearer";
+
+fn ours(issuer: &Issuer) -> BearerAuth<Bare, CachedProvider> {
+    let provider = issuer.provider(Session::Exclusive, None);
+    BearerAuthLayer::new(provider, origins(1)).layer(Bare)
+}
+
+/// Cold starts of one contender, in a process of its own: with another before it, its memory is where that one has
+/// left room, and the order of contenders would decide.
+fn cold_starts(contender: &str) {
+    let issuer = Issuer::default();
+    let times = (0..ROUNDS).map(|_| match contender {
+        OURS => drain(ours(&issuer)),
+        "by hand: Mutex" => drain(ByMutex::new(issuer.clone())),
+        _ => drain(ByOnceCell::new(issuer.clone())),
+    });
+    let time = median(times.collect());
+    println!("{time} {}", issuer.logins() / ROUNDS as f64);
+}
+
 fn cold_start(report: &mut Report) {
     let mut table = Table::new(
         format!("Cold start, {CROWD} requests at once"),
         &["logins", "drain", "bytes", "allocations"],
     );
+    let mut logins = [0.0_f64; 3];
+    let times = medians(CONTENDERS.len(), PROCESSES, |contender| {
+        let process = env::current_exe().and_then(|program| {
+            let process = &mut Command::new(program);
+            process.args([COLD_STARTS, CONTENDERS[contender]]).output()
+        });
+        let output = process.expect("it starts").stdout;
+        let figures = String::from_utf8(output).expect("it prints text");
+        let mut figures = figures.split_whitespace().map(str::parse::<f64>);
+        let mut figure = || figures.next().expect("two figures").expect("a number");
+        let time = Duration::from_nanos(figure() as u64);
+        logins[contender] = figure().max(logins[contender]);
+        time
+    });
     let login = LOGIN.as_secs_f64() * 1e9;
-    let ours = |issuer: &Issuer| {
-        let provider = issuer.provider(Session::Exclusive, None);
-        BearerAuthLayer::new(provider, origins(1)).layer(Bare)
-    };
-    let mut times = [const { Vec::new() }; 3];
-    let mut logins = [0.0; 3];
-    for _ in 0..ROUNDS {
-        let issuers: [Issuer; 3] = Default::default();
-        let [mutex, once_cell, own] = issuers.clone();
-        times[0].push(drain(ByMutex::new(mutex)));
-        times[1].push(drain(ByOnceCell::new(once_cell)));
-        times[2].push(drain(ours(&own)));
-        for (logins, issuer) in logins.iter_mut().zip(&issuers) {
-            *logins = issuer.logins().max(*logins);
-        }
-    }
     let weights = [
         weight(ByMutex::new(Issuer::default())),
         weight(ByOnceCell::new(Issuer::default())),
         weight(ours(&Issuer::default())),
     ];
-    let names = ["by hand: Mutex", "by hand: OnceCell", "tower-bearer"];
-    for (((name, times), logins), (bytes, allocations)) in
-        names.into_iter().zip(times).zip(logins).zip(weights)
-    {
-        table.row(name, [logins, median(times) / login, bytes, allocations]);
+    for (at, (bytes, allocations)) in weights.into_iter().enumerate() {
+        let drain = times[at] / login;
+        table.row(CONTENDERS[at], [logins[at], drain, bytes, allocations]);
     }
     report.add(table);
 }
@@ -431,12 +453,16 @@ fn expiry(report: &mut Report) {
 }
 
 fn main() {
+    let mut arguments = env::args().skip(1);
+    if arguments.next().as_deref() == Some(COLD_STARTS) {
+        return cold_starts(&arguments.next().expect("the contender"));
+    }
     let mut report = Report::new("storm");
     cold_start(&mut report);
     expiry(&mut report);
     revoked(&mut report);
     println!(
-        "\na login of {} ms, medians of {ROUNDS} rounds",
+        "\na login of {} ms; medians of {ROUNDS} rounds, for a cold start of {PROCESSES} processes with {ROUNDS} each",
         LOGIN.as_millis()
     );
     report.write();
