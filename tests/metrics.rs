@@ -42,6 +42,7 @@ use tower_bearer::{
     Credential, CredentialProvider, Error, HttpLogin, KeyedProvider, Login, LoginError,
     OAuth2Grant, OAuth2Issuer, PerRequest, Reason, Receipt, Rejected, ReplayWith, RequestHead,
     Scheme, StaticProvider, Token, Verdict, login_fn,
+    store::{MemoryStore, RecordKey, Seal, SharedAccount},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -927,8 +928,54 @@ async fn a_request_with_a_fresh_token_measures_nothing() {
     assert_eq!(calls.get(), of_the_login);
 }
 
+/// Reverses the bytes: whoever has no seal finds a damaged record.
+struct Reversed;
+
+impl Seal for Reversed {
+    fn seal(&self, _: RecordKey, plain: &[u8]) -> Result<Vec<u8>, BoxError> {
+        Ok(plain.iter().rev().copied().collect())
+    }
+
+    fn open(&self, _: RecordKey, sealed: &[u8]) -> Result<Vec<u8>, BoxError> {
+        Ok(sealed.iter().rev().copied().collect())
+    }
+}
+
+/// A process that logs in, one that adopts its credential, and one that cannot open the record.
+async fn fleet() -> [CachedProvider; 3] {
+    let store = MemoryStore::new();
+    let key = RecordKey::new("https://issuer.example", "4711", "");
+    let account = SharedAccount::new(store, key);
+    let with_seal = || account.clone().seal(Reversed);
+    let fleet = [with_seal(), with_seal(), account.clone()].map(|account| {
+        named(Issuer::new().with_lifetime(HOUR))
+            .shared(account)
+            .build()
+    });
+    for process in &fleet {
+        process.acquire().await.unwrap();
+        process.settled().await;
+    }
+    fleet
+}
+
+#[tokio::test(start_paused = true)]
+async fn adoptions_and_failures_of_a_fleets_store_are_counted() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _local = set_default_local_recorder(&recorder);
+    let fleet = fleet().await;
+    let logins = fleet.each_ref().map(|it| it.snapshot().logins());
+    assert_eq!(logins, [1, 0, 1]);
+    let measured = measured(&snapshotter);
+    for line in ["adoptions", "store_failures"].map(|it| format!("counter {it} {NAMES} 1")) {
+        assert!(measured.contains(&line), "{line}: {measured:#?}");
+    }
+}
+
 /// Causes each metric. The recorder of the thread gets them.
 async fn measure_all() -> CachedProvider {
+    fleet().await;
     let clock = HandClock::new();
     let issuer = Issuer::new().with_lifetime(HOUR);
     let old = Credential::new("old").unwrap().with_lifetime(HOUR);

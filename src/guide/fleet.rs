@@ -96,7 +96,8 @@
 //! | has a damaged record | does the same |
 //! | has a record of another version of this crate | logs in by itself, and never overwrites it |
 //!
-//! Each time, an event says so: `StoreFailed`, then `StoreRecovered`. Requests do not fail for it, with two
+//! Each time, an event says so: `StoreFailed`, then `StoreRecovered`. The [metric](super::metrics)
+//! `tower_bearer.store_failures` counts them. Requests do not fail for it, with two
 //! exceptions: a login that has nothing but a refresh token, and an account with `fail_without_store`. With an
 //! exclusive session, choose that if a part of your instances may lose the store: the figures are below.
 //!

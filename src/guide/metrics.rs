@@ -34,6 +34,8 @@
 //! | `tower_bearer.refresh_failures` | counter | count | `provider`, `account`, `error.type` | If a refresh token did not help, and the login went on without it. |
 //! | `tower_bearer.rejections` | counter | count | `provider`, `account`, `verdict`, `reason` | At each rejection, by the layer or by hand, late ones included. |
 //! | `tower_bearer.contentions` | counter | count | `provider`, `account` | If the provider begins to suspect another client of the account. |
+//! | `tower_bearer.adoptions` | counter | count | `provider`, `account` | If the credential of another process comes into use: see [fleets](super::fleet). |
+//! | `tower_bearer.store_failures` | counter | count | `provider`, `account` | If the store of a fleet fails, has a damaged record, or refuses a publication. |
 //! | `tower_bearer.credential.expiry` | gauge | seconds | `provider`, `account` | If the current credential changes. |
 //! | `tower_bearer.replays` | counter | count | `provider` | If a layer sends a request again. |
 //! | `tower_bearer.bare_requests` | counter | count | `provider`, `reason` | If a layer sends a request without an authorization. |
@@ -139,6 +141,7 @@
 //! | `rate(tower_bearer_failed_requests[5m]) > 0` | Requests fail for want of a token. |
 //! | `increase(tower_bearer_rejections{verdict="kept"}[10m]) > 10` | Logins do not help: see [rejections](super::rejections). |
 //! | `increase(tower_bearer_contentions[1h]) > 0` | Another client may be using the account: see [contention](super::contention). |
+//! | `increase(tower_bearer_store_failures[10m]) > 0` | The store of a fleet fails, and processes log in beside each other: see [fleets](super::fleet). |
 //! | `rate(tower_bearer_bare_requests{reason="foreign_origin"}[5m]) > 0` | An [origin](super::origins) may be missing. |
 //!
 //! # What it costs

@@ -15,12 +15,15 @@ pub(crate) const WAITS: &str = "tower_bearer.waits";
 pub(crate) const REFRESH_FAILURES: &str = "tower_bearer.refresh_failures";
 pub(crate) const REJECTIONS: &str = "tower_bearer.rejections";
 pub(crate) const CONTENTIONS: &str = "tower_bearer.contentions";
+pub(crate) const ADOPTIONS: &str = "tower_bearer.adoptions";
+#[cfg(feature = "store")]
+pub(crate) const STORE_FAILURES: &str = "tower_bearer.store_failures";
 pub(crate) const EXPIRY: &str = "tower_bearer.credential.expiry";
 pub(crate) const REPLAYS: &str = "tower_bearer.replays";
 pub(crate) const BARE_REQUESTS: &str = "tower_bearer.bare_requests";
 pub(crate) const FAILED_REQUESTS: &str = "tower_bearer.failed_requests";
 
-const COUNTERS: [(&str, &str); 8] = [
+const COUNTERS: &[(&str, &str)] = &[
     (LOGINS, "Logins that have ended."),
     (WAITS, "How often a request has waited for a login."),
     (
@@ -31,6 +34,15 @@ const COUNTERS: [(&str, &str); 8] = [
     (
         CONTENTIONS,
         "How often the provider began to suspect another client of the account.",
+    ),
+    (
+        ADOPTIONS,
+        "Credentials of other processes that came into use.",
+    ),
+    #[cfg(feature = "store")]
+    (
+        STORE_FAILURES,
+        "Failures of the store that processes share.",
     ),
     (REPLAYS, "Requests that were sent again after a rejection."),
     (BARE_REQUESTS, "Requests sent without an authorization."),
@@ -52,7 +64,7 @@ impl Descriptions {
             return;
         }
         let _ = catch(|| {
-            for (name, text) in COUNTERS {
+            for &(name, text) in COUNTERS {
                 metrics::describe_counter!(name, Unit::Count, text);
             }
             let text = "The time from the start of a login to its end.";

@@ -18,10 +18,13 @@ mod measured {
             receipt::Verdict,
         },
         runtime::measure::{
-            CONTENTIONS, EXPIRY, LOGIN_DURATION, LOGINS, REFRESH_FAILURES, REJECTIONS, WAITS,
-            count, record, set, word,
+            ADOPTIONS, CONTENTIONS, EXPIRY, LOGIN_DURATION, LOGINS, REFRESH_FAILURES, REJECTIONS,
+            WAITS, count, record, set, word,
         },
     };
+
+    #[cfg(feature = "store")]
+    use crate::runtime::measure::STORE_FAILURES;
 
     impl Observers {
         pub(in crate::provider) fn measure(&self, event: &CredentialEvent) {
@@ -48,10 +51,12 @@ mod measured {
                     count(REFRESH_FAILURES, 1, labels);
                 }
                 CredentialEvent::Contended { .. } => count(CONTENTIONS, 1, self.labels()),
+                CredentialEvent::Adopted { .. } => count(ADOPTIONS, 1, self.labels()),
                 #[cfg(feature = "store")]
-                CredentialEvent::StoreFailed { .. } | CredentialEvent::StoreRecovered => {}
-                CredentialEvent::Adopted { .. }
-                | CredentialEvent::CredentialSet { .. }
+                CredentialEvent::StoreFailed { .. } => count(STORE_FAILURES, 1, self.labels()),
+                #[cfg(feature = "store")]
+                CredentialEvent::StoreRecovered => {}
+                CredentialEvent::CredentialSet { .. }
                 | CredentialEvent::SignedOut
                 | CredentialEvent::Rejected { .. }
                 | CredentialEvent::LoginHeldBack { .. } => {}
