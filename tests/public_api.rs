@@ -6,7 +6,14 @@
 //! UPDATE_PUBLIC_API=1 cargo test --test public_api
 //! ```
 
-use std::{env, fs, path::Path, process::Command};
+#![cfg(unix)]
+
+use std::{
+    env, fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 const LISTING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/public-api.txt");
 
@@ -25,6 +32,19 @@ const NAMED: [&str; 9] = [
     "tower_service",
 ];
 
+/// A stable rustdoc prints JSON only with this variable. Cargo must not have it: build scripts ask for it, and all
+/// dependencies would be built once more.
+fn rustdoc_for_json() -> PathBuf {
+    let script = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rustdoc-for-json");
+    fs::write(
+        &script,
+        "#!/bin/sh\nRUSTC_BOOTSTRAP=1 exec rustdoc \"$@\"\n",
+    )
+    .unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    script
+}
+
 /// The current API. The tool must be able to read the compiler's JSON: it was tried with 1.95.
 fn listing() -> Option<String> {
     let version = Command::new(env!("CARGO"))
@@ -36,21 +56,14 @@ fn listing() -> Option<String> {
         println!("figure: public_api not measured: it takes cargo 1.95, and this is {version}");
         return None;
     }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("public-api");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let rustdoc = Command::new(env!("CARGO"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args([
-            "rustdoc",
-            "--quiet",
-            "--locked",
-            "--lib",
-            "--all-features",
-            "--target-dir",
-        ])
-        .arg(&target)
+        .args(["rustdoc", "--quiet", "--locked", "--lib", "--all-features"])
+        .arg("--target-dir")
+        .arg(target)
         .args(["--", "-Zunstable-options", "--output-format", "json"])
-        // A stable compiler prints JSON only with this variable.
-        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTDOC", rustdoc_for_json())
         .env_remove("RUSTDOCFLAGS")
         .output()
         .unwrap();
