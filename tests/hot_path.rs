@@ -89,9 +89,12 @@ where
     };
     let mut long_lived = service.clone();
     // A thread's first read registers it with arc-swap. With the second request the service makes its
-    // own copy.
+    // own copy, and the clones get one with the eighth.
     for request in requests(target, 2) {
         send(&mut long_lived, request);
+    }
+    for request in requests(target, 8) {
+        send(&mut service.clone(), request);
     }
     [
         each(Box::new(|request| send(&mut long_lived, request))),

@@ -173,7 +173,8 @@ async fn secrets() {
             Ok::<_, Infallible>(Response::new(()))
         },
     ));
-    for _ in 0..2 {
+    // The clones of the thread get a copy.
+    for _ in 0..10 {
         service.clone().oneshot(support::request()).await.unwrap();
     }
     let mut settled = service.clone();

@@ -191,7 +191,7 @@ async fn consecutive_requests_each_carry_their_own_account() {
 }
 
 #[tokio::test]
-async fn a_service_asks_a_caching_provider_for_an_authorization_twice() {
+async fn a_service_asks_a_caching_provider_for_an_authorization_twice_and_clones_eight_times() {
     let accounts = Accounts::new(true);
     let service = BearerAuthLayer::new(accounts.clone(), origins()).layer(Echo);
     let mut long_lived = service.clone();
@@ -206,11 +206,8 @@ async fn a_service_asks_a_caching_provider_for_an_authorization_twice() {
     for _ in 0..10 {
         send(&mut service.clone(), request_of(0)).await;
     }
-    assert_eq!(
-        accounts.take_asked(),
-        (20, 0),
-        "a clone may serve only one request"
-    );
+    // The eighth time that the thread asks for the same one, its clones get a copy in common.
+    assert_eq!(accounts.take_asked(), (6, 1 + 14));
 
     let accounts = Accounts::new(false);
     let mut service = BearerAuthLayer::new(accounts.clone(), origins()).layer(Echo);

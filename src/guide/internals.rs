@@ -59,7 +59,7 @@
 //! | --- | --- |
 //! | one atomic word, the *fresh mark*, names the fresh generation, and a timer clears it | each request reads a clock, which costs about as much as all the rest |
 //! | a service that is used again keeps a copy of the authorization | threads write one reference count, and wait for each other |
-//! | clones share settings per thread | as above, for services that live for one request |
+//! | clones share settings and a copy per thread | as above, for services that live for one request |
 //! | each request has a [`Receipt`]: generation, target, account | a late 401 also invalidates the next token |
 //! | the target is a 32-bit fingerprint | each request copies its path |
 //! | a filter of rejected targets, read without a lock | each accepted answer takes the lock |

@@ -67,9 +67,9 @@
 //! The crate wipes its own copies of its secrets. It cannot wipe the buffers of hyper and of TLS, the
 //! kernel's, swap or core dumps. Nor can it wipe a `&str` that a secret was made from. A replay policy
 //! keeps a copy of a request's URI and headers, which is not wiped; values that are marked sensitive
-//! are shared instead. A resting service keeps its copy of an old token, and a rejected token stays in
-//! memory until a login has replaced it. Your own login, provider and errors can print what they hold.
-//! SECURITY.md has the whole list.
+//! are shared instead. A resting service keeps its copy of an old token, as the clones of a thread do,
+//! and a rejected token stays in memory until a login has replaced it. Your own login, provider and errors
+//! can print what they hold. SECURITY.md has the whole list.
 //!
 //! # Types
 //!

@@ -174,8 +174,7 @@
 //!
 //! # What a clone costs
 //!
-//! Clones of a provider share one cache, and clones of a service share the provider. No clone copies a
-//! token.
+//! Clones of a provider share one cache, and clones of a service share the provider.
 //!
 //! | how you use the service | what its requests share with other threads |
 //! | --- | --- |
@@ -184,7 +183,8 @@
 //! | `layer.layer(client)` for each request | a reference count with all threads: make the service once, and clone it |
 //!
 //! A service that is used again keeps a copy of the token for itself. A clone starts without one, since
-//! it may be there for a single request. Up to 16 threads have reference counts of their own; beyond
+//! it may be there for a single request. The clones that a thread makes have a copy in common, once they
+//! have sent a token eight times in a row. Up to 16 threads have reference counts of their own; beyond
 //! that, threads share.
 //!
 //! Beyond the bare service and with default settings, a request through a long-lived service costs 640
@@ -192,7 +192,7 @@
 //! headers and a token of 1,024 bytes, on two cores; `cargo bench` measures it again.)
 //!
 //! An idle service keeps its copy of an old token until it has sent two requests with a newer one, or is
-//! dropped.
+//! dropped. The clones of a thread drop theirs with their next request.
 //!
 //! A clone of a service also clones the client inside, which may cost more than all of this.
 //! [`internals`] explains how the sharing works.

@@ -2,18 +2,20 @@
 //!
 //! A reference count that two threads write costs each of them more than the rest of a request. So
 //! the settings and the current authorization are behind several reference counts: a *share* each.
-//! Clones of a service that are made on one thread have a share in common. A clone is often used for
-//! one request only. A service that sends the same generation twice in a row gets a share of its own.
+//! Clones of a service that are made on one thread have a share in common, and so a copy of the authorization: a
+//! clone is often used for one request only. A service that sends the same generation twice in a row gets a share
+//! of its own.
 
 use std::{
     fmt,
     ops::Deref,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
+use arc_swap::ArcSwapOption;
 use http::Request;
 
 use super::settings::Settings;
@@ -22,14 +24,75 @@ use crate::{
     provider::{CredentialProvider, RequestHead},
 };
 
-/// The settings of a layer, and perhaps a copy of an authorization. Each share has a reference count
-/// of its own.
+/// The settings of a layer, and a copy of an authorization. Each share has a reference count of its own.
 pub(crate) struct Share<P, R>(Arc<Shared<P, R>>);
 
 struct Shared<P, R> {
     settings: Settings<P, R>,
-    copy: Option<Authorization>,
+    copy: Copied,
     clone_share: CloneShare<P, R>,
+}
+
+/// A copy of an authorization, with a reference count of its own. It may be out of date.
+enum Copied {
+    /// For one service, for good.
+    Own(Authorization),
+    /// For the clones on a thread, from when they have sent it [`REPEATS`] times in a row until it is not current.
+    InCommon {
+        copy: ArcSwapOption<Authorization>,
+        /// The number of the generation that they sent last without the copy, and how often in a row.
+        last: AtomicU64,
+        repeats: AtomicU32,
+    },
+}
+
+/// The clones of a service for many accounts send another authorization each time, or a few times in a row. A copy
+/// costs more than it saves them.
+const REPEATS: u32 = 8;
+
+impl Copied {
+    fn none() -> Self {
+        Self::InCommon {
+            copy: ArcSwapOption::empty(),
+            last: AtomicU64::new(0),
+            repeats: AtomicU32::new(0),
+        }
+    }
+
+    /// The clones' copy, if it is current.
+    #[inline]
+    fn in_common(&self, is_current: impl FnOnce(&Authorization) -> bool) -> Option<Authorization> {
+        let Self::InCommon { copy, .. } = self else {
+            return None;
+        };
+        let loaded = copy.load();
+        let loaded = loaded.as_deref()?;
+        if is_current(loaded) {
+            return Some(loaded.clone());
+        }
+        // The secret of a replaced or withdrawn credential does not stay.
+        copy.store(None);
+        None
+    }
+
+    /// Keeps a copy for the clones, if they have sent this authorization often enough.
+    fn keep_in_common(&self, current: &Authorization, is_current: impl FnOnce() -> bool) {
+        let Self::InCommon {
+            copy,
+            last,
+            repeats,
+        } = self
+        else {
+            return;
+        };
+        // Relaxed: they are a hint, and publish no other data.
+        let number = current.generation().number().get();
+        if last.swap(number, Ordering::Relaxed) != number {
+            repeats.store(1, Ordering::Relaxed);
+        } else if repeats.fetch_add(1, Ordering::Relaxed) >= REPEATS - 1 && is_current() {
+            copy.store(Some(Arc::new(current.copied())));
+        }
+    }
 }
 
 /// The share that the clones of a service get.
@@ -49,20 +112,16 @@ impl<P, R> Share<P, R> {
     /// The layer's share.
     pub(crate) fn new(settings: Settings<P, R>) -> Self {
         let per_thread = Box::new([const { OnceLock::new() }; THREADS]);
-        Self::with(settings, None, CloneShare::PerThread(per_thread))
+        Self::with(settings, Copied::none(), CloneShare::PerThread(per_thread))
     }
 
     fn with_copy_of(&self, authorization: &Authorization) -> Self {
-        let copy = authorization.copied();
+        let copy = Copied::Own(authorization.copied());
         let clone_share = CloneShare::Original(self.original().clone());
-        Self::with(self.0.settings.clone(), Some(copy), clone_share)
+        Self::with(self.0.settings.clone(), copy, clone_share)
     }
 
-    fn with(
-        settings: Settings<P, R>,
-        copy: Option<Authorization>,
-        clone_share: CloneShare<P, R>,
-    ) -> Self {
+    fn with(settings: Settings<P, R>, copy: Copied, clone_share: CloneShare<P, R>) -> Self {
         Self(Arc::new(Shared {
             settings,
             copy,
@@ -78,7 +137,7 @@ impl<P, R> Share<P, R> {
         };
         let settings = &original.0.settings;
         let share = per_thread[this_thread()]
-            .get_or_init(|| Self::with(settings.clone(), None, CloneShare::Same));
+            .get_or_init(|| Self::with(settings.clone(), Copied::none(), CloneShare::Same));
         share.clone()
     }
 
@@ -123,7 +182,7 @@ pub(crate) struct PerService<P, R> {
 }
 
 impl<P, R> PerService<P, R> {
-    /// A service without a copy.
+    /// A service without a copy of its own.
     pub(crate) fn new(share: Share<P, R>) -> Self {
         Self { share, last: None }
     }
@@ -134,7 +193,7 @@ impl<P: CredentialProvider, R> PerService<P, R> {
     #[inline]
     pub(crate) fn current<B>(&mut self, request: &Request<B>) -> Option<Authorization> {
         match &self.share.0.copy {
-            Some(copy)
+            Copied::Own(copy)
                 if self
                     .share
                     .provider
@@ -146,18 +205,31 @@ impl<P: CredentialProvider, R> PerService<P, R> {
                 }
                 Some(copy.clone())
             }
-            _ => self.read_provider(request),
+            _ => self.read_in_common(RequestHead::of(request)),
         }
     }
 
-    /// The current authorization, from the provider.
+    /// The current authorization: the clones' copy, or else from the provider.
     #[inline]
-    fn read_provider<B>(&mut self, request: &Request<B>) -> Option<Authorization> {
-        let head = RequestHead::of(request);
-        let current = self.share.provider.current_for(head)?;
+    fn read_in_common(&mut self, head: RequestHead<'_>) -> Option<Authorization> {
+        let Shared { settings, copy, .. } = &*self.share.0;
+        let in_common = copy.in_common(|copy| settings.provider.is_current(copy, head));
+        let current = match in_common {
+            Some(copy) => copy,
+            None => self.read_provider(head)?,
+        };
         if self.repeats_last(current.generation()) {
             self.keep_copy(&current, head);
         }
+        Some(current)
+    }
+
+    /// The current authorization, from the provider.
+    #[cold]
+    fn read_provider(&self, head: RequestHead<'_>) -> Option<Authorization> {
+        let Shared { settings, copy, .. } = &*self.share.0;
+        let current = settings.provider.current_for(head)?;
+        copy.keep_in_common(&current, || settings.provider.is_current(&current, head));
         Some(current)
     }
 
@@ -175,7 +247,7 @@ impl<P: CredentialProvider, R> PerService<P, R> {
     }
 }
 
-// A clone starts without a copy: it may be made for one request only.
+// A clone starts without a copy of its own: it may be made for one request only.
 impl<P, R> Clone for PerService<P, R> {
     fn clone(&self) -> Self {
         Self::new(self.share.for_clone())

@@ -50,15 +50,22 @@ fn a_service_that_is_used_twice_gets_a_share_of_its_own() {
     used.current(&request);
     assert!(!have_one_in_common(&used, &other));
     assert!(have_one_in_common(&other, &used.clone()));
-    assert!(used.clone().share.0.copy.is_none());
+    assert!(matches!(used.clone().share.0.copy, Copied::InCommon { .. }));
 }
 
 /// A provider whose current authorization a test replaces.
-struct Replaceable(Mutex<Authorization>);
+struct Replaceable {
+    current: Mutex<Authorization>,
+    knows_what_is_current: bool,
+}
 
 impl Replaceable {
-    fn replace(&self) {
-        *self.0.lock().unwrap() = authorization();
+    fn set(&self, authorization: Authorization) {
+        *self.current.lock().unwrap() = authorization;
+    }
+
+    fn get(&self) -> Authorization {
+        self.current.lock().unwrap().clone()
     }
 }
 
@@ -66,11 +73,11 @@ impl CredentialProvider for Replaceable {
     type Acquire = Ready<Result<Authorization, Error>>;
 
     fn current_for(&self, _head: RequestHead<'_>) -> Option<Authorization> {
-        Some(self.0.lock().unwrap().clone())
+        Some(self.get())
     }
 
     fn is_current(&self, held: &Authorization, _head: RequestHead<'_>) -> bool {
-        self.0.lock().unwrap().generation() == held.generation()
+        self.knows_what_is_current && self.get().generation() == held.generation()
     }
 
     fn acquire_for(&self, head: RequestHead<'_>) -> Self::Acquire {
@@ -86,15 +93,98 @@ fn authorization() -> Authorization {
     Authorization::new(Scheme::BEARER, &Token::new("abc").unwrap())
 }
 
+/// The bytes of an authorization: two that share a reference count have the same.
+fn bytes(authorization: &Authorization) -> *const u8 {
+    authorization.value().as_bytes().as_ptr()
+}
+
+fn replaceable(knows_what_is_current: bool) -> PerService<Replaceable, NoReplay> {
+    let provider = Replaceable {
+        current: Mutex::new(authorization()),
+        knows_what_is_current,
+    };
+    let settings = Settings::new(provider, NoReplay, Origins::any_https());
+    PerService::new(Share::new(settings))
+}
+
+/// What clones send, one request each.
+fn sent_by_clones<const N: usize>(
+    service: &PerService<Replaceable, NoReplay>,
+) -> [Authorization; N] {
+    let request = Request::new(());
+    [(); N].map(|()| service.clone().current(&request).unwrap())
+}
+
+const REPEATED: usize = REPEATS as usize;
+
+#[test]
+fn clones_on_one_thread_have_a_copy_in_common() {
+    let service = replaceable(true);
+    let send = sent_by_clones::<{ REPEATED + 2 }>;
+    let here = send(&service);
+    let there = thread::scope(|scope| scope.spawn(|| send(&service)).join().unwrap());
+    let original = service.share.provider.get();
+    for sent in [&here, &there] {
+        let (first, copied) = sent.split_at(REPEATED);
+        assert!(first.iter().all(|it| bytes(it) == bytes(&original)));
+        assert_eq!(bytes(&copied[0]), bytes(&copied[1]));
+        assert_ne!(bytes(&copied[0]), bytes(&original));
+    }
+    assert_ne!(bytes(&here[REPEATED]), bytes(&there[REPEATED]));
+}
+
+#[test]
+fn the_copy_of_the_clones_is_replaced_with_its_authorization() {
+    let service = replaceable(true);
+    for _ in 0..3 {
+        service.share.provider.set(authorization());
+        let current = service.share.provider.get();
+        let [first] = sent_by_clones(&service);
+        assert_eq!(first.generation(), current.generation());
+        let share = service.share.for_clone();
+        let Copied::InCommon { copy, .. } = &share.0.copy else {
+            panic!("a clone has no copy of its own");
+        };
+        assert!(copy.load().is_none(), "the old one is dropped");
+        let sent = sent_by_clones::<REPEATED>(&service);
+        let is_current = |it: &Authorization| it.generation() == current.generation();
+        assert!(sent.iter().all(is_current));
+        assert_ne!(bytes(&sent[REPEATED - 1]), bytes(&current));
+    }
+}
+
+#[test]
+fn clones_that_send_others_in_turn_have_no_copy() {
+    let service = replaceable(true);
+    let others = [authorization(), authorization()];
+    for turn in 0..4 * REPEATED {
+        let other = &others[turn / (REPEATED - 1) % 2];
+        service.share.provider.set(other.clone());
+        let [sent] = sent_by_clones(&service);
+        assert_eq!(bytes(&sent), bytes(other));
+    }
+}
+
+#[test]
+fn clones_have_no_copy_if_the_provider_does_not_know_what_is_current() {
+    let service = replaceable(false);
+    let original = service.share.provider.get();
+    let sent = sent_by_clones::<{ 2 * REPEATED }>(&service);
+    assert!(sent.iter().all(|it| bytes(it) == bytes(&original)));
+    let share = service.share.for_clone();
+    let Copied::InCommon { copy, .. } = &share.0.copy else {
+        panic!("a clone has no copy of its own");
+    };
+    assert!(copy.load().is_none());
+}
+
 #[test]
 fn a_service_keeps_only_its_last_copy() {
-    let provider = Replaceable(Mutex::new(authorization()));
-    let settings = Settings::new(provider, NoReplay, Origins::any_https());
-    let mut service = PerService::new(Share::new(settings));
+    let mut service = replaceable(true);
     let request = Request::new(());
     let mut copies = Vec::new();
     for _ in 0..3 {
-        service.share.provider.replace();
+        service.share.provider.set(authorization());
         service.current(&request);
         service.current(&request);
         copies.push(Arc::downgrade(&service.share.0));
