@@ -1,5 +1,6 @@
 //! Origins: where the token may go.
 
+mod equal;
 mod into;
 pub(crate) mod url;
 
@@ -11,7 +12,10 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use self::url::{Cleartext, InvalidUrlKind};
+use self::{
+    equal::is_equal,
+    url::{Cleartext, InvalidUrlKind},
+};
 pub use self::{into::IntoOrigins, url::InvalidUrl};
 
 /// The origins that may receive the token.
@@ -200,9 +204,10 @@ impl Origins {
             Allowed::AnyHttps => {
                 *scheme == Scheme::HTTPS && url::is_plain_name(authority.as_str().as_bytes())
             }
-            Allowed::Only(origins) => origins
-                .iter()
-                .any(|origin| *origin.usual == *authority.as_str() && origin.scheme == *scheme),
+            Allowed::Only(origins) => origins.iter().any(|origin| {
+                is_equal(origin.usual.as_bytes(), authority.as_str().as_bytes())
+                    && origin.scheme == *scheme
+            }),
         }
     }
 
@@ -233,7 +238,9 @@ impl Origins {
     fn is_usual_host(&self, host: &[u8]) -> bool {
         match &self.allowed {
             Allowed::AnyHttps => url::is_plain_name(host),
-            Allowed::Only(origins) => origins.iter().any(|origin| origin.usual.as_bytes() == host),
+            Allowed::Only(origins) => origins
+                .iter()
+                .any(|origin| is_equal(origin.usual.as_bytes(), host)),
         }
     }
 

@@ -4,6 +4,21 @@ use http::HeaderValue;
 
 use super::*;
 
+#[test]
+fn bytes_are_equal_if_each_is() {
+    for length in 0..=40 {
+        let one: Vec<u8> = (0..length).map(|it| b'a' + it % 26).collect();
+        assert!(is_equal(&one, &one.clone()));
+        for at in 0..one.len() {
+            let mut other = one.clone();
+            other[at] ^= 1;
+            assert!(!is_equal(&one, &other), "{length}, {at}");
+            assert!(!is_equal(&one, &one[..at]), "{length}, {at}");
+            assert!(!is_equal(&one[..at], &one), "{length}, {at}");
+        }
+    }
+}
+
 #[track_caller]
 fn error_of(origin: &str) -> String {
     Origins::new([origin]).unwrap_err().to_string()
