@@ -22,14 +22,14 @@ use std::{
 
 use http::{Request, Response};
 use support::{
-    Bare, Body, ByHand, Floor, Life, Minimal, Report, Table, Use, hot_loop, medians, origins,
-    provider, request, requests, tower_http,
+    Bare, Body, ByHand, Floor, Life, Minimal, Report, Table, Use, X_FLOOR, hot_loop, medians,
+    origins, provider, request, requests, tower_http,
 };
 use tokio::runtime::Builder;
 use tower::{Layer, Service};
 use tower_bearer::{BearerAuthLayer, CachedProvider, CredentialProvider, Receipt, RequestHead};
 
-const ROUNDS: usize = 101;
+const ROUNDS: usize = 31;
 const REQUESTS: usize = 2_000;
 const TOKEN: usize = 1_024;
 
@@ -72,7 +72,7 @@ where
 }
 
 /// Logs in repeatedly while `act` runs. There is a credential at every moment.
-fn refreshing<T>(provider: &CachedProvider, act: impl FnOnce() -> T) -> (T, u64) {
+fn refreshing<T>(provider: &CachedProvider, act: impl FnOnce() -> T) -> T {
     let is_over = AtomicBool::new(false);
     let logins = provider.snapshot().logins();
     let outcome = thread::scope(|scope| {
@@ -99,10 +99,15 @@ fn refreshing<T>(provider: &CachedProvider, act: impl FnOnce() -> T) -> (T, u64)
         is_over.store(true, Relaxed);
         outcome
     });
-    (outcome, provider.snapshot().logins() - logins)
+    assert!(provider.snapshot().logins() > logins);
+    outcome
 }
 
 fn main() {
+    Report::of_processes("contention", measure);
+}
+
+fn measure(report: &mut Report) {
     let server = Builder::new_multi_thread()
         .worker_threads(1)
         .enable_time()
@@ -121,8 +126,6 @@ fn main() {
         ("tower-bearer, 64 targets remembered", Box::new(remembering)),
     ];
 
-    let mut report = Report::new("contention");
-    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
     let of = |threads: usize, used| {
         let mut times = medians(contenders.len(), ROUNDS, |it| {
             contenders[it].1.time(threads, used)
@@ -131,7 +134,7 @@ fn main() {
         times
     };
     let mut add = |title: String, times: Vec<f64>| {
-        let mut table = Table::new(title, &["ns over bare", "x floor"]);
+        let mut table = Table::new(title, &["ns over bare", X_FLOOR]);
         let (bare, floor) = (times[0], times[1]);
         for ((name, _), time) in contenders.iter().zip(times) {
             table.row(*name, [time - bare, (time - bare) / (floor - bare)]);
@@ -144,10 +147,6 @@ fn main() {
             add(title, of(threads, used));
         }
     }
-    let (times, logins) = refreshing(&provider, || of(2, Use::LongLived));
+    let times = refreshing(&provider, || of(2, Use::LongLived));
     add("2 threads, long-lived, with a refresher".to_owned(), times);
-    println!(
-        "\n{cores} cores, {ROUNDS} rounds of {REQUESTS} requests; {logins} logins by the refresher"
-    );
-    report.write();
 }

@@ -33,7 +33,7 @@ use tower_bearer::{
 use tower_http::auth::AddAuthorization;
 
 pub(crate) use self::{
-    report::{Report, Table},
+    report::{PROCESSES, Report, Table, WORST, X_FLOOR},
     rounds::{median, medians},
 };
 
