@@ -6,18 +6,21 @@
 //! clone is often used for one request only. A service that sends the same generation twice in a row gets a share
 //! of its own.
 
+mod copied;
+
 use std::{
+    cell::Cell,
     fmt,
     ops::Deref,
     sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        Arc,
+        atomic::{AtomicUsize, Ordering},
     },
 };
 
-use arc_swap::ArcSwapOption;
 use http::Request;
 
+use self::copied::Copied;
 use super::settings::Settings;
 use crate::{
     credential::{Authorization, Generation},
@@ -33,68 +36,6 @@ struct Shared<P, R> {
     clone_share: CloneShare<P, R>,
 }
 
-/// A copy of an authorization, with a reference count of its own. It may be out of date.
-enum Copied {
-    /// For one service, for good.
-    Own(Authorization),
-    /// For the clones on a thread, from when they have sent it [`REPEATS`] times in a row until it is not current.
-    InCommon {
-        copy: ArcSwapOption<Authorization>,
-        /// The number of the generation that they sent last without the copy, and how often in a row.
-        last: AtomicU64,
-        repeats: AtomicU32,
-    },
-}
-
-/// The clones of a service for many accounts send another authorization each time, or a few times in a row. A copy
-/// costs more than it saves them.
-const REPEATS: u32 = 8;
-
-impl Copied {
-    fn none() -> Self {
-        Self::InCommon {
-            copy: ArcSwapOption::empty(),
-            last: AtomicU64::new(0),
-            repeats: AtomicU32::new(0),
-        }
-    }
-
-    /// The clones' copy, if it is current.
-    #[inline]
-    fn in_common(&self, is_current: impl FnOnce(&Authorization) -> bool) -> Option<Authorization> {
-        let Self::InCommon { copy, .. } = self else {
-            return None;
-        };
-        let loaded = copy.load();
-        let loaded = loaded.as_deref()?;
-        if is_current(loaded) {
-            return Some(loaded.clone());
-        }
-        // The secret of a replaced or withdrawn credential does not stay.
-        copy.store(None);
-        None
-    }
-
-    /// Keeps a copy for the clones, if they have sent this authorization often enough.
-    fn keep_in_common(&self, current: &Authorization, is_current: impl FnOnce() -> bool) {
-        let Self::InCommon {
-            copy,
-            last,
-            repeats,
-        } = self
-        else {
-            return;
-        };
-        // Relaxed: they are a hint, and publish no other data.
-        let number = current.generation().number().get();
-        if last.swap(number, Ordering::Relaxed) != number {
-            repeats.store(1, Ordering::Relaxed);
-        } else if repeats.fetch_add(1, Ordering::Relaxed) >= REPEATS - 1 && is_current() {
-            copy.store(Some(Arc::new(current.copied())));
-        }
-    }
-}
-
 /// The share that the clones of a service get.
 enum CloneShare<P, R> {
     /// The share of the service itself.
@@ -102,7 +43,7 @@ enum CloneShare<P, R> {
     /// The share that the service had before it got its own.
     Original(Share<P, R>),
     /// The share of the current thread. Only the layer's own share has this table.
-    PerThread(Box<[OnceLock<Share<P, R>>; THREADS]>),
+    PerThread(Box<[Share<P, R>]>),
 }
 
 /// The number of shares in the table. With more threads than this, some have a share in common.
@@ -111,7 +52,8 @@ const THREADS: usize = 16;
 impl<P, R> Share<P, R> {
     /// The layer's share.
     pub(crate) fn new(settings: Settings<P, R>) -> Self {
-        let per_thread = Box::new([const { OnceLock::new() }; THREADS]);
+        let of_thread = |_| Self::with(settings.clone(), Copied::none(), CloneShare::Same);
+        let per_thread = (0..THREADS).map(of_thread).collect();
         Self::with(settings, Copied::none(), CloneShare::PerThread(per_thread))
     }
 
@@ -130,15 +72,15 @@ impl<P, R> Share<P, R> {
     }
 
     /// The share for a clone of the service.
+    #[inline]
     pub(crate) fn for_clone(&self) -> Self {
         let original = self.original();
         let CloneShare::PerThread(per_thread) = &original.0.clone_share else {
             return original.clone();
         };
-        let settings = &original.0.settings;
-        let share = per_thread[this_thread()]
-            .get_or_init(|| Self::with(settings.clone(), Copied::none(), CloneShare::Same));
-        share.clone()
+        // Not by index: since a clone cannot panic, its caller's request need not be copied once more. A bench shows
+        // 35 instructions.
+        per_thread.get(this_thread()).unwrap_or(original).clone()
     }
 
     /// The share that the service had before it got its own.
@@ -151,15 +93,23 @@ impl<P, R> Share<P, R> {
 }
 
 /// The number of the thread, less than [`THREADS`].
+#[inline]
 fn this_thread() -> usize {
     static THREADS_SEEN: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
-        static NUMBER: usize = THREADS_SEEN.fetch_add(1, Ordering::Relaxed) % THREADS;
+        static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
     }
-    NUMBER.with(|number| *number)
+    NUMBER.with(|number| {
+        number.get().unwrap_or_else(|| {
+            let seen = THREADS_SEEN.fetch_add(1, Ordering::Relaxed);
+            number.set(Some(seen % THREADS));
+            seen % THREADS
+        })
+    })
 }
 
 impl<P, R> Clone for Share<P, R> {
+    #[inline]
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }

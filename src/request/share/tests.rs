@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use super::*;
+use super::{copied::REPEATS, *};
 use crate::{
     credential::{Scheme, Token},
     error::Error,
