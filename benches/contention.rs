@@ -22,8 +22,8 @@ use std::{
 
 use http::{Request, Response};
 use support::{
-    Bare, Body, ByHand, Floor, Life, Minimal, Report, Table, Use, X_FLOOR, hot_loop, medians,
-    origins, provider, request, requests, tower_http,
+    Bare, Body, ByHand, Floor, Life, Minimal, Report, Table, Use, X_FLOOR, medians, origins,
+    provider, request, requests, send_all, tower_http,
 };
 use tokio::runtime::Builder;
 use tower::{Layer, Service};
@@ -50,15 +50,15 @@ where
         let batch = || {
             let requests = requests(REQUESTS);
             let mut service = self.clone();
-            hot_loop(&mut service, support::requests(2), used);
+            send_all(&mut service, support::requests(2), used);
             barrier.wait();
             let start = Instant::now();
             match used {
-                Use::LongLived => hot_loop(&mut service, requests, used),
+                Use::LongLived => send_all(&mut service, requests, used),
                 // All threads clone the same service, as handlers do with their state.
                 Use::Cloned => requests
                     .into_iter()
-                    .for_each(|request| hot_loop(&mut self.clone(), vec![request], Use::LongLived)),
+                    .for_each(|request| send_all(&mut self.clone(), vec![request], Use::LongLived)),
             }
             start.elapsed()
         };

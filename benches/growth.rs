@@ -17,8 +17,8 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use support::{
-    Bare, Body, Floor, Life, Report, Table, Use, hot_loop, medians, origins, ours, ours_keyed_by,
-    ours_with_replay, request,
+    Bare, Body, Floor, Life, Report, Table, Use, medians, origins, ours, ours_keyed_by,
+    ours_with_replay, request, send_all,
 };
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, ServiceExt};
@@ -37,7 +37,7 @@ where
     S: Service<Request<Body>, Response = Response<()>> + Clone,
 {
     fn run(&mut self, requests: Vec<Request<Body>>) {
-        hot_loop(self, requests, Use::LongLived);
+        send_all(self, requests, Use::LongLived);
     }
 }
 
@@ -158,7 +158,7 @@ fn bytes_of<T>(make: impl FnOnce() -> T) -> f64 {
 fn services(runtime: &Runtime, report: &mut Report) {
     let mut table = Table::new("services", &["bytes each"]);
     let first = runtime.block_on(ours(TOKEN, Life::Long, origins(1)));
-    hot_loop(&mut first.clone(), support::requests(2), Use::LongLived);
+    send_all(&mut first.clone(), support::requests(2), Use::LongLived);
     for count in [1, 100, 10_000, 100_000] {
         let mut batch = support::requests(2 * count);
         let mut services = Vec::with_capacity(count);
@@ -166,7 +166,7 @@ fn services(runtime: &Runtime, report: &mut Report) {
             for _ in 0..count {
                 let mut service = first.clone();
                 let requests = batch.split_off(batch.len() - 2);
-                hot_loop(&mut service, requests, Use::LongLived);
+                send_all(&mut service, requests, Use::LongLived);
                 services.push(service);
             }
         });

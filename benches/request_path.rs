@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use support::{
-    Bare, Body, ByHand, Floor, Life, Minimal, Report, Table, Use, X_FLOOR, hot_loop, medians,
-    origins, ours, ours_keyed, ours_with_replay, requests, tower_http,
+    Bare, Body, ByHand, Floor, Life, Minimal, Report, Table, Use, X_FLOOR, medians, origins, ours,
+    ours_keyed, ours_with_replay, requests, send_all, tower_http,
 };
 use tokio::runtime::{Builder, Runtime};
 use tower::Service;
@@ -37,7 +37,7 @@ where
     S: Service<Request<Body>, Response = Response<()>> + Clone,
 {
     fn run(&mut self, requests: Vec<Request<Body>>, used: Use) {
-        hot_loop(self, requests, used);
+        send_all(self, requests, used);
     }
 }
 

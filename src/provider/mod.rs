@@ -214,8 +214,9 @@ pub trait CredentialProvider {
     ///
     /// After two requests in a row with one generation, a service keeps its own copy of the
     /// authorization and calls this first. After eight, so do the clones that were made on one thread, with
-    /// a copy that they have in common. A copy has no reference count shared with other threads. By
-    /// default this returns false, and the service calls `current_for`.
+    /// a copy that they have in common: `held` may come from the request of another account. A copy has no
+    /// reference count shared with other threads. By default this returns false, and the service calls
+    /// `current_for`.
     fn is_current(&self, held: &Authorization, head: RequestHead<'_>) -> bool {
         let _ = (held, head);
         false

@@ -9,11 +9,10 @@
 mod copied;
 
 use std::{
-    cell::Cell,
     fmt,
     ops::Deref,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -43,7 +42,7 @@ enum CloneShare<P, R> {
     /// The share that the service had before it got its own.
     Original(Share<P, R>),
     /// The share of the current thread. Only the layer's own share has this table.
-    PerThread(Box<[Share<P, R>]>),
+    PerThread(Box<[OnceLock<Share<P, R>>; THREADS]>),
 }
 
 /// The number of shares in the table. With more threads than this, some have a share in common.
@@ -52,8 +51,7 @@ const THREADS: usize = 16;
 impl<P, R> Share<P, R> {
     /// The layer's share.
     pub(crate) fn new(settings: Settings<P, R>) -> Self {
-        let of_thread = |_| Self::with(settings.clone(), Copied::none(), CloneShare::Same);
-        let per_thread = (0..THREADS).map(of_thread).collect();
+        let per_thread = Box::new([const { OnceLock::new() }; THREADS]);
         Self::with(settings, Copied::none(), CloneShare::PerThread(per_thread))
     }
 
@@ -72,15 +70,15 @@ impl<P, R> Share<P, R> {
     }
 
     /// The share for a clone of the service.
-    #[inline]
     pub(crate) fn for_clone(&self) -> Self {
         let original = self.original();
         let CloneShare::PerThread(per_thread) = &original.0.clone_share else {
             return original.clone();
         };
-        // Not by index: since a clone cannot panic, its caller's request need not be copied once more. A bench shows
-        // 35 instructions.
-        per_thread.get(this_thread()).unwrap_or(original).clone()
+        let settings = &original.0.settings;
+        let share = per_thread[this_thread()]
+            .get_or_init(|| Self::with(settings.clone(), Copied::none(), CloneShare::Same));
+        share.clone()
     }
 
     /// The share that the service had before it got its own.
@@ -93,23 +91,15 @@ impl<P, R> Share<P, R> {
 }
 
 /// The number of the thread, less than [`THREADS`].
-#[inline]
 fn this_thread() -> usize {
     static THREADS_SEEN: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
-        static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
+        static NUMBER: usize = THREADS_SEEN.fetch_add(1, Ordering::Relaxed) % THREADS;
     }
-    NUMBER.with(|number| {
-        number.get().unwrap_or_else(|| {
-            let seen = THREADS_SEEN.fetch_add(1, Ordering::Relaxed);
-            number.set(Some(seen % THREADS));
-            seen % THREADS
-        })
-    })
+    NUMBER.with(|number| *number)
 }
 
 impl<P, R> Clone for Share<P, R> {
-    #[inline]
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }

@@ -41,7 +41,7 @@ impl Copied {
         &self,
         is_current: impl FnOnce(&Authorization) -> bool,
     ) -> Option<Authorization> {
-        let Self::InCommon { copy, .. } = self else {
+        let Self::InCommon { copy, repeats, .. } = self else {
             return None;
         };
         let loaded = copy.load();
@@ -50,6 +50,7 @@ impl Copied {
             return Some(loaded.clone());
         }
         // The secret of a replaced or withdrawn credential does not stay.
+        repeats.store(0, Ordering::Relaxed);
         copy.store(None);
         None
     }
@@ -68,11 +69,18 @@ impl Copied {
         else {
             return;
         };
-        // Relaxed: they are a hint, and publish no other data.
+        // Relaxed, and not in one step: they are a hint, and publish no other data.
         let number = current.generation().number().get();
-        if last.swap(number, Ordering::Relaxed) != number {
-            repeats.store(1, Ordering::Relaxed);
-        } else if repeats.fetch_add(1, Ordering::Relaxed) >= REPEATS - 1 && is_current() {
+        let sent = match last.load(Ordering::Relaxed) == number {
+            true => repeats.load(Ordering::Relaxed),
+            false => 0,
+        };
+        if sent == REPEATS {
+            return; // the provider does not know what is current
+        }
+        last.store(number, Ordering::Relaxed);
+        repeats.store(sent + 1, Ordering::Relaxed);
+        if sent + 1 == REPEATS && is_current() {
             copy.store(Some(Arc::new(current.copied())));
         }
     }

@@ -165,6 +165,24 @@ fn clones_that_send_others_in_turn_have_no_copy() {
     }
 }
 
+// As if each second request were for an account without a credential.
+#[test]
+fn a_copy_that_was_dropped_comes_after_as_many_requests_as_the_first() {
+    let service = replaceable(true);
+    let original = service.share.provider.get();
+    let copied = sent_by_clones::<{ REPEATED + 1 }>(&service);
+    assert_ne!(bytes(&copied[REPEATED]), bytes(&original));
+    for _ in 0..2 {
+        service.share.provider.set(authorization());
+        let share = service.share.for_clone();
+        assert!(share.0.copy.in_common(|_| false).is_none());
+        service.share.provider.set(original.clone());
+        let sent = sent_by_clones::<{ REPEATED + 1 }>(&service);
+        assert_eq!(bytes(&sent[REPEATED - 1]), bytes(&original));
+        assert_ne!(bytes(&sent[REPEATED]), bytes(&original));
+    }
+}
+
 #[test]
 fn clones_have_no_copy_if_the_provider_does_not_know_what_is_current() {
     let service = replaceable(false);
