@@ -116,12 +116,14 @@ fn measure(report: &mut Report) {
     let provider = server.block_on(provider(TOKEN, Life::Long));
     let ours = BearerAuthLayer::new(provider.clone(), origins(1)).layer(Bare);
     let remembering = server.block_on(support::ours_remembering(TOKEN, Life::Long));
-    let contenders: [(&str, Box<dyn Contender>); 7] = [
+    let contenders: [(&str, Box<dyn Contender>); 8] = [
         ("bare service", Box::new(Bare)),
         ("floor", Box::new(Floor::new(TOKEN))),
         ("tower-http, a fixed token", Box::new(tower_http(TOKEN))),
         ("by hand: minimal", Box::new(Minimal::new(TOKEN))),
         ("by hand: RwLock and format!", Box::new(ByHand::new(TOKEN))),
+        // Its clones are clones of a clone, as axum's `State` makes them.
+        ("tower-bearer, a clone", Box::new(ours.clone())),
         ("tower-bearer", Box::new(ours)),
         ("tower-bearer, 64 targets remembered", Box::new(remembering)),
     ];

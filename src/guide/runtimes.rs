@@ -179,17 +179,17 @@
 //! | how you use the service | what its requests share with other threads |
 //! | --- | --- |
 //! | one long-lived service per task or thread | after two requests in a row with one credential: no reference count |
-//! | a clone for each request, of the service that `layer.layer(client)` has returned | no reference count: the clones of a thread have theirs |
-//! | a clone of a clone for each request, as axum's `State` makes | reference counts with all clones of that clone |
+//! | a clone for each request, or a clone of a clone, as axum's `State` makes | no reference count: the clones of a thread have theirs |
+//! | clones of those | reference counts with the clone that they were made of |
 //! | `layer.layer(client)` for each request | a reference count with all threads: make the service once, and clone it |
 //!
 //! A service that is used again keeps a copy of the token for itself. A clone starts without one, since
 //! it may be there for a single request. The clones that a thread makes have a copy in common, once they
-//! have sent a token eight times in a row. A clone of a clone belongs to the thread of the first. Up to 16
-//! threads have reference counts of their own; beyond that, threads share.
+//! have sent a token eight times in a row. Up to 16 threads have reference counts of their
+//! own; beyond that, threads share.
 //!
-//! Beyond the bare service and with default settings, a request through a long-lived service costs 595
-//! instructions. Through a clone per request it costs 761. Neither allocates. (Measured with four
+//! Beyond the bare service and with default settings, a request through a long-lived service costs 603
+//! instructions. Through a clone per request it costs 778. Neither allocates. (Measured with four
 //! headers and a token of 1,024 bytes, on two cores; `cargo bench` measures it again.)
 //!
 //! An idle service keeps its copy of an old token until it has sent two requests with a newer one, or is

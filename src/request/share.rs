@@ -41,18 +41,54 @@ enum CloneShare<P, R> {
     Same,
     /// The share that the service had before it got its own.
     Original(Share<P, R>),
-    /// The share of the current thread. Only the layer's own share has this table.
-    PerThread(Box<[OnceLock<Share<P, R>>; THREADS]>),
+    /// The share of the current thread. The layer's own share has such a table, and the shares in it have one each: a
+    /// clone is often made of a clone that another thread has made, as axum's `State` does. No deeper: a service
+    /// that goes from thread to thread and is replaced by its clone would lengthen the chain each time.
+    PerThread(PerThread<P, R>),
 }
 
-/// The number of shares in the table. With more threads than this, some have a share in common.
+struct PerThread<P, R> {
+    /// The thread whose share has this table; none for the layer's own.
+    own: Option<usize>,
+    shares: OnceLock<Box<Table<P, R>>>,
+}
+
+/// The shares of threads, by the thread's number. Each is made when its thread asks for it.
+type Table<P, R> = [OnceLock<Share<P, R>>; THREADS];
+
+/// The number of shares in a table. With more threads than this, some have a share in common.
 const THREADS: usize = 16;
+
+impl<P, R> PerThread<P, R> {
+    const fn new(own: Option<usize>) -> Self {
+        let shares = OnceLock::new();
+        Self { own, shares }
+    }
+
+    fn share(&self, thread: usize) -> Option<&Share<P, R>> {
+        self.shares.get()?[thread].get()
+    }
+
+    #[cold]
+    fn make_share(&self, thread: usize, settings: &Settings<P, R>) -> &Share<P, R> {
+        let shares = self
+            .shares
+            .get_or_init(|| Box::new([const { OnceLock::new() }; THREADS]));
+        shares[thread].get_or_init(|| {
+            let clone_share = match self.own {
+                None => CloneShare::PerThread(Self::new(Some(thread))),
+                Some(_) => CloneShare::Same,
+            };
+            Share::with(settings.clone(), Copied::none(), clone_share)
+        })
+    }
+}
 
 impl<P, R> Share<P, R> {
     /// The layer's share.
     pub(crate) fn new(settings: Settings<P, R>) -> Self {
-        let per_thread = Box::new([const { OnceLock::new() }; THREADS]);
-        Self::with(settings, Copied::none(), CloneShare::PerThread(per_thread))
+        let per_thread = CloneShare::PerThread(PerThread::new(None));
+        Self::with(settings, Copied::none(), per_thread)
     }
 
     fn with_copy_of(&self, authorization: &Authorization) -> Self {
@@ -75,10 +111,14 @@ impl<P, R> Share<P, R> {
         let CloneShare::PerThread(per_thread) = &original.0.clone_share else {
             return original.clone();
         };
-        let settings = &original.0.settings;
-        let share = per_thread[this_thread()]
-            .get_or_init(|| Self::with(settings.clone(), Copied::none(), CloneShare::Same));
-        share.clone()
+        let thread = this_thread();
+        if per_thread.own == Some(thread) {
+            return original.clone();
+        }
+        let share = per_thread.share(thread);
+        share
+            .unwrap_or_else(|| per_thread.make_share(thread, &original.0.settings))
+            .clone()
     }
 
     /// The share that the service had before it got its own.

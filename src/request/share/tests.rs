@@ -32,12 +32,54 @@ fn have_one_in_common(
 fn clones_made_on_one_thread_have_a_share_in_common() {
     let service = service();
     let (here, also_here) = (service.clone(), service.clone());
-    let there = thread::scope(|scope| scope.spawn(|| service.clone()).join().unwrap());
+    let there = elsewhere(&mut vec![this_thread()], || service.clone());
     assert!(have_one_in_common(&here, &also_here));
     assert!(have_one_in_common(&here, &here.clone()));
     assert!(!have_one_in_common(&here, &service));
     assert!(!have_one_in_common(&here, &there));
     assert!(Arc::ptr_eq(&here.share.provider, &there.share.provider));
+}
+
+/// What a thread makes of a service whose number is none of `others`. It is then one of them.
+fn elsewhere<T: Send>(others: &mut Vec<usize>, act: impl Fn() -> T + Sync) -> T {
+    loop {
+        let outcome = thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                let number = this_thread();
+                (!others.contains(&number)).then(|| (number, act()))
+            });
+            thread.join().unwrap()
+        });
+        if let Some((number, outcome)) = outcome {
+            others.push(number);
+            return outcome;
+        }
+    }
+}
+
+// As axum's `State` is cloned: on the main thread, and then on each worker.
+#[test]
+fn clones_of_a_clone_have_the_share_of_their_thread() {
+    let state = service().clone();
+    let mut threads = vec![this_thread()];
+    let [one, other] = [(); 2].map(|()| elsewhere(&mut threads, || [state.clone(), state.clone()]));
+    assert!(have_one_in_common(&one[0], &one[1]));
+    assert!(!have_one_in_common(&one[0], &other[0]));
+    assert!(!have_one_in_common(&one[0], &state));
+    assert!(have_one_in_common(&state, &state.clone()));
+}
+
+#[test]
+fn a_service_that_is_replaced_by_its_clone_on_other_threads_stays_small() {
+    let mut service = service().clone();
+    let mut threads = vec![this_thread()];
+    let mut shares = Vec::new();
+    for _ in 0..5 {
+        service = elsewhere(&mut threads, || service.clone());
+        shares.push(Arc::as_ptr(&service.share.0));
+    }
+    shares.dedup();
+    assert_eq!(shares.len(), 1);
 }
 
 #[test]
@@ -122,7 +164,7 @@ fn clones_on_one_thread_have_a_copy_in_common() {
     let service = replaceable(true);
     let send = sent_by_clones::<{ REPEATED + 2 }>;
     let here = send(&service);
-    let there = thread::scope(|scope| scope.spawn(|| send(&service)).join().unwrap());
+    let there = elsewhere(&mut vec![this_thread()], || send(&service));
     let original = service.share.provider.get();
     for sent in [&here, &there] {
         let (first, copied) = sent.split_at(REPEATED);
