@@ -36,7 +36,7 @@
 //! provider.acquire().await?;
 //! provider.sign_out();
 //! # let printed = String::from_utf8(printed.0.lock().unwrap().clone())?;
-//! # let page = include_str!("logging.rs");
+//! # let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/logging.rs"));
 //! # let expected: Vec<_> = page.lines().filter_map(|it| it.strip_prefix("//!  INFO")).collect();
 //! # let printed: Vec<_> = printed.lines().map(|it| it.strip_prefix(" INFO").unwrap()).collect();
 //! # assert_eq!(printed, expected);
