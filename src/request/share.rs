@@ -155,7 +155,7 @@ impl<P, R> Deref for Share<P, R> {
 
 /// The state of one service: its share, and the generation that it last sent.
 pub(crate) struct PerService<P, R> {
-    /// Common to the clones on a thread, unless it holds a copy.
+    /// Common to the clones on a thread, unless the service has one of its own.
     pub(crate) share: Share<P, R>,
     /// The generation of the last request, unless the copy was sent.
     last: Option<Generation>,

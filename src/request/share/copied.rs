@@ -76,7 +76,7 @@ impl Copied {
             false => 0,
         };
         if sent == REPEATS {
-            return; // the provider does not know what is current
+            return; // it was asked, and did not call it current
         }
         last.store(number, Ordering::Relaxed);
         repeats.store(sent + 1, Ordering::Relaxed);
